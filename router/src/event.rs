@@ -1,0 +1,255 @@
+//! What the core tells: events, and the reason of every dropped frame.
+
+use crate::flow::FlowKey;
+use crate::id::{Epoch, Generation, Interface, NodeId};
+
+/// A step of the method for one stream (US 7,969,991 B2, claim 1). M3 and M11, M8 and M12 are told by the node that
+/// does them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Step {
+    /// The first packet of a stream arrived at the redirector of the interface where the stream opens.
+    M1,
+    /// That redirector made its session: stream to chosen node.
+    M2,
+    /// The packet was redirected to the chosen node.
+    M3,
+    /// The chosen node made a marker session.
+    M4,
+    /// The packet passed the chain of plugins.
+    M5,
+    /// A session announcement went to the other redirector.
+    M6,
+    /// The other redirector made its session and acknowledged.
+    M7,
+    /// The chosen node itself sent the packet out of the other interface.
+    M8,
+    /// A return packet arrived at the other redirector.
+    M9,
+    /// Its session named the chosen node.
+    M10,
+    /// The return packet was redirected to the chosen node.
+    M11,
+    /// The return packet passed the chain and the chosen node itself sent it out.
+    M12,
+}
+
+/// Something that happened and can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A step of the method; `node` is the other party, or the node itself.
+    Step {
+        /// Which step.
+        step: Step,
+        /// The packet's flow, as it arrived.
+        flow: FlowKey,
+        /// Redirected, announced or acknowledged to; else the node that tells.
+        node: NodeId,
+    },
+    /// The chosen node may send: the other redirector acknowledged the announcement.
+    Acknowledged {
+        /// The opener's flow.
+        flow: FlowKey,
+        /// Who acknowledged.
+        node: NodeId,
+    },
+    /// Another node won this stream; this node's marker session is gone.
+    Refused {
+        /// The opener's flow.
+        flow: FlowKey,
+        /// The winner; `None`: another stream has the return key.
+        winner: Option<Generation>,
+    },
+    /// A hold ran out before its acknowledgement.
+    HoldTimedOut {
+        /// The opener's flow.
+        flow: FlowKey,
+    },
+    /// A stream ended on its chosen node.
+    StreamEnded {
+        /// The opener's flow.
+        flow: FlowKey,
+        /// Why.
+        reason: EndReason,
+    },
+    /// The link to a peer is up.
+    LinkUp {
+        /// The peer.
+        peer: NodeId,
+    },
+    /// The link to a peer is lost.
+    LinkLost {
+        /// The peer.
+        peer: NodeId,
+    },
+    /// A member is counted as dead.
+    MemberDied {
+        /// The member.
+        node: NodeId,
+    },
+    /// This node now knows another holder, which may be itself.
+    HolderChanged {
+        /// Of which redirector.
+        interface: Interface,
+        /// The epoch, with its holder; `None`: nobody holds it.
+        epoch: Option<Epoch>,
+    },
+    /// Holding for a peer was suspended after repeated time-outs, or resumed.
+    Breaker {
+        /// The redirector that does not acknowledge.
+        peer: NodeId,
+        /// True while holding is suspended.
+        open: bool,
+    },
+}
+
+/// Why a stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndReason {
+    /// Both FINs were acknowledged.
+    Finished,
+    /// A TCP reset.
+    Reset,
+    /// Nothing came for the state's time.
+    TimedOut,
+    /// A plugin dropped or rejected the stream.
+    Verdict,
+    /// Another node won the stream.
+    Refused,
+    /// A new connection took the key.
+    Replaced,
+    /// The node stops.
+    Shutdown,
+}
+
+impl EndReason {
+    /// The name in logs and reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::Reset => "reset",
+            Self::TimedOut => "timed-out",
+            Self::Verdict => "verdict",
+            Self::Refused => "refused",
+            Self::Replaced => "replaced",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+/// Declares the drop reasons with their names, so that no reason lacks one.
+macro_rules! drop_reasons {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
+        /// Why a frame ended here. Every dropped frame has one, and each is counted.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum DropReason { $($(#[$doc])* $variant,)* }
+
+        impl DropReason {
+            /// All of them, in the order of their numbers.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The name in logs, reports and JSON.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+drop_reasons! {
+    /// A header is cut short or contradicts itself.
+    Malformed = "malformed",
+    /// The IPv4 header checksum is wrong.
+    IpChecksum = "ip-checksum",
+    /// A fragment; reassembly does not exist yet.
+    Fragment = "fragment",
+    /// A VLAN tag on an interface that has none.
+    VlanTagged = "vlan-tagged",
+    /// Neither ARP, IPv4 nor IPv6.
+    EtherType = "ether-type",
+    /// An address that may not be on a wire or may not be forwarded (RFC 1812, section 5.3.7; RFC 4291).
+    Martian = "martian",
+    /// Multicast or broadcast that is not for this node; none is forwarded.
+    Multicast = "multicast",
+    /// Ethernet destination is neither this node's MAC nor one it answers for (switches flood).
+    OtherMac = "other-mac",
+    /// To the virtual MAC, but another node holds this redirector.
+    NotHolder = "not-holder",
+    /// A transit packet to this node's MAC that did not come from the holder.
+    NotFromHolder = "not-from-holder",
+    /// A member's frame came to the virtual MAC: it is no transit ingress.
+    MemberSource = "member-source",
+    /// An address of the cluster was asked for something it does not answer.
+    LocalUnhandled = "local-unhandled",
+    /// TCP in mid-stream without a session.
+    MidStream = "mid-stream",
+    /// An ICMP error about a stream that no session knows.
+    UnknownQuote = "unknown-quote",
+    /// No member may be chosen.
+    NoCandidate = "no-candidate",
+    /// The chosen node has left.
+    ChosenGone = "chosen-gone",
+    /// The table of redirector sessions is full.
+    RedirectorSessionsFull = "redirector-sessions-full",
+    /// The table of marker sessions is full.
+    MarkerSessionsFull = "marker-sessions-full",
+    /// The stream's key is still that of a finished stream.
+    Tombstone = "tombstone",
+    /// A plugin's verdict.
+    Verdict = "verdict",
+    /// A plugin rejected the stream.
+    Rejected = "rejected",
+    /// A plugin failed and its fault policy is closed.
+    PluginFault = "plugin-fault",
+    /// TTL or hop limit ran out (ICMP time exceeded was sent).
+    TtlExceeded = "ttl-exceeded",
+    /// No route (ICMP unreachable was sent).
+    NoRoute = "no-route",
+    /// The neighbour does not answer (ICMP unreachable was sent).
+    NeighbourSilent = "neighbour-silent",
+    /// The queue for an unresolved neighbour is full.
+    NeighbourQueueFull = "neighbour-queue-full",
+    /// The neighbour table is full.
+    NeighboursFull = "neighbours-full",
+    /// Larger than the next network's MTU.
+    TooBig = "too-big",
+    /// The route leads back out of the interface the packet arrived at.
+    SameInterface = "same-interface",
+    /// ICMP generation is over its rate limit (RFC 1812, section 4.3.2.8).
+    IcmpRate = "icmp-rate",
+    /// The stream's hold is full.
+    HoldFull = "hold-full",
+    /// All holds together are full.
+    HoldsFull = "holds-full",
+    /// The hold ran out, and the return packets would not find this node.
+    HoldTimedOut = "hold-timed-out",
+    /// No node holds the redirector that must be told.
+    NoRedirector = "no-redirector",
+    /// Another node won the stream and cannot be reached.
+    Refused = "refused",
+    /// A frame that awaits its sender's claim found no place or no claim.
+    ClaimWait = "claim-wait",
+    /// The TAP did not take the frame.
+    TapFull = "tap-full",
+    /// The TAP refused the frame.
+    TapError = "tap-error",
+    /// No buffer was free.
+    PoolEmpty = "pool-empty",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drop_reasons_have_distinct_names_and_dense_numbers() {
+        let mut names: Vec<_> = DropReason::ALL.iter().map(|r| r.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), DropReason::ALL.len());
+        for (number, reason) in DropReason::ALL.iter().enumerate() {
+            assert_eq!(*reason as usize, number);
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Herald: a clustered userspace router that inspects traffic.
+//!
+//! Layers, `use` going downwards only:
+//!
+//! ```text
+//! main -> app -> { io, host, lab, node }
+//! node -> { redirector, chosen, membership, forward }      strangers to each other
+//!      -> session, mesh, outbox
+//!      -> ground: packet flow id time event limits inspector
+//! ```
+//!
+//! The core (everything from `node` down) has no clock, no sockets, no threads, no files and no logging: time, randomness
+//! and bytes are arguments, and what it wants done it puts into the [`outbox::Outbox`].
+
+pub mod event;
+pub mod flow;
+pub mod id;
+pub mod inspector;
+pub mod limits;
+pub mod mesh;
+pub mod outbox;
+pub mod packet;
+pub mod time;

@@ -1,0 +1,5 @@
+//! The mesh: what nodes say to each other, its bytes, and one link as a state machine.
+
+mod message;
+
+pub use message::{Acknowledge, Announce, Claim, Close, Handover, Heartbeat, Hello, Message, Refresh, Refuse};

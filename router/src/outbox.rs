@@ -1,0 +1,113 @@
+//! The list of things to do: the core writes it, the event loop carries it out.
+
+use crate::event::{DropReason, Event};
+use crate::id::{Interface, NodeId};
+use crate::mesh::Message;
+use crate::packet::Frame;
+
+/// Where a frame that leaves came from, for the books.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaving {
+    /// Forwarded by its chosen node.
+    Forwarded,
+    /// Handed to its chosen node.
+    Redirected,
+    /// Made by this node.
+    Generated,
+}
+
+/// The books of one node in frames: `in_first + in_second + in_mesh = forwarded + redirected + handed_over + consumed +
+/// dropped + kept`, where `kept` is what holds and neighbour queues have at that moment. Generated frames are counted
+/// apart.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ledger {
+    /// Read from the TAPs, by interface: first, second.
+    pub arrived: crate::id::PerInterface<u64>,
+    /// Received over the mesh.
+    pub arrived_mesh: u64,
+    /// Forwarded by this node as chosen node.
+    pub forwarded: u64,
+    /// Redirected to another node.
+    pub redirected: u64,
+    /// Sent over the mesh to the node that won the stream.
+    pub handed_over: u64,
+    /// Made by this node: ARP, neighbour discovery, ICMP, resets.
+    pub generated: u64,
+    /// Ended here because they were for this node.
+    pub consumed: u64,
+}
+
+/// Everything the core wants done, in order.
+#[derive(Debug)]
+pub struct Outbox {
+    /// Frames to transmit.
+    pub transmit: Vec<(Interface, Frame)>,
+    /// Messages to send.
+    pub send: Vec<(NodeId, Message)>,
+    /// Events to tell.
+    pub events: Vec<Event>,
+    /// Frames that ended here; their buffers go back to the pool.
+    pub spent: Vec<Frame>,
+    /// The books.
+    pub ledger: Ledger,
+    dropped: [u64; DropReason::ALL.len()],
+}
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self {
+            transmit: Vec::new(),
+            send: Vec::new(),
+            events: Vec::new(),
+            spent: Vec::new(),
+            ledger: Ledger::default(),
+            dropped: [0; DropReason::ALL.len()],
+        }
+    }
+}
+
+impl Outbox {
+    /// Sends a frame out of an interface.
+    pub fn transmit(&mut self, interface: Interface, frame: Frame, leaving: Leaving) {
+        match leaving {
+            Leaving::Forwarded => self.ledger.forwarded += 1,
+            Leaving::Redirected => self.ledger.redirected += 1,
+            Leaving::Generated => self.ledger.generated += 1,
+        }
+        self.transmit.push((interface, frame));
+    }
+
+    /// Sends a message to a peer.
+    pub fn send(&mut self, to: NodeId, message: Message) {
+        self.send.push((to, message));
+    }
+
+    /// Ends a frame with a reason.
+    pub fn drop(&mut self, frame: Frame, reason: DropReason) {
+        self.count_drop(reason);
+        self.spent.push(frame);
+    }
+
+    /// Ends a frame that was for this node.
+    pub fn consume(&mut self, frame: Frame) {
+        self.ledger.consumed += 1;
+        self.spent.push(frame);
+    }
+
+    /// Tells an event.
+    pub fn tell(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    /// Counts a drop whose frame is already gone.
+    pub fn count_drop(&mut self, reason: DropReason) {
+        if let Some(count) = self.dropped.get_mut(reason as usize) {
+            *count += 1;
+        }
+    }
+
+    /// How often each reason ended a frame; reasons without a drop are left out.
+    pub fn drops(&self) -> impl Iterator<Item = (DropReason, u64)> + '_ {
+        DropReason::ALL.iter().copied().zip(self.dropped).filter(|(_, count)| *count > 0)
+    }
+}

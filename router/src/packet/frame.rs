@@ -1,0 +1,95 @@
+//! `Frame`: the owned bytes of one Ethernet frame and the offload header that belongs to them.
+//!
+//! The buffer starts with the offload header (`struct virtio_net_hdr`, 10 bytes) so that one `read` fills both and one
+//! `write` sends both. With 10 + 14 bytes in front of it the IP header is 8-byte aligned.
+
+use super::offload::Offload;
+
+/// Length of the offload header in bytes (`TUNSETVNETHDRSZ`; virtio 1.2, section 5.1.6, without `num_buffers`).
+pub const OFFLOAD_HEADER_LEN: usize = 10;
+
+/// Largest Ethernet frame in bytes: an IP packet of 65,535 bytes, the Ethernet header and two VLAN tags.
+pub const FRAME_LEN_MAX: usize = 65_535 + 14 + 8;
+
+/// Bytes of a buffer that takes any frame.
+pub const BUFFER_LEN: usize = (OFFLOAD_HEADER_LEN + FRAME_LEN_MAX).next_multiple_of(64);
+
+/// Ethernet bytes, owned, with their offload header. Moved, never shared: one place has it at any moment.
+#[derive(Debug)]
+pub struct Frame {
+    buffer: Box<[u8]>,
+    len: usize,
+}
+
+impl Frame {
+    /// An empty frame that takes any frame a TAP gives.
+    #[must_use]
+    pub fn with_full_buffer() -> Self {
+        Self { buffer: vec![0; BUFFER_LEN].into_boxed_slice(), len: 0 }
+    }
+
+    /// A frame of exactly these Ethernet bytes, with full checksums and nothing offloaded. Bytes beyond
+    /// [`FRAME_LEN_MAX`] are cut off.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        let bytes = bytes.get(..FRAME_LEN_MAX).unwrap_or(bytes);
+        let mut buffer = Vec::with_capacity(OFFLOAD_HEADER_LEN + bytes.len());
+        buffer.extend_from_slice(&[0; OFFLOAD_HEADER_LEN]);
+        buffer.extend_from_slice(bytes);
+        Self { buffer: buffer.into_boxed_slice(), len: bytes.len() }
+    }
+
+    /// The Ethernet bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.buffer.get(OFFLOAD_HEADER_LEN..OFFLOAD_HEADER_LEN + self.len).unwrap_or_default()
+    }
+
+    /// The Ethernet bytes, to rewrite in place.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        self.buffer.get_mut(OFFLOAD_HEADER_LEN..OFFLOAD_HEADER_LEN + self.len).unwrap_or_default()
+    }
+
+    /// Offload header and Ethernet bytes, as a TAP takes them.
+    #[must_use]
+    pub fn wire(&self) -> &[u8] {
+        self.buffer.get(..OFFLOAD_HEADER_LEN + self.len).unwrap_or_default()
+    }
+
+    /// The whole buffer, for a driver to read into; then [`Frame::filled`] says how much came.
+    pub fn buffer_mut(&mut self) -> &mut [u8] {
+        &mut self.buffer
+    }
+
+    /// `wire_len` bytes (offload header included) have been read into the buffer.
+    pub fn filled(&mut self, wire_len: usize) {
+        self.len = wire_len.min(self.buffer.len()).saturating_sub(OFFLOAD_HEADER_LEN);
+    }
+
+    /// The offload header.
+    #[must_use]
+    pub fn offload(&self) -> Offload {
+        self.buffer.first_chunk().map_or_else(Offload::default, Offload::from_bytes)
+    }
+
+    /// Replaces the offload header.
+    pub fn set_offload(&mut self, offload: Offload) {
+        if let Some(header) = self.buffer.first_chunk_mut() {
+            *header = offload.to_bytes();
+        }
+    }
+
+    /// How many packets this frame stands for on the wire: 1, or the segments of a super-frame whose packet has
+    /// `payload_len` bytes behind its transport header.
+    #[must_use]
+    pub fn segments(&self, payload_len: usize) -> u64 {
+        let size = usize::from(self.offload().segment_size());
+        if size == 0 { 1 } else { payload_len.div_ceil(size).max(1) as u64 }
+    }
+
+    /// True if the buffer takes any frame, so that a pool can use it again.
+    #[must_use]
+    pub fn has_full_buffer(&self) -> bool {
+        self.buffer.len() == BUFFER_LEN
+    }
+}

@@ -1,0 +1,13 @@
+//! What is on the wire: [`Frame`] owns the bytes, [`Packet`] is the proof that its headers were checked, once.
+
+mod frame;
+mod offload;
+mod parse;
+pub mod rewrite;
+
+pub use frame::{BUFFER_LEN, FRAME_LEN_MAX, Frame, OFFLOAD_HEADER_LEN};
+pub use offload::Offload;
+pub use parse::{Arp, ArpOperation, Content, Headers, Packet, TcpFlags, Transport};
+
+/// Length of an Ethernet header without VLAN tag, in bytes.
+pub const ETHERNET_LEN: usize = 14;

@@ -1,0 +1,61 @@
+//! The offload header: what the kernel left undone in a frame (`struct virtio_net_hdr`, `linux/virtio_net.h`).
+
+use super::frame::OFFLOAD_HEADER_LEN;
+
+/// The transport checksum is partial: the field holds the pseudo header's sum (`VIRTIO_NET_HDR_F_NEEDS_CSUM`).
+const NEEDS_CHECKSUM: u8 = 1;
+/// No segmentation (`VIRTIO_NET_HDR_GSO_NONE`).
+const GSO_NONE: u8 = 0;
+
+/// One frame's offload header, host byte order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offload {
+    flags: u8,
+    gso_type: u8,
+    header_len: u16,
+    gso_size: u16,
+    checksum_start: u16,
+    checksum_offset: u16,
+}
+
+impl Offload {
+    pub(super) fn from_bytes(b: &[u8; OFFLOAD_HEADER_LEN]) -> Self {
+        let [flags, gso_type, h0, h1, g0, g1, s0, s1, o0, o1] = *b;
+        Self {
+            flags,
+            gso_type,
+            header_len: u16::from_ne_bytes([h0, h1]),
+            gso_size: u16::from_ne_bytes([g0, g1]),
+            checksum_start: u16::from_ne_bytes([s0, s1]),
+            checksum_offset: u16::from_ne_bytes([o0, o1]),
+        }
+    }
+
+    pub(super) fn to_bytes(self) -> [u8; OFFLOAD_HEADER_LEN] {
+        let [h0, h1] = self.header_len.to_ne_bytes();
+        let [g0, g1] = self.gso_size.to_ne_bytes();
+        let [s0, s1] = self.checksum_start.to_ne_bytes();
+        let [o0, o1] = self.checksum_offset.to_ne_bytes();
+        [self.flags, self.gso_type, h0, h1, g0, g1, s0, s1, o0, o1]
+    }
+
+    /// True if the transport checksum still has to be finished over `checksum_start..`.
+    #[must_use]
+    pub fn needs_checksum(&self) -> bool {
+        self.flags & NEEDS_CHECKSUM != 0
+    }
+
+    /// Where the checksum of a frame that [`needs_checksum`](Self::needs_checksum) starts, and where its field is, in
+    /// bytes from the Ethernet header.
+    #[must_use]
+    pub fn checksum_field(&self) -> (usize, usize) {
+        let start = usize::from(self.checksum_start);
+        (start, start + usize::from(self.checksum_offset))
+    }
+
+    /// Payload bytes of each segment of a super-frame; 0 if the frame is none.
+    #[must_use]
+    pub fn segment_size(&self) -> u16 {
+        if self.gso_type == GSO_NONE { 0 } else { self.gso_size }
+    }
+}

@@ -1,0 +1,413 @@
+//! The one parser of frames from outside. etherparse slices; what it accepts becomes a [`Packet`], whose accessors
+//! cannot fail.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use etherparse::{
+    ArpHardwareId, ArpOperation as EtherArp, ArpPacketSlice, EtherType, Ethernet2Slice, IpNumber, Ipv4Slice, Ipv6Slice,
+    TcpHeaderSlice, UdpHeaderSlice,
+};
+
+use super::{ETHERNET_LEN, Frame};
+use crate::event::DropReason;
+use crate::flow::FlowKey;
+use crate::id::{Interface, Mac};
+
+/// A frame's checked headers. Copied out of the frame, so the frame can be moved or rewritten while they are known.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet {
+    /// Ethernet destination.
+    pub destination: Mac,
+    /// Ethernet source.
+    pub source: Mac,
+    /// What the frame carries.
+    pub content: Content,
+}
+
+/// What a frame carries.
+#[derive(Clone, Copy, Debug)]
+pub enum Content {
+    /// Address resolution for IPv4 over Ethernet (RFC 826).
+    Arp(Arp),
+    /// An unfragmented IPv4 or IPv6 packet.
+    Ip(Headers),
+}
+
+/// Request or reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArpOperation {
+    /// Who has the target address?
+    Request,
+    /// The sender has the sender address.
+    Reply,
+}
+
+/// An ARP message (RFC 826).
+#[derive(Clone, Copy, Debug)]
+pub struct Arp {
+    /// Request or reply.
+    pub operation: ArpOperation,
+    /// The sender's MAC.
+    pub sender_mac: Mac,
+    /// The sender's address; 0.0.0.0 in a probe (RFC 5227).
+    pub sender: Ipv4Addr,
+    /// The address asked for or answered to.
+    pub target: Ipv4Addr,
+}
+
+/// An IP packet's checked headers; offsets are in bytes from the Ethernet header.
+#[derive(Clone, Copy, Debug)]
+pub struct Headers {
+    /// Source address.
+    pub source: IpAddr,
+    /// Destination address.
+    pub destination: IpAddr,
+    /// The transport's protocol number, behind IPv6 extension headers.
+    pub protocol: u8,
+    /// TTL or hop limit as it arrived.
+    pub hop_limit: u8,
+    /// The transport header.
+    pub transport: Transport,
+    /// Where the IP header starts.
+    pub network_at: u16,
+    /// Where the transport header starts.
+    pub transport_at: u16,
+    /// Where the transport's payload starts.
+    pub payload_at: u16,
+    /// Where the IP packet ends; Ethernet padding may follow.
+    pub end: u32,
+}
+
+/// What the router needs of a transport header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP (RFC 9293).
+    Tcp {
+        /// Source port.
+        source: u16,
+        /// Destination port.
+        destination: u16,
+        /// Control bits.
+        flags: TcpFlags,
+        /// Sequence number.
+        sequence: u32,
+        /// Acknowledgement number.
+        acknowledgement: u32,
+    },
+    /// UDP (RFC 768).
+    Udp {
+        /// Source port.
+        source: u16,
+        /// Destination port.
+        destination: u16,
+    },
+    /// ICMP or ICMPv6 echo request.
+    EchoRequest {
+        /// Identifier.
+        identifier: u16,
+    },
+    /// ICMP or ICMPv6 echo reply.
+    EchoReply {
+        /// Identifier.
+        identifier: u16,
+    },
+    /// An ICMP or ICMPv6 error; it belongs to the stream of the packet it quotes.
+    IcmpError {
+        /// Source of the quoted packet.
+        source: (IpAddr, u16),
+        /// Destination of the quoted packet.
+        destination: (IpAddr, u16),
+        /// Protocol of the quoted packet.
+        protocol: u8,
+    },
+    /// An ICMPv6 message of neighbour discovery or multicast listener discovery (types 130 to 137 and 143): link-local.
+    Discovery {
+        /// ICMPv6 type.
+        kind: u8,
+    },
+    /// Any other protocol or ICMP message.
+    Other,
+}
+
+/// TCP control bits as on the wire (RFC 9293, section 3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TcpFlags(pub u8);
+
+impl TcpFlags {
+    const FIN: u8 = 1;
+    const SYN: u8 = 2;
+    const RST: u8 = 4;
+    const ACK: u8 = 16;
+
+    /// FIN is set.
+    #[must_use]
+    pub fn fin(self) -> bool {
+        self.0 & Self::FIN != 0
+    }
+    /// SYN is set.
+    #[must_use]
+    pub fn syn(self) -> bool {
+        self.0 & Self::SYN != 0
+    }
+    /// RST is set.
+    #[must_use]
+    pub fn rst(self) -> bool {
+        self.0 & Self::RST != 0
+    }
+    /// ACK is set.
+    #[must_use]
+    pub fn ack(self) -> bool {
+        self.0 & Self::ACK != 0
+    }
+    /// The first segment of a connection: SYN without ACK, RST or FIN.
+    #[must_use]
+    pub fn opens(self) -> bool {
+        self.syn() && !self.ack() && !self.rst() && !self.fin()
+    }
+}
+
+impl Packet {
+    /// Checks the frame's headers once.
+    ///
+    /// # Errors
+    /// The reason to drop the frame: it is cut short, contradicts itself, is a fragment, or carries what this router
+    /// does not handle.
+    pub fn parse(frame: &Frame) -> Result<Self, DropReason> {
+        let bytes = frame.bytes();
+        let ethernet = Ethernet2Slice::from_slice_without_fcs(bytes).map_err(|_| DropReason::Malformed)?;
+        let behind = bytes.get(ETHERNET_LEN..).unwrap_or_default();
+        let content = match ethernet.ether_type() {
+            EtherType::ARP => Content::Arp(parse_arp(behind)?),
+            EtherType::IPV4 => Content::Ip(parse_ipv4(behind)?),
+            EtherType::IPV6 => Content::Ip(parse_ipv6(behind)?),
+            EtherType::VLAN_TAGGED_FRAME | EtherType::PROVIDER_BRIDGING => return Err(DropReason::VlanTagged),
+            _ => return Err(DropReason::EtherType),
+        };
+        Ok(Self { destination: Mac(ethernet.destination()), source: Mac(ethernet.source()), content })
+    }
+}
+
+impl Headers {
+    /// The key of this packet's flow as it arrived at `interface`. An ICMP error has the key of the flow that its
+    /// quoted packet answers.
+    #[must_use]
+    pub fn flow_key(&self, interface: Interface) -> FlowKey {
+        let (protocol, source, destination) = match self.transport {
+            Transport::Tcp { source, destination, .. } | Transport::Udp { source, destination } => {
+                (self.protocol, (self.source, source), (self.destination, destination))
+            }
+            Transport::EchoRequest { identifier } | Transport::EchoReply { identifier } => {
+                (self.protocol, (self.source, identifier), (self.destination, identifier))
+            }
+            Transport::IcmpError { source, destination, protocol } => (protocol, destination, source),
+            Transport::Discovery { .. } | Transport::Other => (self.protocol, (self.source, 0), (self.destination, 0)),
+        };
+        FlowKey::new(interface, protocol, source, destination)
+    }
+
+    /// Length of the IP packet in bytes.
+    #[must_use]
+    pub fn packet_len(&self) -> usize {
+        (self.end as usize).saturating_sub(usize::from(self.network_at))
+    }
+
+    /// Length of the transport's payload in bytes.
+    #[must_use]
+    pub fn payload_len(&self) -> usize {
+        (self.end as usize).saturating_sub(usize::from(self.payload_at))
+    }
+
+    /// True for IPv6.
+    #[must_use]
+    pub fn is_ipv6(&self) -> bool {
+        self.source.is_ipv6()
+    }
+}
+
+fn parse_arp(bytes: &[u8]) -> Result<Arp, DropReason> {
+    let arp = ArpPacketSlice::from_slice(bytes).map_err(|_| DropReason::Malformed)?;
+    if arp.hw_addr_type() != ArpHardwareId::ETHERNET || arp.proto_addr_type() != EtherType::IPV4 {
+        return Err(DropReason::Malformed);
+    }
+    let operation = match arp.operation() {
+        EtherArp::REQUEST => ArpOperation::Request,
+        EtherArp::REPLY => ArpOperation::Reply,
+        _ => return Err(DropReason::Malformed),
+    };
+    let mac = <[u8; 6]>::try_from(arp.sender_hw_addr()).map_err(|_| DropReason::Malformed)?;
+    let address = |b: &[u8]| <[u8; 4]>::try_from(b).map(Ipv4Addr::from).map_err(|_| DropReason::Malformed);
+    Ok(Arp {
+        operation,
+        sender_mac: Mac(mac),
+        sender: address(arp.sender_protocol_addr())?,
+        target: address(arp.target_protocol_addr())?,
+    })
+}
+
+fn parse_ipv4(bytes: &[u8]) -> Result<Headers, DropReason> {
+    let ip = Ipv4Slice::from_slice(bytes).map_err(|_| DropReason::Malformed)?;
+    let header = ip.header();
+    if ones_complement_sum(header.slice()) != 0xffff {
+        return Err(DropReason::IpChecksum);
+    }
+    if ip.is_payload_fragmented() {
+        return Err(DropReason::Fragment);
+    }
+    let network = Network {
+        source: header.source_addr().into(),
+        destination: header.destination_addr().into(),
+        hop_limit: header.ttl(),
+        protocol: ip.payload_ip_number(),
+    };
+    network.with_transport(bytes, ip.payload().payload)
+}
+
+fn parse_ipv6(bytes: &[u8]) -> Result<Headers, DropReason> {
+    let ip = Ipv6Slice::from_slice(bytes).map_err(|_| DropReason::Malformed)?;
+    let header = ip.header();
+    if ip.is_payload_fragmented() {
+        return Err(DropReason::Fragment);
+    }
+    let (source, destination) = (header.source_addr(), header.destination_addr());
+    // A mapped address on the wire would meet the keys of IPv4 streams (RFC 4291, section 2.5.5.2).
+    if source.to_ipv4_mapped().is_some() || destination.to_ipv4_mapped().is_some() {
+        return Err(DropReason::Martian);
+    }
+    let network = Network {
+        source: source.into(),
+        destination: destination.into(),
+        hop_limit: header.hop_limit(),
+        protocol: ip.payload().ip_number,
+    };
+    network.with_transport(bytes, ip.payload().payload)
+}
+
+/// The network layer's part of [`Headers`].
+struct Network {
+    source: IpAddr,
+    destination: IpAddr,
+    hop_limit: u8,
+    protocol: IpNumber,
+}
+
+impl Network {
+    /// `packet` starts at the IP header, `payload` is the part of it behind the IP headers.
+    fn with_transport(self, packet: &[u8], payload: &[u8]) -> Result<Headers, DropReason> {
+        // The payload is a slice of the packet: its place follows from the addresses.
+        let payload_offset = payload.as_ptr().addr() - packet.as_ptr().addr();
+        let (transport, header_len) = parse_transport(self.protocol, payload)?;
+        let offset = |behind: usize| u16::try_from(ETHERNET_LEN + behind).map_err(|_| DropReason::Malformed);
+        Ok(Headers {
+            source: self.source,
+            destination: self.destination,
+            protocol: self.protocol.0,
+            hop_limit: self.hop_limit,
+            transport,
+            network_at: offset(0)?,
+            transport_at: offset(payload_offset)?,
+            payload_at: offset(payload_offset + header_len)?,
+            end: u32::try_from(ETHERNET_LEN + payload_offset + payload.len()).map_err(|_| DropReason::Malformed)?,
+        })
+    }
+}
+
+/// The transport header and its length.
+fn parse_transport(protocol: IpNumber, bytes: &[u8]) -> Result<(Transport, usize), DropReason> {
+    match protocol {
+        IpNumber::TCP => {
+            let tcp = TcpHeaderSlice::from_slice(bytes).map_err(|_| DropReason::Malformed)?;
+            let flags = TcpFlags(tcp.slice().get(13).copied().unwrap_or_default());
+            let transport = Transport::Tcp {
+                source: tcp.source_port(),
+                destination: tcp.destination_port(),
+                flags,
+                sequence: tcp.sequence_number(),
+                acknowledgement: tcp.acknowledgment_number(),
+            };
+            Ok((transport, tcp.slice().len()))
+        }
+        IpNumber::UDP => {
+            let udp = UdpHeaderSlice::from_slice(bytes).map_err(|_| DropReason::Malformed)?;
+            if usize::from(udp.length()) < 8 || usize::from(udp.length()) > bytes.len() {
+                return Err(DropReason::Malformed);
+            }
+            Ok((Transport::Udp { source: udp.source_port(), destination: udp.destination_port() }, 8))
+        }
+        IpNumber::ICMP => Ok((parse_icmp(bytes)?, ICMP_HEADER_LEN)),
+        IpNumber::IPV6_ICMP => Ok((parse_icmpv6(bytes)?, ICMP_HEADER_LEN)),
+        _ => Ok((Transport::Other, 0)),
+    }
+}
+
+const ICMP_HEADER_LEN: usize = 8;
+
+fn parse_icmp(bytes: &[u8]) -> Result<Transport, DropReason> {
+    let (header, quoted) = bytes.split_first_chunk::<ICMP_HEADER_LEN>().ok_or(DropReason::Malformed)?;
+    let [kind, code, _, _, id_high, id_low, ..] = *header;
+    let identifier = u16::from_be_bytes([id_high, id_low]);
+    Ok(match (kind, code) {
+        (8, 0) => Transport::EchoRequest { identifier },
+        (0, 0) => Transport::EchoReply { identifier },
+        // Destination unreachable, time exceeded, parameter problem (RFC 792).
+        (3 | 11 | 12, _) => {
+            let ip = etherparse::Ipv4HeaderSlice::from_slice(quoted).map_err(|_| DropReason::Malformed)?;
+            if ip.fragments_offset().value() != 0 {
+                return Err(DropReason::Fragment);
+            }
+            let behind = quoted.get(ip.slice().len()..).unwrap_or_default();
+            let (from, to) = (ip.source_addr().into(), ip.destination_addr().into());
+            quote(from, to, ip.protocol(), behind)?
+        }
+        _ => Transport::Other,
+    })
+}
+
+fn parse_icmpv6(bytes: &[u8]) -> Result<Transport, DropReason> {
+    let (header, quoted) = bytes.split_first_chunk::<ICMP_HEADER_LEN>().ok_or(DropReason::Malformed)?;
+    let [kind, code, _, _, id_high, id_low, ..] = *header;
+    let identifier = u16::from_be_bytes([id_high, id_low]);
+    Ok(match (kind, code) {
+        (128, 0) => Transport::EchoRequest { identifier },
+        (129, 0) => Transport::EchoReply { identifier },
+        (130..=137 | 143, _) => Transport::Discovery { kind },
+        // Destination unreachable, packet too big, time exceeded, parameter problem (RFC 4443).
+        (1..=4, _) => {
+            let ip = etherparse::Ipv6HeaderSlice::from_slice(quoted).map_err(|_| DropReason::Malformed)?;
+            let behind = quoted.get(ip.slice().len()..).unwrap_or_default();
+            let (from, to) = (ip.source_addr().into(), ip.destination_addr().into());
+            quote(from, to, ip.next_header(), behind)?
+        }
+        _ => Transport::Other,
+    })
+}
+
+/// The flow of a quoted packet, from the first 8 bytes of its transport header (RFC 792, RFC 4443).
+fn quote(from: IpAddr, to: IpAddr, protocol: IpNumber, transport: &[u8]) -> Result<Transport, DropReason> {
+    let (source_port, destination_port) = match protocol {
+        IpNumber::TCP | IpNumber::UDP => {
+            let &[a, b, c, d] = transport.first_chunk().ok_or(DropReason::Malformed)?;
+            (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]))
+        }
+        IpNumber::ICMP | IpNumber::IPV6_ICMP => {
+            let &[_, _, _, _, high, low] = transport.first_chunk().ok_or(DropReason::Malformed)?;
+            let identifier = u16::from_be_bytes([high, low]);
+            (identifier, identifier)
+        }
+        _ => (0, 0),
+    };
+    Ok(Transport::IcmpError { source: (from, source_port), destination: (to, destination_port), protocol: protocol.0 })
+}
+
+/// The ones' complement sum of a header of an even number of bytes; 0xffff if its checksum is right (RFC 1071).
+fn ones_complement_sum(header: &[u8]) -> u16 {
+    let mut sum: u32 = header
+        .chunks_exact(2)
+        .map(|pair| match *pair {
+            [high, low] => u32::from(u16::from_be_bytes([high, low])),
+            _ => 0,
+        })
+        .sum();
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    u16::try_from(sum).unwrap_or_default()
+}

@@ -1,0 +1,61 @@
+//! The rewrites a router makes in place: MACs, TTL and hop limit, and finishing a partial checksum.
+
+use etherparse::checksum::Sum16BitWords;
+
+use super::{ETHERNET_LEN, Frame, Headers};
+use crate::id::Mac;
+
+/// Writes both Ethernet addresses.
+pub fn set_macs(frame: &mut Frame, destination: Mac, source: Mac) {
+    if let Some(header) = frame.bytes_mut().first_chunk_mut::<ETHERNET_LEN>() {
+        let (to, rest) = header.split_at_mut(6);
+        to.copy_from_slice(&destination.0);
+        if let Some(from) = rest.first_chunk_mut() {
+            *from = source.0;
+        }
+    }
+}
+
+/// TTL or hop limit less one; IPv4's header checksum follows (RFC 1624, equation 3).
+pub fn decrement_hop_limit(frame: &mut Frame, headers: &Headers) {
+    let at = usize::from(headers.network_at);
+    let Some(ip) = frame.bytes_mut().get_mut(at..) else { return };
+    if headers.is_ipv6() {
+        if let Some(hop_limit) = ip.get_mut(7) {
+            *hop_limit = hop_limit.saturating_sub(1);
+        }
+        return;
+    }
+    if let Some([ttl, protocol, high, low]) = ip.get_mut(8..12) {
+        let old = u16::from_be_bytes([*ttl, *protocol]);
+        *ttl = ttl.saturating_sub(1);
+        let new = u16::from_be_bytes([*ttl, *protocol]);
+        [*high, *low] = update_checksum(u16::from_be_bytes([*high, *low]), old, new).to_be_bytes();
+    }
+}
+
+/// The checksum after one 16-bit word changed from `old` to `new` (RFC 1624, equation 3).
+#[must_use]
+pub fn update_checksum(checksum: u16, old: u16, new: u16) -> u16 {
+    let mut sum = u32::from(!checksum) + u32::from(!old) + u32::from(new);
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    !u16::try_from(sum).unwrap_or_default()
+}
+
+/// Finishes a partial transport checksum, so that the frame needs no offload. A super-frame is left as it is: its
+/// segments do not exist yet.
+pub fn finish_checksum(frame: &mut Frame) {
+    let offload = frame.offload();
+    if !offload.needs_checksum() || offload.segment_size() != 0 {
+        return;
+    }
+    let (start, field) = offload.checksum_field();
+    let sum = Sum16BitWords::new().add_slice(frame.bytes().get(start..).unwrap_or_default()).ones_complement();
+    // A UDP sum of zero would read as "no checksum" (RFC 768); for TCP both forms of zero are valid.
+    let sum = if sum == 0 { 0xffff } else { sum };
+    if let Some(place) = frame.bytes_mut().get_mut(field..field + 2) {
+        place.copy_from_slice(&sum.to_be_bytes());
+    }
+    frame.set_offload(super::Offload::default());
+}
