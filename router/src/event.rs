@@ -224,10 +224,10 @@ drop_reasons! {
     HoldsFull = "holds-full",
     /// The hold ran out, and the return packets would not find this node.
     HoldTimedOut = "hold-timed-out",
-    /// No node holds the redirector that must be told.
-    NoRedirector = "no-redirector",
     /// Another node won the stream and cannot be reached.
     Refused = "refused",
+    /// The return packets would have the key of another stream.
+    ReturnKeyTaken = "return-key-taken",
     /// A frame that awaits its sender's claim found no place or no claim.
     ClaimWait = "claim-wait",
     /// The TAP did not take the frame.

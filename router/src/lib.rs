@@ -12,6 +12,7 @@
 //! The core (everything from `node` down) has no clock, no sockets, no threads, no files and no logging: time, randomness
 //! and bytes are arguments, and what it wants done it puts into the [`outbox::Outbox`].
 
+pub mod chosen;
 pub mod event;
 pub mod flow;
 pub mod id;
@@ -20,4 +21,6 @@ pub mod limits;
 pub mod mesh;
 pub mod outbox;
 pub mod packet;
+pub mod redirector;
+pub mod session;
 pub mod time;

@@ -47,6 +47,24 @@ pub const MEMBERS_MAX: usize = 64;
 /// Streams in one refresh.
 pub const REFRESH_STREAMS_MAX: usize = 256;
 
+/// Time between two refreshes of a stream's redirector sessions.
+pub const REFRESH_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How long a redirector session stands without a refresh: three may be lost.
+pub const SHADOW_TIME: Duration = REFRESH_INTERVAL.saturating_mul(4);
+
+/// Frames of members that are not known as holders yet, each waiting for its sender's claim.
+pub const CLAIM_WAIT_FRAMES_MAX: usize = 256;
+
+/// How long such a frame waits.
+pub const CLAIM_WAIT: Duration = Duration::from_millis(20);
+
+/// Holds that must time out in a row before holding for that redirector is suspended.
+pub const BREAKER_TIMEOUTS: u32 = 8;
+
+/// Announcements that wait for the delay that a test asked for.
+pub const DELAYED_ANNOUNCEMENTS_MAX: usize = 65_536;
+
 /// Events kept for `herald trace` and the demo.
 pub const EVENTS_MAX: usize = 65_536;
 

@@ -118,6 +118,26 @@ pub struct Handover {
     pub wire: Vec<u8>,
 }
 
+/// "Whose stream is this?" Asked for reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Query {
+    /// Chosen by the asker; the answer has it too.
+    pub id: u64,
+    /// The key of the packets in question, where they arrive.
+    pub key: FlowKey,
+}
+
+/// What the asked redirector believes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The query's id.
+    pub id: u64,
+    /// The queried key.
+    pub key: FlowKey,
+    /// The ownership; `None`: it has no session.
+    pub generation: Option<Generation>,
+}
+
 /// What travels over an established link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Message {
@@ -137,4 +157,8 @@ pub enum Message {
     Close(Close),
     /// A held frame for the winner.
     Handover(Handover),
+    /// A question about a stream.
+    Query(Query),
+    /// Its answer.
+    Answer(Answer),
 }

@@ -2,4 +2,6 @@
 
 mod message;
 
-pub use message::{Acknowledge, Announce, Claim, Close, Handover, Heartbeat, Hello, Message, Refresh, Refuse};
+pub use message::{
+    Acknowledge, Announce, Answer, Claim, Close, Handover, Heartbeat, Hello, Message, Query, Refresh, Refuse,
+};

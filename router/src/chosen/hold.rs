@@ -1,0 +1,170 @@
+//! The hold: frames that wait until the other redirector has acknowledged their stream, in order, bounded.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use slab::Slab;
+
+use crate::event::DropReason;
+use crate::flow::HashKey;
+use crate::id::Interface;
+use crate::limits::{HOLD_FRAMES_MAX, HOLDS_FRAMES_MAX};
+use crate::packet::{Frame, Headers};
+use crate::time::Instant;
+
+/// A frame that waits, ready to go.
+#[derive(Debug)]
+pub struct Held {
+    /// The bytes.
+    pub frame: Frame,
+    /// Their checked headers.
+    pub headers: Headers,
+    /// Where the frame arrived.
+    pub arrived: Interface,
+    /// Where it will leave.
+    pub leaves: Interface,
+}
+
+#[derive(Debug)]
+struct Link {
+    held: Held,
+    next: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Queue {
+    head: usize,
+    tail: usize,
+    frames: usize,
+}
+
+/// All holds of a node. Slots and ids are those of the marker sessions.
+#[derive(Debug)]
+pub struct Hold {
+    max: Duration,
+    links: Slab<Link>,
+    queues: HashMap<u32, Queue, HashKey>,
+    deadlines: VecDeque<(Instant, u32, u64)>,
+}
+
+impl Hold {
+    /// Nothing held; a hold lasts `max` at most.
+    #[must_use]
+    pub fn new(max: Duration, key: HashKey) -> Self {
+        Self { max, links: Slab::new(), queues: HashMap::with_hasher(key), deadlines: VecDeque::new() }
+    }
+
+    /// A hold begins: its time runs from now.
+    pub fn begin(&mut self, now: Instant, slot: u32, id: u64) {
+        self.deadlines.push_back((now + self.max, slot, id));
+    }
+
+    /// Keeps a frame behind those of its stream.
+    ///
+    /// # Errors
+    /// The frame and why there was no room for it.
+    pub fn keep(&mut self, slot: u32, held: Held) -> Result<(), (Frame, DropReason)> {
+        if self.links.len() >= HOLDS_FRAMES_MAX {
+            return Err((held.frame, DropReason::HoldsFull));
+        }
+        let queue = self.queues.get(&slot).copied();
+        if queue.is_some_and(|queue| queue.frames >= HOLD_FRAMES_MAX) {
+            return Err((held.frame, DropReason::HoldFull));
+        }
+        let place = self.links.insert(Link { held, next: None });
+        let queue = match queue {
+            None => Queue { head: place, tail: place, frames: 1 },
+            Some(queue) => {
+                if let Some(last) = self.links.get_mut(queue.tail) {
+                    last.next = Some(place);
+                }
+                Queue { tail: place, frames: queue.frames + 1, ..queue }
+            }
+        };
+        self.queues.insert(slot, queue);
+        Ok(())
+    }
+
+    /// Takes the oldest frame of a stream.
+    pub fn take(&mut self, slot: u32) -> Option<Held> {
+        let queue = *self.queues.get(&slot)?;
+        let link = self.links.try_remove(queue.head)?;
+        match link.next {
+            Some(head) => self.queues.insert(slot, Queue { head, frames: queue.frames - 1, ..queue }),
+            None => self.queues.remove(&slot),
+        };
+        Some(link.held)
+    }
+
+    /// A hold whose time is over: slot and id. It may have ended otherwise before.
+    pub fn pop_due(&mut self, now: Instant) -> Option<(u32, u64)> {
+        let &(at, slot, id) = self.deadlines.front()?;
+        if at > now {
+            return None;
+        }
+        self.deadlines.pop_front();
+        Some((slot, id))
+    }
+
+    /// When the oldest hold's time is over.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.front().map(|(at, _, _)| *at)
+    }
+
+    /// Frames held now.
+    #[must_use]
+    pub fn frames(&self) -> usize {
+        self.links.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::{Content, Packet};
+    use proptest::prelude::*;
+    use std::collections::VecDeque;
+
+    fn held(number: u32) -> Held {
+        let builder = etherparse::PacketBuilder::ethernet2([1; 6], [2; 6]).ipv4([10, 0, 0, 1], [10, 0, 0, 2], 9);
+        let mut bytes = Vec::new();
+        builder.udp(1, 2).write(&mut bytes, &number.to_be_bytes()).unwrap();
+        let frame = Frame::from_bytes(&bytes);
+        let Content::Ip(headers) = Packet::parse(&frame).unwrap().content else { unreachable!() };
+        Held { frame, headers, arrived: Interface::First, leaves: Interface::Second }
+    }
+
+    fn number(held: &Held) -> u32 {
+        u32::from_be_bytes(*held.frame.bytes().last_chunk().unwrap())
+    }
+
+    proptest! {
+        #[test]
+        fn frames_leave_in_their_streams_order(steps in proptest::collection::vec((0u32..4, any::<bool>()), 0..400)) {
+            let mut hold = Hold::new(Duration::from_millis(20), HashKey([1; 16]));
+            let mut model: [VecDeque<u32>; 4] = Default::default();
+            for (serial, (slot, keeps)) in (0u32..).zip(steps) {
+                let expected = &mut model[slot as usize];
+                if keeps {
+                    let kept = hold.keep(slot, held(serial)).is_ok();
+                    prop_assert_eq!(kept, expected.len() < HOLD_FRAMES_MAX);
+                    if kept { expected.push_back(serial); }
+                } else {
+                    prop_assert_eq!(hold.take(slot).map(|h| number(&h)), expected.pop_front());
+                }
+                prop_assert_eq!(hold.frames(), model.iter().map(VecDeque::len).sum::<usize>());
+            }
+        }
+    }
+
+    #[test]
+    fn all_holds_together_are_bounded() {
+        let mut hold = Hold::new(Duration::from_millis(20), HashKey([1; 16]));
+        let streams = u32::try_from(HOLDS_FRAMES_MAX).unwrap();
+        for slot in 0..streams {
+            hold.keep(slot, held(slot)).unwrap();
+        }
+        assert_eq!(hold.keep(streams, held(0)).unwrap_err().1, DropReason::HoldsFull);
+    }
+}

@@ -1,0 +1,410 @@
+//! The chosen node's side: mark a stream, let the plugins inspect it, and know whether its packets may leave.
+
+mod breaker;
+mod hold;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use breaker::Breakers;
+pub use hold::{Held, Hold};
+
+use crate::event::{DropReason, EndReason, Event, Step};
+use crate::flow::{FlowKey, HashKey};
+use crate::id::{Generation, Interface, NodeId};
+use crate::inspector::{Action, Direction, Inspection, Inspector, Scope, Stream, Totals, Verdict};
+use crate::limits::{DETECTION_TIME, HEARTBEAT_INTERVAL, REFRESH_INTERVAL};
+use crate::mesh::Close;
+use crate::outbox::Outbox;
+use crate::packet::{Frame, Headers};
+use crate::session::{Announced, Deadlines, Markers, Midstream, NewMarker, Opening, Tables, Timeouts};
+use crate::time::Instant;
+
+/// How a chosen node works.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// This node.
+    pub node: NodeId,
+    /// How long streams may be silent.
+    pub timeouts: Timeouts,
+    /// How long a hold lasts at most.
+    pub hold_max: Duration,
+    /// Take up TCP streams in their middle.
+    pub midstream: Midstream,
+    /// Hashes this node's own tables.
+    pub hash_key: HashKey,
+}
+
+/// The marker sessions of a node and what they wait for.
+#[derive(Debug)]
+pub struct Chosen {
+    settings: Settings,
+    /// The sessions.
+    pub markers: Markers,
+    /// The frames that wait for an acknowledgement.
+    pub hold: Hold,
+    /// Redirectors that are not waited for.
+    pub breakers: Breakers,
+    /// Streams that ended; both redirectors must be told.
+    pub closed: Vec<Close>,
+    /// Streams whose redirector sessions must be refreshed, by slot.
+    pub to_refresh: Vec<u32>,
+    deadlines: Deadlines<(u32, u64)>,
+}
+
+/// A packet that came to its chosen node.
+#[derive(Debug)]
+pub struct Arrival {
+    /// Where it arrived.
+    pub interface: Interface,
+    /// Its checked headers.
+    pub headers: Headers,
+    /// Its bytes.
+    pub frame: Frame,
+}
+
+/// Whether a packet that passed the plugins may leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// Now.
+    Leave,
+    /// After the other redirector was told of the stream.
+    Announce,
+    /// Behind the packets of its stream that are held already.
+    Hold,
+    /// The hold had run out: only if the other redirector would choose this node by itself.
+    Fallback,
+}
+
+impl Chosen {
+    /// No streams yet; plugins keep `state_len` bytes for each.
+    #[must_use]
+    pub fn new(settings: Settings, tables: Arc<Tables>, state_len: usize) -> Self {
+        Self {
+            settings,
+            markers: Markers::new(tables, state_len),
+            hold: Hold::new(settings.hold_max, settings.hash_key),
+            breakers: Breakers::default(),
+            closed: Vec::new(),
+            to_refresh: Vec::new(),
+            deadlines: Deadlines::default(),
+        }
+    }
+
+    /// Finds or makes the packet's marker session. Returns what the plugins must see; else the packet has ended here.
+    /// `choose` gives the choice hash of a new stream.
+    pub fn accept(
+        &mut self,
+        now: Instant,
+        arrival: Arrival,
+        choose: impl Fn(&FlowKey) -> u64,
+        plugins: &mut dyn Inspector,
+        out: &mut Outbox,
+    ) -> Option<Inspection> {
+        let key = arrival.headers.flow_key(arrival.interface);
+        let size = (arrival.frame.segments(arrival.headers.payload_len()), arrival.frame.bytes().len() as u64);
+        let met = match self.markers.meet(now, &key, size.0, size.1) {
+            Some((slot, direction)) => self.meet_again(now, slot, direction, &arrival.headers, plugins, out),
+            None => Meeting::New { generation: 1, slot: None },
+        };
+        let (slot, direction, verdict) = match met {
+            Meeting::Known { slot, direction } => (slot, direction, Verdict::default()),
+            Meeting::Ended(reason) => {
+                out.drop(arrival.frame, reason);
+                return None;
+            }
+            Meeting::New { generation, slot } => {
+                let new = NewMarker {
+                    stream: Stream {
+                        id: 0,
+                        opener: key,
+                        chosen: self.settings.node,
+                        midstream: Opening::of(&arrival.headers) == Opening::Midstream,
+                    },
+                    choice: choose(&key),
+                    generation,
+                    headers: &arrival.headers,
+                    size,
+                };
+                match self.start(now, slot, new, plugins, out) {
+                    Ok((slot, verdict)) => (slot, Direction::FromOpener, verdict),
+                    Err(reason) => {
+                        out.drop(arrival.frame, reason);
+                        return None;
+                    }
+                }
+            }
+        };
+        let stream = self.markers.at(slot).map_or(0, |session| session.stream.id);
+        let Arrival { interface, headers, frame } = arrival;
+        Some(Inspection { frame, headers, interface, direction, stream, slot, verdict })
+    }
+
+    /// A packet of a stream that has a session.
+    fn meet_again(
+        &mut self,
+        now: Instant,
+        slot: u32,
+        direction: Direction,
+        headers: &Headers,
+        plugins: &mut dyn Inspector,
+        out: &mut Outbox,
+    ) -> Meeting {
+        let Some(session) = self.markers.at_mut(slot) else { return Meeting::Ended(DropReason::Tombstone) };
+        session.seen = now;
+        if session.alive && !session.life.is_reopened_by(headers) {
+            return Meeting::Known { slot, direction };
+        }
+        if Opening::of(headers) != Opening::Opens {
+            return Meeting::Ended(DropReason::Tombstone);
+        }
+        let generation = session.generation.saturating_add(1);
+        if session.alive {
+            self.end(now, slot, EndReason::Replaced, plugins, out);
+        }
+        Meeting::New { generation, slot: Some(slot) }
+    }
+
+    /// Makes a marker session, in the place of an ended one if `slot` names it, and tells the plugins.
+    fn start(
+        &mut self,
+        now: Instant,
+        slot: Option<u32>,
+        new: NewMarker<'_>,
+        plugins: &mut dyn Inspector,
+        out: &mut Outbox,
+    ) -> Result<(u32, Verdict), DropReason> {
+        match (Opening::of(new.headers), self.settings.midstream) {
+            (Opening::Opens, _) | (Opening::Midstream, Midstream::PickUp) => {}
+            (Opening::Midstream, Midstream::Drop) => return Err(DropReason::MidStream),
+            (Opening::Quotes, _) => return Err(DropReason::UnknownQuote),
+        }
+        let flow = new.stream.opener;
+        let slot = match slot {
+            Some(slot) => {
+                self.markers.restart(now, slot, new);
+                slot
+            }
+            None => self.markers.make(now, new)?,
+        };
+        out.tell(Event::Step { step: Step::M4, flow, node: self.settings.node });
+        self.schedule(slot);
+        let Some(stream) = self.markers.at(slot).map(|session| session.stream) else {
+            return Err(DropReason::MarkerSessionsFull);
+        };
+        let verdict = plugins.stream_started(now, &stream, self.markers.states().of(slot));
+        Ok((slot, verdict))
+    }
+
+    /// What a verdict on this direction or on the stream said before.
+    #[must_use]
+    pub fn blocked(&self, slot: u32, direction: Direction) -> Action {
+        self.markers.at(slot).map_or(Action::Pass, |session| match direction {
+            Direction::FromOpener => session.blocked_from_opener,
+            Direction::ToOpener => session.blocked_to_opener,
+        })
+    }
+
+    /// Remembers a verdict that covers more than its packet.
+    pub fn block(&mut self, slot: u32, direction: Direction, verdict: Verdict) {
+        let Some(session) = self.markers.at_mut(slot) else { return };
+        let (from_opener, to_opener) = match (verdict.scope, direction) {
+            (Scope::Packet, _) => (false, false),
+            (Scope::Flow, Direction::FromOpener) => (true, false),
+            (Scope::Flow, Direction::ToOpener) => (false, true),
+            (Scope::Stream, _) => (true, true),
+        };
+        if from_opener {
+            session.blocked_from_opener = verdict.action;
+        }
+        if to_opener {
+            session.blocked_to_opener = verdict.action;
+        }
+    }
+
+    /// A packet has passed the plugins: moves its stream's life on and says whether it may leave.
+    pub fn depart(
+        &mut self,
+        now: Instant,
+        slot: u32,
+        direction: Direction,
+        headers: &Headers,
+        out: &mut Outbox,
+    ) -> Departure {
+        let node = self.settings.node;
+        let Some(session) = self.markers.at_mut(slot) else { return Departure::Fallback };
+        if session.life.packet_passed(direction, headers) {
+            self.schedule(slot);
+            self.markers.show(slot);
+        }
+        let Some(session) = self.markers.at_mut(slot) else { return Departure::Fallback };
+        match (direction, session.announced) {
+            (Direction::ToOpener, _) => {
+                if !std::mem::replace(&mut session.has_returned, true) {
+                    let flow = session.return_key.unwrap_or(session.stream.opener);
+                    out.tell(Event::Step { step: Step::M12, flow, node });
+                }
+                Departure::Leave
+            }
+            (Direction::FromOpener, Announced::Acknowledged) => {
+                self.first_left(slot, out);
+                Departure::Leave
+            }
+            (Direction::FromOpener, Announced::No) => {
+                out.tell(Event::Step { step: Step::M5, flow: session.stream.opener, node });
+                Departure::Announce
+            }
+            (Direction::FromOpener, Announced::Waiting) => Departure::Hold,
+            (Direction::FromOpener, Announced::TimedOut { again }) if now >= again => Departure::Announce,
+            (Direction::FromOpener, Announced::TimedOut { .. }) => Departure::Fallback,
+        }
+    }
+
+    /// A packet from the opener leaves; tells it if it is the stream's first.
+    pub fn first_left(&mut self, slot: u32, out: &mut Outbox) {
+        let node = self.settings.node;
+        if let Some(session) = self.markers.at_mut(slot)
+            && !std::mem::replace(&mut session.has_left, true)
+        {
+            out.tell(Event::Step { step: Step::M8, flow: session.stream.opener, node });
+        }
+    }
+
+    /// Begins to wait for an acknowledgement.
+    pub fn wait(&mut self, now: Instant, slot: u32) {
+        if let Some(session) = self.markers.at_mut(slot) {
+            session.announced = Announced::Waiting;
+            self.hold.begin(now, slot, session.stream.id);
+        }
+    }
+
+    /// The other redirector has this ownership of the stream. Returns the slot, whose held frames may leave, if the
+    /// stream is still this one.
+    pub fn acknowledged(
+        &mut self,
+        return_key: &FlowKey,
+        generation: Generation,
+        from: NodeId,
+        out: &mut Outbox,
+    ) -> Option<u32> {
+        if self.breakers.acknowledged(from) {
+            out.tell(Event::Breaker { peer: from, open: false });
+        }
+        let slot = self.markers.slot_of(return_key)?;
+        let node = self.settings.node;
+        let session = self.markers.at_mut(slot)?;
+        let ours = Generation { counter: session.generation, node };
+        if !session.alive || session.return_key.as_ref() != Some(return_key) || ours != generation {
+            return None;
+        }
+        session.announced = Announced::Acknowledged;
+        let flow = session.stream.opener;
+        self.schedule(slot);
+        out.tell(Event::Acknowledged { flow, node: from });
+        Some(slot)
+    }
+
+    /// The next hold that ran out: its slot. Its redirector was `waited_for`.
+    pub fn next_timed_out(&mut self, now: Instant) -> Option<u32> {
+        while let Some((slot, id)) = self.hold.pop_due(now) {
+            let Some(session) = self.markers.at_mut(slot) else { continue };
+            if session.stream.id == id && session.announced == Announced::Waiting {
+                session.announced = Announced::TimedOut { again: now + HEARTBEAT_INTERVAL };
+                return Some(slot);
+            }
+        }
+        None
+    }
+
+    /// Ends a stream: tells the plugins, leaves a tombstone, and queues the news for both redirectors.
+    pub fn end(&mut self, now: Instant, slot: u32, reason: EndReason, plugins: &mut dyn Inspector, out: &mut Outbox) {
+        let node = self.settings.node;
+        let Some(session) = self.markers.at_mut(slot) else { return };
+        if !std::mem::replace(&mut session.alive, false) {
+            return;
+        }
+        let (stream, started, return_key) = (session.stream, session.started, session.return_key);
+        let told = session.announced != Announced::No;
+        session.seen = now;
+        let generation = Generation { counter: session.generation, node };
+        let (packets_from_opener, bytes_from_opener) = self.markers.counted(Some(stream.opener));
+        let (packets_to_opener, bytes_to_opener) = self.markers.counted(return_key);
+        let totals = Totals { packets_from_opener, bytes_from_opener, packets_to_opener, bytes_to_opener, started };
+        plugins.stream_ended(now, &stream, &totals, reason, self.markers.states().of(slot));
+        while let Some(held) = self.hold.take(slot) {
+            out.drop(held.frame, DropReason::HoldTimedOut);
+        }
+        out.tell(Event::StreamEnded { flow: stream.opener, reason });
+        if let (true, Some(return_key)) = (told, return_key) {
+            self.closed.push(Close { arrival: stream.opener, return_key, generation });
+        }
+        self.schedule(slot);
+        self.markers.show(slot);
+    }
+
+    /// Queues the stream's next deadline, unless an earlier one is queued already.
+    fn schedule(&mut self, slot: u32) {
+        let timeouts = self.settings.timeouts;
+        let Some(session) = self.markers.at_mut(slot) else { return };
+        let expiry = session.seen + if session.alive { session.life.timeout(&timeouts) } else { TOMBSTONE };
+        let due = match session.announced {
+            Announced::Acknowledged if session.alive => expiry.min(session.refreshed + REFRESH_INTERVAL),
+            Announced::Acknowledged | Announced::No | Announced::Waiting | Announced::TimedOut { .. } => expiry,
+        };
+        if due < session.due {
+            session.due = due;
+            self.deadlines.push(due, (slot, session.stream.id));
+        }
+    }
+
+    /// Ends streams that were silent for too long, and notes which must be refreshed.
+    pub fn deadline_reached(&mut self, now: Instant, plugins: &mut dyn Inspector, out: &mut Outbox) {
+        while let Some((at, (slot, id))) = self.deadlines.pop_due(now) {
+            let timeouts = self.settings.timeouts;
+            let Some(session) = self.markers.at_mut(slot) else { continue };
+            if session.stream.id != id || session.due != at {
+                continue;
+            }
+            session.due = Instant::NEVER;
+            let silent = now.since(session.seen);
+            if !session.alive && silent >= TOMBSTONE {
+                self.markers.remove(slot);
+                continue;
+            }
+            if session.alive && silent >= session.life.timeout(&timeouts) {
+                let reason = match session.life.state() {
+                    crate::session::State::Closed if session.life.was_reset() => EndReason::Reset,
+                    crate::session::State::Closed => EndReason::Finished,
+                    crate::session::State::Opening
+                    | crate::session::State::Established
+                    | crate::session::State::Closing
+                    | crate::session::State::Active => EndReason::TimedOut,
+                };
+                self.end(now, slot, reason, plugins, out);
+                continue;
+            }
+            if session.alive && session.announced == Announced::Acknowledged {
+                session.refreshed = now;
+                self.to_refresh.push(slot);
+            }
+            self.schedule(slot);
+        }
+    }
+
+    /// When a stream or a hold may end next.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        [self.deadlines.next(), self.hold.next_deadline()].into_iter().flatten().min()
+    }
+}
+
+/// How long an ended stream's key stays with this node: twice a redirector's tombstone, so that this one, which counts
+/// the generations on, outlives it.
+const TOMBSTONE: Duration = DETECTION_TIME.saturating_mul(4);
+
+/// What a packet met at the marker table.
+enum Meeting {
+    Known { slot: u32, direction: Direction },
+    New { generation: u32, slot: Option<u32> },
+    Ended(DropReason),
+}

@@ -1,0 +1,315 @@
+//! The life of a stream as its chosen node sees it: which state it is in, and how long silence may last there.
+
+use std::time::Duration;
+
+use crate::inspector::Direction;
+use crate::packet::{Headers, TcpFlags, Transport};
+
+/// How long a stream may be silent in each state (RFC 5382 for TCP, RFC 4787 for UDP, RFC 5508 for ICMP).
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// TCP, both ends have spoken.
+    pub tcp_established: Duration,
+    /// TCP, the handshake is not complete.
+    pub tcp_opening: Duration,
+    /// TCP, one end has finished.
+    pub tcp_closing: Duration,
+    /// TCP, both FINs acknowledged, or reset.
+    pub tcp_closed: Duration,
+    /// UDP.
+    pub udp: Duration,
+    /// ICMP echo.
+    pub icmp: Duration,
+    /// Every other protocol.
+    pub other: Duration,
+    /// A redirector session that nobody announced.
+    pub provisional: Duration,
+}
+
+/// Where a stream is in its life.
+///
+/// ```text
+///  SYN              SYN|ACK, ACK                FIN               both FINs acknowledged
+///  ----> Opening ----------------> Established -----> Closing ---------------------------> Closed
+///           |                           |                |                                    ^
+///           +---------------------------+----------------+------------------------------------+
+///                                                            a reset inside the window
+///
+///  UDP, ICMP, other: Active for all their life
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// TCP: the handshake is not complete.
+    Opening,
+    /// TCP: both ends have spoken.
+    Established,
+    /// TCP: one end has finished.
+    Closing,
+    /// TCP: both have finished, or one has reset.
+    Closed,
+    /// Any protocol without connections.
+    Active,
+}
+
+impl State {
+    /// The name in reports and JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Opening => "opening",
+            Self::Established => "established",
+            Self::Closing => "closing",
+            Self::Closed => "closed",
+            Self::Active => "active",
+        }
+    }
+}
+
+/// What one direction of a TCP stream has said.
+#[derive(Clone, Copy, Debug, Default)]
+struct Half {
+    /// Sequence number behind the last byte sent.
+    next: Option<u32>,
+    /// Last acknowledgement number sent.
+    acknowledged: Option<u32>,
+    /// Sequence number behind this direction's FIN.
+    fin: Option<u32>,
+}
+
+/// A stream's life.
+#[derive(Clone, Copy, Debug)]
+pub struct Life {
+    state: State,
+    was_reset: bool,
+    protocol: u8,
+    opening_sequence: u32,
+    opener: Half,
+    responder: Half,
+}
+
+/// How far behind the acknowledged byte a reset may lie to count. The scaled window is not tracked; this is larger than
+/// most and small against the sequence space (RFC 9293, section 3.10.7.4).
+const RESET_WINDOW: u32 = 1 << 20;
+
+impl Life {
+    /// The life of a stream whose first packet has these headers.
+    #[must_use]
+    pub fn started(headers: &Headers) -> Self {
+        let (state, opening_sequence) = match headers.transport {
+            Transport::Tcp { flags, sequence, .. } if flags.opens() => (State::Opening, sequence),
+            Transport::Tcp { sequence, .. } => (State::Established, sequence),
+            Transport::Udp { .. }
+            | Transport::EchoRequest { .. }
+            | Transport::EchoReply { .. }
+            | Transport::IcmpError { .. }
+            | Transport::Discovery { .. }
+            | Transport::Other => (State::Active, 0),
+        };
+        let protocol = headers.protocol;
+        let (opener, responder) = Default::default();
+        Self { state, was_reset: false, protocol, opening_sequence, opener, responder }
+    }
+
+    /// A packet of the stream went by. Returns true if the state changed.
+    pub fn packet_passed(&mut self, direction: Direction, headers: &Headers) -> bool {
+        let Transport::Tcp { flags, sequence, acknowledgement, .. } = headers.transport else { return false };
+        let length = u32::try_from(headers.payload_len()).unwrap_or_default();
+        let before = self.state;
+        if flags.rst() {
+            if self.reset_counts(direction, flags, sequence, acknowledgement) {
+                (self.state, self.was_reset) = (State::Closed, true);
+            }
+            return self.state != before;
+        }
+        let (sender, receiver) = self.halves(direction);
+        let behind = sequence.wrapping_add(length).wrapping_add(u32::from(flags.syn()) + u32::from(flags.fin()));
+        if sender.next.is_none_or(|next| is_after(behind, next)) {
+            sender.next = Some(behind);
+        }
+        if flags.fin() {
+            sender.fin = Some(behind);
+        }
+        if flags.ack() {
+            sender.acknowledged = Some(acknowledgement);
+        }
+        let receiver_next = receiver.next;
+        let answered = flags.ack() && !flags.syn() && receiver_next.is_some();
+        self.state = match self.state {
+            State::Opening if answered && direction == Direction::FromOpener => State::Established,
+            State::Opening | State::Active | State::Closed => self.state,
+            State::Established | State::Closing => self.state_by_fins(),
+        };
+        self.state != before
+    }
+
+    fn state_by_fins(&self) -> State {
+        let finished = |half: &Half, other: &Half| {
+            half.fin.is_some_and(|fin| other.acknowledged.is_some_and(|ack| !is_after(fin, ack)))
+        };
+        if finished(&self.opener, &self.responder) && finished(&self.responder, &self.opener) {
+            State::Closed
+        } else if self.opener.fin.is_some() || self.responder.fin.is_some() {
+            State::Closing
+        } else {
+            State::Established
+        }
+    }
+
+    /// A reset counts if it lies in the window that the other end acknowledged, or answers the opening SYN.
+    fn reset_counts(&mut self, direction: Direction, flags: TcpFlags, sequence: u32, acknowledgement: u32) -> bool {
+        let (_, receiver) = self.halves(direction);
+        match receiver.acknowledged {
+            Some(acknowledged) => sequence.wrapping_sub(acknowledged) < RESET_WINDOW,
+            None => flags.ack() && receiver.next == Some(acknowledgement),
+        }
+    }
+
+    /// Sender's and receiver's half.
+    fn halves(&mut self, direction: Direction) -> (&mut Half, &mut Half) {
+        match direction {
+            Direction::FromOpener => (&mut self.opener, &mut self.responder),
+            Direction::ToOpener => (&mut self.responder, &mut self.opener),
+        }
+    }
+
+    /// Where the stream is in its life.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// A reset ended the stream.
+    #[must_use]
+    pub fn was_reset(&self) -> bool {
+        self.was_reset
+    }
+
+    /// True if this packet opens a new connection with the key of this one, which has closed.
+    #[must_use]
+    pub fn is_reopened_by(&self, headers: &Headers) -> bool {
+        match headers.transport {
+            Transport::Tcp { flags, sequence, .. } => {
+                self.state == State::Closed && flags.opens() && sequence != self.opening_sequence
+            }
+            Transport::Udp { .. }
+            | Transport::EchoRequest { .. }
+            | Transport::EchoReply { .. }
+            | Transport::IcmpError { .. }
+            | Transport::Discovery { .. }
+            | Transport::Other => false,
+        }
+    }
+
+    /// How long the stream may be silent now.
+    #[must_use]
+    pub fn timeout(&self, timeouts: &Timeouts) -> Duration {
+        match self.state {
+            State::Opening => timeouts.tcp_opening,
+            State::Established => timeouts.tcp_established,
+            State::Closing => timeouts.tcp_closing,
+            State::Closed => timeouts.tcp_closed,
+            State::Active => match self.protocol {
+                17 => timeouts.udp,
+                1 | 58 => timeouts.icmp,
+                _ => timeouts.other,
+            },
+        }
+    }
+}
+
+/// Sequence number comparison (RFC 9293, section 3.4).
+fn is_after(a: u32, b: u32) -> bool {
+    a != b && a.wrapping_sub(b) < 1 << 31
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{IpAddr, Ipv4Addr};
+
+    fn tcp(flags: u8, sequence: u32, acknowledgement: u32, payload: u32) -> Headers {
+        Headers {
+            source: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            destination: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            protocol: 6,
+            hop_limit: 64,
+            transport: Transport::Tcp { source: 1, destination: 2, flags: TcpFlags(flags), sequence, acknowledgement },
+            network_at: 14,
+            transport_at: 34,
+            payload_at: 54,
+            end: 54 + payload,
+        }
+    }
+
+    const SYN: u8 = 2;
+    const ACK: u8 = 16;
+    const FIN: u8 = 1;
+    const RST: u8 = 4;
+    use Direction::{FromOpener as OUT, ToOpener as BACK};
+
+    /// One step of a script: who, flags, sequence, acknowledgement, payload, and the state after it.
+    type Row = (Direction, u8, u32, u32, u32, State);
+
+    fn run(rows: &[Row]) -> Life {
+        let first = rows[0];
+        let mut life = Life::started(&tcp(first.1, first.2, first.3, first.4));
+        for (number, &(direction, flags, sequence, ack, payload, state)) in rows.iter().enumerate() {
+            life.packet_passed(direction, &tcp(flags, sequence, ack, payload));
+            assert_eq!(life.state(), state, "row {number}");
+        }
+        life
+    }
+
+    const HANDSHAKE: [Row; 3] = [
+        (OUT, SYN, 100, 0, 0, State::Opening),
+        (BACK, SYN | ACK, 500, 101, 0, State::Opening),
+        (OUT, ACK, 101, 501, 0, State::Established),
+    ];
+
+    #[test]
+    fn every_state_meets_every_kind_of_segment() {
+        use State::{Closed, Closing, Established, Opening};
+        let to_closing: Row = (OUT, FIN | ACK, 101, 501, 0, Closing);
+        let to_closed: [Row; 2] = [(BACK, FIN | ACK, 501, 102, 0, Closing), (OUT, ACK, 102, 502, 0, Closed)];
+        let opening = &HANDSHAKE[..2];
+        let established = &HANDSHAKE[..];
+        let closing = &[established, &[to_closing]].concat()[..];
+        let closed = &[closing, &to_closed].concat()[..];
+        // The script that leads to the state, then per segment kind the state that follows.
+        let syn: Row = (OUT, SYN, 100, 0, 0, Opening);
+        let data: Row = (OUT, ACK, 101, 501, 10, Opening);
+        let fin: Row = (OUT, FIN | ACK, 101, 501, 0, Opening);
+        let good_reset: Row = (OUT, RST, 101, 0, 0, Opening);
+        let stray_reset: Row = (OUT, RST, 101u32.wrapping_sub(9), 0, 0, Opening);
+        let table: [(&[Row], [State; 5]); 4] = [
+            (opening, [Opening, Established, Established, Closed, Opening]),
+            (established, [Established, Established, Closing, Closed, Established]),
+            (closing, [Closing, Closing, Closing, Closed, Closing]),
+            (closed, [Closed, Closed, Closed, Closed, Closed]),
+        ];
+        for (script, after) in table {
+            for (segment, state) in [syn, data, fin, good_reset, stray_reset].iter().zip(after) {
+                // In Closing and Closed the opener has been acknowledged up to 102.
+                let sequence = if segment.1 == RST && segment.2 == 101 && script.len() > 4 { 102 } else { segment.2 };
+                let last: Row = (segment.0, segment.1, sequence, segment.3, segment.4, state);
+                run(&[script, &[last]].concat());
+            }
+        }
+    }
+
+    #[test]
+    fn a_reset_that_answers_the_syn_closes() {
+        let life = run(&[HANDSHAKE[0], (BACK, RST | ACK, 0, 101, 0, State::Closed)]);
+        assert!(life.was_reset());
+        run(&[HANDSHAKE[0], (BACK, RST | ACK, 0, 999, 0, State::Opening)]);
+    }
+
+    #[test]
+    fn only_a_new_syn_reopens_and_only_what_closed() {
+        let closed = run(&[HANDSHAKE[0], (BACK, RST | ACK, 0, 101, 0, State::Closed)]);
+        assert!(closed.is_reopened_by(&tcp(SYN, 7000, 0, 0)));
+        assert!(!closed.is_reopened_by(&tcp(SYN, 100, 0, 0)), "a late copy of the old SYN");
+        assert!(!closed.is_reopened_by(&tcp(ACK, 7000, 0, 0)));
+        assert!(!run(&HANDSHAKE).is_reopened_by(&tcp(SYN, 7000, 0, 0)));
+    }
+}

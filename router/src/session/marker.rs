@@ -1,0 +1,263 @@
+//! Marker sessions: the chosen node's own notes of its streams, with the plugins' state beside them.
+
+use std::sync::Arc;
+
+use slab::Slab;
+
+use super::{Life, MarkerEntry, Tables};
+use crate::event::DropReason;
+use crate::flow::FlowKey;
+use crate::inspector::{Action, Direction, States, Stream};
+use crate::limits::MARKER_SESSIONS_MAX;
+use crate::packet::Headers;
+use crate::time::Instant;
+
+/// How far the other redirector knows of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Announced {
+    /// No packet has left yet.
+    No,
+    /// An announcement is on its way; packets are held.
+    Waiting,
+    /// A hold ran out; packets go on only as far as the other redirector would choose this node by itself.
+    TimedOut {
+        /// When to announce again.
+        again: Instant,
+    },
+    /// Acknowledged.
+    Acknowledged,
+}
+
+/// The chosen node's own note of a stream.
+#[derive(Debug)]
+pub struct MarkerSession {
+    /// What plugins know of it.
+    pub stream: Stream,
+    /// Key of the return packets, once the first packet was about to leave.
+    pub return_key: Option<FlowKey>,
+    /// The hash that chose this node.
+    pub choice: u64,
+    /// Counter of its generation.
+    pub generation: u32,
+    /// How far the other redirector knows.
+    pub announced: Announced,
+    /// Where it is in its life.
+    pub life: Life,
+    /// False once the stream has ended and only its tombstone stands.
+    pub alive: bool,
+    /// What a verdict on the opener's flow or on the stream says of every packet from the opener.
+    pub blocked_from_opener: Action,
+    /// The same for packets to the opener.
+    pub blocked_to_opener: Action,
+    /// A packet of the stream has left.
+    pub has_left: bool,
+    /// A return packet has left.
+    pub has_returned: bool,
+    /// When the stream started.
+    pub started: Instant,
+    /// When its last packet came, in either direction.
+    pub seen: Instant,
+    /// When its redirector sessions were told last that it lives.
+    pub refreshed: Instant,
+    /// The one deadline in the queue that counts.
+    pub due: Instant,
+}
+
+/// All marker sessions of a node.
+#[derive(Debug)]
+pub struct Markers {
+    tables: Arc<Tables>,
+    sessions: Slab<MarkerSession>,
+    states: States,
+    next_id: u64,
+}
+
+impl Markers {
+    /// No sessions yet; plugins keep `state_len` bytes for each.
+    #[must_use]
+    pub fn new(tables: Arc<Tables>, state_len: usize) -> Self {
+        Self { tables, sessions: Slab::new(), states: States::new(state_len), next_id: 1 }
+    }
+
+    /// Finds a packet's session and books the packet there.
+    pub fn meet(&self, now: Instant, key: &FlowKey, packets: u64, bytes: u64) -> Option<(u32, Direction)> {
+        let mut entry = self.tables.markers.get_mut(key)?;
+        entry.packets += packets;
+        entry.bytes += bytes;
+        entry.seen = now;
+        Some((entry.slot, entry.direction))
+    }
+
+    /// Makes the session of a stream whose first packet has just come.
+    ///
+    /// # Errors
+    /// [`DropReason::MarkerSessionsFull`] when the table is full.
+    pub fn make(&mut self, now: Instant, new: NewMarker<'_>) -> Result<u32, DropReason> {
+        let slot = u32::try_from(self.sessions.vacant_key()).map_err(|_| DropReason::MarkerSessionsFull)?;
+        if self.sessions.len() >= MARKER_SESSIONS_MAX {
+            return Err(DropReason::MarkerSessionsFull);
+        }
+        self.states.reserve(slot);
+        let session = self.fresh(now, &new);
+        let generation = session.generation;
+        self.sessions.insert(session);
+        let entry = self.entry(now, slot, generation, Direction::FromOpener, &new);
+        self.tables.markers.insert(new.stream.opener, entry);
+        Ok(slot)
+    }
+
+    /// Starts a new stream in the place of one that ended: same key, next generation.
+    pub fn restart(&mut self, now: Instant, slot: u32, new: NewMarker<'_>) {
+        let session = self.fresh(now, &new);
+        let entry = self.entry(now, slot, session.generation, Direction::FromOpener, &new);
+        if let Some(old) = self.sessions.get_mut(slot as usize) {
+            let old = std::mem::replace(old, session);
+            for key in [Some(old.stream.opener), old.return_key].into_iter().flatten() {
+                self.tables.markers.remove(&key);
+            }
+        }
+        self.tables.markers.insert(new.stream.opener, entry);
+    }
+
+    fn fresh(&mut self, now: Instant, new: &NewMarker<'_>) -> MarkerSession {
+        let id = self.next_id;
+        self.next_id += 1;
+        MarkerSession {
+            stream: Stream { id, ..new.stream },
+            return_key: None,
+            choice: new.choice,
+            generation: new.generation,
+            announced: Announced::No,
+            life: Life::started(new.headers),
+            alive: true,
+            blocked_from_opener: Action::Pass,
+            blocked_to_opener: Action::Pass,
+            has_left: false,
+            has_returned: false,
+            started: now,
+            seen: now,
+            refreshed: now,
+            due: Instant::NEVER,
+        }
+    }
+
+    fn entry(
+        &self,
+        now: Instant,
+        slot: u32,
+        generation: u32,
+        direction: Direction,
+        new: &NewMarker<'_>,
+    ) -> MarkerEntry {
+        let state = Some(Life::started(new.headers).state());
+        let (packets, bytes) = new.size;
+        MarkerEntry { slot, generation, direction, state, started: now, seen: now, packets, bytes }
+    }
+
+    /// The return packets of a stream will have this key. False if another stream has it.
+    pub fn learn_return_key(&mut self, slot: u32, key: FlowKey) -> bool {
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return false };
+        if session.return_key == Some(key) {
+            return true;
+        }
+        let entry = MarkerEntry {
+            slot,
+            generation: session.generation,
+            direction: Direction::ToOpener,
+            state: Some(session.life.state()),
+            started: session.started,
+            seen: session.started,
+            packets: 0,
+            bytes: 0,
+        };
+        match self.tables.markers.entry(key) {
+            dashmap::Entry::Occupied(_) => return false,
+            dashmap::Entry::Vacant(place) => drop(place.insert(entry)),
+        }
+        if let Some(old) = session.return_key.replace(key) {
+            self.tables.markers.remove(&old);
+        }
+        true
+    }
+
+    /// The slot of a session by either of its keys.
+    #[must_use]
+    pub fn slot_of(&self, key: &FlowKey) -> Option<u32> {
+        self.tables.markers.get(key).map(|entry| entry.slot)
+    }
+
+    /// The session in a slot.
+    #[must_use]
+    pub fn at(&self, slot: u32) -> Option<&MarkerSession> {
+        self.sessions.get(slot as usize)
+    }
+
+    /// The session in a slot, to change.
+    pub fn at_mut(&mut self, slot: u32) -> Option<&mut MarkerSession> {
+        self.sessions.get_mut(slot as usize)
+    }
+
+    /// The sessions with their slots.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &MarkerSession)> {
+        self.sessions.iter().filter_map(|(slot, session)| Some((u32::try_from(slot).ok()?, session)))
+    }
+
+    /// The plugins' state.
+    pub fn states(&mut self) -> &mut States {
+        &mut self.states
+    }
+
+    /// Shows a session's state to readers of the table, `None` for a tombstone.
+    pub fn show(&self, slot: u32) {
+        let Some(session) = self.sessions.get(slot as usize) else { return };
+        let state = session.alive.then(|| session.life.state());
+        for key in [Some(session.stream.opener), session.return_key].into_iter().flatten() {
+            if let Some(mut entry) = self.tables.markers.get_mut(&key) {
+                entry.state = state;
+                entry.generation = session.generation;
+            }
+        }
+    }
+
+    /// What the table counted for one direction of a session: wire packets and bytes.
+    #[must_use]
+    pub fn counted(&self, key: Option<FlowKey>) -> (u64, u64) {
+        key.and_then(|key| self.tables.markers.get(&key).map(|e| (e.packets, e.bytes))).unwrap_or_default()
+    }
+
+    /// Forgets a session and its keys.
+    pub fn remove(&mut self, slot: u32) {
+        if let Some(session) = self.sessions.try_remove(slot as usize) {
+            for key in [Some(session.stream.opener), session.return_key].into_iter().flatten() {
+                self.tables.markers.remove(&key);
+            }
+        }
+    }
+
+    /// How many sessions there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// True without sessions.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+}
+
+/// What a new marker session is made of.
+#[derive(Debug)]
+pub struct NewMarker<'a> {
+    /// The stream; its id is given by the table.
+    pub stream: Stream,
+    /// The hash that chose this node.
+    pub choice: u64,
+    /// Counter of its generation.
+    pub generation: u32,
+    /// Headers of its first packet.
+    pub headers: &'a Headers,
+    /// Wire packets and Ethernet bytes of its first frame.
+    pub size: (u64, u64),
+}

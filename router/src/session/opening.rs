@@ -1,0 +1,40 @@
+//! What a packet without a session may be.
+
+use crate::packet::{Headers, Transport};
+
+/// What to do with TCP in mid-stream that no session knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Midstream {
+    /// Take it up, as if it were new.
+    PickUp,
+    /// Drop it.
+    Drop,
+}
+
+/// What a packet without a session may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opening {
+    /// A packet that may open a stream: a TCP SYN, a datagram, an echo, any other protocol.
+    Opens,
+    /// TCP in mid-stream.
+    Midstream,
+    /// An ICMP error about a stream.
+    Quotes,
+}
+
+impl Opening {
+    /// What a packet with these headers may be.
+    #[must_use]
+    pub fn of(headers: &Headers) -> Self {
+        match headers.transport {
+            Transport::Tcp { flags, .. } if flags.opens() => Self::Opens,
+            Transport::Tcp { .. } => Self::Midstream,
+            Transport::IcmpError { .. } => Self::Quotes,
+            Transport::Udp { .. }
+            | Transport::EchoRequest { .. }
+            | Transport::EchoReply { .. }
+            | Transport::Discovery { .. }
+            | Transport::Other => Self::Opens,
+        }
+    }
+}
