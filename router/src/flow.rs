@@ -115,6 +115,15 @@ pub struct StreamKey {
     protocol: u8,
 }
 
+/// Where a packet goes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hop {
+    /// The interface it leaves by.
+    pub interface: Interface,
+    /// The neighbour it goes to: a gateway, or the destination itself.
+    pub next_hop: IpAddr,
+}
+
 /// The key of the keyed hashes: from the cluster's secret for choosing, random for a node's own tables.
 #[derive(Clone, Copy)]
 pub struct HashKey(pub [u8; 16]);

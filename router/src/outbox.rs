@@ -2,7 +2,7 @@
 
 use crate::event::{DropReason, Event};
 use crate::id::{Interface, NodeId};
-use crate::mesh::Message;
+use crate::mesh::{Handover, Message};
 use crate::packet::Frame;
 
 /// Where a frame that leaves came from, for the books.
@@ -35,6 +35,12 @@ pub struct Ledger {
     pub generated: u64,
     /// Ended here because they were for this node.
     pub consumed: u64,
+    /// Of the forwarded: sent although no acknowledgement had come, because the return packets find this node anyway.
+    pub unacknowledged: u64,
+    /// Messages that named an old epoch, boot or generation, or a role this node does not hold.
+    pub messages_stale: u64,
+    /// Messages about something their sender may not speak for.
+    pub messages_unauthorised: u64,
 }
 
 /// Everything the core wants done, in order.
@@ -85,6 +91,13 @@ impl Outbox {
     /// Ends a frame with a reason.
     pub fn drop(&mut self, frame: Frame, reason: DropReason) {
         self.count_drop(reason);
+        self.spent.push(frame);
+    }
+
+    /// A held frame goes over the mesh to the node that won its stream.
+    pub fn hand_over(&mut self, to: NodeId, interface: Interface, frame: Frame) {
+        self.ledger.handed_over += 1;
+        self.send(to, Message::Handover(Handover { interface, wire: frame.wire().to_vec() }));
         self.spent.push(frame);
     }
 

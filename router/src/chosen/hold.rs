@@ -6,7 +6,7 @@ use std::time::Duration;
 use slab::Slab;
 
 use crate::event::DropReason;
-use crate::flow::HashKey;
+use crate::flow::{HashKey, Hop};
 use crate::id::Interface;
 use crate::limits::{HOLD_FRAMES_MAX, HOLDS_FRAMES_MAX};
 use crate::packet::{Frame, Headers};
@@ -21,8 +21,8 @@ pub struct Held {
     pub headers: Headers,
     /// Where the frame arrived.
     pub arrived: Interface,
-    /// Where it will leave.
-    pub leaves: Interface,
+    /// Where it goes next.
+    pub hop: Hop,
 }
 
 #[derive(Debug)]
@@ -96,6 +96,11 @@ impl Hold {
         Some(link.held)
     }
 
+    /// The streams that have frames here, by slot.
+    pub fn slots(&self) -> impl Iterator<Item = u32> + '_ {
+        self.queues.keys().copied()
+    }
+
     /// A hold whose time is over: slot and id. It may have ended otherwise before.
     pub fn pop_due(&mut self, now: Instant) -> Option<(u32, u64)> {
         let &(at, slot, id) = self.deadlines.front()?;
@@ -132,7 +137,8 @@ mod tests {
         builder.udp(1, 2).write(&mut bytes, &number.to_be_bytes()).unwrap();
         let frame = Frame::from_bytes(&bytes);
         let Content::Ip(headers) = Packet::parse(&frame).unwrap().content else { unreachable!() };
-        Held { frame, headers, arrived: Interface::First, leaves: Interface::Second }
+        let hop = Hop { interface: Interface::Second, next_hop: headers.destination };
+        Held { frame, headers, arrived: Interface::First, hop }
     }
 
     fn number(held: &Held) -> u32 {

@@ -11,10 +11,10 @@ pub use hold::{Held, Hold};
 
 use crate::event::{DropReason, EndReason, Event, Step};
 use crate::flow::{FlowKey, HashKey};
-use crate::id::{Generation, Interface, NodeId};
+use crate::id::{BootId, Generation, Interface, NodeId};
 use crate::inspector::{Action, Direction, Inspection, Inspector, Scope, Stream, Totals, Verdict};
 use crate::limits::{DETECTION_TIME, HEARTBEAT_INTERVAL, REFRESH_INTERVAL};
-use crate::mesh::Close;
+use crate::mesh::{Announce, Close};
 use crate::outbox::Outbox;
 use crate::packet::{Frame, Headers};
 use crate::session::{Announced, Deadlines, Markers, Midstream, NewMarker, Opening, Tables, Timeouts};
@@ -152,6 +152,9 @@ impl Chosen {
     ) -> Meeting {
         let Some(session) = self.markers.at_mut(slot) else { return Meeting::Ended(DropReason::Tombstone) };
         session.seen = now;
+        if session.announced == Announced::Lost {
+            return Meeting::Ended(DropReason::Refused);
+        }
         if session.alive && !session.life.is_reopened_by(headers) {
             return Meeting::Known { slot, direction };
         }
@@ -257,6 +260,7 @@ impl Chosen {
             (Direction::FromOpener, Announced::Waiting) => Departure::Hold,
             (Direction::FromOpener, Announced::TimedOut { again }) if now >= again => Departure::Announce,
             (Direction::FromOpener, Announced::TimedOut { .. }) => Departure::Fallback,
+            (Direction::FromOpener, Announced::Lost) => Departure::Hold,
         }
     }
 
@@ -270,6 +274,32 @@ impl Chosen {
         }
     }
 
+    /// The announcement of the stream in a slot, once its return key is known.
+    #[must_use]
+    pub fn announcement(&self, slot: u32, boot: BootId) -> Option<Announce> {
+        let session = self.markers.at(slot)?;
+        let generation = Generation { counter: session.generation, node: self.settings.node };
+        let (arrival, return_key) = (session.stream.opener, session.return_key?);
+        Some(Announce { arrival, return_key, choice: session.choice, boot, generation })
+    }
+
+    /// The slot of a live stream that was announced with this return key in this generation.
+    #[must_use]
+    pub fn slot_announced(&self, return_key: &FlowKey, generation: Generation) -> Option<u32> {
+        let slot = self.markers.slot_of(return_key)?;
+        let session = self.markers.at(slot)?;
+        let ours = Generation { counter: session.generation, node: self.settings.node };
+        (session.alive && session.return_key.as_ref() == Some(return_key) && ours == generation).then_some(slot)
+    }
+
+    /// Counts a stream's generation on, past one that still stands for its key.
+    pub fn outbid(&mut self, slot: u32, standing: Generation) {
+        if let Some(session) = self.markers.at_mut(slot) {
+            session.generation = session.generation.max(standing.counter.saturating_add(1));
+        }
+        self.markers.show(slot);
+    }
+
     /// Begins to wait for an acknowledgement.
     pub fn wait(&mut self, now: Instant, slot: u32) {
         if let Some(session) = self.markers.at_mut(slot) {
@@ -278,33 +308,19 @@ impl Chosen {
         }
     }
 
-    /// The other redirector has this ownership of the stream. Returns the slot, whose held frames may leave, if the
-    /// stream is still this one.
-    pub fn acknowledged(
-        &mut self,
-        return_key: &FlowKey,
-        generation: Generation,
-        from: NodeId,
-        out: &mut Outbox,
-    ) -> Option<u32> {
+    /// The other redirector has the stream in this slot.
+    pub fn acknowledged(&mut self, slot: u32, from: NodeId, out: &mut Outbox) {
         if self.breakers.acknowledged(from) {
             out.tell(Event::Breaker { peer: from, open: false });
         }
-        let slot = self.markers.slot_of(return_key)?;
-        let node = self.settings.node;
-        let session = self.markers.at_mut(slot)?;
-        let ours = Generation { counter: session.generation, node };
-        if !session.alive || session.return_key.as_ref() != Some(return_key) || ours != generation {
-            return None;
+        if let Some(session) = self.markers.at_mut(slot) {
+            session.announced = Announced::Acknowledged;
+            out.tell(Event::Acknowledged { flow: session.stream.opener, node: from });
         }
-        session.announced = Announced::Acknowledged;
-        let flow = session.stream.opener;
         self.schedule(slot);
-        out.tell(Event::Acknowledged { flow, node: from });
-        Some(slot)
     }
 
-    /// The next hold that ran out: its slot. Its redirector was `waited_for`.
+    /// The next stream whose hold ran out, by slot.
     pub fn next_timed_out(&mut self, now: Instant) -> Option<u32> {
         while let Some((slot, id)) = self.hold.pop_due(now) {
             let Some(session) = self.markers.at_mut(slot) else { continue };
@@ -324,7 +340,7 @@ impl Chosen {
             return;
         }
         let (stream, started, return_key) = (session.stream, session.started, session.return_key);
-        let told = session.announced != Announced::No;
+        let told = !matches!(session.announced, Announced::No | Announced::Lost);
         session.seen = now;
         let generation = Generation { counter: session.generation, node };
         let (packets_from_opener, bytes_from_opener) = self.markers.counted(Some(stream.opener));
@@ -342,6 +358,16 @@ impl Chosen {
         self.markers.show(slot);
     }
 
+    /// The stream belongs to another node: it ends here as soon as deadlines are looked at, without a word to the
+    /// redirectors, which know better.
+    pub fn give_up(&mut self, now: Instant, slot: u32) {
+        if let Some(session) = self.markers.at_mut(slot) {
+            session.announced = Announced::Lost;
+            session.due = now;
+            self.deadlines.push(now, (slot, session.stream.id));
+        }
+    }
+
     /// Queues the stream's next deadline, unless an earlier one is queued already.
     fn schedule(&mut self, slot: u32) {
         let timeouts = self.settings.timeouts;
@@ -349,7 +375,11 @@ impl Chosen {
         let expiry = session.seen + if session.alive { session.life.timeout(&timeouts) } else { TOMBSTONE };
         let due = match session.announced {
             Announced::Acknowledged if session.alive => expiry.min(session.refreshed + REFRESH_INTERVAL),
-            Announced::Acknowledged | Announced::No | Announced::Waiting | Announced::TimedOut { .. } => expiry,
+            Announced::Acknowledged
+            | Announced::No
+            | Announced::Waiting
+            | Announced::TimedOut { .. }
+            | Announced::Lost => expiry,
         };
         if due < session.due {
             session.due = due;
@@ -366,6 +396,11 @@ impl Chosen {
                 continue;
             }
             session.due = Instant::NEVER;
+            if session.announced == Announced::Lost {
+                self.end(now, slot, EndReason::Refused, plugins, out);
+                self.markers.remove(slot);
+                continue;
+            }
             let silent = now.since(session.seen);
             if !session.alive && silent >= TOMBSTONE {
                 self.markers.remove(slot);

@@ -39,6 +39,13 @@ impl Frame {
         Self { buffer: buffer.into_boxed_slice(), len: bytes.len() }
     }
 
+    /// A frame from offload header and Ethernet bytes; `None` if they are too short or too long for one.
+    #[must_use]
+    pub fn from_wire(wire: &[u8]) -> Option<Self> {
+        let len = wire.len().checked_sub(OFFLOAD_HEADER_LEN)?;
+        (len <= FRAME_LEN_MAX).then(|| Self { buffer: wire.into(), len })
+    }
+
     /// The Ethernet bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {

@@ -26,6 +26,8 @@ pub enum Announced {
     },
     /// Acknowledged.
     Acknowledged,
+    /// Refused: another node has the stream, and this session is about to end.
+    Lost,
 }
 
 /// The chosen node's own note of a stream.

@@ -1,0 +1,350 @@
+//! One node without I/O: the script of the program. Stages return decisions; only the node acts on them.
+
+mod announcing;
+mod claim_wait;
+mod messages;
+mod transit;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::chosen::{self, Chosen};
+use crate::event::{DropReason, EndReason};
+use crate::flow::{FlowKey, HashKey};
+use crate::forward::{self, Forward, HolderState};
+use crate::id::{BootId, Interface, Mac, NodeId, PerInterface};
+use crate::inspector::{Inspection, Inspector};
+use crate::limits::BATCH_PACKETS_MAX;
+use crate::membership::{self, Change, InterfaceState, Membership};
+use crate::mesh::{Announce, Answer, Hello};
+use crate::outbox::Outbox;
+use crate::packet::{Content, Frame, Headers, Packet, Transport};
+use crate::redirector::{self, Redirector, choice};
+use crate::session::{Midstream, Tables, Timeouts};
+use crate::time::Instant;
+use claim_wait::ClaimWait;
+
+/// Whether streams are announced. Anything but `On(0)` is for tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Announcing {
+    /// They are, after this delay.
+    On(Duration),
+    /// They are not: packets leave at once, and return packets go where they may.
+    Off,
+}
+
+/// Everything a node must be told at its start.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// This node.
+    pub node: NodeId,
+    /// This boot.
+    pub boot: BootId,
+    /// Members and roles.
+    pub membership: membership::Settings,
+    /// Addresses and routes.
+    pub forward: forward::Settings,
+    /// How nodes are chosen.
+    pub choice: choice::Settings,
+    /// What to do with TCP in mid-stream.
+    pub midstream: Midstream,
+    /// How long a hold lasts at most.
+    pub hold_max: Duration,
+    /// How long streams may be silent.
+    pub timeouts: Timeouts,
+    /// Whether streams are announced.
+    pub announcing: Announcing,
+    /// Hashes this node's own tables; random, so that no outsider can fill one bucket.
+    pub hash_key: HashKey,
+}
+
+/// One node.
+#[derive(Debug)]
+pub struct Node {
+    node: NodeId,
+    boot: BootId,
+    choice: choice::Settings,
+    announcing: Announcing,
+    macs: PerInterface<Mac>,
+    virtual_macs: PerInterface<[Mac; 2]>,
+    membership: Membership,
+    forward: Forward,
+    redirector: Redirector,
+    chosen: Chosen,
+    tables: Arc<Tables>,
+    candidates: Vec<choice::Candidate>,
+    batch: Vec<Inspection>,
+    early: ClaimWait,
+    delayed: VecDeque<(Instant, NodeId, Announce)>,
+    answers: Vec<Answer>,
+}
+
+/// By which door a packet comes in.
+enum Entrance {
+    /// From a host, to be steered.
+    Ingress,
+    /// From the redirector, for this node as chosen node.
+    Redirected,
+    /// From a member that is not known as the holder yet.
+    Early(NodeId),
+    /// For an address of the cluster.
+    Local,
+    /// By none.
+    Refused(DropReason),
+}
+
+impl Node {
+    /// A node that knows only itself. `state_len`: bytes that the plugins keep for each stream.
+    #[must_use]
+    pub fn new(now: Instant, settings: Settings, state_len: usize) -> Self {
+        let tables = Tables::new(settings.hash_key);
+        let interfaces = &settings.forward.interfaces;
+        let redirector = redirector::Settings {
+            node: settings.node,
+            choice: settings.choice,
+            midstream: settings.midstream,
+            timeouts: settings.timeouts,
+        };
+        let chosen = chosen::Settings {
+            node: settings.node,
+            timeouts: settings.timeouts,
+            hold_max: settings.hold_max,
+            midstream: settings.midstream,
+            hash_key: settings.hash_key,
+        };
+        Self {
+            node: settings.node,
+            boot: settings.boot,
+            choice: settings.choice,
+            announcing: settings.announcing,
+            macs: PerInterface::from_fn(|i| interfaces[i].mac),
+            virtual_macs: PerInterface::from_fn(|i| [interfaces[i].virtual_mac_v4, interfaces[i].virtual_mac_v6]),
+            membership: Membership::new(now, settings.membership),
+            forward: Forward::new(now, settings.forward),
+            redirector: Redirector::new(redirector, Arc::clone(&tables)),
+            chosen: Chosen::new(chosen, Arc::clone(&tables), state_len),
+            tables,
+            candidates: Vec::new(),
+            batch: Vec::with_capacity(BATCH_PACKETS_MAX),
+            early: ClaimWait::default(),
+            delayed: VecDeque::new(),
+            answers: Vec::new(),
+        }
+    }
+
+    /// A frame came in at an interface. Packets for the plugins wait for [`batch_ended`](Self::batch_ended).
+    pub fn frame_arrived(
+        &mut self,
+        now: Instant,
+        interface: Interface,
+        frame: Frame,
+        plugins: &mut dyn Inspector,
+        out: &mut Outbox,
+    ) {
+        out.ledger.arrived[interface] += 1;
+        let packet = match Packet::parse(&frame) {
+            Ok(packet) => packet,
+            Err(reason) => return out.drop(frame, reason),
+        };
+        match packet.content {
+            Content::Arp(arp) => self.forward.arp_arrived(now, interface, &packet, &arp, frame, out),
+            Content::Ip(headers) if matches!(headers.transport, Transport::Discovery { .. }) => {
+                self.forward.discovery_arrived(now, interface, &packet, &headers, frame, out);
+            }
+            Content::Ip(headers) => match self.entrance(now, interface, &packet, &headers) {
+                Entrance::Ingress => self.steer(now, interface, headers, frame, plugins, out),
+                Entrance::Redirected => self.accept(now, interface, headers, frame, plugins, out),
+                Entrance::Early(from) => self.early.keep(now, from, interface, frame, out),
+                Entrance::Local => self.forward.local_arrived(now, interface, &headers, frame, out),
+                Entrance::Refused(reason) => out.drop(frame, reason),
+            },
+        }
+    }
+
+    /// Who may send what to which address of ours.
+    fn entrance(&self, now: Instant, interface: Interface, packet: &Packet, headers: &Headers) -> Entrance {
+        let own = packet.destination == self.macs[interface];
+        if !own && !self.virtual_macs[interface].contains(&packet.destination) {
+            let multicast = packet.destination.is_multicast();
+            return Entrance::Refused(if multicast { DropReason::Multicast } else { DropReason::OtherMac });
+        }
+        let holds = self.membership.holds(interface);
+        let destination = headers.destination;
+        let local = self.forward.is_own_address(destination)
+            || holds && self.forward.is_virtual_address(destination);
+        let member = self.membership.member_by_mac(interface, packet.source);
+        match (own, member) {
+            (false, _) if !holds => Entrance::Refused(DropReason::NotHolder),
+            (false, Some(_)) => Entrance::Refused(DropReason::MemberSource),
+            (true | false, _) if local => Entrance::Local,
+            (false, None) => Entrance::Ingress,
+            (true, None) => Entrance::Refused(DropReason::NotFromHolder),
+            (true, Some(member)) if self.was_sent_by_holder(now, interface, member) => Entrance::Redirected,
+            (true, Some(member)) => Entrance::Early(member),
+        }
+    }
+
+    fn was_sent_by_holder(&self, now: Instant, interface: Interface, member: NodeId) -> bool {
+        self.membership.holder(interface) == Some(member)
+            || self.membership.previous_holder(now, interface) == Some(member)
+    }
+
+    /// The packets that came in since the last call pass the plugins, in order.
+    pub fn batch_ended(&mut self, now: Instant, plugins: &mut dyn Inspector, out: &mut Outbox) {
+        let mut batch = std::mem::take(&mut self.batch);
+        if !batch.is_empty() {
+            plugins.inspect(now, &mut batch, self.chosen.markers.states());
+        }
+        for inspection in batch.drain(..) {
+            self.judged(now, inspection, out);
+        }
+        self.batch = batch;
+        self.tell_closed(now, out);
+    }
+
+    /// The link to a peer is up.
+    pub fn link_up(&mut self, now: Instant, hello: &Hello, plugins: &mut dyn Inspector, out: &mut Outbox) {
+        self.membership.link_up(now, hello, out);
+        self.take_changes(now, plugins, out);
+    }
+
+    /// The link to a peer is lost.
+    pub fn link_lost(&mut self, now: Instant, peer: NodeId, plugins: &mut dyn Inspector, out: &mut Outbox) {
+        self.membership.link_lost(now, peer, out);
+        self.take_changes(now, plugins, out);
+    }
+
+    /// An interface came up or went down.
+    pub fn interface_changed(
+        &mut self,
+        now: Instant,
+        interface: Interface,
+        state: InterfaceState,
+        plugins: &mut dyn Inspector,
+        out: &mut Outbox,
+    ) {
+        self.membership.interface_changed(now, interface, state, out);
+        match state {
+            InterfaceState::Up => self.forward.interface_up(now, interface, out),
+            InterfaceState::Down => {}
+        }
+        self.take_changes(now, plugins, out);
+    }
+
+    /// A deadline has come.
+    pub fn deadline_reached(&mut self, now: Instant, plugins: &mut dyn Inspector, out: &mut Outbox) {
+        self.membership.deadline_reached(now, out);
+        self.take_changes(now, plugins, out);
+        self.forward.deadline_reached(now, out);
+        self.redirector.deadline_reached(now);
+        self.chosen.deadline_reached(now, plugins, out);
+        self.holds_ran_out(now, out);
+        self.early.deadline_reached(now, out);
+        self.send_delayed(now, out);
+        self.tell_closed(now, out);
+        self.tell_refreshed(now, out);
+    }
+
+    /// When the node wants [`deadline_reached`](Self::deadline_reached) at the latest.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let membership = Some(self.membership.next_deadline());
+        let delayed = self.delayed.front().map(|(at, _, _)| *at);
+        let parts = [
+            membership,
+            self.forward.next_deadline(),
+            self.redirector.next_deadline(),
+            self.chosen.next_deadline(),
+            self.early.next_deadline(),
+            delayed,
+        ];
+        parts.into_iter().flatten().min()
+    }
+
+    /// The node stops: plugins and redirectors hear that its streams end.
+    pub fn stop(&mut self, now: Instant, plugins: &mut dyn Inspector, out: &mut Outbox) {
+        self.batch_ended(now, plugins, out);
+        let slots: Vec<u32> = self.chosen.markers.iter().map(|(slot, _)| slot).collect();
+        for slot in slots {
+            self.chosen.end(now, slot, EndReason::Shutdown, plugins, out);
+        }
+        self.tell_closed(now, out);
+    }
+
+    /// What changed among members and roles takes effect.
+    fn take_changes(&mut self, now: Instant, plugins: &mut dyn Inspector, out: &mut Outbox) {
+        while let Some(change) = self.membership.next_change() {
+            match change {
+                Change::HolderChanged { interface } => self.holder_changed(now, interface, plugins, out),
+                Change::MemberDied { node } => self.redirector.member_left(node),
+                Change::CandidatesChanged => {
+                    self.candidates.clear();
+                    self.candidates.extend(self.membership.candidates().iter().map(|c| choice::Candidate {
+                        node: c.node,
+                        weight: c.weight,
+                        is_holder: c.is_holder,
+                    }));
+                }
+            }
+        }
+    }
+
+    fn holder_changed(&mut self, now: Instant, interface: Interface, plugins: &mut dyn Inspector, out: &mut Outbox) {
+        if self.membership.holds(interface) {
+            self.forward.holder_changed(now, interface, HolderState::Holds, out);
+        } else {
+            self.forward.holder_changed(now, interface, HolderState::DoesNot, out);
+            self.redirector.role_lost(interface);
+        }
+        self.announce_held_again(now, interface, out);
+        let holder = self.membership.holder(interface);
+        while let Some((frame, headers)) = holder.and_then(|holder| self.early.take(holder, interface)) {
+            self.accept(now, interface, headers, frame, plugins, out);
+        }
+    }
+
+    /// Who is alive and who holds what.
+    #[must_use]
+    pub fn membership(&self) -> &Membership {
+        &self.membership
+    }
+
+    /// Routes and neighbours.
+    #[must_use]
+    pub fn forward(&self) -> &Forward {
+        &self.forward
+    }
+
+    /// The session tables, for readers in other threads.
+    #[must_use]
+    pub fn tables(&self) -> Arc<Tables> {
+        Arc::clone(&self.tables)
+    }
+
+    /// Frames that wait here: in holds, for claims, for neighbours, for the plugins.
+    #[must_use]
+    pub fn frames_kept(&self) -> usize {
+        self.chosen.hold.frames() + self.early.frames() + self.forward.frames_queued() + self.batch.len()
+    }
+
+    /// Whom the redirector of the key's interface believes to be chosen: at once if this node knows, else as one of
+    /// [`take_answers`](Self::take_answers) under the same id.
+    pub fn ask(&mut self, id: u64, key: FlowKey, out: &mut Outbox) -> Option<Answer> {
+        match self.membership.holder(key.interface()) {
+            Some(holder) if holder == self.node => {
+                Some(Answer { id, key, generation: self.redirector.belief(&key) })
+            }
+            Some(holder) => {
+                out.send(holder, crate::mesh::Message::Query(crate::mesh::Query { id, key }));
+                None
+            }
+            None => Some(Answer { id, key, generation: None }),
+        }
+    }
+
+    /// Answers that came since the last call.
+    pub fn take_answers(&mut self) -> Vec<Answer> {
+        std::mem::take(&mut self.answers)
+    }
+}

@@ -1,0 +1,129 @@
+//! The way of one transit packet: steered, redirected or accepted, inspected, forwarded.
+
+use super::Node;
+use crate::chosen::{Arrival, Departure, Held};
+use crate::event::{DropReason, Event, Step};
+use crate::forward::Unreachable;
+use crate::id::{Interface, NodeId};
+use crate::inspector::{Action, Direction, Inspection, Inspector};
+use crate::limits::BATCH_PACKETS_MAX;
+use crate::outbox::{Leaving, Outbox};
+use crate::packet::{Content, Frame, Headers, Packet, rewrite};
+use crate::redirector::Steer;
+use crate::session::Opening;
+use crate::time::Instant;
+
+impl Node {
+    /// A packet from a host, and this node holds the redirector.
+    pub(super) fn steer(
+        &mut self,
+        now: Instant,
+        interface: Interface,
+        headers: Headers,
+        frame: Frame,
+        plugins: &mut dyn Inspector,
+        out: &mut Outbox,
+    ) {
+        let flow = headers.flow_key(interface);
+        let size = (frame.segments(headers.payload_len()), frame.bytes().len() as u64);
+        let opening = Opening::of(&headers);
+        let steer = self.redirector.steer(now, &flow, opening, size, &self.candidates, out);
+        let (chosen, step) = match steer {
+            Steer::Drop(reason) => return out.drop(frame, reason),
+            Steer::To(chosen) => (chosen, None),
+            Steer::Chosen(chosen) => (chosen, Some(Step::M3)),
+            Steer::Returning(chosen) => {
+                out.tell(Event::Step { step: Step::M9, flow, node: self.node });
+                out.tell(Event::Step { step: Step::M10, flow, node: chosen });
+                (chosen, Some(Step::M11))
+            }
+        };
+        if chosen == self.node {
+            return self.accept(now, interface, headers, frame, plugins, out);
+        }
+        if let Some(step) = step {
+            out.tell(Event::Step { step, flow, node: chosen });
+        }
+        self.redirect(interface, chosen, frame, out);
+    }
+
+    /// The same frame, to the chosen node's MAC.
+    fn redirect(&mut self, interface: Interface, chosen: NodeId, mut frame: Frame, out: &mut Outbox) {
+        match self.membership.mac(chosen, interface) {
+            Some(mac) => {
+                rewrite::set_macs(&mut frame, mac, self.macs[interface]);
+                out.transmit(interface, frame, Leaving::Redirected);
+            }
+            None => out.drop(frame, DropReason::ChosenGone),
+        }
+    }
+
+    /// A packet for which this node is the chosen node.
+    pub(super) fn accept(
+        &mut self,
+        now: Instant,
+        interface: Interface,
+        headers: Headers,
+        frame: Frame,
+        plugins: &mut dyn Inspector,
+        out: &mut Outbox,
+    ) {
+        let choice = self.choice;
+        let arrival = Arrival { interface, headers, frame };
+        let accepted = self.chosen.accept(now, arrival, |opener| choice.hash(opener), plugins, out);
+        let Some(mut inspection) = accepted else { return };
+        // A verdict on the stream, of its start or of an earlier packet, spares the plugins this packet.
+        inspection.verdict.action =
+            inspection.verdict.action.max(self.chosen.blocked(inspection.slot, inspection.direction));
+        if inspection.verdict.action != Action::Pass {
+            return self.judged(now, inspection, out);
+        }
+        self.batch.push(inspection);
+        if self.batch.len() >= BATCH_PACKETS_MAX {
+            self.batch_ended(now, plugins, out);
+        }
+    }
+
+    /// The plugins have judged a packet.
+    pub(super) fn judged(&mut self, now: Instant, inspection: Inspection, out: &mut Outbox) {
+        let Inspection { frame, mut headers, interface, direction, slot, verdict, .. } = inspection;
+        self.chosen.block(slot, direction, verdict);
+        match verdict.action.max(self.chosen.blocked(slot, direction)) {
+            Action::Pass => {}
+            Action::Drop if verdict.fault => return out.drop(frame, DropReason::PluginFault),
+            Action::Drop => return out.drop(frame, DropReason::Verdict),
+            Action::Reject => {
+                self.forward.reject(now, interface, &headers, &frame, out);
+                return out.drop(frame, DropReason::Rejected);
+            }
+        }
+        if verdict.rewritten {
+            match Packet::parse(&frame).map(|packet| packet.content) {
+                Ok(Content::Ip(rewritten)) => headers = rewritten,
+                Ok(Content::Arp(_)) | Err(_) => return out.drop(frame, DropReason::PluginFault),
+            }
+        }
+        self.leave(now, slot, direction, Arrival { interface, headers, frame }, out);
+    }
+
+    /// A packet that passed the plugins goes on, if there is a way and the other redirector knows of its stream.
+    fn leave(&mut self, now: Instant, slot: u32, direction: Direction, arrival: Arrival, out: &mut Outbox) {
+        let Arrival { interface, headers, frame } = arrival;
+        let hop = match self.forward.route(interface, &headers, &frame) {
+            Ok(hop) => hop,
+            Err(reason) => {
+                if let Some(kind) = Unreachable::of(reason) {
+                    self.forward.unreachable(now, interface, &headers, &frame, kind, out);
+                }
+                return out.drop(frame, reason);
+            }
+        };
+        let departure = self.chosen.depart(now, slot, direction, &headers, out);
+        match departure {
+            Departure::Leave => self.forward.transmit(now, hop, &headers, frame, out),
+            Departure::Announce => self.announce(now, slot, Held { frame, headers, arrived: interface, hop }, out),
+            Departure::Hold => self.keep_held(slot, Held { frame, headers, arrived: interface, hop }, out),
+            Departure::Fallback => self.fall_back(now, slot, Held { frame, headers, arrived: interface, hop }, out),
+        }
+    }
+}
