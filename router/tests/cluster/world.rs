@@ -1,0 +1,380 @@
+//! A small world around real nodes: two switches that flood, one host on each, mesh links that deliver in order, and a
+//! clock that jumps from deadline to deadline.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use etherparse::PacketBuilder;
+use herald::event::{DropReason, EndReason, Event};
+use herald::flow::{FlowKey, HashKey};
+use herald::forward;
+use herald::id::{BootId, Interface, Mac, NodeId, PerInterface};
+use herald::inspector::{Action, Inspection, Inspector, Line, States, Stream, Totals, Verdict};
+use herald::membership::{self, InterfaceState, RolesMode};
+use herald::mesh::Hello;
+use herald::node::{Announcing, Node, Settings};
+use herald::outbox::Outbox;
+use herald::packet::{ArpOperation, Content, Frame, Packet, TcpFlags, Transport};
+use herald::redirector::choice::{self, Keying, Redirectors};
+use herald::session::{Midstream, Timeouts};
+use herald::time::Instant;
+
+pub const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 100);
+pub const SERVER: Ipv4Addr = Ipv4Addr::new(10, 2, 0, 100);
+pub const NODES: [&str; 3] = ["a", "b", "c"];
+
+pub fn id(node: &str) -> NodeId {
+    node.parse().unwrap()
+}
+
+/// What a test may set.
+#[derive(Clone)]
+pub struct Choices {
+    pub holders: [&'static str; 2],
+    pub announcing: Announcing,
+    pub hold_max: Duration,
+    pub keying: Keying,
+    pub redirectors: Redirectors,
+}
+
+impl Default for Choices {
+    fn default() -> Self {
+        Self {
+            holders: ["a", "b"],
+            announcing: Announcing::On(Duration::ZERO),
+            hold_max: Duration::from_millis(20),
+            keying: Keying::PerInterface,
+            redirectors: Redirectors::Equal,
+        }
+    }
+}
+
+/// Counts what it sees, per stream's opener.
+#[derive(Default)]
+pub struct Counter {
+    pub seen: BTreeMap<u64, u64>,
+    pub openers: BTreeMap<u64, FlowKey>,
+    pub ended: Vec<(FlowKey, EndReason)>,
+    pub verdict: Verdict,
+}
+
+impl Inspector for Counter {
+    fn state_len(&self) -> usize {
+        0
+    }
+
+    fn stream_started(&mut self, _: Instant, stream: &Stream, _: &mut [Line]) -> Verdict {
+        self.openers.insert(stream.id, stream.opener);
+        Verdict::default()
+    }
+
+    fn inspect(&mut self, _: Instant, batch: &mut [Inspection], _: &mut States) {
+        for inspection in batch {
+            *self.seen.entry(inspection.stream).or_default() += 1;
+            inspection.verdict = self.verdict;
+        }
+    }
+
+    fn stream_ended(&mut self, _: Instant, stream: &Stream, _: &Totals, reason: EndReason, _: &mut [Line]) {
+        self.ended.push((stream.opener, reason));
+    }
+}
+
+pub struct Member {
+    pub name: &'static str,
+    pub node: Node,
+    pub plugins: Counter,
+    pub out: Outbox,
+    pub events: Vec<Event>,
+}
+
+/// A frame on a network, with the MAC that sent it.
+pub struct Seen {
+    pub interface: Interface,
+    pub from: Mac,
+    pub to: Mac,
+    pub bytes: Vec<u8>,
+}
+
+pub struct World {
+    pub now: Instant,
+    pub members: Vec<Member>,
+    pub wire: Vec<Seen>,
+    /// Packets that reached the hosts.
+    pub at_client: Vec<Vec<u8>>,
+    pub at_server: Vec<Vec<u8>>,
+    mail: VecDeque<(NodeId, NodeId, herald::mesh::Message)>,
+}
+
+pub fn node_mac(interface: Interface, number: u8) -> Mac {
+    Mac([2, 0, 0, 0, if interface == Interface::First { 1 } else { 2 }, number])
+}
+
+pub fn virtual_mac(interface: Interface) -> Mac {
+    Mac([0, 0, 0x5e, 0, 1, if interface == Interface::First { 1 } else { 2 }])
+}
+
+pub fn host_mac(interface: Interface) -> Mac {
+    Mac([2, 0, 0, 0, if interface == Interface::First { 1 } else { 2 }, 0x99])
+}
+
+fn net(interface: Interface) -> u8 {
+    if interface == Interface::First { 1 } else { 2 }
+}
+
+fn settings(number: u8, choices: &Choices) -> Settings {
+    let node = id(NODES[usize::from(number) - 1]);
+    let address = |i: Interface| IpAddr::from(Ipv4Addr::new(10, net(i), 0, 10 + number));
+    let second = Duration::from_secs(1);
+    Settings {
+        node,
+        boot: BootId(u64::from(number)),
+        membership: membership::Settings {
+            node,
+            boot: BootId(u64::from(number)),
+            macs: PerInterface::from_fn(|i| node_mac(i, number)),
+            addresses: PerInterface::from_fn(|i| vec![address(i)]),
+            peers: NODES.iter().map(|n| id(n)).filter(|n| *n != node).collect(),
+            priorities: PerInterface { first: 100, second: 100 },
+            weight: 100,
+            roles: RolesMode::Static(PerInterface {
+                first: Some(id(choices.holders[0])),
+                second: Some(id(choices.holders[1])),
+            }),
+        },
+        forward: forward::Settings {
+            interfaces: PerInterface::from_fn(|i| forward::InterfaceSettings {
+                mac: node_mac(i, number),
+                virtual_mac_v4: virtual_mac(i),
+                virtual_mac_v6: Mac([0, 0, 0x5e, 0, 2, net(i)]),
+                addresses: vec![format!("{}/24", address(i)).parse().unwrap()],
+                virtual_addresses: vec![Ipv4Addr::new(10, net(i), 0, 1).into()],
+                mtu: 1500,
+            }),
+            routes: Vec::new(),
+            hash_key: HashKey([3; 16]),
+        },
+        choice: choice::Settings {
+            key: HashKey([9; 16]),
+            redirectors: choices.redirectors,
+            keying: choices.keying,
+        },
+        midstream: Midstream::Drop,
+        hold_max: choices.hold_max,
+        timeouts: Timeouts {
+            tcp_established: second * 60,
+            tcp_opening: second * 4,
+            tcp_closing: second * 4,
+            tcp_closed: second * 2,
+            udp: second * 2,
+            icmp: second * 2,
+            other: second * 2,
+            provisional: second * 5,
+        },
+        announcing: choices.announcing,
+        hash_key: HashKey([5; 16]),
+    }
+}
+
+impl World {
+    /// Three nodes, linked, roles taken, addresses of the hosts known.
+    pub fn new(choices: &Choices) -> Self {
+        let now = Instant::from_nanos(1_000_000_000);
+        let members = (1u8..).zip(NODES).map(|(number, name)| Member {
+            name,
+            node: Node::new(now, settings(number, choices), 0),
+            plugins: Counter::default(),
+            out: Outbox::default(),
+            events: Vec::new(),
+        });
+        let mut world = Self {
+            now,
+            members: members.collect(),
+            wire: Vec::new(),
+            at_client: Vec::new(),
+            at_server: Vec::new(),
+            mail: VecDeque::new(),
+        };
+        for a in 0..3 {
+            for interface in Interface::BOTH {
+                let Member { node, plugins, out, .. } = &mut world.members[a];
+                node.interface_changed(now, interface, InterfaceState::Up, plugins, out);
+            }
+            for b in (0u8..3).filter(|b| usize::from(*b) != a) {
+                let hello = world.hello(b + 1);
+                let Member { node, plugins, out, .. } = &mut world.members[a];
+                node.link_up(now, &hello, plugins, out);
+            }
+        }
+        world.settle();
+        world.run(Duration::from_secs(2));
+        world
+    }
+
+    fn hello(&self, number: u8) -> Hello {
+        let node = id(NODES[usize::from(number) - 1]);
+        Hello {
+            version_min: 1,
+            version_max: 1,
+            cluster: "test".into(),
+            node,
+            boot: BootId(u64::from(number)),
+            macs: PerInterface::from_fn(|i| node_mac(i, number)),
+            addresses: PerInterface::from_fn(|i| vec![IpAddr::from(Ipv4Addr::new(10, net(i), 0, 10 + number))]),
+            config_digest: 0,
+        }
+    }
+
+    /// Carries out everything there is to do now.
+    pub fn settle(&mut self) {
+        loop {
+            let mut frames = Vec::new();
+            for (place, member) in self.members.iter_mut().enumerate() {
+                member.node.batch_ended(self.now, &mut member.plugins, &mut member.out);
+                member.events.append(&mut member.out.events);
+                member.out.spent.clear();
+                let from = id(member.name);
+                self.mail.extend(member.out.send.drain(..).map(|(to, message)| (from, to, message)));
+                frames.extend(member.out.transmit.drain(..).map(|(interface, frame)| (place, interface, frame)));
+            }
+            if frames.is_empty() && self.mail.is_empty() {
+                return;
+            }
+            for (place, interface, frame) in frames {
+                self.flood(Some(place), interface, frame.bytes());
+            }
+            while let Some((from, to, message)) = self.mail.pop_front() {
+                let Some(member) = self.members.iter_mut().find(|m| id(m.name) == to) else { continue };
+                member.node.message_arrived(self.now, from, message, &mut member.plugins, &mut member.out);
+            }
+        }
+    }
+
+    fn flood(&mut self, from: Option<usize>, interface: Interface, bytes: &[u8]) {
+        let frame = Frame::from_bytes(bytes);
+        let packet = Packet::parse(&frame);
+        if let Ok(packet) = &packet {
+            self.wire.push(Seen { interface, from: packet.source, to: packet.destination, bytes: bytes.to_vec() });
+        }
+        for (place, member) in self.members.iter_mut().enumerate() {
+            if Some(place) != from {
+                let frame = Frame::from_bytes(bytes);
+                member.node.frame_arrived(self.now, interface, frame, &mut member.plugins, &mut member.out);
+            }
+        }
+        let Ok(packet) = packet else { return };
+        if from.is_some() && (packet.destination == host_mac(interface) || packet.destination == Mac::BROADCAST) {
+            self.host_receives(interface, &packet, bytes);
+        }
+    }
+
+    fn host_receives(&mut self, interface: Interface, packet: &Packet, bytes: &[u8]) {
+        let host = if interface == Interface::First { CLIENT } else { SERVER };
+        match packet.content {
+            Content::Arp(arp) if arp.operation == ArpOperation::Request && arp.target == host => {
+                let mut reply = bytes.to_vec();
+                reply[..6].copy_from_slice(&packet.source.0);
+                reply[6..12].copy_from_slice(&host_mac(interface).0);
+                reply[21] = 2;
+                let sender: Vec<u8> = bytes[22..32].to_vec();
+                reply[22..28].copy_from_slice(&host_mac(interface).0);
+                reply[28..32].copy_from_slice(&host.octets());
+                reply[32..42].copy_from_slice(&sender);
+                self.flood(None, interface, &reply);
+            }
+            Content::Arp(_) => {}
+            Content::Ip(_) if interface == Interface::First => self.at_client.push(bytes.to_vec()),
+            Content::Ip(_) => self.at_server.push(bytes.to_vec()),
+        }
+    }
+
+    /// Lets time pass.
+    pub fn run(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        loop {
+            let next = self.members.iter().filter_map(|m| m.node.next_deadline()).min().unwrap_or(end);
+            if next > end {
+                self.now = end;
+                return;
+            }
+            self.now = self.now.max(next);
+            for member in &mut self.members {
+                member.node.deadline_reached(self.now, &mut member.plugins, &mut member.out);
+            }
+            self.settle();
+        }
+    }
+
+    /// A host on `interface` sends a TCP segment to the other host through the cluster.
+    pub fn host_sends(&mut self, interface: Interface, source: u16, destination: u16, segment: Segment) {
+        let (from, to) = if interface == Interface::First { (CLIENT, SERVER) } else { (SERVER, CLIENT) };
+        let builder = PacketBuilder::ethernet2(host_mac(interface).0, virtual_mac(interface).0)
+            .ipv4(from.octets(), to.octets(), 64)
+            .tcp(source, destination, segment.sequence, 65_000);
+        let builder = if segment.flags & 2 != 0 { builder.syn() } else { builder };
+        let builder = if segment.flags & 1 != 0 { builder.fin() } else { builder };
+        let builder = if segment.flags & 4 != 0 { builder.rst() } else { builder };
+        let builder = if segment.flags & 16 != 0 { builder.ack(segment.acknowledgement) } else { builder };
+        let mut bytes = Vec::new();
+        builder.write(&mut bytes, &[0x55; 100][..segment.payload]).unwrap();
+        self.flood(None, interface, &bytes);
+        self.settle();
+    }
+
+    pub fn member(&self, name: &str) -> &Member {
+        self.members.iter().find(|m| m.name == name).unwrap()
+    }
+
+    /// Names of the nodes whose plugins saw packets of the stream that `opener` opened, with their counts.
+    pub fn inspectors(&self, opener: &FlowKey) -> Vec<(&'static str, u64)> {
+        let counts = self.members.iter().map(|m| {
+            let streams = m.plugins.openers.iter().filter(|(_, key)| key.stream() == opener.stream());
+            (m.name, streams.map(|(stream, _)| m.plugins.seen.get(stream).copied().unwrap_or(0)).sum::<u64>())
+        });
+        counts.filter(|(_, count)| *count > 0).collect()
+    }
+
+    pub fn drops(&self, reason: DropReason) -> u64 {
+        self.members.iter().flat_map(|m| m.out.drops()).filter(|(r, _)| *r == reason).map(|(_, count)| count).sum()
+    }
+
+    /// I9: every frame that came in is accounted for.
+    pub fn check_books(&self) {
+        for member in &self.members {
+            let books = &member.out.ledger;
+            let came = books.arrived.first + books.arrived.second + books.arrived_mesh;
+            let dropped: u64 = member.out.drops().map(|(_, count)| count).sum();
+            let went = books.forwarded + books.redirected + books.handed_over + books.consumed + dropped;
+            let kept = member.node.frames_kept() as u64;
+            assert_eq!(came, went + kept, "books of {}: {books:?} {kept}", member.name);
+        }
+    }
+}
+
+/// A TCP segment.
+#[derive(Clone, Copy)]
+pub struct Segment {
+    pub flags: u8,
+    pub sequence: u32,
+    pub acknowledgement: u32,
+    pub payload: usize,
+}
+
+pub const SYN: Segment = Segment { flags: 2, sequence: 100, acknowledgement: 0, payload: 0 };
+pub const SYN_ACK: Segment = Segment { flags: 18, sequence: 500, acknowledgement: 101, payload: 0 };
+pub const ACK: Segment = Segment { flags: 16, sequence: 101, acknowledgement: 501, payload: 0 };
+
+/// The TCP flags and TTL of a packet.
+pub fn tcp_of(bytes: &[u8]) -> Option<(TcpFlags, u8, u16)> {
+    let packet = Packet::parse(&Frame::from_bytes(bytes)).ok()?;
+    let Content::Ip(headers) = packet.content else { return None };
+    match headers.transport {
+        Transport::Tcp { flags, source, .. } => Some((flags, headers.hop_limit, source)),
+        _ => None,
+    }
+}
+
+pub fn verdict(action: Action, scope: herald::inspector::Scope) -> Verdict {
+    Verdict { action, scope, ..Verdict::default() }
+}
