@@ -203,8 +203,7 @@ fn main() {
     let packets: u64 = std::env::args().filter_map(|a| a.parse().ok()).next().unwrap_or(10_000_000);
     let mut bench = Bench::new();
     bench.send(packets / 100);
-    let (memory, heap, forwarded) =
-        (resident_kib(), ALLOCATIONS.load(Ordering::Relaxed), bench.out.ledger.forwarded);
+    let (memory, heap, forwarded) = (resident_kib(), ALLOCATIONS.load(Ordering::Relaxed), bench.out.ledger.forwarded);
     let clock = bench.started.elapsed();
     bench.send(packets);
     let nanos = (bench.started.elapsed() - clock).as_nanos();

@@ -80,6 +80,51 @@ pub const DETECTION_TIME: Duration = HEARTBEAT_INTERVAL.saturating_mul(HEARTBEAT
 /// Time between two announcements of a node's own MAC, well below a bridge's ageing time of 300 s.
 pub const MAC_ANNOUNCE_INTERVAL: Duration = Duration::from_secs(30);
 
+/// Time in which a starting node awaits a link to every peer before it takes a role without them.
+pub const START_TIME_MAX: Duration = DETECTION_TIME.saturating_mul(3);
+
+/// Bytes of a hello: what a stranger can make this node keep.
+pub const HELLO_LEN_MAX: usize = 2 * 1024;
+
+/// Bytes of a heartbeat: 64 links with the longest ids, and the rest.
+pub const HEARTBEAT_LEN_MAX: usize = 2 * 1024;
+
+/// Bytes of a message about one stream or one role.
+pub const SMALL_MESSAGE_LEN_MAX: usize = 512;
+
+/// Bytes of the name of a cluster.
+pub const CLUSTER_NAME_LEN_MAX: usize = 64;
+
+/// Own addresses of one node on one interface.
+pub const ADDRESSES_MAX: usize = 16;
+
+/// Time from the opening of a connection to its complete hello.
+pub const HELLO_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// Time for TCP to open a connection; neighbours on a mesh answer within milliseconds.
+pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// First pause before a lost link is dialled again; doubled each time.
+pub const RECONNECT_DELAY_MIN: Duration = Duration::from_millis(50);
+
+/// Longest pause before a peer is dialled again: small, so that a node that comes back is seen soon.
+pub const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(1);
+
+/// Pause after the listener failed to accept (no file descriptors, no memory).
+pub const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
+
+/// Connections accepted in one turn.
+pub const TURN_ACCEPTS_MAX: usize = 32;
+
+/// Bytes read from one link in one turn, so that no TAP, link or timer waits long for it.
+pub const TURN_LINK_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes of a link's first read buffer: some hundred announcements.
+pub const LINK_READ_LEN: usize = 16 * 1024;
+
+/// Bytes that an empty send queue keeps for the next messages.
+pub const LINK_QUEUE_BYTES_KEPT: usize = 256 * 1024;
+
 const _: () = assert!(BATCH_PACKETS_MAX <= TURN_FRAMES_MAX);
 const _: () = assert!(HOLD_FRAMES_MAX <= HOLDS_FRAMES_MAX);
 const _: () = assert!(NEIGHBOUR_QUEUE_FRAMES_MAX <= NEIGHBOUR_QUEUES_FRAMES_MAX);
@@ -88,3 +133,10 @@ const _: () = assert!(
 );
 const _: () = assert!(MESSAGE_LEN_MAX > crate::packet::BUFFER_LEN + 1024);
 const _: () = assert!(LINK_QUEUE_BYTES_MAX > 2 * MESSAGE_LEN_MAX);
+const _: () = assert!(LINK_QUEUE_BYTES_KEPT < LINK_QUEUE_BYTES_MAX);
+const _: () = assert!(HELLO_LEN_MAX <= LINK_READ_LEN && LINK_READ_LEN <= MESSAGE_LEN_MAX);
+// The longest encodings: a node id takes 17 bytes, an address 18, a stream in a refresh 138.
+const _: () = assert!(HELLO_LEN_MAX > CLUSTER_NAME_LEN_MAX + 2 * 18 * ADDRESSES_MAX + 128);
+const _: () = assert!(HEARTBEAT_LEN_MAX > 17 * MEMBERS_MAX + 128);
+const _: () = assert!(MESSAGE_LEN_MAX > 138 * REFRESH_STREAMS_MAX + 8);
+const _: () = assert!(RECONNECT_DELAY_MIN.as_nanos() <= RECONNECT_DELAY_MAX.as_nanos());

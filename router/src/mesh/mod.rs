@@ -1,7 +1,13 @@
 //! The mesh: what nodes say to each other, its bytes, and one link as a state machine.
 
+pub mod backoff;
+pub mod codec;
+mod error;
+pub mod link;
 mod message;
+mod queue;
 
+pub use error::PeerError;
 pub use message::{
     Acknowledge, Announce, Answer, Claim, Close, Handover, Heartbeat, Hello, Message, Query, Refresh, Refuse,
 };

@@ -105,11 +105,8 @@ fn the_twelve_steps_are_told_in_order() {
 #[test]
 fn the_first_packet_waits_for_the_acknowledgement() {
     let delay = Duration::from_millis(50);
-    let choices = Choices {
-        announcing: Announcing::On(delay),
-        hold_max: Duration::from_millis(200),
-        ..Choices::default()
-    };
+    let choices =
+        Choices { announcing: Announcing::On(delay), hold_max: Duration::from_millis(200), ..Choices::default() };
     let mut world = World::new(&choices);
     let port = open_until_chosen(&mut world, Interface::First, "c");
     let reached = |world: &World| {
@@ -136,7 +133,8 @@ fn a_hold_that_runs_out_sends_only_what_would_come_back_here() {
     world.run(Duration::from_millis(25));
     let sent: u64 = world.members.iter().map(|m| m.out.ledger.unacknowledged).sum();
     let dropped = world.drops(DropReason::HoldTimedOut);
-    let held: usize = world.members.iter().flat_map(|m| &m.events).filter(|e| matches!(e, Event::HoldTimedOut { .. })).count();
+    let held: usize =
+        world.members.iter().flat_map(|m| &m.events).filter(|e| matches!(e, Event::HoldTimedOut { .. })).count();
     assert_eq!(sent + dropped, held as u64);
     assert!(dropped > 0);
     world.check_books();
@@ -150,8 +148,18 @@ fn everything_expires_to_empty() {
         world.host_sends(Interface::Second, 80, port, SYN_ACK);
         world.host_sends(Interface::First, port, 80, ACK);
         world.host_sends(Interface::First, port, 80, Segment { flags: 17, ..ACK });
-        world.host_sends(Interface::Second, 80, port, Segment { flags: 17, sequence: 501, acknowledgement: 102, payload: 0 });
-        world.host_sends(Interface::First, port, 80, Segment { flags: 16, sequence: 102, acknowledgement: 502, payload: 0 });
+        world.host_sends(
+            Interface::Second,
+            80,
+            port,
+            Segment { flags: 17, sequence: 501, acknowledgement: 102, payload: 0 },
+        );
+        world.host_sends(
+            Interface::First,
+            port,
+            80,
+            Segment { flags: 16, sequence: 102, acknowledgement: 502, payload: 0 },
+        );
     }
     let rows = |world: &World| -> usize { world.members.iter().map(|m| m.node.tables().rows(id(m.name)).len()).sum() };
     assert_eq!(world.members.iter().map(|m| m.node.tables().markers.len()).sum::<usize>(), 100);

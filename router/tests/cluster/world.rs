@@ -155,11 +155,7 @@ fn settings(number: u8, choices: &Choices) -> Settings {
             routes: Vec::new(),
             hash_key: HashKey([3; 16]),
         },
-        choice: choice::Settings {
-            key: HashKey([9; 16]),
-            redirectors: choices.redirectors,
-            keying: choices.keying,
-        },
+        choice: choice::Settings { key: HashKey([9; 16]), redirectors: choices.redirectors, keying: choices.keying },
         midstream: Midstream::Drop,
         hold_max: choices.hold_max,
         timeouts: Timeouts {

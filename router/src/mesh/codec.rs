@@ -1,0 +1,334 @@
+//! Messages as bytes.
+//!
+//! ```text
+//!  0               4       6
+//! +---------------+-------+----------------+
+//! | length        | kind  | body (postcard)|     length counts kind and body; both numbers big endian
+//! +---------------+-------+----------------+
+//! ```
+//!
+//! Every kind has its own greatest length, checked before anything is allocated for it. A kind this version does not
+//! know is skipped and counted: that is how version N understands version N + 1. A known kind is understood to its last
+//! byte or refused.
+
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::error::PeerError;
+use super::message::{Handover, Hello, Message};
+use crate::id::Interface;
+use crate::limits;
+
+/// Oldest protocol version this node speaks.
+pub const VERSION_MIN: u16 = 1;
+
+/// Newest protocol version this node speaks.
+pub const VERSION_MAX: u16 = 1;
+
+const _: () = assert!(VERSION_MIN <= VERSION_MAX);
+
+const LENGTH_LEN: usize = 4;
+const KIND_LEN: usize = 2;
+const HEADER_LEN: usize = LENGTH_LEN + KIND_LEN;
+
+/// What was decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Spoken {
+    /// The first message of a link.
+    Hello(Hello),
+    /// Any later one.
+    Message(Message),
+    /// A kind this version does not know.
+    Unknown {
+        /// Its number.
+        kind: u16,
+    },
+}
+
+impl Spoken {
+    /// The number of its kind.
+    #[must_use]
+    pub fn kind(&self) -> u16 {
+        match self {
+            Self::Hello(_) => Kind::Hello.number(),
+            Self::Message(message) => Kind::of(message).number(),
+            Self::Unknown { kind } => *kind,
+        }
+    }
+}
+
+/// Appends a hello.
+///
+/// # Errors
+///
+/// [`PeerError::TooLong`] if it is over a bound; nothing is appended then.
+pub fn encode_hello(hello: &Hello, into: &mut Vec<u8>) -> Result<(), PeerError> {
+    if !hello_within_bounds(hello) {
+        return Err(PeerError::TooLong { len: usize::MAX, len_max: Kind::Hello.len_max() });
+    }
+    append(Kind::Hello, hello, into)
+}
+
+/// Appends a message.
+///
+/// # Errors
+///
+/// [`PeerError::TooLong`] if it is over a bound; nothing is appended then.
+pub fn encode(message: &Message, into: &mut Vec<u8>) -> Result<(), PeerError> {
+    let kind = Kind::of(message);
+    if !message_within_bounds(message) {
+        return Err(PeerError::TooLong { len: usize::MAX, len_max: kind.len_max() });
+    }
+    match message {
+        Message::Heartbeat(body) => append(kind, body, into),
+        Message::Claim(body) => append(kind, body, into),
+        Message::Announce(body) => append(kind, body, into),
+        Message::Acknowledge(body) => append(kind, body, into),
+        Message::Refuse(body) => append(kind, body, into),
+        Message::Refresh(body) => append(kind, body, into),
+        Message::Close(body) => append(kind, body, into),
+        Message::Handover(body) => append(kind, &HandoverBytes::from(body), into),
+        Message::Query(body) => append(kind, body, into),
+        Message::Answer(body) => append(kind, body, into),
+    }
+}
+
+/// Cuts a byte stream into messages. Bytes are read straight into [`Decoder::space`] and decoded where they lie; at most
+/// the beginning of one incomplete message is moved, once.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    buffer: Vec<u8>,
+    begin: usize,
+    end: usize,
+    /// Bytes of the message at `begin`, its length included, as far as it is known.
+    awaited: usize,
+}
+
+impl Decoder {
+    /// Where the next bytes go. Not empty, once [`Decoder::decode`] has given `None`.
+    pub fn space(&mut self) -> &mut [u8] {
+        if self.begin == self.end {
+            (self.begin, self.end) = (0, 0);
+        }
+        let len_wanted = self.awaited.max(limits::LINK_READ_LEN);
+        if len_wanted > self.buffer.len() {
+            let mut larger = vec![0; len_wanted];
+            let kept = self.buffer.get(self.begin..self.end).unwrap_or_default();
+            if let Some(place) = larger.get_mut(..kept.len()) {
+                place.copy_from_slice(kept);
+            }
+            (self.begin, self.end, self.buffer) = (0, kept.len(), larger);
+        } else if self.end == self.buffer.len() || self.begin + self.awaited > self.buffer.len() {
+            self.buffer.copy_within(self.begin..self.end, 0);
+            (self.begin, self.end) = (0, self.end - self.begin);
+        }
+        self.buffer.get_mut(self.end..).unwrap_or_default()
+    }
+
+    /// `len` bytes were written to the beginning of [`Decoder::space`].
+    pub fn filled(&mut self, len: usize) {
+        self.end = self.buffer.len().min(self.end + len);
+    }
+
+    /// The next complete message; `None` until more bytes come. `len_max` bounds kind and body, in bytes, beside the
+    /// bound that each kind has anyway.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError::TooLong`], [`PeerError::TooShort`], [`PeerError::Garbage`]: the stream is of no use any more.
+    pub fn decode(&mut self, len_max: usize) -> Result<Option<Spoken>, PeerError> {
+        let arrived = self.buffer.get(self.begin..self.end).unwrap_or_default();
+        let Some((length, rest)) = arrived.split_first_chunk::<LENGTH_LEN>() else {
+            self.awaited = HEADER_LEN;
+            return Ok(None);
+        };
+        let len = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+        let kind = rest.first_chunk::<KIND_LEN>().map(|number| u16::from_be_bytes(*number));
+        check_length(len, len_max, kind.and_then(Kind::from_number))?;
+        let (Some(kind), Some(message)) = (kind, rest.get(..len)) else {
+            self.awaited = LENGTH_LEN + len;
+            return Ok(None);
+        };
+        let spoken = decode_body(kind, message.get(KIND_LEN..).unwrap_or_default())?;
+        self.begin += LENGTH_LEN + len;
+        self.awaited = HEADER_LEN;
+        Ok(Some(spoken))
+    }
+}
+
+fn check_length(len: usize, len_max: usize, kind: Option<Kind>) -> Result<(), PeerError> {
+    let len_max = len_max.min(kind.map_or(limits::MESSAGE_LEN_MAX, Kind::len_max));
+    match len {
+        0..KIND_LEN => Err(PeerError::TooShort { len }),
+        _ if len > len_max => Err(PeerError::TooLong { len, len_max }),
+        _ => Ok(()),
+    }
+}
+
+fn decode_body(number: u16, body: &[u8]) -> Result<Spoken, PeerError> {
+    let Some(kind) = Kind::from_number(number) else {
+        return Ok(Spoken::Unknown { kind: number });
+    };
+    let spoken = match kind {
+        Kind::Hello => whole(body).map(Spoken::Hello),
+        Kind::Heartbeat => whole(body).map(|b| Spoken::Message(Message::Heartbeat(b))),
+        Kind::Claim => whole(body).map(|b| Spoken::Message(Message::Claim(b))),
+        Kind::Announce => whole(body).map(|b| Spoken::Message(Message::Announce(b))),
+        Kind::Acknowledge => whole(body).map(|b| Spoken::Message(Message::Acknowledge(b))),
+        Kind::Refuse => whole(body).map(|b| Spoken::Message(Message::Refuse(b))),
+        Kind::Refresh if !streams_fit(body) => None,
+        Kind::Refresh => whole(body).map(|b| Spoken::Message(Message::Refresh(b))),
+        Kind::Close => whole(body).map(|b| Spoken::Message(Message::Close(b))),
+        Kind::Handover => whole::<HandoverBytes<'_>>(body).map(|b| Spoken::Message(Message::Handover(b.into()))),
+        Kind::Query => whole(body).map(|b| Spoken::Message(Message::Query(b))),
+        Kind::Answer => whole(body).map(|b| Spoken::Message(Message::Answer(b))),
+    };
+    spoken.filter(within_bounds).ok_or(PeerError::Garbage { kind: number })
+}
+
+/// A handover whose frame is copied in one piece instead of byte by byte; the encoding is the same.
+#[derive(Serialize, Deserialize)]
+struct HandoverBytes<'a> {
+    interface: Interface,
+    #[serde(borrow, serialize_with = "serialize_bytes")]
+    wire: &'a [u8],
+}
+
+fn serialize_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bytes(bytes)
+}
+
+impl<'a> From<&'a Handover> for HandoverBytes<'a> {
+    fn from(handover: &'a Handover) -> Self {
+        Self { interface: handover.interface, wire: &handover.wire }
+    }
+}
+
+impl From<HandoverBytes<'_>> for Handover {
+    fn from(bytes: HandoverBytes<'_>) -> Self {
+        Self { interface: bytes.interface, wire: bytes.wire.to_vec() }
+    }
+}
+
+/// A value that takes the whole body, to the last byte.
+fn whole<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Option<T> {
+    postcard::take_from_bytes(body).ok().filter(|(_, rest)| rest.is_empty()).map(|(value, _)| value)
+}
+
+/// The count in front of a refresh's streams, checked before they are allocated: a stream in memory is several times as
+/// large as the shortest bytes for one.
+fn streams_fit(body: &[u8]) -> bool {
+    postcard::take_from_bytes::<u64>(body).is_ok_and(|(count, _)| count <= limits::REFRESH_STREAMS_MAX as u64)
+}
+
+fn within_bounds(spoken: &Spoken) -> bool {
+    match spoken {
+        Spoken::Hello(hello) => hello_within_bounds(hello),
+        Spoken::Message(message) => message_within_bounds(message),
+        Spoken::Unknown { .. } => true,
+    }
+}
+
+fn hello_within_bounds(hello: &Hello) -> bool {
+    hello.cluster.len() <= limits::CLUSTER_NAME_LEN_MAX
+        && hello.addresses.first.len() <= limits::ADDRESSES_MAX
+        && hello.addresses.second.len() <= limits::ADDRESSES_MAX
+}
+
+fn message_within_bounds(message: &Message) -> bool {
+    match message {
+        Message::Heartbeat(heartbeat) => heartbeat.links.len() <= limits::MEMBERS_MAX,
+        Message::Refresh(refresh) => refresh.streams.len() <= limits::REFRESH_STREAMS_MAX,
+        Message::Handover(handover) => handover.wire.len() <= crate::packet::BUFFER_LEN,
+        Message::Claim(_) | Message::Announce(_) | Message::Acknowledge(_) | Message::Refuse(_) | Message::Close(_) => {
+            true
+        }
+    }
+}
+
+fn append<T: Serialize>(kind: Kind, body: &T, into: &mut Vec<u8>) -> Result<(), PeerError> {
+    let begin = into.len();
+    into.extend_from_slice(&[0; LENGTH_LEN]);
+    into.extend_from_slice(&kind.number().to_be_bytes());
+    let written = postcard::to_io(body, &mut *into).is_ok();
+    let len = into.len() - begin - LENGTH_LEN;
+    let place = into.get_mut(begin..).and_then(<[u8]>::first_chunk_mut::<LENGTH_LEN>);
+    match (u32::try_from(len), place) {
+        (Ok(number), Some(place)) if written && len <= kind.len_max() => {
+            *place = number.to_be_bytes();
+            Ok(())
+        }
+        _ => {
+            into.truncate(begin);
+            Err(PeerError::TooLong { len, len_max: kind.len_max() })
+        }
+    }
+}
+
+/// Declares the kinds with their numbers, so that both ways agree.
+macro_rules! kinds {
+    ($($variant:ident = $number:literal,)*) => {
+        /// The kinds of this version. A number is never given to another meaning.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        enum Kind { $($variant,)* }
+
+        impl Kind {
+            fn number(self) -> u16 {
+                match self { $(Self::$variant => $number,)* }
+            }
+
+            fn from_number(number: u16) -> Option<Self> {
+                match number { $($number => Some(Self::$variant),)* _ => None }
+            }
+        }
+    };
+}
+
+kinds! {
+    Hello = 1,
+    Heartbeat = 2,
+    Claim = 3,
+    Announce = 4,
+    Acknowledge = 5,
+    Refuse = 6,
+    Refresh = 7,
+    Close = 8,
+    Handover = 9,
+    Query = 10,
+    Answer = 11,
+}
+
+impl Kind {
+    fn of(message: &Message) -> Self {
+        match message {
+            Message::Heartbeat(_) => Self::Heartbeat,
+            Message::Claim(_) => Self::Claim,
+            Message::Announce(_) => Self::Announce,
+            Message::Acknowledge(_) => Self::Acknowledge,
+            Message::Refuse(_) => Self::Refuse,
+            Message::Refresh(_) => Self::Refresh,
+            Message::Close(_) => Self::Close,
+            Message::Handover(_) => Self::Handover,
+            Message::Query(_) => Self::Query,
+            Message::Answer(_) => Self::Answer,
+        }
+    }
+
+    /// The greatest length of kind and body, in bytes.
+    fn len_max(self) -> usize {
+        match self {
+            Self::Hello => limits::HELLO_LEN_MAX,
+            Self::Heartbeat => limits::HEARTBEAT_LEN_MAX,
+            Self::Claim
+            | Self::Announce
+            | Self::Acknowledge
+            | Self::Refuse
+            | Self::Close
+            | Self::Query
+            | Self::Answer => limits::SMALL_MESSAGE_LEN_MAX,
+            Self::Refresh | Self::Handover => limits::MESSAGE_LEN_MAX,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! Why a link was refused or lost. Each reason has a name, under which it is counted and reported.
+
+use crate::id::NodeId;
+
+/// Why a link was refused or lost: it accuses the peer, ends that link, and touches nothing else.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PeerError {
+    /// The peer belongs to another cluster.
+    #[error("it belongs to the cluster {theirs:?}, this node to {ours:?}")]
+    WrongCluster {
+        /// This node's cluster.
+        ours: String,
+        /// The peer's.
+        theirs: String,
+    },
+    /// The peer speaks only older or only newer protocol versions.
+    #[error("it speaks protocol versions {} to {}, this node {} to {}", theirs.0, theirs.1, ours.0, ours.1)]
+    NoCommonVersion {
+        /// Oldest and newest version of this node.
+        ours: (u16, u16),
+        /// Oldest and newest version of the peer.
+        theirs: (u16, u16),
+    },
+    /// Another node answers at a peer's address.
+    #[error("node {found} answers at the address of node {expected}")]
+    NotExpected {
+        /// Who was dialled.
+        expected: NodeId,
+        /// Who answered.
+        found: NodeId,
+    },
+    /// The peer is no configured member.
+    #[error("node {node} is not among this node's peers")]
+    UnknownNode {
+        /// Who it says it is.
+        node: NodeId,
+    },
+    /// The peer has this node's own id: this node dialled itself, or an id is used twice.
+    #[error("it has this node's own id")]
+    OwnId,
+    /// The peer dialled, but the lower id dials the higher.
+    #[error("node {node} dialled, but it is for this node to dial")]
+    WrongDirection {
+        /// The peer.
+        node: NodeId,
+    },
+    /// A newer connection of the same node said hello first.
+    #[error("node {node} already has a newer link")]
+    OlderLink {
+        /// The peer.
+        node: NodeId,
+    },
+    /// A newer connection of the same node took this link's place.
+    #[error("a newer link of the same node took its place")]
+    Replaced,
+    /// Something came before the hello.
+    #[error("a message of kind {kind} came before the hello")]
+    MessageBeforeHello {
+        /// The message's kind.
+        kind: u16,
+    },
+    /// A second hello on one link.
+    #[error("a second hello came")]
+    SecondHello,
+    /// A length beyond the bound of its kind; such lengths are never allocated.
+    #[error("a message of {len} bytes was announced, {len_max} are allowed")]
+    TooLong {
+        /// The length announced, in bytes.
+        len: usize,
+        /// The bound, in bytes.
+        len_max: usize,
+    },
+    /// A length that has no room for a kind.
+    #[error("a message of {len} bytes was announced, which cannot be")]
+    TooShort {
+        /// The length announced, in bytes.
+        len: usize,
+    },
+    /// A body that is no message of its kind.
+    #[error("the body of a message of kind {kind} is none")]
+    Garbage {
+        /// The message's kind.
+        kind: u16,
+    },
+    /// No complete hello in time.
+    #[error("no complete hello came in time")]
+    SlowHello,
+    /// No message for a detection time.
+    #[error("nothing came for a detection time")]
+    Silent,
+    /// The peer does not read what it is sent.
+    #[error("it does not read: {len} bytes wait for it")]
+    QueueFull {
+        /// Bytes that wait.
+        len: usize,
+    },
+    /// Too many connections that have not said hello.
+    #[error("too many connections have not said hello")]
+    TooManyUnidentified,
+    /// The peer closed the connection before its hello: most likely it refuses this node.
+    #[error("it closed the connection before its hello; its own log says why")]
+    ClosedBeforeHello,
+    /// The peer closed the connection.
+    #[error("it closed the connection")]
+    Closed,
+    /// TCP could not open the connection.
+    #[error("it cannot be reached: {why}")]
+    Unreachable {
+        /// What the system says.
+        why: String,
+    },
+    /// The connection broke.
+    #[error("the connection broke: {why}")]
+    Broken {
+        /// What the system says.
+        why: String,
+    },
+}
+
+impl PeerError {
+    /// The name in logs, counters and JSON.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::WrongCluster { .. } => "wrong-cluster",
+            Self::NoCommonVersion { .. } => "no-common-version",
+            Self::NotExpected { .. } => "not-expected",
+            Self::UnknownNode { .. } => "unknown-node",
+            Self::OwnId => "own-id",
+            Self::WrongDirection { .. } => "wrong-direction",
+            Self::OlderLink { .. } => "older-link",
+            Self::Replaced => "replaced",
+            Self::MessageBeforeHello { .. } => "message-before-hello",
+            Self::SecondHello => "second-hello",
+            Self::TooLong { .. } => "too-long",
+            Self::TooShort { .. } => "too-short",
+            Self::Garbage { .. } => "garbage",
+            Self::SlowHello => "slow-hello",
+            Self::Silent => "silent",
+            Self::QueueFull { .. } => "queue-full",
+            Self::TooManyUnidentified => "too-many-unidentified",
+            Self::ClosedBeforeHello => "closed-before-hello",
+            Self::Closed => "closed",
+            Self::Unreachable { .. } => "unreachable",
+            Self::Broken { .. } => "broken",
+        }
+    }
+}
