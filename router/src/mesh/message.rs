@@ -50,7 +50,7 @@ pub struct Heartbeat {
 pub struct Claim {
     /// Which redirector.
     pub interface: Interface,
-    /// In which epoch; names the holder, who is the sender.
+    /// In which epoch; names the holder, who is the sender, or another in the answer to a claim in a lower epoch.
     pub epoch: Epoch,
 }
 

@@ -161,6 +161,11 @@ impl Room {
                 party.peers.send(node(peer), &heartbeat());
             }
         }
+        // On their way before anybody looks at the time: a pause of the whole test is no silence.
+        let now = self.now();
+        for party in &mut self.parties {
+            party.peers.flush(now, party.poll.registry(), &mut party.told);
+        }
     }
 
     fn connect(&self, party: usize) -> Plain {

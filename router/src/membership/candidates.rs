@@ -1,0 +1,58 @@
+//! Who may be chosen for a new stream.
+
+use super::Membership;
+use super::member::{Member, MemberState};
+use crate::id::{Interface, NodeId};
+
+/// A member that may be chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its id.
+    pub node: NodeId,
+    /// Its weight, at least 1.
+    pub weight: u16,
+    /// It holds one of the redirectors.
+    pub holds_redirector: bool,
+}
+
+impl Membership {
+    /// Recomputes the candidates into the spare list; true if they differ.
+    pub(super) fn recompute_candidates(&mut self) -> bool {
+        let mut fresh = std::mem::take(&mut self.spare_candidates);
+        fresh.clear();
+        fresh.extend(self.members.iter().filter(|member| self.may_be_chosen(member)).map(|member| Candidate {
+            node: member.node,
+            weight: member.weight,
+            holds_redirector: Interface::BOTH.iter().any(|interface| self.holder(*interface) == Some(member.node)),
+        }));
+        let changed = fresh != self.candidates;
+        self.spare_candidates = std::mem::replace(&mut self.candidates, fresh);
+        changed
+    }
+
+    /// In sync, both interfaces working, linked to both holders by both ends' reports. A vacant role asks for no link.
+    fn may_be_chosen(&self, member: &Member) -> bool {
+        let holders = Interface::BOTH.into_iter().filter_map(|interface| self.holder(interface));
+        member.state == MemberState::Alive
+            && member.link_up
+            && member.in_sync
+            && member.weight > 0
+            && member.interfaces.first
+            && member.interfaces.second
+            && holders.into_iter().all(|holder| self.are_linked(member.node, holder))
+    }
+
+    /// Both ends say that they have a link.
+    fn are_linked(&self, one: NodeId, other: NodeId) -> bool {
+        one == other || (self.says_linked(one, other) && self.says_linked(other, one))
+    }
+
+    /// What `node` says of its link to `peer`; of its own links this node knows itself.
+    fn says_linked(&self, node: NodeId, peer: NodeId) -> bool {
+        if node == self.settings.node {
+            self.member(peer).is_some_and(|member| member.link_up && member.state == MemberState::Alive)
+        } else {
+            self.member(node).is_some_and(|member| member.links.contains(&peer))
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Who holds one interface's redirector, by plain priority: one state machine, without I/O and without a view of the
+//! cluster. Membership tells it what it heard and how this node stands among the living; it answers with its state.
+
+use crate::id::{BootId, Epoch, NodeId};
+
+/// Who told of an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Teller {
+    /// The epoch's own holder.
+    Holder,
+    /// A member that obeys it.
+    Member,
+}
+
+/// How this node stands among those it knows to live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It has just started and may not take a role yet.
+    Starting,
+    /// Its interface does not work, or it is not in sync.
+    Unfit,
+    /// Another is to hold.
+    Behind,
+    /// It has the highest priority.
+    Best,
+}
+
+/// What is seen of the holder this node follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sight {
+    /// Nobody alive sees it, or it cannot hold any more.
+    Gone,
+    /// It lives, and nothing says that this node is to take its place.
+    Stays,
+    /// It lives and has a lower priority than this node.
+    Yields,
+}
+
+/// Who holds the role, as this node knows.
+///
+/// ```text
+///                 best: takes it, counter + 1
+///        ┌──────────────────────────────────────▶ Holding ──┐
+///        │  ┌─────────── unfit: gives it up ──────┘  ▲      │
+///        │  ▼                                        │      │ higher epoch heard
+///      Vacant ◀────── holder gone ────────┐    best, and    │
+///        │                                │    the holder   │
+///        └──────── epoch heard ───────▶ Following ─ yields ─┘
+///                                         │   ▲  ◀──────────┘
+///                                         └───┘ higher epoch heard
+/// ```
+///
+/// A node never obeys an epoch below the highest it has heard of, and takes a role only with a counter above that. So no
+/// epoch is used twice, and of two holders the one with the lower epoch steps down when it hears of the other, whatever
+/// its priority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Vacant,
+    Following(Epoch),
+    Holding(Epoch),
+}
+
+/// The election of one interface's holder, as one node sees it.
+#[derive(Clone, Debug)]
+pub(super) struct Election {
+    node: NodeId,
+    boot: BootId,
+    state: State,
+    /// The highest epoch heard of or taken.
+    highest: Option<Epoch>,
+}
+
+impl Election {
+    /// An election nothing is known of.
+    pub(super) fn new(node: NodeId, boot: BootId) -> Self {
+        Self { node, boot, state: State::Vacant, highest: None }
+    }
+
+    /// The epoch this node obeys.
+    pub(super) fn epoch(&self) -> Option<Epoch> {
+        match self.state {
+            State::Vacant => None,
+            State::Following(epoch) | State::Holding(epoch) => Some(epoch),
+        }
+    }
+
+    /// The epoch of another holder, which this node follows.
+    pub(super) fn followed(&self) -> Option<Epoch> {
+        match self.state {
+            State::Following(epoch) => Some(epoch),
+            State::Vacant | State::Holding(_) => None,
+        }
+    }
+
+    /// The epoch in which this node holds the role.
+    pub(super) fn held(&self) -> Option<Epoch> {
+        match self.state {
+            State::Holding(epoch) => Some(epoch),
+            State::Vacant | State::Following(_) => None,
+        }
+    }
+
+    /// True until anybody has been heard to hold the role.
+    pub(super) fn is_first(&self) -> bool {
+        self.highest.is_none()
+    }
+
+    /// Somebody named an epoch. The answer is the highest epoch if a holder named a lower one: it has to learn of it, or
+    /// it would hold a role in which nobody follows it.
+    pub(super) fn heard(&mut self, epoch: Epoch, teller: Teller) -> Option<Epoch> {
+        let is_news = match teller {
+            // A holder counted as gone may say that it is not.
+            Teller::Holder => Some(epoch) >= self.highest,
+            Teller::Member => Some(epoch) > self.highest,
+        };
+        if is_news {
+            self.highest = Some(epoch);
+            // This node's own id: an earlier boot's epoch, or one it has given up. It is known, but nobody holds in it.
+            self.state = if epoch.node == self.node { State::Vacant } else { State::Following(epoch) };
+        }
+        self.highest.filter(|highest| *highest > epoch && teller == Teller::Holder)
+    }
+
+    /// The view has changed. `sight` is that of the holder this node follows.
+    pub(super) fn judged(&mut self, standing: Standing, sight: Sight) {
+        self.state = match (self.state, standing, sight) {
+            (State::Holding(_), Standing::Unfit, _) => State::Vacant,
+            (State::Holding(epoch), Standing::Starting | Standing::Behind | Standing::Best, _) => State::Holding(epoch),
+            (State::Vacant, Standing::Best, _) | (State::Following(_), Standing::Best, Sight::Gone | Sight::Yields) => {
+                self.taken()
+            }
+            (State::Following(epoch), Standing::Best, Sight::Stays) => State::Following(epoch),
+            (State::Vacant, Standing::Starting | Standing::Unfit | Standing::Behind, _) => State::Vacant,
+            (State::Following(_), Standing::Starting | Standing::Unfit | Standing::Behind, Sight::Gone) => {
+                State::Vacant
+            }
+            (
+                State::Following(epoch),
+                Standing::Starting | Standing::Unfit | Standing::Behind,
+                Sight::Stays | Sight::Yields,
+            ) => State::Following(epoch),
+        };
+    }
+
+    fn taken(&mut self) -> State {
+        let counter = self.highest.map_or(0, |epoch| epoch.counter).checked_add(1);
+        // After the last number nobody takes the role any more: an epoch is never used twice.
+        let Some(counter) = counter else { return State::Vacant };
+        let epoch = Epoch { counter, node: self.node, boot: self.boot };
+        self.highest = Some(epoch);
+        State::Holding(epoch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn epoch(counter: u64, node: &str) -> Epoch {
+        Epoch { counter, node: node.parse().unwrap(), boot: BootId(1) }
+    }
+
+    /// Node b's election in that state, having heard of nothing above counter 5.
+    fn election(state: State) -> Election {
+        Election {
+            state,
+            highest: Some(epoch(5, "b").max(epoch(5, "c"))),
+            ..Election::new(epoch(1, "b").node, BootId(1))
+        }
+    }
+
+    #[test]
+    fn every_state_with_every_standing_and_sight() {
+        let (vacant, following, holding) =
+            (State::Vacant, State::Following(epoch(5, "c")), State::Holding(epoch(5, "b")));
+        let taken = State::Holding(epoch(6, "b"));
+        let standings = [Standing::Starting, Standing::Unfit, Standing::Behind, Standing::Best];
+        let sights = [Sight::Gone, Sight::Stays, Sight::Yields];
+        let table = [
+            (vacant, [[vacant; 3], [vacant; 3], [vacant; 3], [taken; 3]]),
+            (
+                following,
+                [
+                    [vacant, following, following],
+                    [vacant, following, following],
+                    [vacant, following, following],
+                    [taken, following, taken],
+                ],
+            ),
+            (holding, [[holding; 3], [vacant; 3], [holding; 3], [holding; 3]]),
+        ];
+        for (state, rows) in table {
+            for (standing, row) in standings.into_iter().zip(rows) {
+                for (sight, expected) in sights.into_iter().zip(row) {
+                    let mut election = election(state);
+                    election.judged(standing, sight);
+                    assert_eq!(election.state, expected, "{state:?} {standing:?} {sight:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_state_with_every_epoch_heard() {
+        let (vacant, following, holding) =
+            (State::Vacant, State::Following(epoch(5, "c")), State::Holding(epoch(5, "b")));
+        let after = |counter, node| State::Following(epoch(counter, node));
+        // State, epoch heard, then the state if its holder said so and if a member did.
+        let table = [
+            (vacant, epoch(4, "a"), vacant, vacant),
+            (vacant, epoch(5, "c"), after(5, "c"), vacant),
+            (vacant, epoch(6, "a"), after(6, "a"), after(6, "a")),
+            (following, epoch(4, "a"), following, following),
+            (following, epoch(5, "a"), following, following),
+            (following, epoch(5, "c"), following, following),
+            (following, epoch(5, "d"), after(5, "d"), after(5, "d")),
+            (following, epoch(6, "b"), vacant, vacant),
+            (holding, epoch(4, "c"), holding, holding),
+            (holding, epoch(6, "a"), after(6, "a"), after(6, "a")),
+            (holding, epoch(6, "b"), vacant, vacant),
+        ];
+        for (state, heard, from_holder, from_member) in table {
+            for (teller, expected) in [(Teller::Holder, from_holder), (Teller::Member, from_member)] {
+                let mut election = election(state);
+                let known = election.highest;
+                let answer = election.heard(heard, teller);
+                assert_eq!(election.state, expected, "{state:?} {heard:?} {teller:?}");
+                let expected = known.filter(|known| *known > heard && teller == Teller::Holder);
+                assert_eq!(answer, expected, "{state:?} {heard:?} {teller:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_number_is_not_used_twice() {
+        let mut election = election(State::Vacant);
+        election.heard(epoch(u64::MAX, "a"), Teller::Member);
+        election.judged(Standing::Best, Sight::Gone);
+        assert_eq!(election.epoch(), None);
+    }
+}
