@@ -55,7 +55,45 @@ pub fn finish_checksum(frame: &mut Frame) {
     // A UDP sum of zero would read as "no checksum" (RFC 768); for TCP both forms of zero are valid.
     let sum = if sum == 0 { 0xffff } else { sum };
     if let Some(place) = frame.bytes_mut().get_mut(field..field + 2) {
-        place.copy_from_slice(&sum.to_be_bytes());
+        // etherparse adds up words in the machine's byte order (RFC 1071, section 2 (B)).
+        place.copy_from_slice(&sum.to_ne_bytes());
     }
     frame.set_offload(super::Offload::default());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::OFFLOAD_HEADER_LEN;
+    use etherparse::PacketBuilder;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_finished_checksum_is_the_full_one(payload in prop::collection::vec(any::<u8>(), 0..100), from: [u8; 4]) {
+            let mut whole = Vec::new();
+            PacketBuilder::ethernet2([2; 6], [4; 6])
+                .ipv4(from, [10, 2, 0, 1], 64)
+                .tcp(4000, 80, 1, 1000)
+                .write(&mut whole, &payload)
+                .unwrap();
+            let mut frame = Frame::from_bytes(&whole);
+            // NEEDS_CSUM; the checksum starts at 34, its field is 16 behind that and holds the pseudo header's sum.
+            let mut header = [1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+            header[6..8].copy_from_slice(&34_u16.to_ne_bytes());
+            header[8..].copy_from_slice(&16_u16.to_ne_bytes());
+            frame.buffer_mut()[..OFFLOAD_HEADER_LEN].copy_from_slice(&header);
+            let len = u16::try_from(20 + payload.len()).unwrap();
+            let pseudo = !Sum16BitWords::new()
+                .add_4bytes(from)
+                .add_4bytes([10, 2, 0, 1])
+                .add_2bytes([0, 6])
+                .add_2bytes(len.to_be_bytes())
+                .ones_complement();
+            frame.bytes_mut()[50..52].copy_from_slice(&pseudo.to_ne_bytes());
+            finish_checksum(&mut frame);
+            prop_assert_eq!(frame.bytes(), &whole[..]);
+            prop_assert!(!frame.offload().needs_checksum());
+        }
+    }
 }
