@@ -17,8 +17,8 @@ pub enum Leaving {
 }
 
 /// The books of one node in frames: `in_first + in_second + in_mesh = forwarded + redirected + handed_over + consumed +
-/// dropped + kept`, where `kept` is what holds and neighbour queues have at that moment. Generated frames are counted
-/// apart.
+/// dropped - generated_dropped + kept`, where `kept` is what holds and neighbour queues have at that moment. Generated
+/// frames are counted apart.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ledger {
     /// Read from the TAPs, by interface: first, second.
@@ -33,6 +33,9 @@ pub struct Ledger {
     pub handed_over: u64,
     /// Made by this node: ARP, neighbour discovery, ICMP, resets.
     pub generated: u64,
+    /// Made by this node and dropped before they were transmitted. They are among the drops, so that each has its
+    /// reason, and are taken off there to balance the books.
+    pub generated_dropped: u64,
     /// Ended here because they were for this node.
     pub consumed: u64,
     /// Of the forwarded: sent although no acknowledgement had come, because the return packets find this node anyway.
@@ -99,6 +102,12 @@ impl Outbox {
         self.ledger.handed_over += 1;
         self.send(to, Message::Handover(Handover { interface, wire: frame.wire().to_vec() }));
         self.spent.push(frame);
+    }
+
+    /// Ends a frame that this node has made, with a reason.
+    pub fn drop_generated(&mut self, frame: Frame, reason: DropReason) {
+        self.ledger.generated_dropped += 1;
+        self.drop(frame, reason);
     }
 
     /// Ends a frame that was for this node.
