@@ -162,6 +162,8 @@ drop_reasons! {
     Malformed = "malformed",
     /// The IPv4 header checksum is wrong.
     IpChecksum = "ip-checksum",
+    /// The checksum of an ICMP or ICMPv6 message to this node is wrong.
+    IcmpChecksum = "icmp-checksum",
     /// A fragment; reassembly does not exist yet.
     Fragment = "fragment",
     /// A VLAN tag on an interface that has none.

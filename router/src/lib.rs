@@ -15,6 +15,7 @@
 pub mod chosen;
 pub mod event;
 pub mod flow;
+pub mod forward;
 pub mod id;
 pub mod inspector;
 pub mod io;

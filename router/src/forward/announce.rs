@@ -1,0 +1,262 @@
+//! Telling the network unasked: own addresses at start and again before switches forget, virtual addresses when this
+//! node takes a role, and the groups it listens to.
+
+use std::net::Ipv6Addr;
+use std::time::Duration;
+
+use super::listener::{self, Record};
+use super::{Forward, HolderState, arp, discovery};
+use crate::id::Interface;
+use crate::limits::{
+    DEFEND_INTERVAL, HOLDER_ANNOUNCE_INTERVAL, HOLDER_ANNOUNCEMENTS_MAX, LISTENER_REPORT_INTERVAL,
+    LISTENER_REPORTS_MAX, MAC_ANNOUNCE_INTERVAL,
+};
+use crate::outbox::{Leaving, Outbox};
+use crate::time::Instant;
+
+/// Something that is repeated a few times.
+#[derive(Clone, Copy, Debug)]
+struct Repeat {
+    at: Instant,
+    left: u8,
+}
+
+/// What one interface has still to say, and when.
+#[derive(Debug)]
+pub(super) struct Schedule {
+    /// Where in the time that a query gives this node answers, in 256ths: random for each node, so that not all answer
+    /// at once (RFC 3810, section 6.2).
+    spread: u8,
+    /// Everything, again.
+    regular: Option<Instant>,
+    /// The virtual addresses, as a new holder.
+    takeover: Option<Repeat>,
+    /// The groups, as new ones.
+    joins: Option<Repeat>,
+    /// The groups, as an answer to a query.
+    answer: Option<Instant>,
+    defended: Option<Instant>,
+}
+
+impl Schedule {
+    pub(super) fn new(spread: u8) -> Self {
+        Self { spread, regular: None, takeover: None, joins: None, answer: None, defended: None }
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        let repeats = [self.takeover, self.joins].into_iter().flatten().map(|r| r.at);
+        [self.regular, self.answer].into_iter().flatten().chain(repeats).min()
+    }
+
+    /// True if an address may be defended now; it counts as done then (RFC 5227, section 2.4 (c)).
+    pub(super) fn may_defend(&mut self, now: Instant) -> bool {
+        let may = self.defended.is_none_or(|last| now >= last + DEFEND_INTERVAL);
+        if may {
+            self.defended = Some(now);
+        }
+        may
+    }
+
+    /// A query wants an answer within `delay_max`.
+    pub(super) fn query_arrived(&mut self, now: Instant, delay_max: Duration) {
+        let at = now + delay_max / 256 * u32::from(self.spread);
+        self.answer = Some(self.answer.map_or(at, |earlier| earlier.min(at)));
+    }
+}
+
+impl Forward {
+    /// The interface works: makes this node's MAC and groups known, and the virtual addresses if it holds the role.
+    /// Repeated every [`MAC_ANNOUNCE_INTERVAL`] from now on.
+    pub fn interface_up(&mut self, now: Instant, interface: Interface, out: &mut Outbox) {
+        self.schedule[interface].regular = Some(now + MAC_ANNOUNCE_INTERVAL);
+        self.announce_own(interface, out);
+        self.announce_virtual(interface, out);
+        self.join(now, interface, out);
+    }
+
+    /// This node took or gave up an interface's redirector: from now on it answers for the virtual addresses, and tells
+    /// everyone so several times; or it is silent about them.
+    pub fn holder_changed(&mut self, now: Instant, interface: Interface, state: HolderState, out: &mut Outbox) {
+        if self.local[interface].holds == state {
+            return;
+        }
+        self.local[interface].holds = state;
+        match state {
+            HolderState::Holds => {
+                let again = Repeat { at: now + HOLDER_ANNOUNCE_INTERVAL, left: HOLDER_ANNOUNCEMENTS_MAX - 1 };
+                self.schedule[interface].takeover = Some(again);
+                self.announce_virtual(interface, out);
+                self.join(now, interface, out);
+            }
+            HolderState::DoesNot => {
+                self.schedule[interface].takeover = None;
+                let kept = self.local[interface].groups();
+                let left: Vec<_> = self.local[interface].virtual_groups().filter(|g| !kept.contains(g)).collect();
+                self.report(interface, Record::Leaves, &left, out);
+            }
+        }
+    }
+
+    /// Says what is due.
+    pub(super) fn announce_due(&mut self, now: Instant, interface: Interface, out: &mut Outbox) {
+        if is_due(self.schedule[interface].regular, now) {
+            self.schedule[interface].regular = Some(now + MAC_ANNOUNCE_INTERVAL);
+            self.announce_own(interface, out);
+            self.announce_virtual(interface, out);
+        }
+        if let Some(repeat) = self.schedule[interface].takeover.filter(|r| r.at <= now) {
+            self.schedule[interface].takeover = repeat.next(now, HOLDER_ANNOUNCE_INTERVAL);
+            self.announce_virtual(interface, out);
+        }
+        if let Some(repeat) = self.schedule[interface].joins.filter(|r| r.at <= now) {
+            self.schedule[interface].joins = repeat.next(now, LISTENER_REPORT_INTERVAL);
+            self.report(interface, Record::Joins, &self.local[interface].groups(), out);
+        }
+        if is_due(self.schedule[interface].answer, now) {
+            self.schedule[interface].answer = None;
+            self.report(interface, Record::Listens, &self.local[interface].groups(), out);
+        }
+    }
+
+    /// Own addresses with the own MAC.
+    fn announce_own(&self, interface: Interface, out: &mut Outbox) {
+        let local = &self.local[interface];
+        let v4 = local.own_v4().map(|address| arp::announcement(local.mac, address));
+        let v6 = local.own_v6().map(|address| discovery::announcement(local.mac, address));
+        for frame in v4.chain(v6).flatten() {
+            out.transmit(interface, frame, Leaving::Generated);
+        }
+    }
+
+    /// Virtual addresses with the virtual MACs, by their holder only.
+    fn announce_virtual(&self, interface: Interface, out: &mut Outbox) {
+        let local = &self.local[interface];
+        if !local.is_holder() {
+            return;
+        }
+        let v4 = local.virtual_v4().iter().map(|&address| arp::announcement(local.virtual_mac_v4, address));
+        let v6 = local.virtual_v6().iter().map(|&address| discovery::announcement(local.virtual_mac_v6, address));
+        for frame in v4.chain(v6).flatten() {
+            out.transmit(interface, frame, Leaving::Generated);
+        }
+    }
+
+    /// Reports all groups as new, and again a little later.
+    fn join(&mut self, now: Instant, interface: Interface, out: &mut Outbox) {
+        let again = Repeat { at: now + LISTENER_REPORT_INTERVAL, left: LISTENER_REPORTS_MAX - 1 };
+        self.schedule[interface].joins = Some(again);
+        self.report(interface, Record::Joins, &self.local[interface].groups(), out);
+    }
+
+    fn report(&self, interface: Interface, record: Record, groups: &[Ipv6Addr], out: &mut Outbox) {
+        if let Some(frame) = listener::report(&self.local[interface], record, groups) {
+            out.transmit(interface, frame, Leaving::Generated);
+        }
+    }
+}
+
+impl Repeat {
+    /// What is left after this one.
+    fn next(self, now: Instant, interval: Duration) -> Option<Self> {
+        let left = self.left.saturating_sub(1);
+        (left > 0).then_some(Self { at: now + interval, left })
+    }
+}
+
+fn is_due(at: Option<Instant>, now: Instant) -> bool {
+    at.is_some_and(|at| at <= now)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::super::testing::*;
+    use super::*;
+    use crate::id::Mac;
+    use crate::packet::{Content, Transport};
+
+    /// What was announced: MAC and address; and the number of listener reports.
+    fn announced(router: &mut Router, interface: Interface) -> (Vec<(Mac, IpAddr)>, usize) {
+        let (mut said, mut reports) = (Vec::new(), 0);
+        for sent in router.sent() {
+            assert_eq!(sent.interface, interface);
+            let packet = sent.packet();
+            match packet.content {
+                Content::Arp(arp) => {
+                    assert_eq!((packet.destination, packet.source), (Mac::BROADCAST, arp.sender_mac));
+                    assert_eq!(arp.sender, arp.target);
+                    said.push((arp.sender_mac, arp.sender.into()));
+                }
+                Content::Ip(h) if h.transport == (Transport::Discovery { kind: 136 }) => {
+                    // Router, not solicited, override.
+                    assert_eq!(sent.bytes()[58], 0xa0);
+                    assert_eq!(sent.bytes()[80..86], packet.source.0);
+                    assert_eq!(h.destination, v6("ff02::1"));
+                    said.push((packet.source, h.source));
+                }
+                Content::Ip(h) => {
+                    assert_eq!(h.transport, Transport::Discovery { kind: 143 });
+                    assert_eq!(packet.source, OWN_MAC);
+                    reports += 1;
+                }
+            }
+        }
+        (said, reports)
+    }
+
+    fn own() -> Vec<(Mac, IpAddr)> {
+        vec![(OWN_MAC, OWN.into()), (OWN_MAC, v6("fe80::ff:fe00:10a").into()), (OWN_MAC, v6("fd00:1::11").into())]
+    }
+
+    fn virtuals() -> Vec<(Mac, IpAddr)> {
+        vec![
+            (VIRTUAL_MAC_V4, VIRTUAL.into()),
+            (VIRTUAL_MAC_V6, v6("fd00:1::1").into()),
+            (VIRTUAL_MAC_V6, v6("fe80::200:5eff:fe00:201").into()),
+        ]
+    }
+
+    #[test]
+    fn an_interface_that_comes_up_is_announced_and_again_every_30_seconds() {
+        let mut router = Router::new();
+        router.forward.interface_up(router.now, FIRST, &mut router.out);
+        assert_eq!(announced(&mut router, FIRST), (own(), 1));
+        router.wait(Duration::from_secs(29));
+        assert_eq!(announced(&mut router, FIRST), (vec![], 1));
+        for _ in 0..3 {
+            router.wait(MAC_ANNOUNCE_INTERVAL);
+            assert_eq!(announced(&mut router, FIRST), (own(), 0));
+        }
+    }
+
+    #[test]
+    fn a_new_holder_announces_the_virtual_addresses_several_times() {
+        let mut router = Router::new();
+        router.forward.holder_changed(router.now, FIRST, HolderState::Holds, &mut router.out);
+        assert_eq!(announced(&mut router, FIRST), (virtuals(), 1));
+        for _ in 1..HOLDER_ANNOUNCEMENTS_MAX {
+            router.wait(HOLDER_ANNOUNCE_INTERVAL);
+            assert_eq!(announced(&mut router, FIRST).0, virtuals());
+        }
+        router.wait(Duration::from_secs(60));
+        assert_eq!(announced(&mut router, FIRST), (vec![], 0));
+        router.forward.interface_up(router.now, FIRST, &mut router.out);
+        assert_eq!(announced(&mut router, FIRST), ([own(), virtuals()].concat(), 1));
+    }
+
+    #[test]
+    fn a_former_holder_falls_silent_and_leaves_the_groups() {
+        let mut router = Router::new();
+        router.forward.holder_changed(router.now, FIRST, HolderState::Holds, &mut router.out);
+        router.forward.holder_changed(router.now, FIRST, HolderState::Holds, &mut router.out);
+        assert_eq!(announced(&mut router, FIRST).0.len(), 3);
+        router.forward.holder_changed(router.now, FIRST, HolderState::DoesNot, &mut router.out);
+        let sent = router.sent_one();
+        let at = usize::from(sent.headers().payload_at);
+        assert_eq!(sent.bytes()[at..].len(), 2 * 20);
+        assert_eq!((sent.bytes()[at], sent.bytes()[at + 20]), (3, 3));
+        router.wait(Duration::from_secs(60));
+        assert!(announced(&mut router, FIRST).0.is_empty());
+    }
+}

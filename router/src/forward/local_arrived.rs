@@ -1,0 +1,232 @@
+//! Packets to the node's own and to the virtual addresses: pings are answered, other askers are told that nothing is here.
+
+use std::net::IpAddr;
+
+use etherparse::checksum::Sum16BitWords;
+
+use super::icmp::HOP_LIMIT;
+use super::quote::transport_checksum;
+use super::{Forward, Received, Unreachable};
+use crate::event::DropReason;
+use crate::id::Interface;
+use crate::outbox::Outbox;
+use crate::packet::rewrite::finish_checksum;
+use crate::packet::{Frame, Headers, Offload, Transport};
+use crate::time::Instant;
+
+impl Forward {
+    /// A packet to one of this node's or the cluster's addresses arrived; virtual addresses of either interface are
+    /// answered by the holder of the interface where the packet arrived. An echo request becomes its reply in place, a
+    /// UDP packet is answered with port unreachable, a TCP segment with a reset.
+    pub fn local_arrived(
+        &mut self,
+        now: Instant,
+        interface: Interface,
+        headers: &Headers,
+        frame: Frame,
+        out: &mut Outbox,
+    ) {
+        if !self.is_own_address(headers.destination) {
+            if !self.is_virtual_address(headers.destination) {
+                return out.drop(frame, DropReason::LocalUnhandled);
+            }
+            if !self.local[interface].is_holder() {
+                return out.drop(frame, DropReason::NotHolder);
+            }
+        }
+        let received = Received { interface, headers, frame: &frame };
+        match headers.transport {
+            Transport::EchoRequest { .. } => return self.echo(now, interface, headers, frame, out),
+            Transport::Udp { .. } => self.unreachable(now, received, Unreachable::Port, out),
+            Transport::Tcp { .. } => self.refuse(now, received, out),
+            Transport::EchoReply { .. }
+            | Transport::IcmpError { .. }
+            | Transport::Discovery { .. }
+            | Transport::Other => {}
+        }
+        out.drop(frame, DropReason::LocalUnhandled);
+    }
+
+    /// Turns an echo request into its reply and sends it (RFC 792; RFC 1812, section 4.3.3.6; RFC 4443, section 4.2).
+    /// A request with IP options or extension headers is not answered: they would not hold for the way back.
+    fn echo(&mut self, now: Instant, interface: Interface, headers: &Headers, mut frame: Frame, out: &mut Outbox) {
+        let plain_len = if headers.is_ipv6() { 40 } else { 20 };
+        let plain = headers.transport_at == headers.network_at + plain_len && frame.offload().segment_size() == 0;
+        let way = self.way_back(&Received { interface, headers, frame: &frame });
+        let (true, Some(hop)) = (plain, way) else { return out.drop(frame, DropReason::LocalUnhandled) };
+        finish_checksum(&mut frame);
+        if icmp_checksum(headers, &frame) != 0 {
+            return out.drop(frame, DropReason::IcmpChecksum);
+        }
+        turn_into_reply(headers, &mut frame);
+        // As for the books, the request ends here and the reply is made here.
+        out.ledger.consumed += 1;
+        self.originate(now, hop, frame, out);
+    }
+}
+
+/// Swaps the addresses and rewrites type, TTL and checksums. Everything else of the request comes back as it was.
+fn turn_into_reply(headers: &Headers, frame: &mut Frame) {
+    let (network, transport) = (usize::from(headers.network_at), usize::from(headers.transport_at));
+    let reply_type = if headers.is_ipv6() { 129 } else { 0 };
+    if let Some(ip) = frame.bytes_mut().get_mut(network..transport) {
+        match (headers.source, headers.destination) {
+            (IpAddr::V4(asker), IpAddr::V4(asked)) => {
+                write(ip, 8, &[HOP_LIMIT]);
+                write(ip, 12, &asked.octets());
+                write(ip, 16, &asker.octets());
+                write(ip, 10, &[0, 0]);
+                let sum = Sum16BitWords::new().add_slice(ip).ones_complement();
+                write(ip, 10, &sum.to_ne_bytes());
+            }
+            (IpAddr::V6(asker), IpAddr::V6(asked)) => {
+                write(ip, 7, &[HOP_LIMIT]);
+                write(ip, 8, &asked.octets());
+                write(ip, 24, &asker.octets());
+            }
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {}
+        }
+    }
+    write(frame.bytes_mut(), transport, &[reply_type, 0, 0, 0]);
+    let sum = icmp_checksum(headers, frame);
+    write(frame.bytes_mut(), transport + 2, &sum.to_be_bytes());
+    frame.set_offload(Offload::default());
+}
+
+/// The checksum over an ICMP message as it stands: 0 if its field is right, the right value if its field is 0. The pseudo
+/// header of a request and of its reply have the same sum.
+fn icmp_checksum(headers: &Headers, frame: &Frame) -> u16 {
+    let icmp = frame.bytes().get(usize::from(headers.transport_at)..headers.end as usize).unwrap_or_default();
+    if headers.is_ipv6() {
+        transport_checksum(headers, icmp)
+    } else {
+        u16::from_be(Sum16BitWords::new().add_slice(icmp).ones_complement())
+    }
+}
+
+fn write(bytes: &mut [u8], at: usize, new: &[u8]) {
+    if let Some(place) = bytes.get_mut(at..at + new.len()) {
+        place.copy_from_slice(new);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn ping(from: impl Into<IpAddr>, to: impl Into<IpAddr>, payload: &[u8]) -> Frame {
+        let (from, to) = (from.into(), to.into());
+        let mut bytes = Vec::new();
+        let ip = ip_with_hop_limit(from, to, 5);
+        if from.is_ipv4() {
+            ip.icmpv4_echo_request(0x1234, 7).write(&mut bytes, payload).unwrap();
+        } else {
+            ip.icmpv6_echo_request(0x1234, 7).write(&mut bytes, payload).unwrap();
+        }
+        Frame::from_bytes(&bytes)
+    }
+
+    fn assert_answers(router: &mut Router, from: impl Into<IpAddr>, to: impl Into<IpAddr>, payload: &[u8]) {
+        let (from, to) = (from.into(), to.into());
+        let before = router.out.ledger;
+        router.arrives(FIRST, ping(from, to, payload));
+        let sent = router.sent_one();
+        assert_eq!((sent.packet().destination, sent.packet().source), (CLIENT_MAC, OWN_MAC));
+        let h = sent.headers();
+        assert_eq!((h.source, h.destination, h.hop_limit), (to, from, 64));
+        assert_eq!(h.transport, Transport::EchoReply { identifier: 0x1234 });
+        assert_eq!(&sent.bytes()[usize::from(h.payload_at)..h.end as usize], payload);
+        assert_eq!(&sent.bytes()[usize::from(h.payload_at) - 2..usize::from(h.payload_at)], [0, 7]);
+        assert_eq!(router.out.ledger.consumed, before.consumed + 1);
+        assert_eq!(router.out.ledger.generated, before.generated + 1);
+    }
+
+    #[test]
+    fn own_and_held_virtual_addresses_of_either_interface_answer_pings() {
+        let mut router = Router::with_neighbours().holding(FIRST);
+        for to in ["10.1.0.11", "10.2.0.11", "10.1.0.1", "10.2.0.1"] {
+            assert_answers(&mut router, CLIENT, to.parse::<IpAddr>().unwrap(), b"0123456789abcdef");
+        }
+        for to in ["fd00:1::11", "fd00:2::11", "fd00:1::1", "fe80::ff:fe00:10a", "fe80::200:5eff:fe00:201"] {
+            assert_answers(&mut router, v6("fd00:1::64"), v6(to), b"0123456789abcdef");
+        }
+        assert_answers(&mut router, v6("fe80::64"), v6("fe80::200:5eff:fe00:201"), b"");
+    }
+
+    #[test]
+    fn a_virtual_address_that_another_node_holds_does_not_answer() {
+        let mut router = Router::with_neighbours();
+        router.arrives(FIRST, ping(CLIENT, VIRTUAL, b""));
+        assert!(router.sent().is_empty());
+        assert_eq!(router.dropped(DropReason::NotHolder), 1);
+    }
+
+    #[test]
+    fn requests_with_wrong_checksums_or_options_are_dropped() {
+        let mut router = Router::with_neighbours();
+        for to in [IpAddr::from(OWN), v6("fd00:1::11").into()] {
+            let from = if to.is_ipv4() { IpAddr::from(CLIENT) } else { v6("fd00:1::64").into() };
+            let mut frame = ping(from, to, b"some bytes");
+            let last = frame.bytes().len() - 1;
+            frame.bytes_mut()[last] ^= 1;
+            router.arrives(FIRST, frame);
+        }
+        assert_eq!(router.dropped(DropReason::IcmpChecksum), 2);
+        assert!(router.sent().is_empty());
+    }
+
+    #[test]
+    fn a_request_with_a_partial_checksum_gets_a_reply_with_a_full_one() {
+        let mut router = Router::with_neighbours();
+        let mut frame = ping(CLIENT, OWN, b"some bytes");
+        frame.bytes_mut()[36..38].copy_from_slice(&[0, 0]);
+        router.arrives(FIRST, with_offload(&frame, 34, 2, 0));
+        assert_eq!(router.sent_one().headers().transport, Transport::EchoReply { identifier: 0x1234 });
+    }
+
+    #[test]
+    fn a_reply_goes_by_the_neighbour_table_and_waits_for_it() {
+        let mut router = Router::new();
+        router.arrives(FIRST, ping(CLIENT, OWN, b"x"));
+        assert!(matches!(router.sent_one().packet().content, crate::packet::Content::Arp(_)));
+        assert_eq!(router.forward.frames_queued(), 0, "only transit frames are kept for the books");
+        assert_eq!(router.forward.neighbours()[0].frames, 1);
+    }
+
+    #[test]
+    fn closed_ports_are_told_so() {
+        let mut router = Router::with_neighbours();
+        router.arrives(FIRST, udp(CLIENT, OWN, b"x"));
+        assert_eq!(router.sent_one().icmp(), (3, 3));
+        let mut bytes = Vec::new();
+        ip(CLIENT, OWN).tcp(4000, 22, 99, 1000).syn().write(&mut bytes, &[]).unwrap();
+        router.arrives(FIRST, Frame::from_bytes(&bytes));
+        assert!(matches!(router.sent_one().headers().transport, Transport::Tcp { flags, .. } if flags.rst()));
+        assert_eq!(router.dropped(DropReason::LocalUnhandled), 2);
+    }
+
+    #[test]
+    fn other_protocols_end_in_silence() {
+        let mut router = Router::with_neighbours();
+        let mut bytes = Vec::new();
+        ip(CLIENT, OWN).icmpv4_echo_reply(1, 1).write(&mut bytes, b"x").unwrap();
+        router.arrives(FIRST, Frame::from_bytes(&bytes));
+        router.arrives(FIRST, udp(CLIENT, SERVER, b"not for this node"));
+        assert!(router.sent().is_empty());
+        assert_eq!(router.dropped(DropReason::LocalUnhandled), 2);
+    }
+
+    proptest! {
+        #[test]
+        fn replies_have_right_checksums(payload in prop::collection::vec(any::<u8>(), 0..1473), padding in 0_usize..20) {
+            let mut router = Router::with_neighbours();
+            assert_answers(&mut router, CLIENT, OWN, &payload);
+            assert_answers(&mut router, v6("fd00:1::64"), v6("fd00:1::11"), &payload);
+            let padded = [ping(CLIENT, OWN, &payload).bytes(), &vec![0xaa; padding]].concat();
+            router.arrives(FIRST, Frame::from_bytes(&padded));
+            prop_assert_eq!(router.sent().len(), 1);
+        }
+    }
+}

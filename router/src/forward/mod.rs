@@ -1,0 +1,361 @@
+//! What a router does: next hop, TTL less one, transmit; and what it must say for it: address resolution, ICMP, resets.
+//!
+//! ```text
+//! route ----> Hop ----> transmit --known--> outbox            local_arrived ---> echo reply, port unreachable
+//!   |                      |                                  unreachable, reject ---> ICMP error, reset
+//!   v                      v unknown                                                      |
+//! Unroutable            queue, ask <----- arp_arrived, discovery_arrived                  v
+//!                          | silent                                              routed and resolved like
+//!                          v                                                     any packet, own MAC
+//!                       unreachable
+//! ```
+//!
+//! Fragments are refused by the parser and sizes are only compared with the next network's MTU; reassembly, fragmentation
+//! and path MTU belong into this module, between [`Forward::route`] and [`Forward::transmit`].
+
+mod announce;
+mod arp;
+mod bucket;
+mod discovery;
+mod icmp;
+mod listener;
+mod local;
+mod local_arrived;
+mod neighbour;
+mod neighbours;
+mod quote;
+mod reset;
+mod routes;
+mod settings;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+
+pub use icmp::{Received, Unreachable};
+pub use routes::{Hop, Route};
+pub use settings::{InterfaceSettings, Settings, SettingsError, StaticRoute};
+
+use self::announce::Schedule;
+use self::bucket::Bucket;
+use self::local::Local;
+use self::neighbour::{State, Told};
+use self::neighbours::{Neighbours, Origin, Overdue, Unknown, Waiting, Way};
+use self::routes::{Found, Routes, Scope, scope_of};
+use crate::event::DropReason;
+use crate::id::{Interface, Mac, PerInterface};
+use crate::limits::{ICMP_ERRORS_BURST_MAX, ICMP_ERRORS_PER_SECOND_MAX, RESETS_BURST_MAX, RESETS_PER_SECOND_MAX};
+use crate::outbox::{Leaving, Outbox};
+use crate::packet::rewrite::{decrement_hop_limit, set_macs};
+use crate::packet::{Frame, Headers};
+use crate::time::Instant;
+
+/// Does this node hold an interface's redirector, and so answer for its virtual addresses?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HolderState {
+    /// It does.
+    Holds,
+    /// Another node does, or none.
+    DoesNot,
+}
+
+/// A packet that cannot be forwarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unroutable {
+    /// Why its frame ends here.
+    pub reason: DropReason,
+    /// What its source must be told with [`Forward::unreachable`], if anything.
+    pub answer: Option<Unreachable>,
+}
+
+/// One neighbour, for reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NeighbourRow {
+    /// Where it is.
+    pub interface: Interface,
+    /// Its address.
+    pub address: IpAddr,
+    /// Its MAC, if it is known.
+    pub mac: Option<Mac>,
+    /// `"incomplete"`, `"reachable"`, `"stale"` or `"probe"`.
+    pub state: &'static str,
+    /// Frames that wait for it.
+    pub frames: usize,
+}
+
+/// The router of one node.
+#[derive(Debug)]
+pub struct Forward {
+    local: PerInterface<Local>,
+    own: Vec<IpAddr>,
+    virtuals: Vec<IpAddr>,
+    routes: Routes,
+    neighbours: PerInterface<Neighbours>,
+    schedule: PerInterface<Schedule>,
+    errors: Bucket,
+    resets: Bucket,
+}
+
+impl Forward {
+    /// A router that knows no neighbour and holds no role. Nothing is announced before [`Forward::interface_up`].
+    ///
+    /// # Errors
+    /// A route whose gateway is no neighbour, or too many routes.
+    pub fn new(now: Instant, settings: &Settings) -> Result<Self, SettingsError> {
+        let local = PerInterface::from_fn(|i| Local::new(&settings.interfaces[i]));
+        let both = [&local.first, &local.second];
+        let own = both.iter().flat_map(|l| l.own_v4().map(IpAddr::from).chain(l.own_v6().map(IpAddr::from))).collect();
+        let v4 = both.iter().flat_map(|l| l.virtual_v4()).copied().map(IpAddr::from);
+        let v6 = both.iter().flat_map(|l| l.virtual_v6()).copied().map(IpAddr::from);
+        Ok(Self {
+            own,
+            virtuals: v4.chain(v6).collect(),
+            routes: Routes::new(settings)?,
+            neighbours: PerInterface::from_fn(|_| Neighbours::new(settings.hash_key)),
+            schedule: PerInterface::from_fn(|i| {
+                let [spread, ..] = settings.hash_key.hash(&settings.interfaces[i].mac).to_le_bytes();
+                Schedule::new(spread)
+            }),
+            errors: Bucket::new(now, ICMP_ERRORS_PER_SECOND_MAX, ICMP_ERRORS_BURST_MAX),
+            resets: Bucket::new(now, RESETS_PER_SECOND_MAX, RESETS_BURST_MAX),
+            local,
+        })
+    }
+
+    /// True for an address of this node on either interface, link-local ones included.
+    #[must_use]
+    pub fn is_own_address(&self, address: IpAddr) -> bool {
+        self.own.contains(&address)
+    }
+
+    /// True for an address of the cluster on either interface, whoever answers for it now.
+    #[must_use]
+    pub fn is_virtual_address(&self, address: IpAddr) -> bool {
+        self.virtuals.contains(&address)
+    }
+
+    /// Where a packet that arrived at `arrived` goes next. Nothing changes by the look-up.
+    ///
+    /// # Errors
+    /// Why it cannot go anywhere, and what its source must be told.
+    pub fn route(&self, arrived: Interface, headers: &Headers, frame: &Frame) -> Result<Hop, Unroutable> {
+        match scope_of(headers.source, headers.destination) {
+            Scope::Global => {}
+            Scope::Martian => return Err(Unroutable::silent(DropReason::Martian)),
+            Scope::Multicast => return Err(Unroutable::silent(DropReason::Multicast)),
+        }
+        if self.is_own_address(headers.source) || self.is_virtual_address(headers.source) {
+            return Err(Unroutable::silent(DropReason::Martian));
+        }
+        let hop = match self.routes.look_up(headers.destination) {
+            Found::Hop(hop) => hop,
+            Found::Broadcast => return Err(Unroutable::silent(DropReason::Multicast)),
+            Found::Nothing => return Err(Unroutable::told(DropReason::NoRoute, Unreachable::NoRoute)),
+        };
+        if hop.interface == arrived {
+            return Err(Unroutable::silent(DropReason::SameInterface));
+        }
+        if headers.hop_limit <= 1 {
+            return Err(Unroutable::told(DropReason::TtlExceeded, Unreachable::TimeExceeded));
+        }
+        let mtu = self.local[hop.interface].mtu;
+        if wire_len(headers, frame) > usize::from(mtu) {
+            let answer = forbids_fragments(headers, frame).then_some(Unreachable::TooBig { mtu });
+            return Err(Unroutable { reason: DropReason::TooBig, answer });
+        }
+        Ok(hop)
+    }
+
+    /// Forwards a packet: TTL less one, this node's MAC as source, the next hop's as destination. If that is not known
+    /// yet, the frame waits; if it stays silent, the packet's source is told.
+    pub fn transmit(&mut self, now: Instant, hop: Hop, headers: &Headers, frame: Frame, out: &mut Outbox) {
+        match self.neighbours[hop.interface].used(now, hop.next_hop) {
+            Way::Known(mac) => self.leave_transit(hop.interface, mac, headers, frame, out),
+            Way::Doubtful(mac) => {
+                self.leave_transit(hop.interface, mac, headers, frame, out);
+                self.ask(hop, Some(mac), out);
+            }
+            way @ (Way::Asked | Way::Unasked | Way::Full) => {
+                self.wait(hop, way, Waiting { frame, origin: Origin::Transit(*headers) }, out);
+            }
+        }
+    }
+
+    /// Does what is due: asks again, gives up on silent neighbours, announces.
+    pub fn deadline_reached(&mut self, now: Instant, out: &mut Outbox) {
+        for interface in Interface::BOTH {
+            while let Some(overdue) = self.neighbours[interface].overdue(now) {
+                match overdue {
+                    Overdue::Ask(next_hop, mac) => self.ask(Hop { interface, next_hop }, mac, out),
+                    Overdue::Silent(queue) => {
+                        queue.into_iter().for_each(|waiting| self.give_up(now, interface, waiting, out));
+                    }
+                }
+            }
+            self.announce_due(now, interface, out);
+        }
+    }
+
+    /// When [`Forward::deadline_reached`] has something to do.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let of = |i: Interface| [self.neighbours[i].next_deadline(), self.schedule[i].next_deadline()];
+        Interface::BOTH.into_iter().flat_map(of).flatten().min()
+    }
+
+    /// All neighbours, ordered by interface and address.
+    #[must_use]
+    pub fn neighbours(&self) -> Vec<NeighbourRow> {
+        let row = |interface| {
+            move |(address, state, frames): (IpAddr, State, usize)| {
+                let name = match state {
+                    State::Incomplete { .. } => "incomplete",
+                    State::Reachable { .. } => "reachable",
+                    State::Stale { .. } => "stale",
+                    State::Probe { .. } => "probe",
+                };
+                NeighbourRow { interface, address, mac: state.mac(), state: name, frames }
+            }
+        };
+        let mut rows: Vec<_> =
+            Interface::BOTH.into_iter().flat_map(|i| self.neighbours[i].iter().map(row(i))).collect();
+        rows.sort_unstable_by_key(|r| (r.interface, r.address));
+        rows
+    }
+
+    /// All routes, IPv4 before IPv6, the longest prefix first.
+    pub fn routes(&self) -> impl Iterator<Item = Route> {
+        self.routes.iter()
+    }
+
+    /// Transit frames that wait for a neighbour: the neighbour queues' part of `kept` in the books.
+    #[must_use]
+    pub fn frames_queued(&self) -> usize {
+        Interface::BOTH.into_iter().map(|i| self.neighbours[i].transit_kept()).sum()
+    }
+
+    /// ICMP errors that were not sent because there were too many.
+    #[must_use]
+    pub fn errors_suppressed(&self) -> u64 {
+        self.errors.refused()
+    }
+
+    /// TCP resets that were not sent because there were too many.
+    #[must_use]
+    pub fn resets_suppressed(&self) -> u64 {
+        self.resets.refused()
+    }
+
+    /// Where a packet of this node's own goes. A link-local destination is on the link of `interface`.
+    fn way_to(&self, interface: Interface, destination: IpAddr) -> Option<Hop> {
+        match destination {
+            IpAddr::V6(v6) if v6.is_unicast_link_local() => Some(Hop { interface, next_hop: destination }),
+            IpAddr::V4(_) | IpAddr::V6(_) => match self.routes.look_up(destination) {
+                Found::Hop(hop) => Some(hop),
+                Found::Broadcast | Found::Nothing => None,
+            },
+        }
+    }
+
+    /// Sends a packet of this node's own by its hop. It goes by the neighbour table, never back to the Ethernet source of
+    /// what it answers: that may be another node, which redirected the frame.
+    fn originate(&mut self, now: Instant, hop: Hop, frame: Frame, out: &mut Outbox) {
+        match self.neighbours[hop.interface].used(now, hop.next_hop) {
+            Way::Known(mac) => self.leave_generated(hop.interface, mac, frame, out),
+            Way::Doubtful(mac) => {
+                self.leave_generated(hop.interface, mac, frame, out);
+                self.ask(hop, Some(mac), out);
+            }
+            way @ (Way::Asked | Way::Unasked | Way::Full) => {
+                self.wait(hop, way, Waiting { frame, origin: Origin::Generated }, out);
+            }
+        }
+    }
+
+    /// Keeps a frame whose neighbour has no MAC yet.
+    fn wait(&mut self, hop: Hop, way: Way, waiting: Waiting, out: &mut Outbox) {
+        if way == Way::Full {
+            return waiting.drop(DropReason::NeighboursFull, out);
+        }
+        self.neighbours[hop.interface].keep(hop.next_hop, waiting, out);
+        if way == Way::Unasked {
+            self.ask(hop, None, out);
+        }
+    }
+
+    /// A message spoke of a neighbour; what waited for it leaves.
+    fn told(&mut self, now: Instant, neighbour: Hop, told: Told, unknown: Unknown, out: &mut Outbox) {
+        let Hop { interface, next_hop } = neighbour;
+        if let Some((mac, queue)) = self.neighbours[interface].told(now, next_hop, told, unknown) {
+            self.release(interface, mac, queue, out);
+        }
+    }
+
+    /// Frames that waited for a neighbour leave.
+    fn release(&self, interface: Interface, mac: Mac, queue: impl IntoIterator<Item = Waiting>, out: &mut Outbox) {
+        for Waiting { frame, origin } in queue {
+            match origin {
+                Origin::Transit(headers) => self.leave_transit(interface, mac, &headers, frame, out),
+                Origin::Generated => self.leave_generated(interface, mac, frame, out),
+            }
+        }
+    }
+
+    fn leave_transit(&self, interface: Interface, to: Mac, headers: &Headers, mut frame: Frame, out: &mut Outbox) {
+        decrement_hop_limit(&mut frame, headers);
+        set_macs(&mut frame, to, self.local[interface].mac);
+        out.transmit(interface, frame, Leaving::Forwarded);
+    }
+
+    fn leave_generated(&self, interface: Interface, to: Mac, mut frame: Frame, out: &mut Outbox) {
+        set_macs(&mut frame, to, self.local[interface].mac);
+        out.transmit(interface, frame, Leaving::Generated);
+    }
+
+    /// The neighbour at `interface` that this frame waited for is silent.
+    fn give_up(&mut self, now: Instant, interface: Interface, waiting: Waiting, out: &mut Outbox) {
+        if let Origin::Transit(headers) = &waiting.origin {
+            let received = Received { interface: interface.other(), headers, frame: &waiting.frame };
+            self.unreachable(now, received, Unreachable::NeighbourSilent, out);
+        }
+        waiting.drop(DropReason::NeighbourSilent, out);
+    }
+
+    /// Asks for a neighbour's MAC; by unicast if it is known and only its truth is asked for.
+    fn ask(&self, hop: Hop, mac: Option<Mac>, out: &mut Outbox) {
+        let local = &self.local[hop.interface];
+        let request = match hop.next_hop {
+            IpAddr::V4(target) => arp::request(local, target, mac),
+            IpAddr::V6(target) => discovery::solicitation(local, target, mac),
+        };
+        if let Some(frame) = request {
+            out.transmit(hop.interface, frame, Leaving::Generated);
+        }
+    }
+}
+
+impl Unroutable {
+    fn silent(reason: DropReason) -> Self {
+        Self { reason, answer: None }
+    }
+
+    fn told(reason: DropReason, answer: Unreachable) -> Self {
+        Self { reason, answer: Some(answer) }
+    }
+}
+
+/// Length in bytes of the largest IP packet that this frame becomes on the wire.
+fn wire_len(headers: &Headers, frame: &Frame) -> usize {
+    match usize::from(frame.offload().segment_size()) {
+        0 => headers.packet_len(),
+        segment => (usize::from(headers.payload_at - headers.network_at) + segment).min(headers.packet_len()),
+    }
+}
+
+/// True for IPv6, and for IPv4 with the "don't fragment" flag (RFC 791, section 3.1).
+fn forbids_fragments(headers: &Headers, frame: &Frame) -> bool {
+    let flags = frame.bytes().get(usize::from(headers.network_at) + 6).copied().unwrap_or_default();
+    headers.is_ipv6() || flags & 0x40 != 0
+}

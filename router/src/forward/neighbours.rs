@@ -1,0 +1,454 @@
+//! The neighbour table of one interface: address to MAC, with the frames that wait for an answer.
+//!
+//! Bounded in every direction, and in what a stranger can do to it: addresses that never answered have a share of their
+//! own, what a neighbour says unasked never pushes out another, and the first to go at the cap is the one whose last
+//! answer is the oldest (never answered: first of all).
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::neighbour::{Event, Next, State, Told};
+use crate::event::DropReason;
+use crate::flow::HashKey;
+use crate::id::Mac;
+use crate::limits::{
+    NEIGHBOUR_QUEUE_FRAMES_MAX, NEIGHBOUR_QUEUES_FRAMES_MAX, NEIGHBOUR_REACHABLE_TIME, NEIGHBOUR_REQUEST_INTERVAL,
+    NEIGHBOUR_STALE_TIME, NEIGHBOURS_MAX, NEIGHBOURS_UNRESOLVED_MAX,
+};
+use crate::outbox::Outbox;
+use crate::packet::{Frame, Headers};
+use crate::time::Instant;
+
+/// Frames that the queues of one interface keep: half of what all may keep, so that one dead network leaves room for the
+/// other.
+const QUEUES_FRAMES_MAX: usize = NEIGHBOUR_QUEUES_FRAMES_MAX / 2;
+
+/// A frame that waits for its neighbour's MAC. It is as it arrived; TTL and MACs are written when it leaves.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) frame: Frame,
+    pub(super) origin: Origin,
+}
+
+/// Where a frame that waits came from.
+#[derive(Debug)]
+pub(super) enum Origin {
+    /// From the other interface; its headers.
+    Transit(Headers),
+    /// Made by this node.
+    Generated,
+}
+
+impl Waiting {
+    /// Ends the frame with a reason.
+    pub(super) fn drop(self, reason: DropReason, out: &mut Outbox) {
+        match self.origin {
+            Origin::Transit(_) => out.drop(self.frame, reason),
+            Origin::Generated => out.drop_generated(self.frame, reason),
+        }
+    }
+}
+
+/// Where a frame to a neighbour goes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// To this MAC.
+    Known(Mac),
+    /// To this MAC, which must also be asked whether it still holds.
+    Doubtful(Mac),
+    /// Into the queue; the neighbour is being asked.
+    Asked,
+    /// Into the queue; the neighbour must be asked now.
+    Unasked,
+    /// Nowhere: the table is full.
+    Full,
+}
+
+/// May a message about an unknown neighbour make it known?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unknown {
+    /// It may.
+    Learn,
+    /// It may not.
+    Ignore,
+}
+
+/// What a time-out asks for.
+#[derive(Debug)]
+pub(super) enum Overdue {
+    /// Ask this neighbour again, by unicast if there is a MAC.
+    Ask(IpAddr, Option<Mac>),
+    /// This neighbour is silent; these frames waited for it.
+    Silent(VecDeque<Waiting>),
+}
+
+#[derive(Debug)]
+struct Neighbour {
+    state: State,
+    deadline: Instant,
+    /// Last answer to a request; `None` if it only spoke by itself.
+    answered: Option<Instant>,
+    queue: VecDeque<Waiting>,
+}
+
+/// An address as the table hashes it: in one write, because it is done for every packet.
+#[derive(Debug, PartialEq, Eq)]
+struct Place(IpAddr);
+
+impl Hash for Place {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self.0 {
+            IpAddr::V4(v4) => state.write_u32(v4.to_bits()),
+            IpAddr::V6(v6) => state.write_u128(v6.to_bits()),
+        }
+    }
+}
+
+/// The neighbours of one interface.
+#[derive(Debug)]
+pub(super) struct Neighbours {
+    known: HashMap<Place, Neighbour, HashKey>,
+    /// One deadline for each neighbour.
+    deadlines: BTreeSet<(Instant, IpAddr)>,
+    /// Those with a MAC, in the order in which they may be pushed out.
+    resolved: BTreeSet<(Option<Instant>, IpAddr)>,
+    queued: usize,
+}
+
+impl Neighbours {
+    pub(super) fn new(key: HashKey) -> Self {
+        Self { known: HashMap::with_hasher(key), deadlines: BTreeSet::new(), resolved: BTreeSet::new(), queued: 0 }
+    }
+
+    /// A frame wants to go to `address`. One look-up if the neighbour is known.
+    pub(super) fn used(&mut self, now: Instant, address: IpAddr) -> Way {
+        let Some(neighbour) = self.known.get(&Place(address)) else { return self.start(now, address) };
+        let mac = neighbour.state.mac();
+        match neighbour.state.after(Event::Used) {
+            Next::Stay => mac.map_or(Way::Asked, Way::Known),
+            Next::Become(state) => {
+                self.enter(now, address, state);
+                mac.map_or(Way::Asked, Way::Known)
+            }
+            Next::Ask(state) => {
+                self.enter(now, address, state);
+                mac.map_or(Way::Unasked, Way::Doubtful)
+            }
+            Next::Forget => {
+                self.forget(address);
+                Way::Full
+            }
+        }
+    }
+
+    /// Keeps a frame until its neighbour answers. The oldest frame of a full queue makes room (RFC 4861, section
+    /// 7.2.2); when all queues together are full, this frame is dropped.
+    pub(super) fn keep(&mut self, address: IpAddr, waiting: Waiting, out: &mut Outbox) {
+        let Some(neighbour) = self.known.get_mut(&Place(address)) else {
+            return waiting.drop(DropReason::NeighboursFull, out);
+        };
+        if neighbour.queue.len() >= NEIGHBOUR_QUEUE_FRAMES_MAX
+            && let Some(oldest) = neighbour.queue.pop_front()
+        {
+            self.queued -= 1;
+            oldest.drop(DropReason::NeighbourQueueFull, out);
+        }
+        if self.queued >= QUEUES_FRAMES_MAX {
+            return waiting.drop(DropReason::NeighbourQueueFull, out);
+        }
+        self.queued += 1;
+        neighbour.queue.push_back(waiting);
+    }
+
+    /// A message spoke of a neighbour. The answer are the frames that may leave now, and where to.
+    pub(super) fn told(
+        &mut self,
+        now: Instant,
+        address: IpAddr,
+        told: Told,
+        unknown: Unknown,
+    ) -> Option<(Mac, VecDeque<Waiting>)> {
+        let Some(neighbour) = self.known.get_mut(&Place(address)) else {
+            if let (Some(mac), Unknown::Learn) = (told.mac, unknown) {
+                self.learn(now, address, mac);
+            }
+            return None;
+        };
+        let next = neighbour.state.after(Event::Told(told));
+        let mac = match next {
+            Next::Become(state) | Next::Ask(state) => state.mac()?,
+            Next::Stay | Next::Forget => return None,
+        };
+        let queue = std::mem::take(&mut neighbour.queue);
+        self.queued -= queue.len();
+        if let Next::Become(state) | Next::Ask(state) = next {
+            self.enter(now, address, state);
+        }
+        Some((mac, queue))
+    }
+
+    /// True if the neighbour has been asked and has not answered yet.
+    pub(super) fn is_asked(&self, address: IpAddr) -> bool {
+        self.known
+            .get(&Place(address))
+            .is_some_and(|n| matches!(n.state, State::Incomplete { .. } | State::Probe { .. }))
+    }
+
+    /// Takes the next time-out that is due and asks for something.
+    pub(super) fn overdue(&mut self, now: Instant) -> Option<Overdue> {
+        while let Some(&(deadline, address)) = self.deadlines.first() {
+            if deadline > now {
+                return None;
+            }
+            let Some(neighbour) = self.known.get(&Place(address)) else {
+                self.deadlines.pop_first();
+                continue;
+            };
+            match neighbour.state.after(Event::TimedOut) {
+                Next::Ask(state) => {
+                    self.enter(now, address, state);
+                    return Some(Overdue::Ask(address, state.mac()));
+                }
+                Next::Become(state) => self.enter(now, address, state),
+                Next::Stay | Next::Forget => {
+                    let queue = self.forget(address);
+                    if !queue.is_empty() {
+                        return Some(Overdue::Silent(queue));
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// The next time-out.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.first().map(|&(deadline, _)| deadline)
+    }
+
+    /// Frames in the queues that came from the other interface.
+    pub(super) fn transit_kept(&self) -> usize {
+        let transit = |w: &&Waiting| matches!(w.origin, Origin::Transit(_));
+        self.known.values().map(|n| n.queue.iter().filter(transit).count()).sum()
+    }
+
+    /// Every neighbour with the number of frames that wait for it, in no order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (IpAddr, State, usize)> {
+        self.known.iter().map(|(place, n)| (place.0, n.state, n.queue.len()))
+    }
+
+    /// A frame wants to go to an unknown neighbour.
+    fn start(&mut self, now: Instant, address: IpAddr) -> Way {
+        if self.known.len() - self.resolved.len() >= NEIGHBOURS_UNRESOLVED_MAX {
+            return Way::Full;
+        }
+        if self.known.len() >= NEIGHBOURS_MAX
+            && let Some(&(_, oldest)) = self.resolved.first()
+        {
+            self.forget(oldest);
+        }
+        self.insert(now, address, State::ASKED);
+        Way::Unasked
+    }
+
+    /// A neighbour spoke by itself, to this node.
+    fn learn(&mut self, now: Instant, address: IpAddr, mac: Mac) {
+        if self.known.len() < NEIGHBOURS_MAX {
+            self.insert(now, address, State::Stale { mac });
+        }
+    }
+
+    fn insert(&mut self, now: Instant, address: IpAddr, state: State) {
+        let deadline = now + time_in(state);
+        self.known.insert(Place(address), Neighbour { state, deadline, answered: None, queue: VecDeque::new() });
+        self.deadlines.insert((deadline, address));
+        if state.mac().is_some() {
+            self.resolved.insert((None, address));
+        }
+    }
+
+    /// A known neighbour's state begins now.
+    fn enter(&mut self, now: Instant, address: IpAddr, state: State) {
+        let Some(neighbour) = self.known.get_mut(&Place(address)) else { return };
+        self.deadlines.remove(&(neighbour.deadline, address));
+        self.resolved.remove(&(neighbour.answered, address));
+        neighbour.state = state;
+        neighbour.deadline = now + time_in(state);
+        if let State::Reachable { .. } = state {
+            neighbour.answered = Some(now);
+        }
+        self.deadlines.insert((neighbour.deadline, address));
+        if state.mac().is_some() {
+            self.resolved.insert((neighbour.answered, address));
+        }
+    }
+
+    fn forget(&mut self, address: IpAddr) -> VecDeque<Waiting> {
+        let Some(neighbour) = self.known.remove(&Place(address)) else { return VecDeque::new() };
+        self.deadlines.remove(&(neighbour.deadline, address));
+        self.resolved.remove(&(neighbour.answered, address));
+        self.queued -= neighbour.queue.len();
+        neighbour.queue
+    }
+}
+
+/// How long a state lasts by itself.
+fn time_in(state: State) -> Duration {
+    match state {
+        State::Incomplete { .. } | State::Probe { .. } => NEIGHBOUR_REQUEST_INTERVAL,
+        State::Reachable { .. } => NEIGHBOUR_REACHABLE_TIME,
+        State::Stale { .. } => NEIGHBOUR_STALE_TIME,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::NEIGHBOUR_REQUESTS_MAX;
+    use proptest::prelude::*;
+    use std::net::Ipv4Addr;
+
+    const MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
+    const ANSWER: Told = Told { mac: Some(MAC), solicited: true, overrides: true };
+    const SPEAKS: Told = Told { mac: Some(MAC), solicited: false, overrides: true };
+
+    fn address(n: usize) -> IpAddr {
+        Ipv4Addr::from_bits(0x0a00_0000 + u32::try_from(n).unwrap()).into()
+    }
+
+    fn waiting() -> Waiting {
+        Waiting { frame: Frame::from_bytes(&[0; 60]), origin: Origin::Generated }
+    }
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_nanos(millis * 1_000_000)
+    }
+
+    fn check(table: &Neighbours) {
+        assert_eq!(table.deadlines.len(), table.known.len());
+        assert_eq!(table.resolved.len(), table.known.values().filter(|n| n.state.mac().is_some()).count());
+        assert_eq!(table.queued, table.known.values().map(|n| n.queue.len()).sum::<usize>());
+        assert!(table.known.len() <= NEIGHBOURS_MAX);
+        assert!(table.known.len() - table.resolved.len() <= NEIGHBOURS_UNRESOLVED_MAX);
+        assert!(table.queued <= QUEUES_FRAMES_MAX);
+        assert!(table.known.values().all(|n| n.queue.len() <= NEIGHBOUR_QUEUE_FRAMES_MAX));
+        assert!(table.known.values().all(|n| n.queue.is_empty() || n.state.mac().is_none()));
+    }
+
+    #[test]
+    fn a_silent_neighbour_is_asked_three_times_and_gives_its_frames_back() {
+        let (mut table, mut out) = (Neighbours::new(HashKey([1; 16])), Outbox::default());
+        assert_eq!(table.used(at(0), address(1)), Way::Unasked);
+        table.keep(address(1), waiting(), &mut out);
+        assert_eq!(table.used(at(1), address(1)), Way::Asked);
+        table.keep(address(1), waiting(), &mut out);
+        for request in 1..u64::from(NEIGHBOUR_REQUESTS_MAX) {
+            assert!(table.overdue(at(request * 1000 - 1)).is_none());
+            let overdue = table.overdue(at(request * 1000)).unwrap();
+            assert!(matches!(overdue, Overdue::Ask(who, None) if who == address(1)));
+        }
+        assert!(matches!(table.overdue(at(3000)), Some(Overdue::Silent(queue)) if queue.len() == 2));
+        assert_eq!(table.next_deadline(), None);
+        check(&table);
+    }
+
+    #[test]
+    fn queues_drop_the_oldest_and_have_a_cap_in_all() {
+        let (mut table, mut out) = (Neighbours::new(HashKey([1; 16])), Outbox::default());
+        let neighbours = QUEUES_FRAMES_MAX / NEIGHBOUR_QUEUE_FRAMES_MAX + 1;
+        for n in 0..neighbours {
+            table.used(at(0), address(n));
+            for _ in 0..=NEIGHBOUR_QUEUE_FRAMES_MAX {
+                table.keep(address(n), waiting(), &mut out);
+            }
+        }
+        check(&table);
+        assert_eq!(table.queued, QUEUES_FRAMES_MAX);
+        let over = neighbours * (NEIGHBOUR_QUEUE_FRAMES_MAX + 1) - QUEUES_FRAMES_MAX;
+        assert_eq!(out.drops().collect::<Vec<_>>(), [(DropReason::NeighbourQueueFull, over as u64)]);
+        assert_eq!(out.ledger.generated_dropped, over as u64);
+        let (_, queue) = table.told(at(1), address(0), ANSWER, Unknown::Ignore).unwrap();
+        assert_eq!(queue.len(), NEIGHBOUR_QUEUE_FRAMES_MAX);
+        check(&table);
+    }
+
+    #[test]
+    fn a_scan_pushes_nobody_out() {
+        let mut table = Neighbours::new(HashKey([1; 16]));
+        table.used(at(0), address(0));
+        table.told(at(0), address(0), ANSWER, Unknown::Ignore);
+        let started = (1..100_000).filter(|&n| table.used(at(1), address(n)) == Way::Unasked).count();
+        assert_eq!(started, NEIGHBOURS_UNRESOLVED_MAX);
+        assert_eq!(table.used(at(1), address(0)), Way::Known(MAC));
+        assert_eq!(table.used(at(1), address(99_999)), Way::Full);
+        check(&table);
+    }
+
+    #[test]
+    fn at_the_cap_who_never_answered_goes_first_then_the_oldest_answer() {
+        let mut table = Neighbours::new(HashKey([1; 16]));
+        for n in 1..NEIGHBOURS_MAX {
+            table.used(at(n as u64), address(n));
+            table.told(at(n as u64), address(n), ANSWER, Unknown::Ignore);
+        }
+        table.told(at(5000), address(0), SPEAKS, Unknown::Learn);
+        assert_eq!(table.known.len(), NEIGHBOURS_MAX);
+        table.told(at(5000), address(5000), SPEAKS, Unknown::Learn);
+        assert!(!table.known.contains_key(&Place(address(5000))), "an unasked word pushes nobody out");
+        for pushed_out in [0, 1, 2] {
+            assert!(table.known.contains_key(&Place(address(pushed_out))));
+            assert_eq!(table.used(at(5001), address(6000 + pushed_out)), Way::Unasked);
+            assert!(!table.known.contains_key(&Place(address(pushed_out))));
+            check(&table);
+        }
+    }
+
+    #[test]
+    fn reachable_becomes_stale_becomes_forgotten() {
+        let mut table = Neighbours::new(HashKey([1; 16]));
+        table.used(at(0), address(1));
+        table.told(at(0), address(1), ANSWER, Unknown::Ignore);
+        assert!(table.overdue(at(30_000)).is_none());
+        assert_eq!(table.used(at(30_001), address(1)), Way::Doubtful(MAC));
+        assert_eq!(table.used(at(30_002), address(1)), Way::Known(MAC));
+        assert!(table.is_asked(address(1)));
+        assert!(matches!(table.overdue(at(31_001)), Some(Overdue::Ask(_, Some(MAC)))));
+        table.told(at(31_002), address(1), ANSWER, Unknown::Ignore);
+        assert!(table.overdue(at(700_000)).is_none());
+        assert_eq!(table.known.len(), 1);
+        assert!(table.overdue(at(1_300_000)).is_none());
+        assert!(table.known.is_empty());
+        check(&table);
+    }
+
+    proptest! {
+        #[test]
+        fn bounds_and_indices_hold(steps in prop::collection::vec((0_u8..6, 0_usize..40, 0_u64..2_000), 1..400)) {
+            let (mut table, mut out) = (Neighbours::new(HashKey([1; 16])), Outbox::default());
+            let (mut millis, mut kept, mut given_back) = (0, 0_u64, 0);
+            for (what, n, pause) in steps {
+                millis += pause;
+                match what {
+                    0 | 1 => if matches!(table.used(at(millis), address(n)), Way::Asked | Way::Unasked) {
+                        kept += 1;
+                        table.keep(address(n), waiting(), &mut out);
+                    },
+                    2 => given_back += table.told(at(millis), address(n), ANSWER, Unknown::Ignore).map_or(0, |r| r.1.len()),
+                    3 => given_back += table.told(at(millis), address(n), SPEAKS, Unknown::Learn).map_or(0, |r| r.1.len()),
+                    4 => given_back += table.told(at(millis), address(n), Told { mac: None, ..ANSWER }, Unknown::Learn)
+                        .map_or(0, |r| r.1.len()),
+                    _ => while let Some(overdue) = table.overdue(at(millis)) {
+                        if let Overdue::Silent(queue) = overdue {
+                            given_back += queue.len();
+                        }
+                    },
+                }
+                check(&table);
+            }
+            let dropped: u64 = out.drops().map(|(_, count)| count).sum();
+            prop_assert_eq!(kept, dropped + (given_back + table.queued) as u64);
+        }
+    }
+}
