@@ -1,0 +1,127 @@
+//! Messages to the router's log, and the time of day. Statics of a plugin are its own, so both go by the host's table.
+
+use std::fmt::{self, Write as _};
+use std::sync::OnceLock;
+
+use crate::abi::{self, HeraldHost, HeraldText};
+
+/// How grave a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u32)]
+pub enum Level {
+    /// Something failed.
+    Error = abi::HERALD_LEVEL_ERROR,
+    /// Something is odd.
+    Warn = abi::HERALD_LEVEL_WARN,
+    /// Something worth knowing happened.
+    Info = abi::HERALD_LEVEL_INFO,
+    /// For who looks for a mistake.
+    Debug = abi::HERALD_LEVEL_DEBUG,
+    /// Every step.
+    Trace = abi::HERALD_LEVEL_TRACE,
+}
+
+/// The host and the plugin's name; unset in unit tests, where messages go nowhere.
+static HOST: OnceLock<(&'static HeraldHost, &'static str)> = OnceLock::new();
+
+/// Longest message in bytes; what is longer is cut.
+const MESSAGE_LEN_MAX: usize = 1024;
+
+/// # Safety
+/// The host's functions may be called as the contract says.
+pub(crate) unsafe fn connect(host: &'static HeraldHost, plugin: &'static str) {
+    if HOST.set((host, plugin)).is_ok() {
+        // This library has its own copy of the standard library, so the hook sees this plugin's panics alone.
+        std::panic::set_hook(Box::new(|panic| write_log(Level::Error, format_args!("{panic}"))));
+    }
+}
+
+/// The host takes messages of this level.
+#[must_use]
+pub fn enabled(level: Level) -> bool {
+    HOST.get().is_some_and(|(host, _)| level as u32 <= host.level)
+}
+
+/// Writes a message to the host's log, without allocating; the macros [`error!`](crate::error) to
+/// [`trace!`](crate::trace) call it.
+pub fn write_log(level: Level, message: fmt::Arguments<'_>) {
+    let Some((host, plugin)) = HOST.get() else { return };
+    let (Some(log), true) = (host.log, enabled(level)) else { return };
+    let mut line = Line { bytes: [0; MESSAGE_LEN_MAX], len: 0 };
+    // Only a `Display` of the caller can fail here; then what came so far is logged.
+    let _ = line.write_fmt(message);
+    let text = HeraldText { bytes: line.bytes.as_ptr(), len: line.len };
+    // SAFETY: promised to `connect`; the host copies both texts.
+    unsafe { log(level as u32, HeraldText::new(plugin), text) }
+}
+
+/// Nanoseconds since 1970-01-01 00:00 UTC by the host's clock; 0 without a host.
+#[must_use]
+pub fn unix_nanos() -> u64 {
+    // SAFETY: promised to `connect`.
+    HOST.get().and_then(|(host, _)| host.unix_nanos).map_or(0, |clock| unsafe { clock() })
+}
+
+/// A text of bounded length on the stack.
+struct Line {
+    bytes: [u8; MESSAGE_LEN_MAX],
+    len: usize,
+}
+
+impl fmt::Write for Line {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut fits = text.len().min(MESSAGE_LEN_MAX - self.len);
+        while !text.is_char_boundary(fits) {
+            fits -= 1;
+        }
+        let part = text.as_bytes().get(..fits).unwrap_or_default();
+        if let Some(place) = self.bytes.get_mut(self.len..self.len + fits) {
+            place.copy_from_slice(part);
+            self.len += fits;
+        }
+        if fits < text.len() { Err(fmt::Error) } else { Ok(()) }
+    }
+}
+
+/// Logs that something failed; arguments as for `format!`.
+#[macro_export]
+macro_rules! error {
+    ($($message:tt)+) => { $crate::write_log($crate::Level::Error, ::core::format_args!($($message)+)) };
+}
+
+/// Logs that something is odd; arguments as for `format!`.
+#[macro_export]
+macro_rules! warn {
+    ($($message:tt)+) => { $crate::write_log($crate::Level::Warn, ::core::format_args!($($message)+)) };
+}
+
+/// Logs that something worth knowing happened; arguments as for `format!`.
+#[macro_export]
+macro_rules! info {
+    ($($message:tt)+) => { $crate::write_log($crate::Level::Info, ::core::format_args!($($message)+)) };
+}
+
+/// Logs for who looks for a mistake; arguments as for `format!`.
+#[macro_export]
+macro_rules! debug {
+    ($($message:tt)+) => { $crate::write_log($crate::Level::Debug, ::core::format_args!($($message)+)) };
+}
+
+/// Logs a step; arguments as for `format!`.
+#[macro_export]
+macro_rules! trace {
+    ($($message:tt)+) => { $crate::write_log($crate::Level::Trace, ::core::format_args!($($message)+)) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_message_is_cut_at_a_character() {
+        let mut line = Line { bytes: [0; MESSAGE_LEN_MAX], len: 0 };
+        assert!(line.write_str(&"x".repeat(MESSAGE_LEN_MAX - 1)).is_ok());
+        assert!(line.write_str("ä").is_err());
+        assert_eq!(line.len, MESSAGE_LEN_MAX - 1);
+    }
+}

@@ -1,0 +1,79 @@
+//! The manifest as an ELF note, filled by the compiler.
+
+use crate::Plugin;
+use crate::abi::{
+    HERALD_ABI_MAJOR, HERALD_ABI_MINOR, HERALD_NOTE_FAULTS_CAUGHT, HERALD_NOTE_MAGIC, HERALD_NOTE_OWNER_LEN,
+    HERALD_NOTE_TYPE, HERALD_STATE_ALIGN_MAX, HERALD_STATE_SIZE_MAX, HeraldBatch, HeraldEnd, HeraldHost,
+    HeraldNoteHeader, HeraldPacket, HeraldPlugin, HeraldStream, HeraldVerdict,
+};
+use crate::thunk::Kept;
+
+/// An ELF note (System V ABI, chapter 5) whose contents are the manifest: header and text of `plugin.toml`.
+#[derive(Debug)]
+#[repr(C, align(4))]
+pub struct Note<const TEXT_LEN: usize> {
+    owner_len: u32,
+    contents_len: u32,
+    kind: u32,
+    owner: [u8; 8],
+    header: HeraldNoteHeader,
+    text: [u8; TEXT_LEN],
+}
+
+impl<const TEXT_LEN: usize> Note<TEXT_LEN> {
+    /// The manifest of a plugin with this text.
+    ///
+    /// # Panics
+    /// At compile time: if panics abort in this build, the text's length differs, or the state is too large.
+    #[must_use]
+    pub const fn of<P: Plugin>(text: &[u8]) -> Self {
+        const {
+            assert!(
+                cfg!(panic = "unwind"),
+                "a plugin must be built with panic = \"unwind\", or a panic ends the router"
+            )
+        };
+        assert!(
+            align_of::<Kept<P::Stream>>() <= HERALD_STATE_ALIGN_MAX as usize,
+            "the alignment of Stream is too large"
+        );
+        assert!(size_of::<Kept<P::Stream>>() <= HERALD_STATE_SIZE_MAX as usize, "Stream is too large");
+        let mut bytes = [0; TEXT_LEN];
+        bytes.copy_from_slice(text);
+        Self {
+            owner_len: HERALD_NOTE_OWNER_LEN,
+            contents_len: size_u32::<HeraldNoteHeader>() + shorten(TEXT_LEN),
+            kind: HERALD_NOTE_TYPE,
+            owner: *b"Herald\0\0",
+            header: HeraldNoteHeader {
+                magic: HERALD_NOTE_MAGIC,
+                size: size_u32::<HeraldNoteHeader>(),
+                abi_major: HERALD_ABI_MAJOR,
+                abi_minor: HERALD_ABI_MINOR,
+                host_size: size_u32::<HeraldHost>(),
+                plugin_size: size_u32::<HeraldPlugin>(),
+                stream_size: size_u32::<HeraldStream>(),
+                end_size: size_u32::<HeraldEnd>(),
+                packet_size: size_u32::<HeraldPacket>(),
+                verdict_size: size_u32::<HeraldVerdict>(),
+                batch_size: size_u32::<HeraldBatch>(),
+                state_size: size_u32::<Kept<P::Stream>>(),
+                state_align: shorten(align_of::<Kept<P::Stream>>()),
+                flags: HERALD_NOTE_FAULTS_CAUGHT,
+                text_len: shorten(TEXT_LEN),
+            },
+            text: bytes,
+        }
+    }
+}
+
+/// Size of a structure as the contract writes it.
+pub(crate) const fn size_u32<T>() -> u32 {
+    shorten(size_of::<T>())
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "checked in the line before; `try_from` is not const")]
+const fn shorten(len: usize) -> u32 {
+    assert!(len <= u32::MAX as usize);
+    len as u32
+}

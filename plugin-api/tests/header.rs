@@ -1,0 +1,75 @@
+//! The C header is what cbindgen makes of `abi.rs`. `HERALD_WRITE_HEADER=1 cargo test -p herald-plugin --test header`
+//! writes it anew.
+
+use std::path::Path;
+
+use cbindgen::{Builder, Language, Style};
+
+const HEAD: &str = "\
+/* The C contract between the Herald router and its plugins.
+ * Generated from plugin-api/src/abi.rs, which holds the rules of the contract; do not edit.
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */";
+
+const TAIL: &str = "\
+#ifdef __cplusplus
+extern \"C\" {
+#endif
+
+/**
+ * The one function that a plugin exports (HeraldEntry). [control] Called once for each loaded library.
+ */
+const HeraldPlugin *herald_plugin_v1(const HeraldHost *host);
+
+#ifdef __cplusplus
+}
+#endif";
+
+const TYPES: [&str; 12] = [
+    "HeraldText",
+    "HeraldTextRoom",
+    "HeraldHost",
+    "HeraldStream",
+    "HeraldEnd",
+    "HeraldPacket",
+    "HeraldVerdict",
+    "HeraldBatch",
+    "HeraldCounterSink",
+    "HeraldPlugin",
+    "HeraldNoteHeader",
+    "HeraldEntry",
+];
+
+#[test]
+fn the_header_is_generated_from_abi_rs() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut builder = Builder::new()
+        .with_src(folder.join("src/abi.rs"))
+        .with_language(Language::C)
+        .with_style(Style::Type)
+        .with_cpp_compat(true)
+        .with_include_guard("HERALD_PLUGIN_H")
+        .with_no_includes()
+        .with_sys_include("stddef.h")
+        .with_sys_include("stdint.h")
+        .with_line_length(120)
+        .with_tab_width(4)
+        .with_documentation(true)
+        .with_header(HEAD)
+        .with_trailer(TAIL);
+    builder = TYPES.into_iter().fold(builder, Builder::include_item);
+    let mut generated = Vec::new();
+    builder.generate().expect("abi.rs is understood").write(&mut generated);
+    let generated = String::from_utf8(generated).unwrap().replace("\\[", "[").replace("\\]", "]");
+
+    let path = folder.join("include/herald_plugin.h");
+    if std::env::var_os("HERALD_WRITE_HEADER").is_some() {
+        std::fs::write(&path, &generated).unwrap();
+    }
+    let present = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        present == generated,
+        "{} is not what abi.rs says; write it anew: HERALD_WRITE_HEADER=1 cargo test -p herald-plugin --test header",
+        path.display()
+    );
+}
