@@ -67,6 +67,18 @@ impl<const TEXT_LEN: usize> Note<TEXT_LEN> {
     }
 }
 
+impl<const TEXT_LEN: usize> Note<TEXT_LEN> {
+    /// The note as it lies in the file.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: the structure has no holes: all its fields are words, or bytes behind them, and `align(4)` pads only
+        // behind the text, which is left out.
+        unsafe {
+            std::slice::from_raw_parts(std::ptr::from_ref(self).cast(), std::mem::offset_of!(Self, text) + TEXT_LEN)
+        }
+    }
+}
+
 /// Size of a structure as the contract writes it.
 pub(crate) const fn size_u32<T>() -> u32 {
     shorten(size_of::<T>())

@@ -151,6 +151,12 @@ impl Reason {
         texts.insert(kept);
         Self(kept)
     }
+
+    /// The text.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.0
+    }
 }
 
 impl From<&'static str> for Reason {

@@ -45,6 +45,7 @@ fn the_header_is_generated_from_abi_rs() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut builder = Builder::new()
         .with_src(folder.join("src/abi.rs"))
+        .with_src(folder.join("src/abi/manifest.rs"))
         .with_language(Language::C)
         .with_style(Style::Type)
         .with_cpp_compat(true)

@@ -1,5 +1,7 @@
 //! The one trait through which the core sees plugins, and what they say.
 
+use std::cell::Cell;
+
 use crate::event::EndReason;
 use crate::flow::FlowKey;
 use crate::id::{Interface, NodeId};
@@ -104,10 +106,11 @@ pub struct Inspection {
 #[repr(C, align(64))]
 pub struct Line(pub [u8; 64]);
 
-/// The plugins' per-stream state: `lines_per_stream` cache lines for each slot, at addresses that never move.
+/// The plugins' per-stream state: `lines_per_stream` cache lines for each slot, at addresses that never move. Cells,
+/// because a batch holds the states of several packets at once, and some of them are the same.
 #[derive(Debug, Default)]
 pub struct States {
-    chunks: Vec<Box<[Line]>>,
+    chunks: Vec<Box<[Cell<Line>]>>,
     lines_per_stream: usize,
 }
 
@@ -123,16 +126,18 @@ impl States {
     /// Makes sure that `slot` has its place. Chunks are kept for life.
     pub fn reserve(&mut self, slot: u32) {
         while self.lines_per_stream > 0 && self.chunks.len() <= slot as usize / Self::SLOTS_PER_CHUNK {
-            self.chunks.push(vec![Line([0; 64]); Self::SLOTS_PER_CHUNK * self.lines_per_stream].into_boxed_slice());
+            self.chunks
+                .push(vec![Cell::new(Line([0; 64])); Self::SLOTS_PER_CHUNK * self.lines_per_stream].into_boxed_slice());
         }
     }
 
     /// The state of the stream in `slot`; empty if plugins keep none or the slot was never reserved.
-    pub fn of(&mut self, slot: u32) -> &mut [Line] {
+    #[must_use]
+    pub fn of(&self, slot: u32) -> &[Cell<Line>] {
         let (chunk, place) = (slot as usize / Self::SLOTS_PER_CHUNK, slot as usize % Self::SLOTS_PER_CHUNK);
         let from = place * self.lines_per_stream;
         let lines = self.lines_per_stream;
-        self.chunks.get_mut(chunk).and_then(|c| c.get_mut(from..from + lines)).unwrap_or_default()
+        self.chunks.get(chunk).and_then(|c| c.get(from..from + lines)).unwrap_or_default()
     }
 }
 
@@ -142,11 +147,11 @@ pub trait Inspector {
     fn state_len(&self) -> usize;
 
     /// A stream started; its state is made. The verdict is already that of its first packet's stream.
-    fn stream_started(&mut self, now: Instant, stream: &Stream, state: &mut [Line]) -> Verdict;
+    fn stream_started(&mut self, now: Instant, stream: &Stream, state: &[Cell<Line>]) -> Verdict;
 
     /// Judges a batch of packets in order. Several may belong to one stream.
-    fn inspect(&mut self, now: Instant, batch: &mut [Inspection], states: &mut States);
+    fn inspect(&mut self, now: Instant, batch: &mut [Inspection], states: &States);
 
     /// A stream ended; its state is unmade.
-    fn stream_ended(&mut self, now: Instant, stream: &Stream, totals: &Totals, reason: EndReason, state: &mut [Line]);
+    fn stream_ended(&mut self, now: Instant, stream: &Stream, totals: &Totals, reason: EndReason, state: &[Cell<Line>]);
 }

@@ -16,6 +16,7 @@ pub mod chosen;
 pub mod event;
 pub mod flow;
 pub mod forward;
+pub mod host;
 pub mod id;
 pub mod inspector;
 pub mod io;

@@ -96,6 +96,33 @@ pub const DELAYED_ANNOUNCEMENTS_MAX: usize = 65_536;
 /// Events kept for `herald trace` and the demo.
 pub const EVENTS_MAX: usize = 65_536;
 
+/// Plugins of one chain: the per-stream masks have this many bits.
+pub const PLUGINS_MAX: usize = 32;
+
+/// Bytes of a plugin's file, which is read into memory: a debug build has some tens of MiB.
+pub const PLUGIN_FILE_LEN_MAX: u64 = 512 * 1024 * 1024;
+
+/// Bytes of the text by which a plugin refuses its configuration.
+pub const PLUGIN_ERROR_LEN_MAX: usize = 4 * 1024;
+
+/// Distinct drop reasons of one plugin that are counted by their text; the others share the last place.
+pub const PLUGIN_REASONS_MAX: usize = 64;
+
+/// Bytes of a drop reason's text, which is a line of a report.
+pub const PLUGIN_REASON_LEN_MAX: usize = 256;
+
+/// Counters that one plugin may report: some for each of its configured rules.
+pub const PLUGIN_COUNTERS_MAX: usize = 16_384;
+
+/// Faults of a plugin within [`PLUGIN_FAULT_TIME`] after which it is called no more.
+pub const PLUGIN_FAULTS_MAX: u32 = 8;
+
+/// Time in which a plugin's faults add up.
+pub const PLUGIN_FAULT_TIME: Duration = Duration::from_secs(10);
+
+/// One batch in this many has its time taken, so that the clock costs nothing.
+pub const PLUGIN_TIMED_BATCHES: u64 = 64;
+
 /// Time between two heartbeats.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -174,6 +201,8 @@ pub const NEIGHBOUR_STALE_TIME: Duration = Duration::from_secs(600);
 
 const _: () = assert!(NEIGHBOURS_UNRESOLVED_MAX < NEIGHBOURS_MAX);
 const _: () = assert!(BATCH_PACKETS_MAX <= TURN_FRAMES_MAX);
+const _: () = assert!(BATCH_PACKETS_MAX == herald_plugin::abi::HERALD_BATCH_PACKETS_MAX as usize);
+const _: () = assert!(PLUGINS_MAX <= u32::BITS as usize && PLUGIN_REASONS_MAX <= u8::MAX as usize);
 const _: () = assert!(HOLD_FRAMES_MAX <= HOLDS_FRAMES_MAX);
 const _: () = assert!(NEIGHBOUR_QUEUE_FRAMES_MAX <= NEIGHBOUR_QUEUES_FRAMES_MAX);
 const _: () = assert!(

@@ -1,0 +1,30 @@
+//! What is known of the plugins, for any thread.
+
+use std::sync::Arc;
+
+use super::book::{Book, PluginRow};
+use super::library::Plugin;
+
+/// The plugins of a chain as reports see them; cheap to clone. It keeps their instances alive.
+#[derive(Clone, Debug)]
+pub struct Report(Arc<[(Arc<Plugin>, Arc<Book>)]>);
+
+impl Report {
+    pub(super) fn new(plugins: Vec<(Arc<Plugin>, Arc<Book>)>) -> Self {
+        Self(plugins.into())
+    }
+
+    /// One row for each plugin, in the order of the chain. Asks each plugin for its counters.
+    #[must_use]
+    pub fn rows(&self) -> Vec<PluginRow> {
+        self.0
+            .iter()
+            .map(|(plugin, book)| PluginRow {
+                id: plugin.manifest.text.id.clone(),
+                version: plugin.manifest.text.version.clone(),
+                counters: plugin.counters().into_iter().collect(),
+                ..book.row()
+            })
+            .collect()
+    }
+}
