@@ -3,6 +3,9 @@
 //! Each plugin is told of the start and the end of every stream. A packet goes from plugin to plugin until one ends or
 //! accepts it, so a later plugin sees what the earlier ones let through; what a plugin said of a whole flow or stream
 //! is kept in the [`Head`] of the stream's state, and nobody is asked again.
+//!
+//! Each plugin gets its packets of a batch at once, so it may see a packet that a later plugin's word on an earlier packet
+//! of the same stream ends; what is sent on is the same as with packets one by one.
 
 use std::cell::Cell;
 
@@ -39,6 +42,19 @@ struct Asked {
     places: Vec<usize>,
 }
 
+/// The packets of one batch on their way through the chain. What a plugin says of a stream holds from its packet on, so
+/// a batch has the same verdicts as its packets one by one.
+struct Way<'a> {
+    /// Not decided yet.
+    open: Places,
+    /// Accepted by a plugin; a later plugin's word on an earlier packet of the stream may still end them.
+    accepted: Places,
+    /// Seats that are not asked, for each packet.
+    skips: [u32; BATCH_PACKETS_MAX],
+    batch: &'a mut [Inspection],
+    states: &'a States,
+}
+
 /// Which packets of a batch, one bit each.
 type Places = u64;
 
@@ -71,94 +87,119 @@ impl Chain {
         Report::new(self.seats.iter().map(|seat| (seat.plugin.clone(), seat.book.clone())).collect())
     }
 
-    /// Judges at most [`BATCH_PACKETS_MAX`] packets.
-    fn judge(&mut self, now: Instant, batch: &mut [Inspection], states: &States) {
-        self.batches += 1;
-        let mut open = 0;
-        for (place, inspection) in batch.iter_mut().enumerate() {
-            if Head::read(states.of(inspection.slot)).stream != inspection.stream {
-                // Its stream ended while it waited for the batch; another may have its place already.
-                inspection.verdict = Verdict { action: Action::Drop, ..Verdict::default() };
-            } else if inspection.verdict.action == Action::Pass {
-                open |= 1 << place;
-            }
-        }
-        for seat in 0..self.seats.len() {
-            open = self.end_standing(open, batch, states);
-            if open == 0 {
+    /// Asks the plugin in one seat about the packets that are still on their way.
+    fn pass_through(&mut self, now: Instant, number: usize, way: &mut Way<'_>) {
+        let Some(seat) = self.seats.get_mut(number) else { return };
+        let clock = self.batches.is_multiple_of(PLUGIN_TIMED_BATCHES).then_some(self.clock.monotonic);
+        let mut left = way.open;
+        loop {
+            self.asked.pick(seat, left, way);
+            if self.asked.places.is_empty() {
                 return;
             }
-            open = self.pass_through(now, seat, open, batch, states);
-        }
-        self.end_standing(open, batch, states);
-    }
-
-    /// Ends the packets for which a verdict stands already. Returns those that go on.
-    fn end_standing(&self, open: Places, batch: &mut [Inspection], states: &States) -> Places {
-        let mut onward = open;
-        for place in places(open) {
-            let Some(inspection) = batch.get_mut(place) else { break };
-            if let Some(standing) = Head::read(states.of(inspection.slot)).standing(inspection.direction) {
-                onward &= !(1 << place);
-                inspection.verdict = Verdict { action: standing.action, fault: standing.fault, ..Verdict::default() };
-                if let Some(seat) = self.seats.get(usize::from(standing.seat)) {
-                    seat.book.dropped(standing.reason);
-                }
-            }
-        }
-        onward
-    }
-
-    /// Asks the plugin in one seat about the open packets. Returns those that go on to the next.
-    fn pass_through(
-        &mut self,
-        now: Instant,
-        number: usize,
-        mut open: Places,
-        batch: &mut [Inspection],
-        states: &States,
-    ) -> Places {
-        let Some(seat) = self.seats.get_mut(number) else { return open };
-        let clock = self.batches.is_multiple_of(PLUGIN_TIMED_BATCHES).then_some(self.clock.monotonic);
-        let mut left = open;
-        loop {
-            self.asked.pick(seat, left, batch, states);
-            if self.asked.places.is_empty() {
-                return open;
-            }
             if seat.is_suspended() {
-                return open & !self.asked.refuse(seat, batch, states);
+                return self.asked.refuse(seat, way);
             }
             let judged = self.asked.ask(now, seat, clock);
-            open &= !self.asked.heed(now, seat, judged, batch, states);
+            self.asked.heed(now, seat, judged, way);
             match self.asked.places.get(judged) {
                 // What the plugin did not come to when it failed, it is asked again.
-                Some(&failed) => left = open & (!0 << failed) << 1,
-                None => return open,
+                Some(&failed) => left = way.open & (!0 << failed) << 1,
+                None => return,
             }
         }
     }
 }
 
+impl<'a> Way<'a> {
+    /// The packets of a batch at the beginning of the chain; those that are decided already have left it.
+    fn begin(batch: &'a mut [Inspection], states: &'a States, seats: &[Seat]) -> Self {
+        let mut way = Self { open: 0, accepted: 0, skips: [0; BATCH_PACKETS_MAX], batch, states };
+        for (place, (inspection, skips)) in way.batch.iter_mut().zip(&mut way.skips).enumerate() {
+            let head = Head::read(states.of(inspection.slot));
+            *skips = head.skips(inspection.direction);
+            if head.stream != inspection.stream {
+                // Its stream ended while it waited for the batch; another may have its place already.
+                inspection.verdict = Verdict { action: Action::Drop, ..Verdict::default() };
+            } else if let Some(standing) = head.standing(inspection.direction) {
+                inspection.verdict = verdict(standing, Scope::Packet);
+                if let Some(seat) = seats.get(usize::from(standing.seat)) {
+                    seat.book.dropped(standing.reason);
+                }
+            } else if inspection.verdict.action == Action::Pass {
+                way.open |= 1 << place;
+            }
+        }
+        way
+    }
+
+    /// What the plugin in a seat said of the packet at a place takes effect: on the packet, and on its stream.
+    fn settle(&mut self, seat: &Seat, said: Said, place: usize) {
+        let Some(inspection) = self.batch.get_mut(place) else { return };
+        let mut word = Head::default();
+        match seat.settle(said, inspection.direction, &mut word) {
+            Onward::Next => {}
+            Onward::Out => {
+                self.open &= !(1 << place);
+                self.accepted |= 1 << place;
+            }
+            Onward::Ended { standing, scope } => {
+                self.open &= !(1 << place);
+                inspection.verdict = verdict(standing, scope);
+                seat.book.dropped(standing.reason);
+            }
+        }
+        if word != Head::default() {
+            let slot = inspection.slot;
+            let mut head = Head::read(self.states.of(slot));
+            head.take_on(&word);
+            if said == Said::Failed {
+                head.made &= !seat.bit();
+            }
+            head.write(self.states.of(slot));
+            self.settle_later(seat, slot, &word, place);
+        }
+    }
+
+    /// A word on a stream was said at a place: the packets of the stream behind it feel that, not those before it.
+    fn settle_later(&mut self, seat: &Seat, slot: u32, word: &Head, place: usize) {
+        for later in places((self.open | self.accepted) & (!0 << place) << 1) {
+            let Some((inspection, skips)) = self.batch.get_mut(later).zip(self.skips.get_mut(later)) else { break };
+            if inspection.slot == slot {
+                *skips |= word.skips(inspection.direction);
+                if let Some(standing) = word.standing(inspection.direction) {
+                    self.open &= !(1 << later);
+                    self.accepted &= !(1 << later);
+                    inspection.verdict = verdict(standing, Scope::Packet);
+                    seat.book.dropped(standing.reason);
+                }
+            }
+        }
+    }
+
+    /// The plugin in this seat has a say about the packet at this place.
+    fn asks(&self, seat: &Seat, place: usize) -> bool {
+        self.open & 1 << place != 0 && self.skips.get(place).is_some_and(|skips| skips & seat.bit() == 0)
+    }
+}
+
 impl Asked {
-    /// Takes those of the open packets that the plugin wants to see.
-    fn pick(&mut self, seat: &Seat, open: Places, batch: &[Inspection], states: &States) {
+    /// Takes those of the packets in `left` that the plugin wants to see.
+    fn pick(&mut self, seat: &Seat, left: Places, way: &Way<'_>) {
         self.packets.clear();
         self.verdicts.clear();
         self.places.clear();
-        for place in places(open) {
-            let Some(inspection) = batch.get(place) else { break };
-            let state = states.of(inspection.slot);
-            let head = Head::read(state);
-            if head.asks(seat.number, inspection.direction) && head.standing(inspection.direction).is_none() {
-                self.packets.push(describe::packet(inspection, seat.state(state)));
+        for place in places(left) {
+            if let (true, Some(inspection)) = (way.asks(seat, place), way.batch.get(place)) {
+                let state = seat.state(way.states.of(inspection.slot));
+                self.packets.push(describe::packet(inspection, state));
                 self.verdicts.push(HeraldVerdict::PASS);
                 self.places.push(place);
             }
         }
     }
 
-    /// Calls the plugin, and takes the time with a clock, if there is one. Returns how many packets it judged.
+    /// Calls the plugin, and takes the time if there is a clock. Returns how many packets it judged.
     fn ask(&mut self, now: Instant, seat: &mut Seat, clock: Option<fn() -> Instant>) -> usize {
         let begin = clock.map(|clock| clock());
         // SAFETY: `pick` takes packets that this seat wants to see. It wants none of a stream whose state it has not made or
@@ -171,63 +212,35 @@ impl Asked {
         judged
     }
 
-    /// Acts on what the plugin said of the first `judged` packets, and on its failure at the next. Returns the packets
-    /// that leave the chain.
-    fn heed(&self, now: Instant, seat: &mut Seat, judged: usize, batch: &mut [Inspection], states: &States) -> Places {
-        let (mut leaving, mut decided) = (0, false);
-        for (index, (&place, verdict)) in self.places.iter().zip(&self.verdicts).take(judged + 1).enumerate() {
-            let said = if index < judged { seat.said(verdict) } else { Said::Failed };
-            if said == Said::Pass(Scope::Packet) && !decided {
-                continue;
-            }
-            let Some(inspection) = batch.get_mut(place) else { break };
-            let state = states.of(inspection.slot);
-            let mut head = Head::read(state);
-            let asked = head.asks(seat.number, inspection.direction) && head.standing(inspection.direction).is_none();
-            if said == Said::Failed {
-                head.made &= !seat.bit();
-                if index < judged {
+    /// Acts on what the plugin said of the first `judged` packets, and on its failure at the next.
+    fn heed(&self, now: Instant, seat: &mut Seat, judged: usize, way: &mut Way<'_>) {
+        for (&place, verdict) in self.places.iter().zip(&self.verdicts).take(judged) {
+            let said = seat.said(verdict);
+            // A packet before it may have decided this one, too.
+            if said != Said::Pass(Scope::Packet) && way.asks(seat, place) {
+                if let (Said::Failed, Some(inspection)) = (said, way.batch.get(place)) {
                     seat.failed(now, inspection.stream);
                 }
-            } else if !asked {
-                // An earlier packet of this batch decided this one, too.
-                continue;
+                way.settle(seat, said, place);
             }
-            let onward = seat.settle(said, inspection.direction, &mut head);
-            head.write(state);
-            decided = true;
-            leaving |= apply(onward, seat, inspection, place);
         }
-        leaving
+        if let Some(&failed) = self.places.get(judged) {
+            way.settle(seat, Said::Failed, failed);
+        }
     }
 
     /// The plugin is not called any more: its fault policy speaks for it.
-    fn refuse(&self, seat: &Seat, batch: &mut [Inspection], states: &States) -> Places {
-        let mut leaving = 0;
+    fn refuse(&self, seat: &Seat, way: &mut Way<'_>) {
         for &place in &self.places {
-            let Some(inspection) = batch.get_mut(place) else { break };
-            let state = states.of(inspection.slot);
-            let mut head = Head::read(state);
-            let onward = seat.settle(Said::Failed, inspection.direction, &mut head);
-            head.write(state);
-            leaving |= apply(onward, seat, inspection, place);
+            if way.asks(seat, place) {
+                way.settle(seat, Said::Suspended, place);
+            }
         }
-        leaving
     }
 }
 
-/// Writes down where a packet goes. Returns its bit if it leaves the chain.
-fn apply(onward: Onward, seat: &Seat, inspection: &mut Inspection, place: usize) -> Places {
-    match onward {
-        Onward::Next => 0,
-        Onward::Out => 1 << place,
-        Onward::Ended { standing, scope } => {
-            seat.book.dropped(standing.reason);
-            inspection.verdict =
-                Verdict { action: standing.action, scope, fault: standing.fault, ..inspection.verdict };
-            1 << place
-        }
-    }
+fn verdict(standing: Standing, scope: Scope) -> Verdict {
+    Verdict { action: standing.action, scope, rewritten: false, fault: standing.fault }
 }
 
 /// The places that are set, in order.
@@ -249,7 +262,7 @@ impl Inspector for Chain {
         let mut head = Head::of(stream.id);
         for seat in &mut self.seats {
             let said = if seat.is_suspended() {
-                Said::Failed
+                Said::Suspended
             } else {
                 // SAFETY: the core gives the state of a new stream, and its place is this seat's.
                 let said = unsafe { seat.stream_started(now, &raw, seat.state(state)) };
@@ -259,26 +272,32 @@ impl Inspector for Chain {
                 said
             };
             // Behind a plugin that accepted the whole stream nobody is asked, but all are told.
-            if said == Said::Failed || head.asks(seat.number, Direction::FromOpener) {
+            let failed = matches!(said, Said::Failed | Said::Suspended);
+            if failed || head.skips(Direction::FromOpener) & seat.bit() == 0 {
                 seat.settle(said.at_start(), Direction::FromOpener, &mut head);
             }
         }
         head.write(state);
         match head.standing(Direction::FromOpener) {
             None => Verdict::default(),
-            Some(Standing { action, seat, reason, fault }) => {
-                if let Some(seat) = self.seats.get(usize::from(seat)) {
-                    seat.book.dropped(reason);
+            Some(standing) => {
+                if let Some(seat) = self.seats.get(usize::from(standing.seat)) {
+                    seat.book.dropped(standing.reason);
                 }
-                Verdict { action, scope: Scope::Stream, rewritten: false, fault }
+                verdict(standing, Scope::Stream)
             }
         }
     }
 
     fn inspect(&mut self, now: Instant, batch: &mut [Inspection], states: &States) {
-        if !self.seats.is_empty() {
-            for batch in batch.chunks_mut(BATCH_PACKETS_MAX) {
-                self.judge(now, batch, states);
+        if self.seats.is_empty() {
+            return;
+        }
+        for batch in batch.chunks_mut(BATCH_PACKETS_MAX) {
+            self.batches += 1;
+            let mut way = Way::begin(batch, states, &self.seats);
+            for number in 0..self.seats.len() {
+                self.pass_through(now, number, &mut way);
             }
         }
     }

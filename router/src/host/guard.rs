@@ -37,6 +37,8 @@ pub(super) enum Said {
     },
     /// The plugin failed.
     Failed,
+    /// The plugin failed too often before and was not asked.
+    Suspended,
 }
 
 /// One plugin in the chain.
@@ -171,7 +173,7 @@ impl Seat {
         }
     }
 
-    /// Writes into the stream's head what follows from this seat's word about a packet of this direction.
+    /// Writes into a head what this seat's word about a packet of this direction means for its stream.
     pub(super) fn settle(&self, said: Said, direction: Direction, head: &mut Head) -> Onward {
         let (both, own_and_later) = (covered(Scope::Stream, direction), !0 << self.number);
         let (standing, scope) = match (said, self.policy) {
@@ -187,11 +189,11 @@ impl Seat {
                 both.iter().for_each(|&d| head.skip(self.bit(), d));
                 return Onward::Out;
             }
-            (Said::Failed, FaultPolicy::Open) => {
+            (Said::Failed | Said::Suspended, FaultPolicy::Open) => {
                 both.iter().for_each(|&d| head.skip(self.bit(), d));
                 return Onward::Next;
             }
-            (Said::Failed, FaultPolicy::Closed) => {
+            (Said::Failed | Said::Suspended, FaultPolicy::Closed) => {
                 (self.standing(Action::Drop, self.book.reason(FAULT)).of_fault(), Scope::Stream)
             }
             (Said::End { action, scope, reason }, _) => (self.standing(action, reason), scope),
@@ -221,7 +223,7 @@ impl Said {
     pub(super) fn at_start(self) -> Self {
         match self {
             Self::End { action, reason, .. } => Self::End { action, scope: Scope::Stream, reason },
-            Self::Pass(_) | Self::Accept(_) | Self::Bypass | Self::Failed => self,
+            Self::Pass(_) | Self::Accept(_) | Self::Bypass | Self::Failed | Self::Suspended => self,
         }
     }
 }

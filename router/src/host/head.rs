@@ -63,14 +63,13 @@ impl Head {
         cell.set(line);
     }
 
-    /// The plugin in this seat is asked about packets of this direction.
-    pub(super) fn asks(&self, seat: usize, direction: Direction) -> bool {
+    /// The plugins that are not asked about packets of this direction.
+    pub(super) fn skips(&self, direction: Direction) -> u32 {
         let [from_opener, to_opener] = self.skip;
-        let skip = match direction {
+        match direction {
             Direction::FromOpener => from_opener,
             Direction::ToOpener => to_opener,
-        };
-        skip & 1 << seat == 0
+        }
     }
 
     /// The plugins of this mask are not asked about packets of this direction any more.
@@ -79,6 +78,16 @@ impl Head {
         match direction {
             Direction::FromOpener => *from_opener |= mask,
             Direction::ToOpener => *to_opener |= mask,
+        }
+    }
+
+    /// Takes on what a word on the stream adds.
+    pub(super) fn take_on(&mut self, word: &Self) {
+        for direction in [Direction::FromOpener, Direction::ToOpener] {
+            self.skip(word.skips(direction), direction);
+            if let Some(standing) = word.standing(direction) {
+                self.stand(standing, direction);
+            }
         }
     }
 
@@ -148,6 +157,6 @@ mod tests {
         head.write(&state);
         assert_eq!(Head::read(&state), head);
         assert!(state[0].get().0[HEAD_LEN..].iter().all(|&byte| byte == 0xee), "plugins' state begins there");
-        assert!(!head.asks(31, Direction::ToOpener) && head.asks(31, Direction::FromOpener));
+        assert_eq!((head.skips(Direction::ToOpener), head.skips(Direction::FromOpener)), (1 << 31 | 1, 0));
     }
 }

@@ -13,6 +13,8 @@ mod head;
 mod library;
 mod manifest;
 mod report;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 
