@@ -12,6 +12,7 @@
 //! The core (everything from `node` down) has no clock, no sockets, no threads, no files and no logging: time, randomness
 //! and bytes are arguments, and what it wants done it puts into the [`outbox::Outbox`].
 
+pub mod app;
 pub mod chosen;
 pub mod event;
 pub mod flow;
@@ -20,6 +21,7 @@ pub mod host;
 pub mod id;
 pub mod inspector;
 pub mod io;
+pub mod lab;
 pub mod limits;
 pub mod membership;
 pub mod mesh;

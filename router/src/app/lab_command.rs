@@ -1,0 +1,196 @@
+//! `herald lab`: the network on this laptop.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use comfy_table::{Table, presets};
+
+use crate::lab::{self, Down, HostReport, LabError, LabName, NodeReport, NodeState, Setting, Status, Up};
+
+/// Builds, uses, breaks and removes a cluster and two networks on this machine.
+#[derive(Debug, Subcommand)]
+pub enum LabCommand {
+    /// Build a lab and start its nodes
+    Up(UpArguments),
+    /// Run a command in a host; its exit code is the command's
+    Exec {
+        /// Which lab
+        #[command(flatten)]
+        lab: Which,
+        /// Where: client, server, a, b, c, net-first, net-second, net-mesh
+        host: String,
+        /// What: after --, with its arguments
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
+    /// Show hosts, nodes and roles
+    Status {
+        /// Which lab
+        #[command(flatten)]
+        lab: Which,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Send a node's process a signal
+    Kill {
+        /// Which lab
+        #[command(flatten)]
+        lab: Which,
+        /// The node
+        node: String,
+        /// The signal: KILL, TERM, STOP, CONT, ...
+        #[arg(long, default_value = "KILL")]
+        signal: String,
+    },
+    /// Start a node that does not run
+    Start {
+        /// Which lab
+        #[command(flatten)]
+        lab: Which,
+        /// The node
+        node: String,
+    },
+    /// Remove a lab, in whatever state it is
+    Down {
+        /// Which lab
+        #[command(flatten)]
+        lab: Which,
+    },
+    /// (internal) Enter new namespaces and start the keeper
+    #[command(hide = true)]
+    Found {
+        /// The state folder
+        folder: PathBuf,
+    },
+    /// (internal) Build and keep a lab
+    #[command(hide = true)]
+    Keeper {
+        /// The state folder
+        folder: PathBuf,
+    },
+    /// (internal) Try what a lab needs
+    #[command(hide = true)]
+    Probe,
+}
+
+/// Arguments of `herald lab up`.
+#[derive(Debug, Args)]
+pub struct UpArguments {
+    #[command(flatten)]
+    lab: Which,
+    /// Number of nodes, 1 to 9
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=9))]
+    nodes: u8,
+    /// A configuration under every node's; [lab.hosts.NAME] adds hosts
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Set a key of every node's configuration; the value is TOML or a text
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<Setting>,
+}
+
+/// Which lab is meant.
+#[derive(Debug, Args)]
+pub struct Which {
+    /// The lab's name [default: $HERALD_LAB, else lab]
+    #[arg(long)]
+    name: Option<LabName>,
+}
+
+impl Which {
+    fn name(self) -> Result<LabName, LabError> {
+        match (self.name, std::env::var("HERALD_LAB")) {
+            (Some(name), _) => Ok(name),
+            (None, Ok(name)) => name.parse().map_err(|e| LabError::Configuration(format!("$HERALD_LAB: {e}"))),
+            (None, Err(_)) => Ok(LabName::default()),
+        }
+    }
+}
+
+/// Runs one of the lab's commands. The process must have only this one thread: `exec` enters namespaces.
+///
+/// # Errors
+///
+/// What the lab could not do.
+pub fn run(command: LabCommand) -> Result<ExitCode, LabError> {
+    match command {
+        LabCommand::Up(arguments) => up(arguments)?,
+        LabCommand::Exec { lab, host, command } => return exec(&lab.name()?, &host, &command),
+        LabCommand::Status { lab, json } => {
+            let status = lab::status(&lab.name()?)?;
+            println!("{}", if json { to_json(&status)? } else { to_table(&status) });
+        }
+        LabCommand::Kill { lab, node, signal } => lab::kill(&lab.name()?, &node, &signal)?,
+        LabCommand::Start { lab, node } => lab::start(&lab.name()?, &node)?,
+        LabCommand::Down { lab } => {
+            let name = lab.name()?;
+            match lab::down(&name)? {
+                Down::Removed => println!("lab {name} removed"),
+                Down::NothingThere => println!("no lab {name} was up"),
+            }
+        }
+        LabCommand::Found { folder } => lab::found(&folder)?,
+        LabCommand::Keeper { folder } => lab::keep(&folder)?,
+        LabCommand::Probe => println!("{}", to_json(&lab::probe())?),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn up(arguments: UpArguments) -> Result<(), LabError> {
+    let name = arguments.lab.name()?;
+    let wanted = Up { name, nodes: arguments.nodes, file: arguments.config, settings: arguments.set };
+    lab::up(&wanted, &mut |step| println!("{step}"))?;
+    let status = lab::status(&wanted.name)?;
+    let hosts: Vec<&str> = status.hosts.iter().map(|h| h.host.as_str()).collect();
+    let option = if wanted.name == LabName::default() { String::new() } else { format!(" --name {}", wanted.name) };
+    println!("\nlab {} is up: {}\n\ntry", wanted.name, hosts.join(", "));
+    println!("  herald lab exec{option} client -- ping -c 3 10.2.0.100");
+    println!("  herald lab exec{option} a -- herald sessions");
+    println!("  herald lab kill{option} a");
+    println!("  herald lab status{option}");
+    println!("  herald lab down{option}");
+    Ok(())
+}
+
+/// The exit codes for a program that cannot be run are those of the shell (POSIX.1, section 2.8.2).
+fn exec(name: &LabName, host: &str, command: &[OsString]) -> Result<ExitCode, LabError> {
+    match lab::exec(name, host, command) {
+        Err(error @ LabError::Command { .. }) => {
+            eprintln!("herald: {error}");
+            let LabError::Command { source, .. } = error else { return Ok(ExitCode::FAILURE) };
+            Ok(ExitCode::from(if source.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 }))
+        }
+        other => other.map(ExitCode::from),
+    }
+}
+
+fn to_json(value: &impl serde::Serialize) -> Result<String, LabError> {
+    serde_json::to_string_pretty(value).map_err(|e| LabError::Configuration(format!("cannot print JSON: {e}")))
+}
+
+fn to_table(status: &Status) -> String {
+    let mut hosts = Table::new();
+    hosts.load_preset(presets::NOTHING).set_header(["HOST", "ADDRESSES", "NETNS"]);
+    for HostReport { host, addresses, netns } in &status.hosts {
+        let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        hosts.add_row([host.as_str(), &addresses.join(" "), netns]);
+    }
+    let mut nodes = Table::new();
+    nodes.load_preset(presets::NOTHING).set_header(["NODE", "STATE", "PID", "HOLDS"]);
+    for NodeReport { node, state, pid, ended } in &status.nodes {
+        let state = match (state, ended) {
+            (NodeState::Running, _) => "running".to_owned(),
+            (NodeState::Stopped, _) => "stopped".to_owned(),
+            (NodeState::Dead, Some(how)) => format!("dead ({how})"),
+            (NodeState::Dead, None) => "dead".to_owned(),
+        };
+        let pid = pid.map_or("-".to_owned(), |pid| pid.to_string());
+        let holds = |role: &&str| status.roles[*role]["holder"].as_str() == Some(node);
+        let roles: Vec<&str> = ["first", "second"].into_iter().filter(holds).collect();
+        nodes.add_row([node.as_str(), &state, &pid, &roles.join(" ")]);
+    }
+    format!("lab {}\n\n{hosts}\n\n{nodes}", status.name)
+}

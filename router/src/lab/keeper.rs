@@ -1,0 +1,282 @@
+//! The keeper: the first process of a lab's PID namespace. It builds the network, holds the namespaces, starts the nodes,
+//! reaps whatever dies and answers questions.
+//!
+//! ```text
+//!  build --ok--> unfinished --"keep" from up--> complete --SIGKILL from down--> (the kernel ends everything)
+//!    |               |
+//!    '--error--------'--end of up's socket--> everything killed, folder removed
+//! ```
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use crate::lab::LabError;
+use crate::lab::folder::{Folder, Lock};
+use crate::lab::host::Namespaces;
+use crate::lab::network;
+use crate::lab::plan::Plan;
+use crate::lab::request::{
+    HostReport, LINE_TIME_MAX, NodeReport, NodeState, Reply, Report, Request, read_line, write_line,
+};
+
+/// Runs as the keeper of the lab whose state folder is at `path`: its plan is there, its standard input is the
+/// locked folder, its standard output the socket to `up`. Returns only when the lab was not completed; nothing of it is left then.
+///
+/// # Errors
+///
+/// When the lab could not be built. `up` has been told the same.
+pub fn keep(path: &Path) -> Result<(), LabError> {
+    let folder = Folder::at(path)?;
+    let up = io::stdout().as_fd().try_clone_to_owned().map_err(LabError::system("cannot keep the socket to `up`"))?;
+    let up = UnixStream::from(up);
+    let lock = io::stdin().as_fd().try_clone_to_owned().map_err(LabError::system("cannot keep the lock"))?;
+    let lock = Lock(File::from(lock));
+    let ended = match Keeper::build(&folder) {
+        Ok(mut keeper) => keeper.serve(&up),
+        Err(error) => {
+            let told = write_line(&up, &Reply::Failed(error.to_string()));
+            Err(told.err().map_or(error, LabError::system("cannot tell `up`")))
+        }
+    };
+    kill_all();
+    folder.remove(&lock)?;
+    ended
+}
+
+/// Kills every other process of this PID namespace and waits until they are gone.
+fn kill_all() {
+    if std::process::id() != 1 {
+        return;
+    }
+    let _none_there = kill(Pid::from_raw(-1), Signal::SIGKILL);
+    while !matches!(waitpid(None, None), Err(Errno::ECHILD)) {}
+}
+
+struct Keeper {
+    folder: Folder,
+    plan: Plan,
+    namespaces: Namespaces,
+    nodes: Vec<Node>,
+    listener: UnixListener,
+    signals: SignalFd,
+    /// This process in the numbering of `/proc`, which is the machine's.
+    pid: u32,
+    program: PathBuf,
+    complete: bool,
+}
+
+/// A node's process.
+struct Node {
+    report: NodeReport,
+    /// Its process id in this PID namespace.
+    pid: Option<Pid>,
+}
+
+impl Keeper {
+    /// Listens first, so that `down` can find this process from here on, then builds.
+    fn build(folder: &Folder) -> Result<Self, LabError> {
+        let socket = folder.keeper_socket();
+        let listener = UnixListener::bind(&socket).map_err(LabError::file("listen at", &socket))?;
+        let mask = child_signal();
+        mask.thread_block().map_err(LabError::system("cannot block SIGCHLD"))?;
+        let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
+            .map_err(LabError::system("cannot open a signalfd"))?;
+        let plan = Plan::read(&folder.plan())?;
+        let own = |e| LabError::system("cannot find out about this process")(e);
+        let nodes = plan.nodes.iter().map(|id| Node::new(id)).collect();
+        Ok(Self {
+            folder: folder.clone(),
+            namespaces: network::build(&plan)?,
+            plan,
+            nodes,
+            listener,
+            signals,
+            pid: outer_pid().map_err(own)?,
+            program: std::env::current_exe().map_err(own)?,
+            complete: false,
+        })
+    }
+
+    /// Serves until `up` ends before the lab is complete. A complete lab is served for ever.
+    fn serve(&mut self, up: &UnixStream) -> Result<(), LabError> {
+        write_line(up, &Reply::Done).map_err(LabError::system("cannot tell `up`"))?;
+        loop {
+            let mut sources = vec![
+                PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
+                PollFd::new(self.listener.as_fd(), PollFlags::POLLIN),
+            ];
+            if !self.complete {
+                sources.push(PollFd::new(up.as_fd(), PollFlags::POLLIN));
+            }
+            match poll(&mut sources, PollTimeout::NONE) {
+                Err(Errno::EINTR) => continue,
+                other => other.map_err(LabError::system("cannot poll"))?,
+            };
+            let ready: Vec<bool> = sources.iter().map(|s| s.any().unwrap_or_default()).collect();
+            let ready = |place: usize| ready.get(place).copied().unwrap_or_default();
+            if ready(0) {
+                while let Ok(Some(_)) = self.signals.read_signal() {}
+                self.reap();
+            }
+            if ready(1) {
+                self.answer();
+            }
+            if ready(2) {
+                match (&mut &*up).read(&mut [0; 16]) {
+                    Ok(0) | Err(_) => return Ok(()),
+                    Ok(_) => self.complete = true,
+                }
+            }
+        }
+    }
+
+    /// Takes note of processes that ended, stopped or went on; those that are no nodes are only reaped.
+    fn reap(&mut self) {
+        let flags = WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED | WaitPidFlag::WCONTINUED;
+        while let Ok(status) = waitpid(None, Some(flags)) {
+            let Some(pid) = status.pid() else { return };
+            let Some(node) = self.nodes.iter_mut().find(|n| n.pid == Some(pid)) else { continue };
+            #[expect(
+                clippy::wildcard_enum_match_arm,
+                reason = "the other states are those of ptrace, which we do not use"
+            )]
+            match status {
+                WaitStatus::Exited(_, code) => node.ended(format!("exit code {code}")),
+                WaitStatus::Signaled(_, signal, _) => node.ended(signal.to_string()),
+                WaitStatus::Stopped(..) => node.report.state = NodeState::Stopped,
+                WaitStatus::Continued(_) => node.report.state = NodeState::Running,
+                _ => {}
+            }
+        }
+    }
+
+    /// Answers one question. A command that does not ask, or does not read, is left alone.
+    fn answer(&mut self) {
+        let Ok((stream, _)) = self.listener.accept() else { return };
+        let limits = stream.set_read_timeout(Some(LINE_TIME_MAX)).and(stream.set_write_timeout(Some(LINE_TIME_MAX)));
+        if limits.is_err() {
+            return;
+        }
+        let Ok(request) = read_line(&stream) else { return };
+        let reply = match request {
+            Request::Start { node } => done(self.start(&node)),
+            Request::Kill { node, signal } => done(self.kill(&node, &signal)),
+            Request::Report => self.report().map_or_else(|e| Reply::Failed(e.to_string()), Reply::Report),
+        };
+        let _gone = write_line(&stream, &reply);
+    }
+
+    fn start(&mut self, id: &str) -> Result<(), LabError> {
+        self.reap();
+        let node = self.node(id)?;
+        if node.pid.is_some() {
+            return Err(LabError::Node(format!("{id} runs already; end it with `herald lab kill {id}`")));
+        }
+        let (log, control) = (self.folder.node_log(id), self.folder.node_control(id));
+        let _none_there = fs::remove_file(&control);
+        let log_file = OpenOptions::new().create(true).append(true).open(&log);
+        let log_file = log_file.map_err(LabError::file("open", &log))?;
+        let log_twin = log_file.try_clone().map_err(LabError::file("open", &log))?;
+        self.namespaces.enter(id)?;
+        let mut command = Command::new(&self.program);
+        command.args(["run", "--config"]).arg(self.folder.node_configuration(id));
+        command.env("HERALD_CONTROL", &control).env("HERALD_LAB", self.folder.name().as_str());
+        command.stdin(Stdio::null()).stdout(log_twin).stderr(log_file).process_group(0);
+        // The child inherits the mask. A SIGCHLD that is lost meanwhile is made good by the next reap.
+        let mask = child_signal();
+        mask.thread_unblock().map_err(LabError::system("cannot unblock SIGCHLD"))?;
+        let spawned = command.spawn();
+        mask.thread_block().map_err(LabError::system("cannot block SIGCHLD"))?;
+        let child = spawned.map_err(LabError::file("run", &self.program))?;
+        let (keeper, pid) = (self.pid, child.id());
+        self.node(id)?.started(pid, child_outer_pid(keeper, pid));
+        self.reap();
+        Ok(())
+    }
+
+    fn kill(&mut self, id: &str, signal: &str) -> Result<(), LabError> {
+        let signal: Signal = signal.parse().map_err(|_| LabError::Node(format!("{signal} is no signal")))?;
+        self.reap();
+        let Some(pid) = self.node(id)?.pid else {
+            return Err(LabError::Node(format!("{id} does not run; start it with `herald lab start {id}`")));
+        };
+        kill(pid, signal).map_err(LabError::system(format!("cannot send {signal} to {id}")))
+    }
+
+    fn node(&mut self, id: &str) -> Result<&mut Node, LabError> {
+        let known = self.plan.nodes.join(", ");
+        self.nodes.iter_mut().find(|n| n.report.node == id).ok_or_else(|| LabError::NoNode {
+            name: self.plan.name.clone(),
+            node: id.to_owned(),
+            known,
+        })
+    }
+
+    fn report(&self) -> Result<Report, LabError> {
+        let host = |name: &str| {
+            let addresses = self.plan.hosts.iter().find(|h| h.name == name).map(|h| h.addresses.clone());
+            let addresses = addresses.unwrap_or_default();
+            Ok(HostReport { host: name.to_owned(), addresses, netns: self.namespaces.path(name, self.pid)? })
+        };
+        let hosts = self.plan.namespaces().map(host).collect::<Result<_, LabError>>()?;
+        let nodes = self.nodes.iter().map(|n| n.report.clone()).collect();
+        Ok(Report { keeper: self.pid, complete: self.complete, hosts, nodes })
+    }
+}
+
+impl Node {
+    fn new(id: &str) -> Self {
+        Self { report: NodeReport { node: id.to_owned(), state: NodeState::Dead, pid: None, ended: None }, pid: None }
+    }
+
+    fn started(&mut self, pid: u32, outer: Option<u32>) {
+        self.pid = i32::try_from(pid).ok().map(Pid::from_raw);
+        self.report = NodeReport { state: NodeState::Running, pid: outer, ended: None, ..self.report.clone() };
+    }
+
+    fn ended(&mut self, how: String) {
+        self.pid = None;
+        self.report = NodeReport { state: NodeState::Dead, pid: None, ended: Some(how), ..self.report.clone() };
+    }
+}
+
+fn done(result: Result<(), LabError>) -> Reply {
+    result.map_or_else(|e| Reply::Failed(e.to_string()), |()| Reply::Done)
+}
+
+fn child_signal() -> SigSet {
+    let mut mask = SigSet::empty();
+    mask.add(Signal::SIGCHLD);
+    mask
+}
+
+/// This process in the numbering of `/proc`: the lab has not mounted one of its own.
+fn outer_pid() -> io::Result<u32> {
+    let own = fs::read_link("/proc/self")?;
+    own.to_str().and_then(|pid| pid.parse().ok()).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// The child `pid` of this PID namespace in the numbering of `/proc`.
+fn child_outer_pid(keeper: u32, pid: u32) -> Option<u32> {
+    let line = |status: &str, key: &str| -> Option<u32> {
+        let line = status.lines().find_map(|l| l.strip_prefix(key))?;
+        line.split_whitespace().next_back()?.parse().ok()
+    };
+    fs::read_dir("/proc").ok()?.find_map(|entry| {
+        let outer: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+        let status = fs::read_to_string(format!("/proc/{outer}/status")).ok()?;
+        (line(&status, "PPid:") == Some(keeper) && line(&status, "NSpid:") == Some(pid)).then_some(outer)
+    })
+}

@@ -1,0 +1,36 @@
+//! What there is in a lab and how it is.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::lab::LabError;
+use crate::lab::control;
+use crate::lab::folder::Folder;
+use crate::lab::name::LabName;
+use crate::lab::request::{HostReport, NodeReport, NodeState, report};
+
+/// The state of a lab; this is also the shape of `herald lab status --json`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// The lab's name.
+    pub name: LabName,
+    /// Its network namespaces.
+    pub hosts: Vec<HostReport>,
+    /// Its nodes.
+    pub nodes: Vec<NodeReport>,
+    /// The roles as the first node sees them that answers, in the shape of `herald roles --json`; `null` if none does.
+    pub roles: Value,
+}
+
+/// Looks at a lab.
+///
+/// # Errors
+///
+/// When no such lab is up.
+pub fn status(name: &LabName) -> Result<Status, LabError> {
+    let folder = Folder::of(name);
+    let report = report(&folder)?;
+    let mut running = report.nodes.iter().filter(|n| n.state == NodeState::Running);
+    let roles = running.find_map(|n| control::get(&folder.node_control(&n.node), "/roles").ok());
+    Ok(Status { name: name.clone(), hosts: report.hosts, nodes: report.nodes, roles: roles.unwrap_or_default() })
+}

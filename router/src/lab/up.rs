@@ -1,0 +1,220 @@
+//! Builds a lab and starts its nodes.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::lab::LabError;
+use crate::lab::configuration::{Configuration, Setting};
+use crate::lab::control;
+use crate::lab::down;
+use crate::lab::folder::{Folder, Lock};
+use crate::lab::name::LabName;
+use crate::lab::nodes::last_words;
+use crate::lab::plan::{NODES_MAX, Plan};
+use crate::lab::request::{NodeState, Reply, Report, Request, ask, read_line, report};
+use crate::lab::wait::eventually;
+
+/// Time for the keeper to build the network: a second on an idle machine, much more on a crowded one.
+const BUILD_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// Time for the nodes to link up and take the roles.
+const MESH_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// What `lab up` is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Up {
+    /// The lab's name.
+    pub name: LabName,
+    /// Number of nodes, 1 to 9.
+    pub nodes: u8,
+    /// A configuration under every node's.
+    pub file: Option<PathBuf>,
+    /// Keys for every node, over everything else.
+    pub settings: Vec<Setting>,
+}
+
+/// Builds a lab, starts its nodes and waits until the mesh is full and both roles are held. `tell` hears of each step.
+/// When this fails, or this process dies, nothing is left.
+///
+/// # Errors
+///
+/// When the name is taken, the configuration is wrong, a right is missing, or a node does not come up.
+pub fn up(wanted: &Up, tell: &mut dyn FnMut(&str)) -> Result<(), LabError> {
+    if wanted.nodes == 0 || wanted.nodes > NODES_MAX {
+        return Err(LabError::Configuration(format!("{} nodes: 1 to {NODES_MAX} are allowed", wanted.nodes)));
+    }
+    let configuration = Configuration::read(&wanted.name, wanted.file.as_deref(), &wanted.settings)?;
+    let plan = configuration.plan(&wanted.name, Plan::node_ids(wanted.nodes))?;
+    let (folder, lock) = claim(&wanted.name)?;
+    let attempt = Attempt { folder, lock, keeper: None, complete: false };
+    attempt.run(&plan, &configuration, tell)
+}
+
+fn claim(name: &LabName) -> Result<(Folder, Lock), LabError> {
+    Folder::claim(name).map_err(|error| match error {
+        LabError::Busy(name) if report(&Folder::of(&name)).is_ok_and(|r| r.complete) => LabError::Taken(name),
+        other => other,
+    })
+}
+
+/// A lab that is being built. Dropping it before it is complete takes everything away again.
+struct Attempt {
+    folder: Folder,
+    lock: Lock,
+    /// Our end of the socket pair; until the lab is complete the keeper lives as long as it is open.
+    keeper: Option<UnixStream>,
+    complete: bool,
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if self.complete {
+            return;
+        }
+        if let Some(keeper) = self.keeper.take() {
+            // The keeper sees the end of its input, ends everything, and its own end of the pair goes with it.
+            let _gone_already = keeper.shutdown(Shutdown::Write);
+            let _told = (&keeper).read_to_end(&mut Vec::new());
+        }
+        // Nobody is left to tell; `down` says what is wrong if something is.
+        let _ended = down::end_keeper(&self.folder).and_then(|()| self.folder.remove(&self.lock));
+    }
+}
+
+impl Attempt {
+    fn run(mut self, plan: &Plan, configuration: &Configuration, tell: &mut dyn FnMut(&str)) -> Result<(), LabError> {
+        tell("state folder made");
+        plan.write(&self.folder.plan())?;
+        self.start_keeper()?;
+        tell("keeper started");
+        self.await_network()?;
+        tell("network built");
+        let report = report(&self.folder)?;
+        for id in &plan.nodes {
+            self.start_node(id, configuration, &report)?;
+            tell(&format!("node {id} started"));
+        }
+        self.await_mesh(&plan.nodes)?;
+        tell(if plan.nodes.len() > 1 { "mesh full, both roles held" } else { "both roles held" });
+        let keep = |mut keeper: &UnixStream| keeper.write_all(b"keep\n");
+        self.keeper.as_ref().map_or(Ok(()), keep).map_err(LabError::system("the keeper died"))?;
+        self.complete = true;
+        Ok(())
+    }
+
+    /// Starts the keeper with the lock as its standard input, the socket pair as its standard output and its log.
+    fn start_keeper(&mut self) -> Result<(), LabError> {
+        let failed = || LabError::system("cannot start the keeper");
+        let program = std::env::current_exe().map_err(failed())?;
+        let log = File::create(self.folder.keeper_log()).map_err(LabError::file("make", &self.folder.keeper_log()))?;
+        let (ours, theirs) = UnixStream::pair().map_err(failed())?;
+        ours.set_read_timeout(Some(BUILD_TIME_MAX)).map_err(failed())?;
+        self.keeper = Some(ours);
+        let mut command = Command::new(&program);
+        command.args(["lab", "found"]).arg(self.folder.path());
+        let lock = self.lock.0.try_clone().map_err(failed())?;
+        command.stdin(lock).stdout(OwnedFd::from(theirs)).stderr(log);
+        let status = command.status().map_err(LabError::file("run", &program))?;
+        // The descriptors in `command` are the other holders of the keeper's end.
+        drop(command);
+        if status.success() { Ok(()) } else { Err(LabError::Keeper(self.keeper_words("cannot start the keeper"))) }
+    }
+
+    fn await_network(&self) -> Result<(), LabError> {
+        let Some(keeper) = &self.keeper else { return Ok(()) };
+        match read_line(keeper) {
+            Ok(Reply::Done | Reply::Report(_)) => Ok(()),
+            Ok(Reply::Failed(why)) => Err(LabError::Keeper(why)),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Err(LabError::Keeper(format!(
+                "the network was not built within {} s; is the machine overloaded?",
+                BUILD_TIME_MAX.as_secs()
+            ))),
+            Err(_) => Err(LabError::Keeper(self.keeper_words("the keeper died"))),
+        }
+    }
+
+    /// What the keeper, or the step before it, wrote to its log.
+    fn keeper_words(&self, otherwise: &str) -> String {
+        let log = fs::read_to_string(self.folder.keeper_log()).unwrap_or_default();
+        let last = log.lines().rfind(|l| !l.is_empty()).unwrap_or(otherwise);
+        last.strip_prefix("herald: ").unwrap_or(last).to_owned()
+    }
+
+    fn start_node(&self, id: &str, configuration: &Configuration, report: &Report) -> Result<(), LabError> {
+        let place = self.folder.node(id);
+        DirBuilder::new().mode(0o700).create(&place).map_err(LabError::file("make", &place))?;
+        let file = self.folder.node_configuration(id);
+        let text = configuration.node(id, &self.folder, report)?;
+        fs::write(&file, text).map_err(LabError::file("write", &file))?;
+        ask(&self.folder, &Request::Start { node: id.to_owned() }).map(drop)
+    }
+
+    /// Waits until each node sees all others alive and linked, and all agree on a holder of each role.
+    fn await_mesh(&self, nodes: &[String]) -> Result<(), LabError> {
+        let mut lacking = String::from("no node answers");
+        let looked = eventually(MESH_TIME_MAX, || {
+            if let Err(error) = self.all_run() {
+                return Some(Err(error));
+            }
+            match self.lacking(nodes) {
+                None => Some(Ok(())),
+                Some(what) => {
+                    lacking = what;
+                    None
+                }
+            }
+        });
+        looked.unwrap_or_else(|| {
+            let words = nodes.iter().map(|id| last_words(&self.folder, id)).collect::<String>();
+            Err(LabError::Node(format!(
+                "the cluster was not ready within {} s: {lacking}{words}",
+                MESH_TIME_MAX.as_secs()
+            )))
+        })
+    }
+
+    fn all_run(&self) -> Result<(), LabError> {
+        let report = report(&self.folder)?;
+        let Some(node) = report.nodes.iter().find(|n| n.state == NodeState::Dead) else { return Ok(()) };
+        let how = node.ended.as_deref().unwrap_or("never started");
+        Err(LabError::Node(format!("node {} ended: {how}{}", node.node, last_words(&self.folder, &node.node))))
+    }
+
+    /// What the cluster lacks, if anything.
+    fn lacking(&self, nodes: &[String]) -> Option<String> {
+        let mut agreed: Option<Value> = None;
+        for id in nodes {
+            let get = |path| control::get(&self.folder.node_control(id), path);
+            let (members, roles) = match get("/members").and_then(|m| Ok((m, get("/roles")?))) {
+                Ok(both) => both,
+                Err(e) => return Some(format!("node {id} does not answer ({e})")),
+            };
+            if let Some(other) = nodes.iter().find(|other| !is_linked(&members, id, other)) {
+                return Some(format!("node {id} has no link with {other}"));
+            }
+            if let Some(role) = ["first", "second"].into_iter().find(|role| !roles[role]["holder"].is_string()) {
+                return Some(format!("node {id} knows no holder of the {role} redirector"));
+            }
+            if agreed.as_ref().is_some_and(|before| *before != roles) {
+                return Some(format!("node {id} sees other holders than the nodes before it"));
+            }
+            agreed = Some(roles);
+        }
+        None
+    }
+}
+
+/// Whether the members that `id` sees contain `other`, alive and, if it is not `id` itself, linked.
+fn is_linked(members: &Value, id: &str, other: &str) -> bool {
+    let mut rows = members.as_array().into_iter().flatten();
+    rows.any(|m| m["node"] == other && m["state"] == "alive" && (id == other || m["link"] == "up"))
+}
