@@ -25,6 +25,7 @@ pub mod lab;
 pub mod limits;
 pub mod membership;
 pub mod mesh;
+pub mod node;
 pub mod outbox;
 pub mod packet;
 pub mod redirector;

@@ -35,7 +35,7 @@ mod tests;
 use std::net::IpAddr;
 
 pub use icmp::{Received, Unreachable};
-pub use routes::{Hop, Route};
+pub use routes::Route;
 pub use settings::{InterfaceSettings, Settings, SettingsError, StaticRoute};
 
 use self::announce::Schedule;
@@ -45,6 +45,7 @@ use self::neighbour::{State, Told};
 use self::neighbours::{Neighbours, Origin, Overdue, Unknown, Waiting, Way};
 use self::routes::{Found, Routes, Scope, scope_of};
 use crate::event::DropReason;
+use crate::flow::Hop;
 use crate::id::{Interface, Mac, PerInterface};
 use crate::limits::{ICMP_ERRORS_BURST_MAX, ICMP_ERRORS_PER_SECOND_MAX, RESETS_BURST_MAX, RESETS_PER_SECOND_MAX};
 use crate::outbox::{Leaving, Outbox};

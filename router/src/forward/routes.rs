@@ -9,17 +9,9 @@ use std::ops::BitAnd;
 use ipnet::IpNet;
 
 use super::settings::{Settings, SettingsError, StaticRoute};
+use crate::flow::Hop;
 use crate::id::Interface;
 use crate::limits::ROUTES_MAX;
-
-/// Where a packet goes next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hop {
-    /// The interface it leaves by.
-    pub interface: Interface,
-    /// The neighbour it goes to: a gateway, or the destination itself.
-    pub next_hop: IpAddr,
-}
 
 /// A route, for reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

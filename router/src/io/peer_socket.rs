@@ -141,7 +141,7 @@ impl PeerSocket {
     pub fn close(mut self, registry: &Registry) {
         if self.writable && !self.link.unsent().is_empty() {
             // The link has ended; whether the peer hears the last word changes nothing here.
-            self.stream.write(self.link.unsent()).ok();
+            self.stream.write_all(self.link.unsent()).ok();
         }
         // Fails only if the socket is not registered, and dropping it ends the registration anyway.
         registry.deregister(&mut self.stream).ok();

@@ -4,6 +4,8 @@
 //! the old one's place. What a link costs is bounded: connections that have not said hello, bytes that wait, bytes read
 //! and connections accepted in one turn.
 
+mod slots;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -20,6 +22,7 @@ use crate::mesh::backoff::reconnect_delay;
 use crate::mesh::link::{Identity, Input, LinkEvent, Origin};
 use crate::mesh::{Hello, Message, PeerError};
 use crate::time::Instant;
+use slots::Slots;
 
 /// What the links tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,8 +50,7 @@ pub struct Peers {
     identity: Identity,
     chance: HashKey,
     peers: Vec<Peer>,
-    slots: Vec<Option<Slot>>,
-    serial: u64,
+    slots: Slots,
     /// Slots with something to write or a failure to report.
     unflushed: Vec<usize>,
     refusals: BTreeMap<&'static str, u64>,
@@ -74,18 +76,6 @@ struct Peer {
     /// Attempts in a row after which no message came.
     failures: u32,
     dial_at: Instant,
-}
-
-#[derive(Debug)]
-struct Slot {
-    socket: PeerSocket,
-    /// Counts connections: the higher, the newer.
-    serial: u64,
-    /// Place in `Peers::peers`, once it is known.
-    peer: Option<usize>,
-    /// [`PeerEvent::Up`] was told.
-    told_up: bool,
-    failed: Option<PeerError>,
 }
 
 /// What every function of one turn needs.
@@ -126,8 +116,7 @@ impl Peers {
             identity,
             chance,
             peers: peers.into_iter().map(peer).collect(),
-            slots: Vec::new(),
-            serial: 0,
+            slots: Slots::default(),
             unflushed: Vec::new(),
             refusals: BTreeMap::new(),
             unsendable: 0,
@@ -159,7 +148,7 @@ impl Peers {
             self.listener.ready = true;
             return self.accept(&mut turn);
         };
-        if let Some(Some(ready)) = self.slots.get_mut(slot) {
+        if let Some(ready) = self.slots.get_mut(slot) {
             ready.socket.note(event);
             self.advance(slot, &mut turn);
         }
@@ -169,7 +158,7 @@ impl Peers {
     /// bound, the message is lost and counted; membership knows of lost links.
     pub fn send(&mut self, to: NodeId, message: &Message) {
         let place = self.peers.iter().find(|peer| peer.node == to).and_then(|peer| peer.slot);
-        let link = place.and_then(|place| self.slots.get_mut(place)?.as_mut().map(|slot| (place, slot)));
+        let link = place.and_then(|place| self.slots.get_mut(place).map(|slot| (place, slot)));
         let Some((place, slot)) = link.filter(|(_, slot)| slot.told_up && slot.failed.is_none()) else {
             self.unsendable += 1;
             return;
@@ -191,7 +180,7 @@ impl Peers {
     pub fn flush(&mut self, now: Instant, registry: &Registry, told: &mut Vec<PeerEvent>) {
         let mut turn = Turn { now, registry, told };
         while let Some(place) = self.unflushed.pop() {
-            let Some(Some(slot)) = self.slots.get_mut(place) else { continue };
+            let Some(slot) = self.slots.get_mut(place) else { continue };
             match slot.failed.take() {
                 Some(error) => self.end(place, error, &mut turn),
                 None => self.write(place, &mut turn),
@@ -203,8 +192,8 @@ impl Peers {
     pub fn deadline_reached(&mut self, now: Instant, registry: &Registry, told: &mut Vec<PeerEvent>) {
         let mut turn = Turn { now, registry, told };
         self.accept(&mut turn);
-        for place in 0..self.slots.len() {
-            let Some(Some(slot)) = self.slots.get_mut(place) else { continue };
+        for place in self.slots.places() {
+            let Some(slot) = self.slots.get_mut(place) else { continue };
             let due = slot.socket.link().next_deadline().is_some_and(|deadline| deadline <= now);
             if due {
                 slot.socket.suspect_readable();
@@ -223,7 +212,7 @@ impl Peers {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         let listener = self.listener.ready.then_some(self.listener.retry_at);
-        let links = self.slots.iter().flatten().filter_map(|slot| {
+        let links = self.slots.iter().filter_map(|slot| {
             if slot.socket.is_ready() { Some(Instant::default()) } else { slot.socket.link().next_deadline() }
         });
         let dialling = self.peers.iter().filter(|peer| self.is_to_dial(peer)).map(|peer| peer.dial_at);
@@ -244,7 +233,7 @@ impl Peers {
     /// Messages skipped because this version does not know their kind.
     #[must_use]
     pub fn unknown_kinds(&self) -> u64 {
-        let open = self.slots.iter().flatten().map(|slot| slot.socket.link().unknown_kinds());
+        let open = self.slots.iter().map(|slot| slot.socket.link().unknown_kinds());
         self.unknown_kinds + open.sum::<u64>()
     }
 
@@ -267,14 +256,14 @@ impl Peers {
     }
 
     fn accepted(&mut self, stream: TcpStream, address: SocketAddr, turn: &mut Turn<'_>) {
-        let unidentified = self.slots.iter().flatten().filter(|slot| slot.peer.is_none()).count();
+        let unidentified = self.slots.iter().filter(|slot| slot.peer.is_none()).count();
         if unidentified >= limits::UNIDENTIFIED_LINKS_MAX {
             return self.refuse(address, PeerError::TooManyUnidentified, turn);
         }
-        let place = self.free_place();
+        let place = self.slots.free_place();
         let token = self.token(place);
         match PeerSocket::accept(turn.now, turn.registry, token, stream, address) {
-            Ok(socket) => self.fill(place, socket, None),
+            Ok(socket) => self.slots.fill(place, socket, None),
             Err(error) => self.refuse(address, PeerError::Broken { why: error.to_string() }, turn),
         }
     }
@@ -285,11 +274,11 @@ impl Peers {
         if !self.is_to_dial(peer) || turn.now < peer.dial_at {
             return;
         }
-        let place = self.free_place();
+        let place = self.slots.free_place();
         let token = self.token(place);
         match PeerSocket::dial(turn.now, turn.registry, token, node, address) {
             Ok(socket) => {
-                self.fill(place, socket, Some(index));
+                self.slots.fill(place, socket, Some(index));
                 self.set_slot(index, Some(place));
             }
             Err(error) => {
@@ -302,7 +291,7 @@ impl Peers {
     /// Reads, acts on what was read, writes what that led to.
     fn advance(&mut self, place: usize, turn: &mut Turn<'_>) {
         let mut budget = Budget(limits::TURN_LINK_BYTES_MAX);
-        while let Some(Some(slot)) = self.slots.get_mut(place) {
+        while let Some(slot) = self.slots.get_mut(place) {
             match slot.socket.next_event(turn.now, &self.identity, &mut budget) {
                 Some(event) => self.happened(place, event, turn),
                 None => break,
@@ -312,14 +301,14 @@ impl Peers {
     }
 
     fn write(&mut self, place: usize, turn: &mut Turn<'_>) {
-        let Some(Some(slot)) = self.slots.get_mut(place) else { return };
+        let Some(slot) = self.slots.get_mut(place) else { return };
         if let Some(event) = slot.socket.flush(turn.now, &self.identity) {
             self.happened(place, event, turn);
         }
     }
 
     fn time_out(&mut self, place: usize, turn: &mut Turn<'_>) {
-        let Some(Some(slot)) = self.slots.get_mut(place) else { return };
+        let Some(slot) = self.slots.get_mut(place) else { return };
         if let Some(event) = slot.socket.link_mut().step(turn.now, &self.identity, Input::DeadlineReached) {
             self.happened(place, event, turn);
         }
@@ -329,7 +318,7 @@ impl Peers {
         match event {
             LinkEvent::Up(hello) => self.identified(place, hello, turn),
             LinkEvent::Arrived(message) => {
-                let Some(Some(slot)) = self.slots.get(place) else { return };
+                let Some(slot) = self.slots.get(place) else { return };
                 if let Some(peer) = slot.peer.and_then(|index| self.peers.get_mut(index)) {
                     peer.failures = 0;
                     turn.told.push(PeerEvent::Arrived(peer.node, message));
@@ -346,13 +335,13 @@ impl Peers {
             return self.end(place, PeerError::UnknownNode { node }, turn);
         };
         if let Some(other) = self.peers.get(index).and_then(|peer| peer.slot).filter(|other| *other != place) {
-            if self.serial_of(other) > self.serial_of(place) {
+            if self.slots.serial_of(other) > self.slots.serial_of(place) {
                 return self.end(place, PeerError::OlderLink { node }, turn);
             }
             self.end(other, PeerError::Replaced, turn);
         }
         self.set_slot(index, Some(place));
-        if let Some(Some(slot)) = self.slots.get_mut(place) {
+        if let Some(slot) = self.slots.get_mut(place) {
             (slot.peer, slot.told_up) = (Some(index), true);
             turn.told.push(PeerEvent::Up(hello));
         }
@@ -360,7 +349,7 @@ impl Peers {
 
     /// Ends a connection and reports it, as a lost link if it was one.
     fn end(&mut self, place: usize, error: PeerError, turn: &mut Turn<'_>) {
-        let Some(slot) = self.slots.get_mut(place).and_then(Option::take) else { return };
+        let Some(slot) = self.slots.take(place) else { return };
         self.unknown_kinds += slot.socket.link().unknown_kinds();
         let (address, dialled) = (slot.socket.address(), slot.socket.link().origin() != Origin::Accepted);
         slot.socket.close(turn.registry);
@@ -402,27 +391,8 @@ impl Peers {
         }
     }
 
-    fn serial_of(&self, place: usize) -> u64 {
-        self.slots.get(place).and_then(Option::as_ref).map_or(0, |slot| slot.serial)
-    }
-
     fn token(&self, place: usize) -> Token {
         Token(self.first_token + 1 + place)
-    }
-
-    /// A place without a connection. There are never more than peers and unidentified links together.
-    fn free_place(&mut self) -> usize {
-        self.slots.iter().position(Option::is_none).unwrap_or_else(|| {
-            self.slots.push(None);
-            self.slots.len() - 1
-        })
-    }
-
-    fn fill(&mut self, place: usize, socket: PeerSocket, peer: Option<usize>) {
-        self.serial += 1;
-        if let Some(slot) = self.slots.get_mut(place) {
-            *slot = Some(Slot { socket, serial: self.serial, peer, told_up: false, failed: None });
-        }
     }
 }
 

@@ -61,7 +61,7 @@ impl Network {
             Self::Mesh => 9,
         };
         let last = u16::from(last);
-        let shown = (last / 100) << 8 | (last / 10 % 10) << 4 | last % 10;
+        let shown = (last / 100) << 8 | (last / 10 % 10) << 4 | (last % 10);
         IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfd00, group, 0, 0, 0, 0, 0, shown), 64))
     }
 }

@@ -12,7 +12,7 @@ pub struct Candidate {
     /// Its weight, at least 1.
     pub weight: u16,
     /// It holds one of the redirectors.
-    pub holds_redirector: bool,
+    pub is_holder: bool,
 }
 
 impl Membership {
@@ -23,7 +23,7 @@ impl Membership {
         fresh.extend(self.members.iter().filter(|member| self.may_be_chosen(member)).map(|member| Candidate {
             node: member.node,
             weight: member.weight,
-            holds_redirector: Interface::BOTH.iter().any(|interface| self.holder(*interface) == Some(member.node)),
+            is_holder: Interface::BOTH.iter().any(|interface| self.holder(*interface) == Some(member.node)),
         }));
         let changed = fresh != self.candidates;
         self.spare_candidates = std::mem::replace(&mut self.candidates, fresh);

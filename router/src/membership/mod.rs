@@ -7,13 +7,14 @@ mod candidates;
 mod election;
 mod member;
 mod roles;
+mod settings;
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
 
 pub use candidates::Candidate;
 use election::{Election, Teller};
 pub use member::{Member, MemberState};
+pub use settings::{RolesMode, Settings};
 
 use crate::event::Event;
 use crate::id::{BootId, Epoch, Interface, Mac, NodeId, PerInterface};
@@ -21,36 +22,6 @@ use crate::limits::{DETECTION_TIME, HEARTBEAT_INTERVAL, MEMBERS_MAX, START_TIME_
 use crate::mesh::{Claim, Heartbeat, Hello, Message};
 use crate::outbox::Outbox;
 use crate::time::Instant;
-
-/// How redirectors get their holders.
-#[derive(Clone, Debug)]
-pub enum RolesMode {
-    /// Named by the configuration; a named node holds while it lives. For tests.
-    Static(PerInterface<Option<NodeId>>),
-    /// The living member with the highest priority holds.
-    Priority,
-}
-
-/// What membership is told at the start.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// This node.
-    pub node: NodeId,
-    /// This run of it.
-    pub boot: BootId,
-    /// Its own MACs.
-    pub macs: PerInterface<Mac>,
-    /// Its own addresses.
-    pub addresses: PerInterface<Vec<IpAddr>>,
-    /// The other members, at most `limits::MEMBERS_MAX` less one; more are left out.
-    pub peers: Vec<NodeId>,
-    /// Its priorities: the highest holds, of equals the lower id.
-    pub priorities: PerInterface<u8>,
-    /// Its weight for choosing; 0: never.
-    pub weight: u16,
-    /// How redirectors get their holders.
-    pub roles: RolesMode,
-}
 
 /// State of one of this node's interfaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -265,6 +236,12 @@ impl Membership {
     #[must_use]
     pub fn mac(&self, node: NodeId, interface: Interface) -> Option<Mac> {
         Some(self.member(node)?.macs?[interface])
+    }
+
+    /// A member's present boot; `None` before its first hello.
+    #[must_use]
+    pub fn boot(&self, node: NodeId) -> Option<BootId> {
+        self.member(node)?.boot
     }
 
     /// The member with this MAC, dead or alive, this node included.

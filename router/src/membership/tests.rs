@@ -273,10 +273,14 @@ impl World {
             return;
         }
         let from = name(flight.from);
-        self.call(flight.to, |membership, now, out| match &flight.message {
-            Message::Heartbeat(heartbeat) => membership.heartbeat_arrived(now, from, heartbeat, out),
-            Message::Claim(claim) => membership.claim_arrived(now, from, claim, out),
-            other => panic!("{other:?}"),
+        self.call(flight.to, |membership, now, out| {
+            if let Message::Heartbeat(heartbeat) = &flight.message {
+                membership.heartbeat_arrived(now, from, heartbeat, out);
+            } else if let Message::Claim(claim) = &flight.message {
+                membership.claim_arrived(now, from, claim, out);
+            } else {
+                panic!("{:?}", flight.message);
+            }
         });
     }
 
@@ -367,7 +371,7 @@ fn a_node_alone_waits_three_detection_times_for_its_peers() {
     assert!(world.membership(2).candidates().is_empty());
     world.advance(LATENCY * 2);
     world.assert_holders(2, 2);
-    let candidate = Candidate { node: name(2), weight: 100, holds_redirector: true };
+    let candidate = Candidate { node: name(2), weight: 100, is_holder: true };
     assert_eq!(world.membership(2).candidates(), [candidate]);
 }
 
@@ -540,8 +544,7 @@ fn static_roles_follow_the_configuration_and_the_life_of_the_named() {
 
 impl World {
     fn assert_candidates<const N: usize>(&self, index: usize, expected: [(usize, bool); N]) {
-        let expected =
-            expected.map(|(node, holds_redirector)| Candidate { node: name(node), weight: 100, holds_redirector });
+        let expected = expected.map(|(node, is_holder)| Candidate { node: name(node), weight: 100, is_holder });
         assert_eq!(self.membership(index).candidates(), expected);
     }
 }

@@ -239,9 +239,13 @@ fn message_within_bounds(message: &Message) -> bool {
         Message::Heartbeat(heartbeat) => heartbeat.links.len() <= limits::MEMBERS_MAX,
         Message::Refresh(refresh) => refresh.streams.len() <= limits::REFRESH_STREAMS_MAX,
         Message::Handover(handover) => handover.wire.len() <= crate::packet::BUFFER_LEN,
-        Message::Claim(_) | Message::Announce(_) | Message::Acknowledge(_) | Message::Refuse(_) | Message::Close(_) => {
-            true
-        }
+        Message::Claim(_)
+        | Message::Announce(_)
+        | Message::Acknowledge(_)
+        | Message::Refuse(_)
+        | Message::Close(_)
+        | Message::Query(_)
+        | Message::Answer(_) => true,
     }
 }
 

@@ -25,14 +25,7 @@ pub(super) struct ClaimWait {
 
 impl ClaimWait {
     /// Keeps a frame that `from` sent.
-    pub(super) fn keep(
-        &mut self,
-        now: Instant,
-        from: NodeId,
-        interface: Interface,
-        frame: Frame,
-        out: &mut Outbox,
-    ) {
+    pub(super) fn keep(&mut self, now: Instant, from: NodeId, interface: Interface, frame: Frame, out: &mut Outbox) {
         if self.frames.len() >= CLAIM_WAIT_FRAMES_MAX {
             return out.drop(frame, DropReason::ClaimWait);
         }

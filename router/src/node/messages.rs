@@ -49,8 +49,8 @@ impl Node {
             out.ledger.messages_unauthorised += 1;
             return false;
         }
-        let boot = if from == self.node { Some(self.boot) } else { self.membership.boot(from) };
-        if boot != Some(announce.boot) {
+        let member = self.membership.members().find(|member| member.node == from);
+        if member.and_then(|member| member.boot) != Some(announce.boot) {
             out.ledger.messages_stale += 1;
             return false;
         }

@@ -96,8 +96,10 @@ enum Entrance {
 
 impl Node {
     /// A node that knows only itself. `state_len`: bytes that the plugins keep for each stream.
-    #[must_use]
-    pub fn new(now: Instant, settings: Settings, state_len: usize) -> Self {
+    ///
+    /// # Errors
+    /// Routes that contradict the addresses.
+    pub fn new(now: Instant, settings: Settings, state_len: usize) -> Result<Self, forward::SettingsError> {
         let tables = Tables::new(settings.hash_key);
         let interfaces = &settings.forward.interfaces;
         let redirector = redirector::Settings {
@@ -113,7 +115,7 @@ impl Node {
             midstream: settings.midstream,
             hash_key: settings.hash_key,
         };
-        Self {
+        Ok(Self {
             node: settings.node,
             boot: settings.boot,
             choice: settings.choice,
@@ -121,7 +123,7 @@ impl Node {
             macs: PerInterface::from_fn(|i| interfaces[i].mac),
             virtual_macs: PerInterface::from_fn(|i| [interfaces[i].virtual_mac_v4, interfaces[i].virtual_mac_v6]),
             membership: Membership::new(now, settings.membership),
-            forward: Forward::new(now, settings.forward),
+            forward: Forward::new(now, &settings.forward)?,
             redirector: Redirector::new(redirector, Arc::clone(&tables)),
             chosen: Chosen::new(chosen, Arc::clone(&tables), state_len),
             tables,
@@ -130,7 +132,7 @@ impl Node {
             early: ClaimWait::default(),
             delayed: VecDeque::new(),
             answers: Vec::new(),
-        }
+        })
     }
 
     /// A frame came in at an interface. Packets for the plugins wait for [`batch_ended`](Self::batch_ended).
@@ -148,9 +150,9 @@ impl Node {
             Err(reason) => return out.drop(frame, reason),
         };
         match packet.content {
-            Content::Arp(arp) => self.forward.arp_arrived(now, interface, &packet, &arp, frame, out),
+            Content::Arp(arp) => self.forward.arp_arrived(now, interface, &arp, frame, out),
             Content::Ip(headers) if matches!(headers.transport, Transport::Discovery { .. }) => {
-                self.forward.discovery_arrived(now, interface, &packet, &headers, frame, out);
+                self.forward.discovery_arrived(now, interface, &headers, frame, out);
             }
             Content::Ip(headers) => match self.entrance(now, interface, &packet, &headers) {
                 Entrance::Ingress => self.steer(now, interface, headers, frame, plugins, out),
@@ -171,8 +173,7 @@ impl Node {
         }
         let holds = self.membership.holds(interface);
         let destination = headers.destination;
-        let local = self.forward.is_own_address(destination)
-            || holds && self.forward.is_virtual_address(destination);
+        let local = self.forward.is_own_address(destination) || holds && self.forward.is_virtual_address(destination);
         let member = self.membership.member_by_mac(interface, packet.source);
         match (own, member) {
             (false, _) if !holds => Entrance::Refused(DropReason::NotHolder),
@@ -332,9 +333,7 @@ impl Node {
     /// [`take_answers`](Self::take_answers) under the same id.
     pub fn ask(&mut self, id: u64, key: FlowKey, out: &mut Outbox) -> Option<Answer> {
         match self.membership.holder(key.interface()) {
-            Some(holder) if holder == self.node => {
-                Some(Answer { id, key, generation: self.redirector.belief(&key) })
-            }
+            Some(holder) if holder == self.node => Some(Answer { id, key, generation: self.redirector.belief(&key) }),
             Some(holder) => {
                 out.send(holder, crate::mesh::Message::Query(crate::mesh::Query { id, key }));
                 None

@@ -3,7 +3,7 @@
 use super::Node;
 use crate::chosen::{Arrival, Departure, Held};
 use crate::event::{DropReason, Event, Step};
-use crate::forward::Unreachable;
+use crate::forward::Received;
 use crate::id::{Interface, NodeId};
 use crate::inspector::{Action, Direction, Inspection, Inspector};
 use crate::limits::BATCH_PACKETS_MAX;
@@ -93,7 +93,7 @@ impl Node {
             Action::Drop if verdict.fault => return out.drop(frame, DropReason::PluginFault),
             Action::Drop => return out.drop(frame, DropReason::Verdict),
             Action::Reject => {
-                self.forward.reject(now, interface, &headers, &frame, out);
+                self.forward.reject(now, Received { interface, headers: &headers, frame: &frame }, out);
                 return out.drop(frame, DropReason::Rejected);
             }
         }
@@ -111,11 +111,12 @@ impl Node {
         let Arrival { interface, headers, frame } = arrival;
         let hop = match self.forward.route(interface, &headers, &frame) {
             Ok(hop) => hop,
-            Err(reason) => {
-                if let Some(kind) = Unreachable::of(reason) {
-                    self.forward.unreachable(now, interface, &headers, &frame, kind, out);
+            Err(unroutable) => {
+                if let Some(answer) = unroutable.answer {
+                    let received = Received { interface, headers: &headers, frame: &frame };
+                    self.forward.unreachable(now, received, answer, out);
                 }
-                return out.drop(frame, reason);
+                return out.drop(frame, unroutable.reason);
             }
         };
         let departure = self.chosen.depart(now, slot, direction, &headers, out);

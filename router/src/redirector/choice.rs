@@ -50,6 +50,12 @@ impl Settings {
         self.key_of(opener.interface()).hash(&opener.stream())
     }
 
+    /// Identity of a stream: of both its keys, whichever end opened it.
+    #[must_use]
+    pub fn stream(&self, arrival: &FlowKey, return_key: &FlowKey) -> u64 {
+        self.key.hash(arrival) ^ self.key.hash(return_key)
+    }
+
     fn key_of(&self, interface: Interface) -> HashKey {
         match (self.keying, interface) {
             (Keying::Shared, _) => self.key,

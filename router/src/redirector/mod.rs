@@ -104,6 +104,7 @@ impl Redirector {
             generation: Generation { counter: 0, node: chosen },
             boot: BootId(0),
             choice,
+            stream: 0,
             standing: Standing::Provisional,
             direction: Direction::FromOpener,
             started: now,
@@ -125,10 +126,12 @@ impl Redirector {
             Heard::Refused(Refuse { return_key: announce.return_key, generation: announce.generation, winner })
         };
         let expires = now + SHADOW_TIME;
+        let stream = self.settings.choice.stream(&announce.arrival, &announce.return_key);
         let announced = |old: Option<&RedirectorSession>| RedirectorSession {
             generation: announce.generation,
             boot: announce.boot,
             choice: announce.choice,
+            stream,
             standing: Standing::Announced,
             direction: if *key == announce.arrival { Direction::FromOpener } else { Direction::ToOpener },
             started: old.map_or(now, |old| old.started),
@@ -154,7 +157,7 @@ impl Redirector {
                 session.expires = expires;
                 return Heard::Acknowledged;
             }
-            Standing::Announced if old.choice != announce.choice => return refuse(None),
+            Standing::Announced if old.stream != stream => return refuse(None),
             Standing::Announced if announce.generation.wins_over(old.generation) => {
                 *session = announced(Some(&old));
             }

@@ -34,6 +34,8 @@ pub struct RedirectorSession {
     pub boot: BootId,
     /// The hash that chose the node.
     pub choice: u64,
+    /// Identity of the stream, once announced: equal for both of its ends.
+    pub stream: u64,
     /// How far it can be trusted.
     pub standing: Standing,
     /// Whether the key is that of the opener's packets or of the return packets.

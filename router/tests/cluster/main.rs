@@ -1,5 +1,5 @@
 //! Three real nodes in a small world in memory: the method's base cases, races, time-outs and the books.
-#![expect(clippy::indexing_slicing, clippy::unwrap_used, missing_docs, reason = "tests")]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests")]
 
 mod world;
 
