@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods, reason = "a benchmark")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -58,11 +59,11 @@ impl Inspector for Nothing {
     fn state_len(&self) -> usize {
         0
     }
-    fn stream_started(&mut self, _: Instant, _: &Stream, _: &mut [Line]) -> Verdict {
+    fn stream_started(&mut self, _: Instant, _: &Stream, _: &[Cell<Line>]) -> Verdict {
         Verdict::default()
     }
-    fn inspect(&mut self, _: Instant, _: &mut [Inspection], _: &mut States) {}
-    fn stream_ended(&mut self, _: Instant, _: &Stream, _: &Totals, _: EndReason, _: &mut [Line]) {}
+    fn inspect(&mut self, _: Instant, _: &mut [Inspection], _: &States) {}
+    fn stream_ended(&mut self, _: Instant, _: &Stream, _: &Totals, _: EndReason, _: &[Cell<Line>]) {}
 }
 
 fn settings() -> Settings {

@@ -1,6 +1,7 @@
 //! A small world around real nodes: two switches that flood, one host on each, mesh links that deliver in order, and a
 //! clock that jumps from deadline to deadline.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -64,19 +65,19 @@ impl Inspector for Counter {
         0
     }
 
-    fn stream_started(&mut self, _: Instant, stream: &Stream, _: &mut [Line]) -> Verdict {
+    fn stream_started(&mut self, _: Instant, stream: &Stream, _: &[Cell<Line>]) -> Verdict {
         self.openers.insert(stream.id, stream.opener);
         Verdict::default()
     }
 
-    fn inspect(&mut self, _: Instant, batch: &mut [Inspection], _: &mut States) {
+    fn inspect(&mut self, _: Instant, batch: &mut [Inspection], _: &States) {
         for inspection in batch {
             *self.seen.entry(inspection.stream).or_default() += 1;
             inspection.verdict = self.verdict;
         }
     }
 
-    fn stream_ended(&mut self, _: Instant, stream: &Stream, _: &Totals, reason: EndReason, _: &mut [Line]) {
+    fn stream_ended(&mut self, _: Instant, stream: &Stream, _: &Totals, reason: EndReason, _: &[Cell<Line>]) {
         self.ended.push((stream.opener, reason));
     }
 }
