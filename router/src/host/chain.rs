@@ -5,7 +5,8 @@
 //! is kept in the [`Head`] of the stream's state, and nobody is asked again.
 //!
 //! Each plugin gets its packets of a batch at once, so it may see a packet that a later plugin's word on an earlier packet
-//! of the same stream ends; what is sent on is the same as with packets one by one.
+//! of the same stream ends. That packet is not sent on, and what ends a whole stream or one packet ends the same packets
+//! as if they came one by one; but what the earlier plugin said of the other direction at that packet stays said.
 
 use std::cell::Cell;
 
@@ -42,8 +43,8 @@ struct Asked {
     places: Vec<usize>,
 }
 
-/// The packets of one batch on their way through the chain. What a plugin says of a stream holds from its packet on, so
-/// a batch has the same verdicts as its packets one by one.
+/// The packets of one batch on their way through the chain. What a plugin says of a stream holds from its packet on, not
+/// for those before it.
 struct Way<'a> {
     /// Not decided yet.
     open: Places,
