@@ -84,14 +84,19 @@ impl FlowKey {
 
 impl Hash for FlowKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        for word in [self.source, self.destination].into_iter().flatten() {
-            state.write_u64(word);
-        }
+        let [source_high, source_low] = self.source;
+        let [destination_high, destination_low] = self.destination;
         let tail = u64::from(self.source_port)
             | u64::from(self.destination_port) << 16
             | u64::from(self.protocol) << 32
             | (self.interface as u64) << 40;
-        state.write_u64(tail);
+        // One write of all bytes: SipHash takes five words of it faster than five writes.
+        let mut bytes = [0; 40];
+        let words = [source_high, source_low, destination_high, destination_low, tail];
+        for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
+        state.write(&bytes);
     }
 }
 
