@@ -1,4 +1,5 @@
-//! The application: command line, configuration, event loop, control API, reports.
+//! The application round the core: command line, configuration, event loop, control API, reports.
 
+pub mod config;
 pub mod doctor;
 pub mod lab_command;
