@@ -1,4 +1,13 @@
-//! Drivers: what touches the operating system.
+//! Drivers: what touches the kernel on behalf of the event loop.
 
+pub mod clock;
+pub mod interface_watch;
+pub mod netns;
 pub mod peer_socket;
 pub mod peers;
+pub mod pool;
+pub mod tap;
+
+pub use interface_watch::{InterfaceWatch, Usable};
+pub use pool::Pool;
+pub use tap::{Tap, TapError};
