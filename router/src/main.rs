@@ -1,2 +1,58 @@
-//! x
-fn main() {}
+//! The `herald` program: reads the command line, does what it says, and turns the outcome into an exit code.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use herald::app::command_line::CommandLine;
+use herald::app::commands::{self, CommandError};
+
+fn main() -> ExitCode {
+    let command_line = match CommandLine::try_parse() {
+        Ok(command_line) => command_line,
+        Err(error) => return refuse(&error),
+    };
+    match run(command_line) {
+        Ok(exit_code) => exit_code,
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            ExitCode::from(error.downcast_ref().map_or(1, CommandError::exit_code))
+        }
+    }
+}
+
+fn run(command_line: CommandLine) -> anyhow::Result<ExitCode> {
+    Ok(commands::execute(command_line.command)?)
+}
+
+/// Help and version are what was asked for; everything else is wrong usage, said on one line.
+fn refuse(error: &clap::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // A closed pipe is no failure.
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            ExitCode::from(2)
+        }
+        _ => {
+            let text = error.render().to_string();
+            let what: Vec<_> = text
+                .lines()
+                .map(str::trim)
+                .take_while(|l| !l.starts_with("Usage:"))
+                .filter(|l| !l.is_empty())
+                .collect();
+            complain(&format!("{}; see --help", what.join(" ").trim_start_matches("error: ")));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn complain(text: &str) {
+    // There is no other place to complain of standard error.
+    let _ = writeln!(io::stderr(), "herald: {}", text.replace('\n', "; "));
+}

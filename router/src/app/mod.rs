@@ -1,8 +1,15 @@
 //! The application round the core: command line, configuration, event loop, control API, reports.
 
+pub mod command_line;
+pub mod commands;
 pub mod config;
 pub mod control;
 pub mod doctor;
+pub mod event_loop;
 pub mod lab_command;
+pub mod logging;
 pub mod reports;
+pub mod run;
 pub mod stream;
+pub mod tables;
+pub mod watchdog;

@@ -105,29 +105,6 @@ pub struct Who {
     pub second: Option<NodeId>,
 }
 
-/// One line of `herald plugins`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct PluginRow {
-    /// Its id.
-    pub id: String,
-    /// Its version.
-    pub version: String,
-    /// Which load of it this is.
-    pub generation: u32,
-    /// Packets it judged.
-    pub packets: u64,
-    /// Packets it dropped or rejected.
-    pub drops: u64,
-    /// Calls in which it failed.
-    pub faults: u64,
-    /// Median time of a packet, in nanoseconds.
-    pub p50_ns: u64,
-    /// Time that one packet in a hundred exceeds, in nanoseconds.
-    pub p99_ns: u64,
-    /// `ok`, or what is wrong with it.
-    pub state: &'static str,
-}
-
 /// One line of `herald neighbours`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NeighbourRow {

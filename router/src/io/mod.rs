@@ -1,13 +1,16 @@
 //! Drivers: what touches the kernel on behalf of the event loop.
 
+pub mod chance;
 pub mod clock;
 pub mod interface_watch;
 pub mod netns;
 pub mod peer_socket;
 pub mod peers;
 pub mod pool;
+pub mod signals;
 pub mod tap;
 
 pub use interface_watch::{InterfaceWatch, Usable};
 pub use pool::Pool;
+pub use signals::StopSignals;
 pub use tap::{Tap, TapError};

@@ -9,13 +9,12 @@ use super::derived;
 use super::layers::Problem;
 use super::options::{InterfaceOptions, Options, RolesOption, allowed};
 use crate::id::{Interface, Mac};
-use crate::limits::MEMBERS_MAX;
+use crate::limits::{ADDRESSES_MAX, CLUSTER_NAME_LEN_MAX, MEMBERS_MAX, PLUGINS_MAX, ROUTES_MAX};
 
 /// `struct sockaddr_un` holds this many bytes of a path, with the zero behind it.
 const SOCKET_PATH_LEN_MAX: usize = 107;
 /// Linux, `IFNAMSIZ` less the zero.
 const DEVICE_NAME_LEN_MAX: usize = 15;
-const CLUSTER_ID_LEN_MAX: usize = 64;
 const SECRET_LEN_MIN: usize = 16;
 const HOLD_MS_MAX: u32 = 10_000;
 const ANNOUNCEMENT_DELAY_MS_MAX: u32 = 10_000;
@@ -50,7 +49,7 @@ fn check_node(options: &Options) -> Checked {
     require(filter.is_ok(), "log")?;
     let id = &options.cluster.id;
     let printable = id.chars().all(|c| !c.is_control());
-    require(!id.is_empty() && id.len() <= CLUSTER_ID_LEN_MAX && printable, "cluster.id")?;
+    require(!id.is_empty() && id.len() <= CLUSTER_NAME_LEN_MAX && printable, "cluster.id")?;
     require(options.cluster.secret.reveal().chars().count() >= SECRET_LEN_MIN, "cluster.secret")?;
     let path = options.control.as_ref().map_or(1, |path| path.as_os_str().len());
     require((1..=SOCKET_PATH_LEN_MAX).contains(&path), "control")
@@ -66,7 +65,8 @@ fn check_interface(interface: Interface, options: &InterfaceOptions) -> Checked 
     require(options.vrid > 0, &key("vrid"))?;
     require(options.mtu >= MTU_MIN, &key("mtu"))?;
     require(options.priority.is_none_or(|p| (1..=254).contains(&p)), &key("priority"))?;
-    require(!options.addresses.is_empty(), &key("addresses"))?;
+    require((1..=ADDRESSES_MAX).contains(&options.addresses.len()), &key("addresses"))?;
+    require(options.virtual_addresses.len() <= ADDRESSES_MAX, &key("virtual_addresses"))?;
     check_addresses(&key("addresses"), &options.addresses)
 }
 
@@ -204,6 +204,7 @@ fn check_numbers(options: &Options) -> Checked {
 }
 
 fn check_routes(options: &Options) -> Checked {
+    require(options.routes.len() <= ROUTES_MAX, "routes")?;
     let interfaces = [&options.interfaces.first, &options.interfaces.second];
     let connected: Vec<&IpNet> = interfaces.iter().flat_map(|i| &i.addresses).collect();
     for (number, route) in options.routes.iter().enumerate() {
@@ -227,6 +228,7 @@ fn check_routes(options: &Options) -> Checked {
 }
 
 fn check_plugins(options: &Options) -> Checked {
+    require(options.plugins.len() <= PLUGINS_MAX, "plugins")?;
     let mut seen = BTreeSet::new();
     for (number, plugin) in options.plugins.iter().enumerate() {
         let key = format!("plugins.{number}.name");

@@ -87,9 +87,12 @@ async fn fetch(socket: &Path, report: &str) -> Result<String, ClientError> {
 }
 
 fn unreachable(socket: &Path, error: io::Error) -> ClientError {
-    match error.kind() {
-        io::ErrorKind::NotFound => ClientError::Absent(socket.to_owned()),
-        io::ErrorKind::ConnectionRefused => ClientError::Ended(socket.to_owned()),
-        _ => ClientError::System { path: socket.to_owned(), error },
+    let path = socket.to_owned();
+    if error.kind() == io::ErrorKind::NotFound {
+        ClientError::Absent(path)
+    } else if error.kind() == io::ErrorKind::ConnectionRefused {
+        ClientError::Ended(path)
+    } else {
+        ClientError::System { path, error }
     }
 }

@@ -1,5 +1,5 @@
-//! The control API: HTTP and JSON over a Unix socket, each command one path. `sessions` reads the shared tables; all
-//! other questions go to the event loop through a bounded queue and are answered with plain data.
+//! The control API: HTTP and JSON over a Unix socket, each command one path. `sessions` and `plugins` read what is shared;
+//! all other questions go to the event loop through a bounded queue and are answered with plain data.
 
 pub mod client;
 mod server;
@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 pub use server::{Control, Shared, start};
 pub use socket::{ControlSocket, SocketError};
 
-use super::reports::{Drops, EventRow, MemberRow, NeighbourRow, PluginRow, Roles, RouteRow, Status, Who};
+use super::reports::{Drops, EventRow, MemberRow, NeighbourRow, Roles, RouteRow, Status, Who};
 use crate::flow::FlowKey;
 
 /// Questions that wait for the loop; more people than this do not ask at once.
@@ -41,8 +41,6 @@ pub enum Question {
     Roles(Reply<Roles>),
     /// `drops`.
     Drops(Reply<Drops>),
-    /// `plugins`.
-    Plugins(Reply<Vec<PluginRow>>),
     /// `neighbours`.
     Neighbours(Reply<Vec<NeighbourRow>>),
     /// `routes`.

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use super::{AskError, Asker, ControlSocket, EVENTS_ANSWER_MAX, Question, Reply};
 use crate::app::reports::{EventRow, SessionRow};
 use crate::app::stream;
+use crate::host::{PluginRow, Report};
 use crate::id::NodeId;
 use crate::io::clock;
 use crate::session::Tables;
@@ -26,6 +27,8 @@ pub struct Shared {
     pub node: NodeId,
     /// The session tables.
     pub tables: Arc<Tables>,
+    /// What is counted of the plugins.
+    pub plugins: Report,
 }
 
 /// The running control thread. Dropping it ends the thread and removes the socket.
@@ -82,7 +85,7 @@ async fn serve(listener: std::os::unix::net::UnixListener, desk: Desk) -> io::Re
         .route("/members", get(|desk| ask(desk, Question::Members)))
         .route("/roles", get(|desk| ask(desk, Question::Roles)))
         .route("/drops", get(|desk| ask(desk, Question::Drops)))
-        .route("/plugins", get(|desk| ask(desk, Question::Plugins)))
+        .route("/plugins", get(plugins))
         .route("/neighbours", get(|desk| ask(desk, Question::Neighbours)))
         .route("/routes", get(|desk| ask(desk, Question::Routes)))
         .route("/sessions", get(sessions))
@@ -111,6 +114,11 @@ async fn sessions(State(desk): State<Desk>) -> Json<Vec<SessionRow>> {
     let rows = desk.shared.tables.rows(desk.shared.node);
     let now = clock::now();
     Json(rows.iter().map(|row| SessionRow::at(now, row)).collect())
+}
+
+/// Read from the plugins' books while the chain works.
+async fn plugins(State(desk): State<Desk>) -> Json<Vec<PluginRow>> {
+    Json(desk.shared.plugins.rows())
 }
 
 async fn who(State(desk): State<Desk>, Path(words): Path<(String, String, String)>) -> Response {

@@ -11,12 +11,19 @@ use super::*;
 use crate::app::reports::Role;
 use crate::event::Event;
 use crate::flow::HashKey;
+use crate::host::{self, Report};
 use crate::id::NodeId;
+use crate::io::clock;
 use crate::session::Tables;
 use crate::time::Instant;
 
 fn node(id: &str) -> NodeId {
     id.parse().unwrap()
+}
+
+fn no_plugins() -> Report {
+    let clock = host::Clock { monotonic: clock::now, unix_nanos: || 0 };
+    host::Chain::load(&host::Settings { directory: PathBuf::new(), clock }, &[]).unwrap().report()
 }
 
 /// A node's control API with a loop that answers from canned data until it is dropped.
@@ -33,7 +40,7 @@ impl Fake {
         let path = folder.path().join("a.sock");
         let mut poll = Poll::new().unwrap();
         let (asker, questions) = questions(Arc::new(Waker::new(poll.registry(), Token(0)).unwrap()));
-        let shared = Shared { node: node("a"), tables: Tables::new(HashKey([7; 16])) };
+        let shared = Shared { node: node("a"), tables: Tables::new(HashKey([7; 16])), plugins: no_plugins() };
         let control = start(ControlSocket::bind(&path).unwrap(), asker, shared).unwrap();
         let answering = std::thread::spawn(move || {
             let mut events = Events::with_capacity(1);
@@ -78,11 +85,7 @@ fn canned(question: Question) {
             let event = Event::LinkUp { peer: node("b") };
             reply.send((after + 1..=last).map(|n| EventRow::new(n, Instant::from_nanos(n), &event)).collect()).unwrap();
         }
-        Question::Status(_)
-        | Question::Members(_)
-        | Question::Plugins(_)
-        | Question::Neighbours(_)
-        | Question::Routes(_) => {}
+        Question::Status(_) | Question::Members(_) | Question::Neighbours(_) | Question::Routes(_) => {}
     }
 }
 
@@ -92,6 +95,7 @@ fn questions_go_to_the_loop_and_answers_come_back_as_json() {
     assert_eq!(fake.report("/roles").unwrap(), r#"{"first":{"holder":"a","epoch":3},"second":null}"#);
     assert_eq!(fake.report("/drops").unwrap(), r#"{"mid-stream":4}"#);
     assert_eq!(fake.report("/sessions").unwrap(), "[]");
+    assert_eq!(fake.report("/plugins").unwrap(), "[]");
     let who = fake.report("/who/tcp/10.1.0.100:41234/10.2.0.100:80").unwrap();
     assert_eq!(who, r#"{"chosen":"c","first":"c","second":null}"#);
 }

@@ -1,0 +1,194 @@
+//! The command line: what can be typed, and which report or action it means.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::lab_command::LabCommand;
+use super::stream;
+
+/// A clustered userspace router that inspects traffic.
+#[derive(Debug, Parser)]
+#[command(name = "herald", version, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(
+    after_help = "Reports find their node by --control PATH or $HERALD_CONTROL; --json gives them a stable shape.\n\
+    Exit codes: 0 done, 1 failed, 2 wrong usage."
+)]
+pub struct CommandLine {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What herald can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run one node in the foreground
+    Run(RunArguments),
+    /// Check a configuration, or show it with all defaults
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Show this node: interfaces, roles, members, sessions, frames, drops
+    Status(ReportArguments),
+    /// Show the members of the cluster as this node sees them
+    Members(ReportArguments),
+    /// Show who holds the two redirectors
+    Roles(ReportArguments),
+    /// Show this node's redirector and marker sessions
+    Sessions(ReportArguments),
+    /// Show the chosen node of a stream, and what each redirector believes
+    Who(WhoArguments),
+    /// Show how many frames ended here, by reason
+    Drops(ReportArguments),
+    /// Show the chain of plugins
+    Plugins(ReportArguments),
+    /// Show the neighbours that this node resolved
+    Neighbours(ReportArguments),
+    /// Show connected networks and static routes
+    Routes(ReportArguments),
+    /// Show what happened here, as JSON lines
+    Events(EventsArguments),
+    /// Build, use, break and remove a cluster and two networks on this machine
+    #[command(subcommand)]
+    Lab(LabCommand),
+    /// Show what this machine lacks for the lab, and how to mend it
+    Doctor,
+}
+
+/// `herald run`.
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// The node's configuration
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Set an option over the file and the environment, such as timeouts.udp_s=30
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Log JSON lines instead of text
+    #[arg(long)]
+    pub log_json: bool,
+}
+
+/// `herald config`.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Check a configuration file
+    Check(ConfigArguments),
+    /// Print the merged configuration: defaults, file, environment, flags
+    Show(ConfigArguments),
+}
+
+/// `herald config check` and `herald config show`.
+#[derive(Debug, Args)]
+pub struct ConfigArguments {
+    /// The node's configuration
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Set an option over the file and the environment
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// Where the node is.
+#[derive(Debug, Args)]
+pub struct NodeArguments {
+    /// The node's control socket
+    #[arg(long, value_name = "PATH", env = "HERALD_CONTROL")]
+    pub control: PathBuf,
+}
+
+/// A report.
+#[derive(Debug, Args)]
+pub struct ReportArguments {
+    /// Which node.
+    #[command(flatten)]
+    pub node: NodeArguments,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `herald who`.
+#[derive(Debug, Args)]
+pub struct WhoArguments {
+    /// The stream, its opener first: tcp 10.1.0.100:41234 10.2.0.100:80
+    #[arg(value_name = "STREAM", required = true, num_args = 1..=3)]
+    pub stream: Vec<String>,
+    /// The report.
+    #[command(flatten)]
+    pub report: ReportArguments,
+}
+
+impl WhoArguments {
+    /// The path of the report.
+    ///
+    /// # Errors
+    /// When the words name no stream.
+    pub fn path(&self) -> Result<String, stream::StreamError> {
+        let text = self.stream.join(" ");
+        stream::parse(&text)?;
+        let words: Vec<_> = text.split_whitespace().collect();
+        Ok(format!("/who/{}", words.join("/")))
+    }
+}
+
+/// `herald events`.
+#[derive(Debug, Args)]
+pub struct EventsArguments {
+    /// Only events with a number above this
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub after: u64,
+    /// The report; it is JSON in any case.
+    #[command(flatten)]
+    pub report: ReportArguments,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<CommandLine, clap::Error> {
+        CommandLine::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_commands_are_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn help_is_a_table_of_contents() {
+        let help = CommandLine::command().render_help().to_string();
+        for command in [
+            "run", "config", "status", "members", "roles", "sessions", "who", "drops", "plugins", "events", "lab",
+            "doctor",
+        ] {
+            assert!(help.lines().any(|l| l.trim_start().starts_with(&format!("{command} "))), "{command} in\n{help}");
+        }
+        assert!(help.lines().all(|line| line.len() <= 110), "{help}");
+    }
+
+    #[test]
+    fn a_stream_is_one_word_or_three() {
+        for line in
+            ["herald who --control x tcp 10.1.0.1:1 10.2.0.1:2", "herald who tcp 10.1.0.1:1 10.2.0.1:2 --control x"]
+        {
+            let Command::Who(who) = parse(line).unwrap().command else { panic!("{line}") };
+            assert_eq!(who.path().unwrap(), "/who/tcp/10.1.0.1:1/10.2.0.1:2");
+        }
+        let quoted = ["herald", "who", "udp [fd00::1]:1 [fd00::2]:2", "--control", "x"];
+        let Command::Who(who) = CommandLine::try_parse_from(quoted).unwrap().command else { panic!("who") };
+        assert_eq!(who.path().unwrap(), "/who/udp/[fd00::1]:1/[fd00::2]:2");
+    }
+
+    #[test]
+    fn wrong_usage_is_refused() {
+        for line in
+            ["herald fly", "herald run", "herald config", "herald roles --jsn --control x", "herald who --control x"]
+        {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+}
