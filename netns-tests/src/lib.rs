@@ -1,1 +1,12 @@
-//! x
+//! Tests of Herald that run real programs through real network namespaces.
+//!
+//! [`Lab`] is the face of `herald lab` for tests: it drives the built binary, as a script would. Its methods panic with
+//! what they know when something fails, because that is what a test wants; a lab that a panic ends tells its state.
+
+mod capture;
+mod lab;
+mod process;
+
+pub use capture::{Capture, CapturedFrame};
+pub use lab::{Builder, Lab, binary};
+pub use process::{Output, Running, eventually, pause};

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 
+use crate::id::Interface;
 use crate::lab::{self, Down, HostReport, LabError, LabName, NodeReport, NodeState, Setting, Status, Up};
 
 /// Builds, uses, breaks and removes a cluster and two networks on this machine.
@@ -180,7 +181,7 @@ fn to_table(status: &Status) -> String {
     }
     let mut nodes = Table::new();
     nodes.load_preset(presets::NOTHING).set_header(["NODE", "STATE", "PID", "HOLDS"]);
-    for NodeReport { node, state, pid, ended } in &status.nodes {
+    for NodeReport { node, state, pid, ended, .. } in &status.nodes {
         let state = match (state, ended) {
             (NodeState::Running, _) => "running".to_owned(),
             (NodeState::Stopped, _) => "stopped".to_owned(),
@@ -188,8 +189,8 @@ fn to_table(status: &Status) -> String {
             (NodeState::Dead, None) => "dead".to_owned(),
         };
         let pid = pid.map_or("-".to_owned(), |pid| pid.to_string());
-        let holds = |role: &&str| status.roles[*role]["holder"].as_str() == Some(node);
-        let roles: Vec<&str> = ["first", "second"].into_iter().filter(holds).collect();
+        let roles = Interface::BOTH.into_iter().filter(|role| status.holds(node, *role));
+        let roles: Vec<&str> = roles.map(Interface::as_str).collect();
         nodes.add_row([node.as_str(), &state, &pid, &roles.join(" ")]);
     }
     format!("lab {}\n\n{hosts}\n\n{nodes}", status.name)

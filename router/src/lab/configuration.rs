@@ -231,14 +231,14 @@ fn set(table: &mut Table, key: &[String], value: &Value) -> Result<(), LabError>
             table.insert(last.clone(), value.clone());
             Ok(())
         }
-        [first, rest @ ..] => match table.entry(first.clone()).or_insert_with(|| Value::Table(Table::new())) {
-            Value::Table(inner) => set(inner, rest, value),
-            other => Err(LabError::Configuration(format!(
-                "--set {}: {first} is {} and has no keys below it",
-                key.join("."),
-                other.type_str()
-            ))),
-        },
+        [first, rest @ ..] => {
+            let below = table.entry(first.clone()).or_insert_with(|| Value::Table(Table::new()));
+            let kind = below.type_str();
+            let inner = below.as_table_mut().ok_or_else(|| {
+                LabError::Configuration(format!("--set {}: {first} is {kind} and has no keys below it", key.join(".")))
+            })?;
+            set(inner, rest, value)
+        }
     }
 }
 

@@ -14,7 +14,14 @@ fn configuration(file: &str, settings: &[&str]) -> Result<Configuration, LabErro
 
 fn report() -> Report {
     let host = |name: &str| HostReport { host: name.into(), addresses: vec![], netns: format!("/proc/7/fd/{name}") };
-    let node = |id: String| NodeReport { node: id, state: NodeState::Dead, pid: None, ended: None };
+    let node = |id: String| NodeReport {
+        node: id,
+        state: NodeState::Dead,
+        pid: None,
+        ended: None,
+        log: "log".into(),
+        control: "control".into(),
+    };
     Report {
         keeper: 7,
         complete: false,

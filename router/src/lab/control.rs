@@ -7,11 +7,18 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::id::Interface;
+
 /// Time for a node to answer.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Bytes of one answer.
 const ANSWER_LEN_MAX: u64 = 4 * 1024 * 1024;
+
+/// The holder of a role in an answer to `/roles`.
+pub(crate) fn holder(roles: &Value, role: Interface) -> Option<&str> {
+    roles.get(role.as_str())?.get("holder")?.as_str()
+}
 
 /// Gets one of the node's reports, such as `/roles`, in the shape of the command's `--json`.
 ///
@@ -23,7 +30,7 @@ pub(crate) fn get(socket: &Path, path: &str) -> io::Result<Value> {
     stream.set_read_timeout(Some(ANSWER_TIME_MAX))?;
     stream.set_write_timeout(Some(ANSWER_TIME_MAX))?;
     // HTTP/1.0 (RFC 1945): the answer is not chunked and ends with the connection.
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: herald\r\n\r\n")?;
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: herald\r\n\r\n").as_bytes())?;
     let mut answer = String::new();
     stream.take(ANSWER_LEN_MAX).read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;

@@ -93,10 +93,13 @@ fn links() -> Vec<Finding> {
 }
 
 fn finding(need: &str, result: Result<(), LabError>, mend: impl FnOnce() -> String) -> Finding {
-    let problem = result.err().map(|error| match &error {
-        // Without the error's own advice: here stands a command.
-        LabError::System { doing, source, .. } => format!("{doing}: {source}"),
-        error => error.to_string(),
+    // Without the error's own advice: here stands a command.
+    let problem = result.err().map(|error| {
+        if let LabError::System { doing, source, .. } = error {
+            format!("{doing}: {source}")
+        } else {
+            error.to_string()
+        }
     });
     let mend = problem.is_some().then(mend).filter(|m| !m.is_empty());
     Finding { need: need.to_owned(), problem, mend }

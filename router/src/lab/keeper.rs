@@ -95,7 +95,7 @@ impl Keeper {
             .map_err(LabError::system("cannot open a signalfd"))?;
         let plan = Plan::read(&folder.plan())?;
         let own = |e| LabError::system("cannot find out about this process")(e);
-        let nodes = plan.nodes.iter().map(|id| Node::new(id)).collect();
+        let nodes = plan.nodes.iter().map(|id| Node::new(id, folder)).collect();
         Ok(Self {
             folder: folder.clone(),
             namespaces: network::build(&plan)?,
@@ -237,8 +237,10 @@ impl Keeper {
 }
 
 impl Node {
-    fn new(id: &str) -> Self {
-        Self { report: NodeReport { node: id.to_owned(), state: NodeState::Dead, pid: None, ended: None }, pid: None }
+    fn new(id: &str, folder: &Folder) -> Self {
+        let (log, control) = (folder.node_log(id), folder.node_control(id));
+        let report = NodeReport { node: id.to_owned(), state: NodeState::Dead, pid: None, ended: None, log, control };
+        Self { report, pid: None }
     }
 
     fn started(&mut self, pid: u32, outer: Option<u32>) {

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
@@ -84,6 +85,10 @@ pub struct NodeReport {
     pub pid: Option<u32>,
     /// How the last process ended, such as `exit code 1` or `SIGKILL`.
     pub ended: Option<String>,
+    /// What it writes to its standard output and error.
+    pub log: PathBuf,
+    /// Its control socket.
+    pub control: PathBuf,
 }
 
 /// Whether a node's process runs.
@@ -107,10 +112,13 @@ pub(crate) fn ask(folder: &Folder, request: &Request) -> Result<Reply, LabError>
         write_line(&stream, request)?;
         read_line(&stream)
     };
-    let reply = exchange().map_err(LabError::system_mended(
-        format!("the keeper of the lab {} does not answer", folder.name()),
-        "`herald lab down` removes the lab in any state",
-    ))?;
+    let doing = format!("the keeper of the lab {} does not answer", folder.name());
+    // It may have died meanwhile; then that is what there is to say.
+    let died = || connect(folder).err();
+    let reply = exchange().map_err(|source| {
+        died()
+            .unwrap_or_else(|| LabError::system_mended(doing, "`herald lab down` removes the lab in any state")(source))
+    })?;
     match reply {
         Reply::Failed(why) => Err(LabError::Keeper(why)),
         Reply::Done | Reply::Report(_) => Ok(reply),
@@ -134,12 +142,14 @@ pub(crate) fn keeper_pid(folder: &Folder) -> Option<Pid> {
 }
 
 fn connect(folder: &Folder) -> Result<UnixStream, LabError> {
-    UnixStream::connect(folder.keeper_socket()).map_err(|e| match e.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused if folder.exists() => {
+    UnixStream::connect(folder.keeper_socket()).map_err(|e| {
+        if !matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) {
+            LabError::file("reach the keeper at", &folder.keeper_socket())(e)
+        } else if folder.exists() {
             LabError::Remains(folder.name().clone())
+        } else {
+            LabError::NotUp(folder.name().clone())
         }
-        io::ErrorKind::NotFound => LabError::NotUp(folder.name().clone()),
-        _ => LabError::file("reach the keeper at", &folder.keeper_socket())(e),
     })
 }
 

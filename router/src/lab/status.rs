@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::id::Interface;
 use crate::lab::LabError;
 use crate::lab::control;
 use crate::lab::folder::Folder;
@@ -20,6 +21,14 @@ pub struct Status {
     pub nodes: Vec<NodeReport>,
     /// The roles as the first node sees them that answers, in the shape of `herald roles --json`; `null` if none does.
     pub roles: Value,
+}
+
+impl Status {
+    /// Whether a node holds a role.
+    #[must_use]
+    pub fn holds(&self, node: &str, role: Interface) -> bool {
+        control::holder(&self.roles, role) == Some(node)
+    }
 }
 
 /// Looks at a lab.

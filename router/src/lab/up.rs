@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::id::Interface;
 use crate::lab::LabError;
 use crate::lab::configuration::{Configuration, Setting};
 use crate::lab::control;
@@ -60,9 +61,9 @@ pub fn up(wanted: &Up, tell: &mut dyn FnMut(&str)) -> Result<(), LabError> {
 }
 
 fn claim(name: &LabName) -> Result<(Folder, Lock), LabError> {
-    Folder::claim(name).map_err(|error| match error {
-        LabError::Busy(name) if report(&Folder::of(&name)).is_ok_and(|r| r.complete) => LabError::Taken(name),
-        other => other,
+    Folder::claim(name).map_err(|error| {
+        let is_up = || report(&Folder::of(name)).is_ok_and(|report| report.complete);
+        if matches!(error, LabError::Busy(_)) && is_up() { LabError::Taken(name.clone()) } else { error }
     })
 }
 
@@ -201,7 +202,7 @@ impl Attempt {
             if let Some(other) = nodes.iter().find(|other| !is_linked(&members, id, other)) {
                 return Some(format!("node {id} has no link with {other}"));
             }
-            if let Some(role) = ["first", "second"].into_iter().find(|role| !roles[role]["holder"].is_string()) {
+            if let Some(role) = Interface::BOTH.into_iter().find(|role| control::holder(&roles, *role).is_none()) {
                 return Some(format!("node {id} knows no holder of the {role} redirector"));
             }
             if agreed.as_ref().is_some_and(|before| *before != roles) {
@@ -216,5 +217,6 @@ impl Attempt {
 /// Whether the members that `id` sees contain `other`, alive and, if it is not `id` itself, linked.
 fn is_linked(members: &Value, id: &str, other: &str) -> bool {
     let mut rows = members.as_array().into_iter().flatten();
-    rows.any(|m| m["node"] == other && m["state"] == "alive" && (id == other || m["link"] == "up"))
+    let says = |row: &Value, key: &str, value: &str| row.get(key).is_some_and(|v| v == value);
+    rows.any(|m| says(m, "node", other) && says(m, "state", "alive") && (id == other || says(m, "link", "up")))
 }
