@@ -157,7 +157,7 @@ fn default_chain(id: &str, folder: &Folder) -> Value {
     let log = folder.node(id).join("flows.json").display().to_string();
     Value::Array(vec![
         table([("name", "acl".into()), ("config", table([("default", "pass".into())]))]),
-        table([("name", "flowlog".into()), ("config", table([("file", log.into())]))]),
+        table([("name", "flowlog".into()), ("config", table([("path", log.into())]))]),
     ])
 }
 
