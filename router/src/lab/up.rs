@@ -30,6 +30,9 @@ const BUILD_TIME_MAX: Duration = Duration::from_secs(60);
 /// Time for the nodes to link up and take the roles.
 const MESH_TIME_MAX: Duration = Duration::from_secs(60);
 
+/// Time for a lab of the same name that nobody wants any more to be gone.
+const CLAIM_TIME_MAX: Duration = Duration::from_secs(5);
+
 /// What `lab up` is asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Up {
@@ -60,11 +63,16 @@ pub fn up(wanted: &Up, tell: &mut dyn FnMut(&str)) -> Result<(), LabError> {
     attempt.run(&plan, &configuration, tell)
 }
 
+/// Takes the name. A keeper whose `up` was killed needs a moment to clear the name; that is waited for.
 fn claim(name: &LabName) -> Result<(Folder, Lock), LabError> {
-    Folder::claim(name).map_err(|error| {
-        let is_up = || report(&Folder::of(name)).is_ok_and(|report| report.complete);
-        if matches!(error, LabError::Busy(_)) && is_up() { LabError::Taken(name.clone()) } else { error }
-    })
+    let claimed = eventually(CLAIM_TIME_MAX, || match Folder::claim(name) {
+        Err(LabError::Busy(_)) => {
+            let is_up = report(&Folder::of(name)).is_ok_and(|report| report.complete);
+            is_up.then(|| Err(LabError::Taken(name.clone())))
+        }
+        other => Some(other),
+    });
+    claimed.unwrap_or_else(|| Err(LabError::Busy(name.clone())))
 }
 
 /// A lab that is being built. Dropping it before it is complete takes everything away again.
