@@ -28,28 +28,21 @@ fn run(command_line: CommandLine) -> anyhow::Result<ExitCode> {
 
 /// Help and version are what was asked for; everything else is wrong usage, said on one line.
 fn refuse(error: &clap::Error) -> ExitCode {
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // A closed pipe is no failure.
-            let _ = error.print();
-            ExitCode::SUCCESS
-        }
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            let _ = error.print();
-            ExitCode::from(2)
-        }
-        _ => {
-            let text = error.render().to_string();
-            let what: Vec<_> = text
-                .lines()
-                .map(str::trim)
-                .take_while(|l| !l.starts_with("Usage:"))
-                .filter(|l| !l.is_empty())
-                .collect();
-            complain(&format!("{}; see --help", what.join(" ").trim_start_matches("error: ")));
-            ExitCode::from(2)
-        }
+    let kind = error.kind();
+    if matches!(kind, ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        // A closed pipe is no failure.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
     }
+    if kind == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = error.print();
+        return ExitCode::from(2);
+    }
+    let text = error.render().to_string();
+    let what = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    let what: Vec<_> = what.filter(|line| !line.is_empty()).collect();
+    complain(&format!("{}; see --help", what.join(" ").trim_start_matches("error: ")));
+    ExitCode::from(2)
 }
 
 fn complain(text: &str) {

@@ -1,5 +1,7 @@
 //! The house rules as tests: the direction of `use`, what the core must not touch, sizes, names, module documentation.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by a panic")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
