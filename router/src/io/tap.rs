@@ -108,17 +108,18 @@ impl Tap {
 
     /// Reads one frame. Never blocks.
     pub fn read(&self, frame: &mut Frame) -> Taken {
-        let buffer = frame.buffer_mut();
-        let buffer_len = buffer.len();
-        match (&self.file).read(buffer) {
-            Ok(wire_len) => {
-                frame.filled(wire_len);
-                // The kernel fills the buffer and says nothing when the frame was longer.
-                if wire_len > OFFLOAD_HEADER_LEN && wire_len < buffer_len { Taken::Frame } else { Taken::Cut }
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Taken::Empty,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Taken::Empty,
-            Err(_) => Taken::Gone,
+        let buffer_len = frame.buffer_mut().len();
+        loop {
+            return match (&self.file).read(frame.buffer_mut()) {
+                Ok(wire_len) => {
+                    frame.filled(wire_len);
+                    // The kernel fills the buffer and says nothing when the frame was longer.
+                    if wire_len > OFFLOAD_HEADER_LEN && wire_len < buffer_len { Taken::Frame } else { Taken::Cut }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Taken::Empty,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) => Taken::Gone,
+            };
         }
     }
 
