@@ -1,6 +1,7 @@
 //! The chosen node's side: mark a stream, let the plugins inspect it, and know whether its packets may leave.
 
 mod breaker;
+mod ending;
 mod hold;
 
 use std::sync::Arc;
@@ -12,8 +13,8 @@ pub use hold::{Held, Hold};
 use crate::event::{DropReason, EndReason, Event, Step};
 use crate::flow::{FlowKey, HashKey};
 use crate::id::{BootId, Generation, Interface, NodeId};
-use crate::inspector::{Action, Direction, Inspection, Inspector, Scope, Stream, Totals, Verdict};
-use crate::limits::{DETECTION_TIME, HEARTBEAT_INTERVAL, REFRESH_INTERVAL};
+use crate::inspector::{Action, Direction, Inspection, Inspector, Scope, Stream, Verdict};
+use crate::limits::HEARTBEAT_INTERVAL;
 use crate::mesh::{Announce, Close};
 use crate::outbox::Outbox;
 use crate::packet::{Frame, Headers};
@@ -104,7 +105,7 @@ impl Chosen {
         let key = arrival.headers.flow_key(arrival.interface);
         let size = (arrival.frame.segments(arrival.headers.payload_len()), arrival.frame.bytes().len() as u64);
         let met = match self.markers.meet(now, &key, size.0, size.1) {
-            Some((slot, direction)) => self.meet_again(now, slot, direction, &arrival.headers, plugins, out),
+            Some(met) => self.meet_again(now, met, &arrival.headers, plugins, out),
             None => Meeting::New { generation: 1, slot: None },
         };
         let (slot, direction, verdict) = match met {
@@ -144,8 +145,7 @@ impl Chosen {
     fn meet_again(
         &mut self,
         now: Instant,
-        slot: u32,
-        direction: Direction,
+        (slot, direction): (u32, Direction),
         headers: &Headers,
         plugins: &mut dyn Inspector,
         out: &mut Outbox,
@@ -332,110 +332,12 @@ impl Chosen {
         None
     }
 
-    /// Ends a stream: tells the plugins, leaves a tombstone, and queues the news for both redirectors.
-    pub fn end(&mut self, now: Instant, slot: u32, reason: EndReason, plugins: &mut dyn Inspector, out: &mut Outbox) {
-        let node = self.settings.node;
-        let Some(session) = self.markers.at_mut(slot) else { return };
-        if !std::mem::replace(&mut session.alive, false) {
-            return;
-        }
-        let (stream, started, return_key) = (session.stream, session.started, session.return_key);
-        let told = !matches!(session.announced, Announced::No | Announced::Lost);
-        session.seen = now;
-        let generation = Generation { counter: session.generation, node };
-        let (packets_from_opener, bytes_from_opener) = self.markers.counted(Some(stream.opener));
-        let (packets_to_opener, bytes_to_opener) = self.markers.counted(return_key);
-        let totals = Totals { packets_from_opener, bytes_from_opener, packets_to_opener, bytes_to_opener, started };
-        plugins.stream_ended(now, &stream, &totals, reason, self.markers.states().of(slot));
-        while let Some(held) = self.hold.take(slot) {
-            out.drop(held.frame, DropReason::HoldTimedOut);
-        }
-        out.tell(Event::StreamEnded { flow: stream.opener, reason });
-        if let (true, Some(return_key)) = (told, return_key) {
-            self.closed.push(Close { arrival: stream.opener, return_key, generation });
-        }
-        self.schedule(slot);
-        self.markers.show(slot);
-    }
-
-    /// The stream belongs to another node: it ends here as soon as deadlines are looked at, without a word to the
-    /// redirectors, which know better.
-    pub fn give_up(&mut self, now: Instant, slot: u32) {
-        if let Some(session) = self.markers.at_mut(slot) {
-            session.announced = Announced::Lost;
-            session.due = now;
-            self.deadlines.push(now, (slot, session.stream.id));
-        }
-    }
-
-    /// Queues the stream's next deadline, unless an earlier one is queued already.
-    fn schedule(&mut self, slot: u32) {
-        let timeouts = self.settings.timeouts;
-        let Some(session) = self.markers.at_mut(slot) else { return };
-        let expiry = session.seen + if session.alive { session.life.timeout(&timeouts) } else { TOMBSTONE };
-        let due = match session.announced {
-            Announced::Acknowledged if session.alive => expiry.min(session.refreshed + REFRESH_INTERVAL),
-            Announced::Acknowledged
-            | Announced::No
-            | Announced::Waiting
-            | Announced::TimedOut { .. }
-            | Announced::Lost => expiry,
-        };
-        if due < session.due {
-            session.due = due;
-            self.deadlines.push(due, (slot, session.stream.id));
-        }
-    }
-
-    /// Ends streams that were silent for too long, and notes which must be refreshed.
-    pub fn deadline_reached(&mut self, now: Instant, plugins: &mut dyn Inspector, out: &mut Outbox) {
-        while let Some((at, (slot, id))) = self.deadlines.pop_due(now) {
-            let timeouts = self.settings.timeouts;
-            let Some(session) = self.markers.at_mut(slot) else { continue };
-            if session.stream.id != id || session.due != at {
-                continue;
-            }
-            session.due = Instant::NEVER;
-            if session.announced == Announced::Lost {
-                self.end(now, slot, EndReason::Refused, plugins, out);
-                self.markers.remove(slot);
-                continue;
-            }
-            let silent = now.since(session.seen);
-            if !session.alive && silent >= TOMBSTONE {
-                self.markers.remove(slot);
-                continue;
-            }
-            if session.alive && silent >= session.life.timeout(&timeouts) {
-                let reason = match session.life.state() {
-                    crate::session::State::Closed if session.life.was_reset() => EndReason::Reset,
-                    crate::session::State::Closed => EndReason::Finished,
-                    crate::session::State::Opening
-                    | crate::session::State::Established
-                    | crate::session::State::Closing
-                    | crate::session::State::Active => EndReason::TimedOut,
-                };
-                self.end(now, slot, reason, plugins, out);
-                continue;
-            }
-            if session.alive && session.announced == Announced::Acknowledged {
-                session.refreshed = now;
-                self.to_refresh.push(slot);
-            }
-            self.schedule(slot);
-        }
-    }
-
     /// When a stream or a hold may end next.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         [self.deadlines.next(), self.hold.next_deadline()].into_iter().flatten().min()
     }
 }
-
-/// How long an ended stream's key stays with this node: twice a redirector's tombstone, so that this one, which counts
-/// the generations on, outlives it.
-const TOMBSTONE: Duration = DETECTION_TIME.saturating_mul(4);
 
 /// What a packet met at the marker table.
 enum Meeting {

@@ -386,9 +386,8 @@ impl Peers {
     }
 
     fn set_slot(&mut self, index: usize, slot: Option<usize>) {
-        if let Some(peer) = self.peers.get_mut(index) {
-            peer.slot = slot;
-        }
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        peer.slot = slot;
     }
 
     fn token(&self, place: usize) -> Token {

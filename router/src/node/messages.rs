@@ -1,6 +1,7 @@
 //! What other nodes say. A message changes state only if its sender may speak for what it is about.
 
 use super::Node;
+use crate::chosen::Arrival;
 use crate::event::{Event, Step};
 use crate::id::NodeId;
 use crate::inspector::Inspector;
@@ -142,7 +143,7 @@ impl Node {
         out.ledger.arrived_mesh += 1;
         match Packet::parse(&frame).map(|packet| packet.content) {
             Ok(Content::Ip(headers)) => {
-                self.accept(now, handover.interface, headers, frame, plugins, out);
+                self.accept(now, Arrival { interface: handover.interface, headers, frame }, plugins, out);
                 self.batch_ended(now, plugins, out);
             }
             Ok(Content::Arp(_)) => out.drop(frame, crate::event::DropReason::Malformed),

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::chosen::{self, Chosen};
+use crate::chosen::{self, Arrival, Chosen};
 use crate::event::{DropReason, EndReason};
 use crate::flow::{FlowKey, HashKey};
 use crate::forward::{self, Forward, HolderState};
@@ -155,8 +155,8 @@ impl Node {
                 self.forward.discovery_arrived(now, interface, &headers, frame, out);
             }
             Content::Ip(headers) => match self.entrance(now, interface, &packet, &headers) {
-                Entrance::Ingress => self.steer(now, interface, headers, frame, plugins, out),
-                Entrance::Redirected => self.accept(now, interface, headers, frame, plugins, out),
+                Entrance::Ingress => self.steer(now, Arrival { interface, headers, frame }, plugins, out),
+                Entrance::Redirected => self.accept(now, Arrival { interface, headers, frame }, plugins, out),
                 Entrance::Early(from) => self.early.keep(now, from, interface, frame, out),
                 Entrance::Local => self.forward.local_arrived(now, interface, &headers, frame, out),
                 Entrance::Refused(reason) => out.drop(frame, reason),
@@ -301,7 +301,7 @@ impl Node {
         self.announce_held_again(now, interface, out);
         let holder = self.membership.holder(interface);
         while let Some((frame, headers)) = holder.and_then(|holder| self.early.take(holder, interface)) {
-            self.accept(now, interface, headers, frame, plugins, out);
+            self.accept(now, Arrival { interface, headers, frame }, plugins, out);
         }
     }
 

@@ -8,28 +8,24 @@ use crate::id::{Interface, NodeId};
 use crate::inspector::{Action, Direction, Inspection, Inspector};
 use crate::limits::BATCH_PACKETS_MAX;
 use crate::outbox::{Leaving, Outbox};
-use crate::packet::{Content, Frame, Headers, Packet, rewrite};
-use crate::redirector::Steer;
+use crate::packet::{Content, Frame, Packet, rewrite};
+use crate::redirector::{Steer, Summary};
 use crate::session::Opening;
 use crate::time::Instant;
 
 impl Node {
     /// A packet from a host, and this node holds the redirector.
-    pub(super) fn steer(
-        &mut self,
-        now: Instant,
-        interface: Interface,
-        headers: Headers,
-        frame: Frame,
-        plugins: &mut dyn Inspector,
-        out: &mut Outbox,
-    ) {
-        let flow = headers.flow_key(interface);
-        let size = (frame.segments(headers.payload_len()), frame.bytes().len() as u64);
-        let opening = Opening::of(&headers);
-        let steer = self.redirector.steer(now, &flow, opening, size, &self.candidates, out);
-        let (chosen, step) = match steer {
-            Steer::Drop(reason) => return out.drop(frame, reason),
+    pub(super) fn steer(&mut self, now: Instant, arrival: Arrival, plugins: &mut dyn Inspector, out: &mut Outbox) {
+        let Arrival { interface, headers, frame } = &arrival;
+        let flow = headers.flow_key(*interface);
+        let summary = Summary {
+            key: flow,
+            opening: Opening::of(headers),
+            packets: frame.segments(headers.payload_len()),
+            bytes: frame.bytes().len() as u64,
+        };
+        let (chosen, step) = match self.redirector.steer(now, &summary, &self.candidates, out) {
+            Steer::Drop(reason) => return out.drop(arrival.frame, reason),
             Steer::To(chosen) => (chosen, None),
             Steer::Chosen(chosen) => (chosen, Some(Step::M3)),
             Steer::Returning(chosen) => {
@@ -39,12 +35,12 @@ impl Node {
             }
         };
         if chosen == self.node {
-            return self.accept(now, interface, headers, frame, plugins, out);
+            return self.accept(now, arrival, plugins, out);
         }
         if let Some(step) = step {
             out.tell(Event::Step { step, flow, node: chosen });
         }
-        self.redirect(interface, chosen, frame, out);
+        self.redirect(arrival.interface, chosen, arrival.frame, out);
     }
 
     /// The same frame, to the chosen node's MAC.
@@ -59,17 +55,8 @@ impl Node {
     }
 
     /// A packet for which this node is the chosen node.
-    pub(super) fn accept(
-        &mut self,
-        now: Instant,
-        interface: Interface,
-        headers: Headers,
-        frame: Frame,
-        plugins: &mut dyn Inspector,
-        out: &mut Outbox,
-    ) {
+    pub(super) fn accept(&mut self, now: Instant, arrival: Arrival, plugins: &mut dyn Inspector, out: &mut Outbox) {
         let choice = self.choice;
-        let arrival = Arrival { interface, headers, frame };
         let accepted = self.chosen.accept(now, arrival, |opener| choice.hash(opener), plugins, out);
         let Some(mut inspection) = accepted else { return };
         // A verdict on the stream, of its start or of an earlier packet, spares the plugins this packet.

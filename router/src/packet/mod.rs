@@ -1,6 +1,7 @@
 //! What is on the wire: [`Frame`] owns the bytes, [`Packet`] is the proof that its headers were checked, once.
 
 mod frame;
+mod icmp;
 mod offload;
 mod parse;
 pub mod rewrite;

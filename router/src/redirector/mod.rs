@@ -41,6 +41,19 @@ pub enum Steer {
     Drop(DropReason),
 }
 
+/// What steering needs to know of a packet.
+#[derive(Clone, Copy, Debug)]
+pub struct Summary {
+    /// Its flow, as it arrived.
+    pub key: FlowKey,
+    /// What it may be if no session knows it.
+    pub opening: Opening,
+    /// How many packets it is on the wire.
+    pub packets: u64,
+    /// Its Ethernet bytes.
+    pub bytes: u64,
+}
+
 /// What becomes of an announcement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {
@@ -67,23 +80,16 @@ impl Redirector {
         Self { settings, tables, deadlines: Deadlines::default() }
     }
 
-    /// Where the packet with this key goes. `size`: its wire packets and Ethernet bytes.
-    pub fn steer(
-        &mut self,
-        now: Instant,
-        key: &FlowKey,
-        opening: Opening,
-        size: (u64, u64),
-        candidates: &[Candidate],
-        out: &mut Outbox,
-    ) -> Steer {
+    /// Where a packet goes.
+    pub fn steer(&mut self, now: Instant, summary: &Summary, candidates: &[Candidate], out: &mut Outbox) -> Steer {
+        let Summary { key, opening, packets, bytes } = summary;
         if let Some(mut session) = self.tables.redirector.get_mut(key) {
-            session.packets += size.0;
-            session.bytes += size.1;
+            session.packets += packets;
+            session.bytes += bytes;
             session.seen = now;
             let chosen = session.generation.node;
             return match session.direction {
-                Direction::ToOpener if session.packets == size.0 => Steer::Returning(chosen),
+                Direction::ToOpener if session.packets == *packets => Steer::Returning(chosen),
                 Direction::ToOpener | Direction::FromOpener => Steer::To(chosen),
             };
         }
@@ -111,8 +117,8 @@ impl Redirector {
             seen: now,
             expires: now + self.settings.timeouts.provisional,
             due: Instant::NEVER,
-            packets: size.0,
-            bytes: size.1,
+            packets: *packets,
+            bytes: *bytes,
         };
         schedule(&mut self.deadlines, key, &mut session);
         self.tables.redirector.insert(*key, session);

@@ -91,9 +91,9 @@ fn the_twelve_steps_are_told_in_order() {
     let steps = |name: &str| -> Vec<Step> {
         let events = world.member(name).events.iter();
         events
-            .filter_map(|event| match event {
-                Event::Step { step, flow, .. } if flow.stream() == stream => Some(*step),
-                _ => None,
+            .filter_map(|event| {
+                let Event::Step { step, flow, .. } = event else { return None };
+                (flow.stream() == stream).then_some(*step)
             })
             .collect()
     };

@@ -366,10 +366,8 @@ pub(crate) const ACK: Segment = Segment { flags: 16, sequence: 101, acknowledgem
 pub(crate) fn tcp_of(bytes: &[u8]) -> Option<(TcpFlags, u8, u16)> {
     let packet = Packet::parse(&Frame::from_bytes(bytes)).ok()?;
     let Content::Ip(headers) = packet.content else { return None };
-    match headers.transport {
-        Transport::Tcp { flags, source, .. } => Some((flags, headers.hop_limit, source)),
-        _ => None,
-    }
+    let Transport::Tcp { flags, source, .. } = headers.transport else { return None };
+    Some((flags, headers.hop_limit, source))
 }
 
 pub(crate) fn verdict(action: Action, scope: herald::inspector::Scope) -> Verdict {
