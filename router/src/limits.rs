@@ -5,6 +5,10 @@ use std::time::Duration;
 /// Packets of one batch for the chain: enough to amortise a call, few enough to stay in the first-level cache.
 pub const BATCH_PACKETS_MAX: usize = 64;
 
+/// Bytes after which a batch is full whatever its packets: super-frames must be written while the second-level cache
+/// still has what was read of them.
+pub const BATCH_BYTES_MAX: usize = 128 * 1024;
+
 /// Frames read from one TAP in one turn, so that no interface, link or timer waits long for the others.
 pub const TURN_FRAMES_MAX: usize = 256;
 

@@ -162,9 +162,7 @@ impl EventLoop {
             self.note(now, event);
         }
         self.hear_peers(now);
-        for interface in Interface::BOTH {
-            self.take_frames(interface);
-        }
+        self.take_frames();
         self.deadlines(clock::now());
         self.answer_questions();
     }

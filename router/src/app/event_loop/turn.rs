@@ -7,42 +7,35 @@ use crate::app::watchdog::Phase;
 use crate::event::DropReason;
 use crate::id::Interface;
 use crate::io::{Usable, clock};
-use crate::limits::{BATCH_PACKETS_MAX, TURN_FRAMES_MAX};
+use crate::limits::{BATCH_BYTES_MAX, BATCH_PACKETS_MAX, TURN_FRAMES_MAX};
 use crate::membership::InterfaceState;
 use crate::time::Instant;
 
-/// Whether a source may have more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rest {
-    /// The bound of the batch ended it.
-    Maybe,
-    /// It is empty.
-    None,
-}
-
 impl EventLoop {
-    /// Takes a turn's frames from an interface, batch by batch; what is left waits for the next turn.
-    pub(super) fn take_frames(&mut self, interface: Interface) {
+    /// Takes a turn's frames from both interfaces, in batches by turns, so that neither waits long for the other; what is
+    /// left waits for the next turn.
+    pub(super) fn take_frames(&mut self) {
         for _ in 0..TURN_FRAMES_MAX / BATCH_PACKETS_MAX {
-            if !self.parts.ports[interface].readable {
-                return;
-            }
-            // The clock is read once for the batch.
-            let now = clock::now();
-            self.parts.progress.enter(Phase::Frames);
-            let rest = self.take_batch(now, interface);
-            self.carry_out(now);
-            if rest == Rest::None {
-                return;
+            for interface in Interface::BOTH {
+                if self.parts.ports[interface].readable {
+                    // The clock is read once for the batch.
+                    let now = clock::now();
+                    self.parts.progress.enter(Phase::Frames);
+                    self.take_batch(now, interface);
+                    self.carry_out(now);
+                }
             }
         }
     }
 
-    fn take_batch(&mut self, now: Instant, interface: Interface) -> Rest {
+    /// Takes frames until the interface is empty or the batch is full.
+    fn take_batch(&mut self, now: Instant, interface: Interface) {
+        let mut bytes = 0;
         for _ in 0..BATCH_PACKETS_MAX {
             let port = &mut self.parts.ports[interface];
             match port.take(&mut self.pool) {
                 Came::Frame(frame) => {
+                    bytes += frame.bytes().len();
                     self.parts.node.frame_arrived(now, interface, frame, &mut self.parts.plugins, &mut self.out);
                 }
                 Came::Lost(reason) => {
@@ -51,17 +44,19 @@ impl EventLoop {
                 }
                 Came::Nothing => {
                     port.readable = false;
-                    return Rest::None;
+                    return;
                 }
                 Came::Gone => {
                     port.readable = false;
                     tracing::error!("TAP {} is gone: the {interface} interface is down", port.name);
                     self.became(now, interface, Usable::No);
-                    return Rest::None;
+                    return;
                 }
             }
+            if bytes >= BATCH_BYTES_MAX {
+                return;
+            }
         }
-        Rest::Maybe
     }
 
     /// Reads the news of an interface's device.
