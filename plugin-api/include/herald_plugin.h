@@ -357,6 +357,10 @@ typedef struct {
      * When the stream started, in nanoseconds of the host's monotonic clock.
      */
     uint64_t started;
+    /**
+     * When its last packet came, on the same clock.
+     */
+    uint64_t last_packet;
 } HeraldEnd;
 
 /**

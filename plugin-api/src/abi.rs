@@ -190,6 +190,8 @@ pub struct HeraldEnd {
     pub bytes_to_opener: u64,
     /// When the stream started, in nanoseconds of the host's monotonic clock.
     pub started: u64,
+    /// When its last packet came, on the same clock.
+    pub last_packet: u64,
 }
 
 /// One packet of a batch: a flat descriptor, so that reading a field is a load. Offsets are in bytes from the start of

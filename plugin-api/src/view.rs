@@ -336,4 +336,10 @@ impl<'a> End<'a> {
     pub fn started(&self) -> Duration {
         Duration::from_nanos(self.0.started)
     }
+
+    /// When the stream's last packet came, as time since the beginning of the host's monotonic clock.
+    #[must_use]
+    pub fn last_packet(&self) -> Duration {
+        Duration::from_nanos(self.0.last_packet)
+    }
 }

@@ -80,6 +80,8 @@ pub struct Totals {
     pub bytes_to_opener: u64,
     /// When the stream started.
     pub started: Instant,
+    /// When its last packet came.
+    pub last_packet: Instant,
 }
 
 /// One packet for the chain; the verdict is the answer.

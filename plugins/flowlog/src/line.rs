@@ -18,7 +18,9 @@ pub(crate) struct Record {
     pub(crate) chosen: ([u8; Self::CHOSEN_LEN_MAX], usize),
     pub(crate) packets: [u64; 2],
     pub(crate) bytes: [u64; 2],
-    /// In nanoseconds since 1970.
+    /// When the line is written, in nanoseconds since 1970.
+    pub(crate) told: u64,
+    /// When the last packet came, in nanoseconds since 1970.
     pub(crate) ended: u64,
     pub(crate) duration: Duration,
     pub(crate) reason: EndReason,
@@ -66,8 +68,10 @@ impl Record {
     /// Node ids are shorter.
     const CHOSEN_LEN_MAX: usize = 16;
 
-    /// The record of a stream that ends now, `ended` nanoseconds after 1970.
-    pub(crate) fn of(stream: &StreamInfo<'_>, end: &End<'_>, ended: u64) -> Self {
+    /// The record of a stream whose end is told now, `told` nanoseconds after 1970. Its life lasts until its last packet,
+    /// not until the silence behind it was long enough.
+    pub(crate) fn of(stream: &StreamInfo<'_>, end: &End<'_>, told: u64) -> Self {
+        let silence = stream.now().saturating_sub(end.last_packet());
         let mut chosen = [0; Self::CHOSEN_LEN_MAX];
         let len = stream.chosen().len().min(chosen.len());
         chosen.iter_mut().zip(stream.chosen().bytes()).for_each(|(place, byte)| *place = byte);
@@ -81,8 +85,9 @@ impl Record {
             chosen: (chosen, len),
             packets: [end.packets_from_opener(), end.packets_to_opener()],
             bytes: [end.bytes_from_opener(), end.bytes_to_opener()],
-            ended,
-            duration: stream.now().saturating_sub(end.started()),
+            told,
+            ended: told.saturating_sub(u64::try_from(silence.as_nanos()).unwrap_or(u64::MAX)),
+            duration: end.last_packet().saturating_sub(end.started()),
             reason: end.reason(),
         }
     }
@@ -95,7 +100,7 @@ impl Record {
         let end = timestamp(self.ended);
         let has_ports = matches!(self.protocol, 6 | 17);
         let line = Line {
-            timestamp: end.clone(),
+            timestamp: timestamp(self.told),
             flow_id: self.id,
             event_type: "flow",
             src_ip: self.source.ip(),
@@ -187,6 +192,7 @@ pub(crate) mod tests {
             chosen: (chosen, 1),
             packets: [5, 4],
             bytes: [420, 3200],
+            told: 951_825_599_000_678_999,
             ended: 951_825_599_000_678_999,
             duration: Duration::from_micros(1_500_678),
             reason: EndReason::Finished,

@@ -24,13 +24,15 @@ impl Chosen {
         if !std::mem::replace(&mut session.alive, false) {
             return;
         }
-        let (stream, started, return_key) = (session.stream, session.started, session.return_key);
+        let (stream, return_key) = (session.stream, session.return_key);
+        let (started, last_packet) = (session.started, session.seen);
         let told = !matches!(session.announced, Announced::No | Announced::Lost);
         session.seen = now;
         let generation = Generation { counter: session.generation, node };
         let (packets_from_opener, bytes_from_opener) = self.markers.counted(Some(stream.opener));
         let (packets_to_opener, bytes_to_opener) = self.markers.counted(return_key);
-        let totals = Totals { packets_from_opener, bytes_from_opener, packets_to_opener, bytes_to_opener, started };
+        let totals =
+            Totals { packets_from_opener, bytes_from_opener, packets_to_opener, bytes_to_opener, started, last_packet };
         plugins.stream_ended(now, &stream, &totals, reason, self.markers.states().of(slot));
         while let Some(held) = self.hold.take(slot) {
             out.drop(held.frame, DropReason::HoldTimedOut);

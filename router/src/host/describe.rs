@@ -57,6 +57,7 @@ pub(super) fn end(totals: &Totals, reason: EndReason) -> HeraldEnd {
         packets_to_opener: totals.packets_to_opener,
         bytes_to_opener: totals.bytes_to_opener,
         started: totals.started.as_nanos(),
+        last_packet: totals.last_packet.as_nanos(),
     }
 }
 
