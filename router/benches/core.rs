@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use etherparse::PacketBuilder;
+use herald::chosen::HoldMax;
 use herald::event::EndReason;
 use herald::flow::HashKey;
 use herald::forward;
@@ -98,7 +99,7 @@ fn settings() -> Settings {
         },
         choice: choice::Settings { key: HashKey([9; 16]), redirectors: Redirectors::Equal, keying: Keying::Shared },
         midstream: Midstream::Drop,
-        hold_max: Duration::from_millis(20),
+        hold_max: HoldMax { time: Duration::from_millis(20), frames: 32, bytes: 1 << 20 },
         timeouts: Timeouts {
             tcp_established: long,
             tcp_opening: long,

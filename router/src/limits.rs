@@ -18,11 +18,11 @@ pub const REDIRECTOR_SESSIONS_MAX: usize = 2_000_000;
 /// Marker sessions of one node.
 pub const MARKER_SESSIONS_MAX: usize = 1_000_000;
 
-/// Frames that one hold keeps: the first packet and what may follow it within the hold's time.
-pub const HOLD_FRAMES_MAX: usize = 32;
-
-/// Frames that all holds together keep.
+/// Frames that all holds together keep; what one keeps is a setting.
 pub const HOLDS_FRAMES_MAX: usize = 4_096;
+
+/// Ethernet bytes that all holds together keep: a thousand super-frames.
+pub const HOLDS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Frames that one unresolved neighbour keeps (RFC 4861, section 7.2.2 asks for at least one).
 pub const NEIGHBOUR_QUEUE_FRAMES_MAX: usize = 16;
@@ -207,7 +207,6 @@ const _: () = assert!(NEIGHBOURS_UNRESOLVED_MAX < NEIGHBOURS_MAX);
 const _: () = assert!(BATCH_PACKETS_MAX <= TURN_FRAMES_MAX);
 const _: () = assert!(BATCH_PACKETS_MAX == herald_plugin::abi::HERALD_BATCH_PACKETS_MAX as usize);
 const _: () = assert!(PLUGINS_MAX <= u32::BITS as usize && PLUGIN_REASONS_MAX <= u8::MAX as usize);
-const _: () = assert!(HOLD_FRAMES_MAX <= HOLDS_FRAMES_MAX);
 const _: () = assert!(NEIGHBOUR_QUEUE_FRAMES_MAX <= NEIGHBOUR_QUEUES_FRAMES_MAX);
 const _: () = assert!(
     HOLDS_FRAMES_MAX + NEIGHBOUR_QUEUES_FRAMES_MAX + 2 * TURN_FRAMES_MAX + BATCH_PACKETS_MAX <= POOL_FRAMES_MAX

@@ -73,7 +73,12 @@ impl Node {
     }
 
     fn end(&mut self, slot: u32, port: u16) {
-        let totals = Totals { packets_from_opener: 3, bytes_from_opener: 300, ..Totals::default() };
+        let totals = Totals {
+            packets_from_opener: 3,
+            bytes_from_opener: 300,
+            last_packet: Instant::from_nanos(2_000_000),
+            ..Totals::default()
+        };
         let (stream, state) = (stream(slot, port), self.states.of(slot));
         self.chain.stream_ended(Instant::from_nanos(2_000_010), &stream, &totals, EndReason::Finished, state);
     }

@@ -11,6 +11,7 @@ use super::config::{Config, MidstreamOption, RedirectorsOption, RolesOption};
 use super::control::{self, ControlSocket, Shared, SocketError};
 use super::event_loop::{self, About, EventLoop, PEERS_FIRST_TOKEN, Parts, Port};
 use super::watchdog::{self, Progress};
+use crate::chosen::HoldMax;
 use crate::flow::HashKey;
 use crate::forward::{self, InterfaceSettings, StaticRoute};
 use crate::host::{self, Chain, HostError, PluginSettings};
@@ -161,7 +162,11 @@ fn node_settings(config: &Config, boot: BootId, hash_key: HashKey) -> node::Sett
             MidstreamOption::Drop => Midstream::Drop,
             MidstreamOption::PickUp => Midstream::PickUp,
         },
-        hold_max: Duration::from_millis(options.hold_ms_max.into()),
+        hold_max: HoldMax {
+            time: Duration::from_millis(options.hold_ms_max.into()),
+            frames: options.hold_frames_max as usize,
+            bytes: options.hold_bytes_max as usize,
+        },
         timeouts: timeouts(config),
         announcing: if options.testing.announcements {
             Announcing::On(Duration::from_millis(options.testing.announcement_delay_ms.into()))

@@ -8,9 +8,20 @@ use slab::Slab;
 use crate::event::DropReason;
 use crate::flow::{HashKey, Hop};
 use crate::id::Interface;
-use crate::limits::{HOLD_FRAMES_MAX, HOLDS_FRAMES_MAX};
+use crate::limits::{HOLDS_BYTES_MAX, HOLDS_FRAMES_MAX};
 use crate::packet::{Frame, Headers};
 use crate::time::Instant;
+
+/// What one stream's hold may take.
+#[derive(Clone, Copy, Debug)]
+pub struct HoldMax {
+    /// How long it lasts.
+    pub time: Duration,
+    /// How many frames it keeps.
+    pub frames: usize,
+    /// How many Ethernet bytes it keeps.
+    pub bytes: usize,
+}
 
 /// A frame that waits, ready to go.
 #[derive(Debug)]
@@ -36,27 +47,29 @@ struct Queue {
     head: usize,
     tail: usize,
     frames: usize,
+    bytes: usize,
 }
 
 /// All holds of a node. Slots and ids are those of the marker sessions.
 #[derive(Debug)]
 pub struct Hold {
-    max: Duration,
+    max: HoldMax,
+    bytes: usize,
     links: Slab<Link>,
     queues: HashMap<u32, Queue, HashKey>,
     deadlines: VecDeque<(Instant, u32, u64)>,
 }
 
 impl Hold {
-    /// Nothing held; a hold lasts `max` at most.
+    /// Nothing held.
     #[must_use]
-    pub fn new(max: Duration, key: HashKey) -> Self {
-        Self { max, links: Slab::new(), queues: HashMap::with_hasher(key), deadlines: VecDeque::new() }
+    pub fn new(max: HoldMax, key: HashKey) -> Self {
+        Self { max, bytes: 0, links: Slab::new(), queues: HashMap::with_hasher(key), deadlines: VecDeque::new() }
     }
 
     /// A hold begins: its time runs from now.
     pub fn begin(&mut self, now: Instant, slot: u32, id: u64) {
-        self.deadlines.push_back((now + self.max, slot, id));
+        self.deadlines.push_back((now + self.max.time, slot, id));
     }
 
     /// Keeps a frame behind those of its stream.
@@ -64,21 +77,24 @@ impl Hold {
     /// # Errors
     /// The frame and why there was no room for it.
     pub fn keep(&mut self, slot: u32, held: Held) -> Result<(), (Frame, DropReason)> {
-        if self.links.len() >= HOLDS_FRAMES_MAX {
+        let bytes = held.frame.bytes().len();
+        if self.links.len() >= HOLDS_FRAMES_MAX || self.bytes + bytes > HOLDS_BYTES_MAX {
             return Err((held.frame, DropReason::HoldsFull));
         }
         let queue = self.queues.get(&slot).copied();
-        if queue.is_some_and(|queue| queue.frames >= HOLD_FRAMES_MAX) {
+        let (frames_kept, bytes_kept) = queue.map_or((0, 0), |queue| (queue.frames, queue.bytes));
+        if frames_kept >= self.max.frames || bytes_kept + bytes > self.max.bytes {
             return Err((held.frame, DropReason::HoldFull));
         }
+        self.bytes += bytes;
         let place = self.links.insert(Link { held, next: None });
         let queue = match queue {
-            None => Queue { head: place, tail: place, frames: 1 },
+            None => Queue { head: place, tail: place, frames: 1, bytes },
             Some(queue) => {
                 if let Some(last) = self.links.get_mut(queue.tail) {
                     last.next = Some(place);
                 }
-                Queue { tail: place, frames: queue.frames + 1, ..queue }
+                Queue { tail: place, frames: queue.frames + 1, bytes: queue.bytes + bytes, ..queue }
             }
         };
         self.queues.insert(slot, queue);
@@ -89,8 +105,13 @@ impl Hold {
     pub fn take(&mut self, slot: u32) -> Option<Held> {
         let queue = *self.queues.get(&slot)?;
         let link = self.links.try_remove(queue.head)?;
+        let bytes = link.held.frame.bytes().len();
+        self.bytes -= bytes;
         match link.next {
-            Some(head) => self.queues.insert(slot, Queue { head, frames: queue.frames - 1, ..queue }),
+            Some(head) => {
+                let (frames, bytes) = (queue.frames - 1, queue.bytes - bytes);
+                self.queues.insert(slot, Queue { head, frames, bytes, ..queue })
+            }
             None => self.queues.remove(&slot),
         };
         Some(link.held)
@@ -141,6 +162,8 @@ mod tests {
         Held { frame, headers, arrived: Interface::First, hop }
     }
 
+    const MAX: HoldMax = HoldMax { time: Duration::from_millis(20), frames: 4, bytes: 10_000 };
+
     fn number(held: &Held) -> u32 {
         u32::from_be_bytes(*held.frame.bytes().last_chunk().unwrap())
     }
@@ -148,13 +171,13 @@ mod tests {
     proptest! {
         #[test]
         fn frames_leave_in_their_streams_order(steps in proptest::collection::vec((0u32..4, any::<bool>()), 0..400)) {
-            let mut hold = Hold::new(Duration::from_millis(20), HashKey([1; 16]));
+            let mut hold = Hold::new(MAX, HashKey([1; 16]));
             let mut model: [VecDeque<u32>; 4] = Default::default();
             for (serial, (slot, keeps)) in (0u32..).zip(steps) {
                 let expected = &mut model[slot as usize];
                 if keeps {
                     let kept = hold.keep(slot, held(serial)).is_ok();
-                    prop_assert_eq!(kept, expected.len() < HOLD_FRAMES_MAX);
+                    prop_assert_eq!(kept, expected.len() < MAX.frames);
                     if kept { expected.push_back(serial); }
                 } else {
                     prop_assert_eq!(hold.take(slot).map(|h| number(&h)), expected.pop_front());
@@ -166,11 +189,23 @@ mod tests {
 
     #[test]
     fn all_holds_together_are_bounded() {
-        let mut hold = Hold::new(Duration::from_millis(20), HashKey([1; 16]));
+        let mut hold = Hold::new(MAX, HashKey([1; 16]));
         let streams = u32::try_from(HOLDS_FRAMES_MAX).unwrap();
         for slot in 0..streams {
             hold.keep(slot, held(slot)).unwrap();
         }
         assert_eq!(hold.keep(streams, held(0)).unwrap_err().1, DropReason::HoldsFull);
+    }
+
+    #[test]
+    fn a_hold_is_bounded_in_bytes() {
+        let len = held(0).frame.bytes().len();
+        let mut hold = Hold::new(HoldMax { bytes: 2 * len, ..MAX }, HashKey([1; 16]));
+        hold.keep(0, held(0)).unwrap();
+        hold.keep(0, held(1)).unwrap();
+        assert_eq!(hold.keep(0, held(2)).unwrap_err().1, DropReason::HoldFull);
+        hold.keep(1, held(3)).unwrap();
+        hold.take(0).unwrap();
+        hold.keep(0, held(4)).unwrap();
     }
 }

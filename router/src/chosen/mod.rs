@@ -5,10 +5,9 @@ mod ending;
 mod hold;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 pub use breaker::Breakers;
-pub use hold::{Held, Hold};
+pub use hold::{Held, Hold, HoldMax};
 
 use crate::event::{DropReason, EndReason, Event, Step};
 use crate::flow::{FlowKey, HashKey};
@@ -28,8 +27,8 @@ pub struct Settings {
     pub node: NodeId,
     /// How long streams may be silent.
     pub timeouts: Timeouts,
-    /// How long a hold lasts at most.
-    pub hold_max: Duration,
+    /// What one hold may take.
+    pub hold_max: HoldMax,
     /// Take up TCP streams in their middle.
     pub midstream: Midstream,
     /// Hashes this node's own tables.

@@ -49,8 +49,8 @@ pub struct Settings {
     pub choice: choice::Settings,
     /// What to do with TCP in mid-stream.
     pub midstream: Midstream,
-    /// How long a hold lasts at most.
-    pub hold_max: Duration,
+    /// What one hold may take.
+    pub hold_max: chosen::HoldMax,
     /// How long streams may be silent.
     pub timeouts: Timeouts,
     /// Whether streams are announced.

@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use etherparse::PacketBuilder;
+use herald::chosen::HoldMax;
 use herald::event::{DropReason, EndReason, Event};
 use herald::flow::{FlowKey, HashKey};
 use herald::forward;
@@ -158,7 +159,7 @@ fn settings(number: u8, choices: &Choices) -> Settings {
         },
         choice: choice::Settings { key: HashKey([9; 16]), redirectors: choices.redirectors, keying: choices.keying },
         midstream: Midstream::Drop,
-        hold_max: choices.hold_max,
+        hold_max: HoldMax { time: choices.hold_max, frames: 32, bytes: 1 << 20 },
         timeouts: Timeouts {
             tcp_established: second * 60,
             tcp_opening: second * 4,

@@ -9,7 +9,10 @@ use super::derived;
 use super::layers::Problem;
 use super::options::{InterfaceOptions, Options, RolesOption, allowed};
 use crate::id::{Interface, Mac};
-use crate::limits::{ADDRESSES_MAX, CLUSTER_NAME_LEN_MAX, MEMBERS_MAX, PLUGINS_MAX, ROUTES_MAX};
+use crate::limits::{
+    ADDRESSES_MAX, CLUSTER_NAME_LEN_MAX, HOLDS_BYTES_MAX, HOLDS_FRAMES_MAX, MEMBERS_MAX, PLUGINS_MAX, ROUTES_MAX,
+};
+use crate::packet::FRAME_LEN_MAX;
 
 /// `struct sockaddr_un` holds this many bytes of a path, with the zero behind it.
 const SOCKET_PATH_LEN_MAX: usize = 107;
@@ -185,6 +188,8 @@ fn check_holders(options: &Options) -> Checked {
 
 fn check_numbers(options: &Options) -> Checked {
     require((1..=HOLD_MS_MAX).contains(&options.hold_ms_max), "hold_ms_max")?;
+    require((1..=HOLDS_FRAMES_MAX).contains(&(options.hold_frames_max as usize)), "hold_frames_max")?;
+    require((FRAME_LEN_MAX..=HOLDS_BYTES_MAX).contains(&(options.hold_bytes_max as usize)), "hold_bytes_max")?;
     require(options.choose.weight > 0, "choose.weight")?;
     require(options.testing.announcement_delay_ms <= ANNOUNCEMENT_DELAY_MS_MAX, "testing.announcement_delay_ms")?;
     let t = &options.timeouts;

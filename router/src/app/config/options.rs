@@ -29,6 +29,10 @@ pub struct Options {
     pub midstream: MidstreamOption,
     /// Longest hold in milliseconds.
     pub hold_ms_max: u32,
+    /// Frames of one hold.
+    pub hold_frames_max: u32,
+    /// Ethernet bytes of one hold.
+    pub hold_bytes_max: u32,
     /// What all members share.
     pub cluster: ClusterOptions,
     /// The two interfaces.
@@ -275,6 +279,8 @@ const ALLOWED: &[(&str, &str)] = &[
     ("redirect", "\"ethernet\""),
     ("midstream", "\"drop\" or \"pick-up\""),
     ("hold_ms_max", "a number from 1 to 10000"),
+    ("hold_frames_max", "a number from 1 to 4096"),
+    ("hold_bytes_max", "a number from 65557 to 67108864"),
     ("cluster", "a table with id and secret"),
     ("cluster.id", "a text of 1 to 64 printable bytes"),
     ("cluster.secret", "a text of at least 16 characters"),
