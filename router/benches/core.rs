@@ -195,7 +195,7 @@ impl Bench {
             }
             self.out.events.clear();
             self.out.send.clear();
-            let ended = self.out.transmit.drain(..).map(|(_, frame)| frame).chain(self.out.spent.drain(..));
+            let ended = self.out.transmit.drain(..).map(|(_, frame, _)| frame).chain(self.out.spent.drain(..));
             self.pool.extend(ended.filter(Frame::has_full_buffer));
         }
     }

@@ -46,11 +46,21 @@ pub struct Ledger {
     pub messages_unauthorised: u64,
 }
 
+impl Ledger {
+    fn count_mut(&mut self, leaving: Leaving) -> &mut u64 {
+        match leaving {
+            Leaving::Forwarded => &mut self.forwarded,
+            Leaving::Redirected => &mut self.redirected,
+            Leaving::Generated => &mut self.generated,
+        }
+    }
+}
+
 /// Everything the core wants done, in order.
 #[derive(Debug)]
 pub struct Outbox {
-    /// Frames to transmit.
-    pub transmit: Vec<(Interface, Frame)>,
+    /// Frames to transmit, each with its place in the books.
+    pub transmit: Vec<(Interface, Frame, Leaving)>,
     /// Messages to send.
     pub send: Vec<(NodeId, Message)>,
     /// Events to tell.
@@ -78,12 +88,18 @@ impl Default for Outbox {
 impl Outbox {
     /// Sends a frame out of an interface.
     pub fn transmit(&mut self, interface: Interface, frame: Frame, leaving: Leaving) {
+        *self.ledger.count_mut(leaving) += 1;
+        self.transmit.push((interface, frame, leaving));
+    }
+
+    /// A frame of the list was not taken by its interface: it did not leave as it was booked, it ends here.
+    pub fn untransmitted(&mut self, frame: Frame, leaving: Leaving, reason: DropReason) {
+        let count = self.ledger.count_mut(leaving);
+        *count = count.saturating_sub(1);
         match leaving {
-            Leaving::Forwarded => self.ledger.forwarded += 1,
-            Leaving::Redirected => self.ledger.redirected += 1,
-            Leaving::Generated => self.ledger.generated += 1,
+            Leaving::Forwarded | Leaving::Redirected => self.drop(frame, reason),
+            Leaving::Generated => self.drop_generated(frame, reason),
         }
-        self.transmit.push((interface, frame));
     }
 
     /// Sends a message to a peer.
@@ -131,5 +147,27 @@ impl Outbox {
     /// How often each reason ended a frame; reasons without a drop are left out.
     pub fn drops(&self) -> impl Iterator<Item = (DropReason, u64)> + '_ {
         DropReason::ALL.iter().copied().zip(self.dropped).filter(|(_, count)| *count > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_that_an_interface_refuses_is_booked_once() {
+        for leaving in [Leaving::Forwarded, Leaving::Redirected, Leaving::Generated] {
+            let mut out = Outbox::default();
+            for _ in 0..2 {
+                out.transmit(Interface::First, Frame::from_bytes(&[0; 60]), leaving);
+            }
+            let (_, frame, booked) = out.transmit.pop().unwrap();
+            out.untransmitted(frame, booked, DropReason::TapFull);
+            let Ledger { forwarded, redirected, generated, generated_dropped, .. } = out.ledger;
+            assert_eq!((booked, forwarded + redirected + generated), (leaving, 1));
+            assert_eq!(generated_dropped, u64::from(leaving == Leaving::Generated));
+            assert_eq!(out.drops().collect::<Vec<_>>(), [(DropReason::TapFull, 1)]);
+            assert_eq!(out.spent.len(), 1);
+        }
     }
 }

@@ -182,7 +182,8 @@ pub struct SessionCounts {
     pub marker: usize,
 }
 
-/// The books of frames: everything that arrived is forwarded, redirected, handed over, consumed, dropped or kept.
+/// The books of frames: everything that arrived is forwarded, redirected, handed over, consumed, dropped (but for
+/// `generated_dropped`) or kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct FrameCounts {
     /// Arrived at the first interface.
@@ -205,6 +206,8 @@ pub struct FrameCounts {
     pub kept: u64,
     /// Made by this node; counted apart.
     pub generated: u64,
+    /// Of the dropped: made by this node, so they never arrived.
+    pub generated_dropped: u64,
     /// Buffers of the pool that are on their way at this moment.
     pub buffers_taken: u64,
 }

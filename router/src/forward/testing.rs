@@ -158,7 +158,7 @@ impl Router {
 
     /// What was sent since the last call. Each frame has full checksums and nothing offloaded.
     pub(super) fn sent(&mut self) -> Vec<Sent> {
-        let sent: Vec<_> = self.out.transmit.drain(..).map(|(interface, frame)| Sent { interface, frame }).collect();
+        let sent: Vec<_> = self.out.transmit.drain(..).map(|(interface, frame, _)| Sent { interface, frame }).collect();
         for one in &sent {
             assert_eq!(one.frame.wire()[..OFFLOAD_HEADER_LEN], [0; OFFLOAD_HEADER_LEN]);
             assert_checksums(one.bytes());

@@ -120,7 +120,7 @@ fn a_super_frame_is_measured_by_its_segments() {
     };
     let mut router = Router::with_neighbours();
     assert!(router.forwards(FIRST, frame(1360)).is_ok());
-    let (_, sent) = router.out.transmit.pop().unwrap();
+    let (_, sent, _) = router.out.transmit.pop().unwrap();
     assert_eq!((sent.offload().segment_size(), sent.offload().needs_checksum()), (1360, true));
     assert_eq!(router.forwards(FIRST, frame(1361)), Err(DropReason::TooBig));
     assert!(matches!(router.sent_one().headers().transport, Transport::IcmpError { .. }));

@@ -234,7 +234,7 @@ impl World {
                 member.out.spent.clear();
                 let from = id(member.name);
                 self.mail.extend(member.out.send.drain(..).map(|(to, message)| (from, to, message)));
-                frames.extend(member.out.transmit.drain(..).map(|(interface, frame)| (place, interface, frame)));
+                frames.extend(member.out.transmit.drain(..).map(|(interface, frame, _)| (place, interface, frame)));
             }
             if frames.is_empty() && self.mail.is_empty() {
                 return;

@@ -93,6 +93,7 @@ impl EventLoop {
             dropped: self.out.drops().map(|(_, count)| count).sum(),
             kept: self.parts.node.frames_kept() as u64,
             generated: ledger.generated,
+            generated_dropped: ledger.generated_dropped,
             buffers_taken: self.pool.taken() as u64,
         }
     }

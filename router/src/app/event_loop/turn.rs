@@ -125,11 +125,11 @@ impl EventLoop {
     /// One write for each frame, straight from its buffer.
     fn transmit(&mut self) {
         let mut frames = std::mem::take(&mut self.out.transmit);
-        for (interface, frame) in frames.drain(..) {
+        for (interface, frame, leaving) in frames.drain(..) {
             let written: Result<(), DropReason> = self.parts.ports[interface].tap.write(&frame);
             match written {
                 Ok(()) => self.pool.give(frame),
-                Err(reason) => self.out.drop(frame, reason),
+                Err(reason) => self.out.untransmitted(frame, leaving, reason),
             }
         }
         // The list itself is kept: its place is used again for the next batch.
