@@ -7,15 +7,16 @@ use crate::column::Figure;
 use crate::options::Options;
 use crate::results::Results;
 
-/// `{"kernel", "takes", "seconds", "busy_percent": [..], "failures": [..], "cases": {CASE: {FIGURE: {"median", "min", "max", "takes":
-/// [..], "ratio_to_kernel_router"}}}}`. Units are in the names of the figures; a ratio is `null` where there is none.
-pub(crate) fn json(options: &Options, busy_percent: &[f64], results: &Results) -> Value {
+/// `{"kernel", "takes", "seconds", "began_busy", "failures": [..], "cases": {CASE: {FIGURE: {"median", "min", "max", "takes":
+/// [..], "ratio_to_kernel_router"}}}}`. `began_busy` counts measurements
+/// that began although the machine was busy. Units are in the names of the figures; a ratio is `null` where there is none.
+pub(crate) fn json(options: &Options, began_busy: usize, results: &Results) -> Value {
     let cases = Case::ALL.into_iter().map(|case| (case.name().to_owned(), of_case(results, case)));
     json!({
         "kernel": std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim_end(),
         "takes": options.takes(),
         "seconds": options.seconds(),
-        "busy_percent": busy_percent,
+        "began_busy": began_busy,
         "failures": results.failures,
         "cases": cases.filter(|(_, figures)| figures != &json!({})).collect::<Map<_, _>>(),
     })

@@ -12,7 +12,6 @@
 //! ```
 
 mod address;
-mod busy;
 mod case;
 mod clock;
 mod column;
@@ -28,6 +27,7 @@ mod netns;
 mod options;
 mod place;
 mod process;
+mod quiet;
 mod results;
 mod run;
 mod site;

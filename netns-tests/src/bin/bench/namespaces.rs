@@ -17,6 +17,9 @@ use crate::process::{OnInterrupt, run};
 /// Every namespace of ours is called `hb-`, this process's id, the case and the host.
 const PREFIX: &str = "hb-";
 
+/// Where `ip` keeps them.
+const FOLDER: &str = "/run/netns";
+
 /// One `ip` command may take so long on a busy machine.
 const IP_TIME_MAX: Duration = Duration::from_secs(10);
 
@@ -88,7 +91,7 @@ impl Namespaces {
 
     /// The file of a host's network namespace.
     pub(crate) fn netns(&self, host: &str) -> PathBuf {
-        Path::new("/run/netns").join(self.name(host))
+        Path::new(FOLDER).join(self.name(host))
     }
 
     /// Whom the client's frames go to on their way to the sink.
@@ -103,8 +106,9 @@ impl Namespaces {
     /// Makes a namespace.
     fn add(&mut self, host: &str, settings: &[&str]) -> Result<(), BenchError> {
         let name = self.name(host);
+        // Noted first: a request to end may come when it is half made.
+        self.made.push(name.clone());
         ip(&["netns", "add", &name])?;
-        self.made.push(name);
         let own = std::env::current_exe().map_err(BenchError::system("cannot find this program"))?;
         let mut command = self.enter(host);
         command.arg(own).args(["load", "settings"]).args(settings);
@@ -162,6 +166,9 @@ pub(crate) fn remove_leftovers() {
 
 /// Ends what runs in a namespace and removes it.
 fn remove(name: &str) {
+    if !Path::new(FOLDER).join(name).exists() {
+        return;
+    }
     let pids = run(ip_command(&["netns", "pids", name]), IP_TIME_MAX, OnInterrupt::GoOn).unwrap_or_default();
     for pid in pids.lines().filter_map(|pid| pid.trim().parse().ok()) {
         // It may have ended by itself meanwhile.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
@@ -23,6 +24,9 @@ pub(crate) struct Options {
     /// Only this case, this column or both, such as one-node, /tcp1 or one-node/tcp1; can be repeated
     #[arg(long, value_name = "CASE/COLUMN")]
     only: Vec<Only>,
+    /// How long to wait for a quiet machine, all waits together [default: 60, with --quick 20]
+    #[arg(long, value_name = "SECONDS")]
+    wait_quiet: Option<u32>,
     /// Where to write the figures [default: bench.json in the target folder]
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -37,6 +41,11 @@ impl Options {
     /// How long each measurement lasts.
     pub(crate) fn seconds(&self) -> u32 {
         self.seconds.unwrap_or(if self.quick { 1 } else { 2 })
+    }
+
+    /// How long to wait for a quiet machine, all waits together.
+    pub(crate) fn wait_quiet(&self) -> Duration {
+        Duration::from_secs(self.wait_quiet.unwrap_or(if self.quick { 20 } else { 60 }).into())
     }
 
     /// Whether this column of this case is wanted.
@@ -70,7 +79,12 @@ impl FromStr for Only {
 
 /// A case or column by its name; none for an empty text.
 fn part<T: ValueEnum>(name: &str) -> Result<Option<T>, String> {
-    if name.is_empty() { Ok(None) } else { T::from_str(name, false).map(Some) }
+    if name.is_empty() {
+        return Ok(None);
+    }
+    let known = T::value_variants().iter().filter_map(|v| Some(v.to_possible_value()?.get_name().to_owned()));
+    let known = known.collect::<Vec<_>>().join(", ");
+    T::from_str(name, false).map(Some).map_err(|_| format!("{name} is none of {known}"))
 }
 
 #[cfg(test)]

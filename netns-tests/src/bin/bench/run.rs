@@ -12,12 +12,10 @@ use crate::cpus::Cpus;
 use crate::error::BenchError;
 use crate::options::Options;
 use crate::process::OnInterrupt;
+use crate::quiet::Patience;
 use crate::results::Results;
 use crate::site::Site;
-use crate::{busy, interrupt, json, namespaces, process, table};
-
-/// Above this share of the machine's CPUs in use by others, figures are not worth much.
-const BUSY_PERCENT_MAX: f64 = 5.0;
+use crate::{interrupt, json, namespaces, process, table};
 
 /// Whether everything that was wanted was measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,24 +36,16 @@ pub(crate) fn run(options: &Options) -> Result<Outcome, BenchError> {
     let cpus = Cpus::found()?;
     check_machine()?;
     namespaces::remove_leftovers();
-    let mut results = Results::default();
-    let mut busy_percent = Vec::new();
-    let sites = build(options, cpus, &mut results)?;
+    let patience = Patience::new(options.wait_quiet());
+    let mut run = Run { options, cpus, patience, results: Results::default() };
+    let sites = run.build()?;
     for take in 1..=options.takes() {
-        busy_percent.push(idle_machine()?);
-        measure(options, take, &sites, cpus, &mut results)?;
+        run.measure(take, &sites)?;
     }
     drop(sites);
-    println!("{}", table::table(&results));
-    println!("median of {} and its ratio to the kernel router's; [least .. greatest]", options.takes());
-    for failure in &results.failures {
-        println!("not measured: {failure}");
-    }
-    let path = options.json();
-    let text = format!("{:#}\n", json::json(options, &busy_percent, &results));
-    fs::write(&path, text).map_err(BenchError::system(format!("cannot write {}", path.display())))?;
-    println!("written: {}", path.display());
-    Ok(if results.failures.is_empty() { Outcome::Complete } else { Outcome::Partial })
+    run.print();
+    run.write()?;
+    Ok(if run.results.failures.is_empty() { Outcome::Complete } else { Outcome::Partial })
 }
 
 /// Fails early and says what to do.
@@ -72,56 +62,76 @@ fn check_machine() -> Result<(), BenchError> {
     Ok(())
 }
 
-/// Builds the wanted cases. One that cannot be built is a failure of its own; the others are measured.
-fn build(options: &Options, cpus: Cpus, results: &mut Results) -> Result<Vec<Site>, BenchError> {
-    let mut sites = Vec::new();
-    for case in Case::ALL {
-        if !Column::ALL.iter().any(|&column| options.wants(case, column)) {
-            continue;
-        }
-        eprintln!("building {}", case.title());
-        match Site::build(case, cpus) {
-            Ok(site) => sites.push(site),
-            Err(BenchError::Interrupted) => return Err(BenchError::Interrupted),
-            Err(error) => fail(results, format!("{}: {error}", case.name())),
-        }
-    }
-    Ok(sites)
+/// What a run has got so far.
+struct Run<'a> {
+    options: &'a Options,
+    cpus: Cpus,
+    patience: Patience,
+    results: Results,
 }
 
-/// With everything built and nothing measured, how much of the machine is in use? Other work spoils the figures, and so
-/// would nodes that are not idle when nothing comes.
-fn idle_machine() -> Result<f64, BenchError> {
-    let percent = busy::percent()?;
-    if percent > BUSY_PERCENT_MAX {
-        eprintln!("warning: the machine is {percent:.0} % busy before the load starts; figures will be off");
-    }
-    Ok(percent)
-}
-
-/// One take: each column in all cases, one after the other.
-fn measure(options: &Options, take: u32, sites: &[Site], cpus: Cpus, results: &mut Results) -> Result<(), BenchError> {
-    for column in Column::ALL {
-        for site in sites.iter().filter(|s| options.wants(s.case, column)) {
-            let of = format!("take {take} of {}: {} {}", options.takes(), site.case.name(), column.name());
-            match column.measure(site, options.seconds(), cpus) {
-                Ok(measured) => {
-                    eprintln!("{of}: {}", show(&measured));
-                    results.add(site.case, &measured);
-                }
+impl Run<'_> {
+    /// Builds the wanted cases. One that cannot be built is a failure of its own; the others are measured.
+    fn build(&mut self) -> Result<Vec<Site>, BenchError> {
+        let mut sites = Vec::new();
+        for case in Case::ALL {
+            if !Column::ALL.iter().any(|&column| self.options.wants(case, column)) {
+                continue;
+            }
+            eprintln!("building {}", case.title());
+            match Site::build(case, self.cpus) {
+                Ok(site) => sites.push(site),
                 Err(BenchError::Interrupted) => return Err(BenchError::Interrupted),
-                Err(error) => fail(results, format!("{of}: {error}")),
+                Err(error) => self.fail(format!("{}: {error}", case.name())),
             }
         }
+        Ok(sites)
     }
-    Ok(())
+
+    /// One take: each column in all cases, one after the other.
+    fn measure(&mut self, take: u32, sites: &[Site]) -> Result<(), BenchError> {
+        for column in Column::ALL {
+            for site in sites.iter().filter(|s| self.options.wants(s.case, column)) {
+                let of = format!("take {take} of {}: {} {}", self.options.takes(), site.case.name(), column.name());
+                self.patience.wait()?;
+                match column.measure(site, self.options.seconds(), self.cpus) {
+                    Ok(measured) => {
+                        eprintln!("{of}: {}", show(&measured));
+                        self.results.add(site.case, &measured);
+                    }
+                    Err(BenchError::Interrupted) => return Err(BenchError::Interrupted),
+                    Err(error) => self.fail(format!("{of}: {error}")),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self, failure: String) {
+        eprintln!("bench: {failure}");
+        self.results.failures.push(failure);
+    }
+
+    fn print(&self) {
+        println!("{}", table::table(&self.results));
+        println!("median of {} and its ratio to the kernel router's; [least .. greatest]", self.options.takes());
+        if self.patience.in_vain > 0 {
+            println!("{} measurements began on a busy machine: do not trust them", self.patience.in_vain);
+        }
+        for failure in &self.results.failures {
+            println!("not measured: {failure}");
+        }
+    }
+
+    fn write(&self) -> Result<(), BenchError> {
+        let path = self.options.json();
+        let text = format!("{:#}\n", json::json(self.options, self.patience.in_vain, &self.results));
+        fs::write(&path, text).map_err(BenchError::system(format!("cannot write {}", path.display())))?;
+        println!("written: {}", path.display());
+        Ok(())
+    }
 }
 
 fn show(measured: &Measured) -> String {
     measured.iter().map(|(figure, value)| format!("{} {value:.2}", figure.name())).collect::<Vec<_>>().join(", ")
-}
-
-fn fail(results: &mut Results, failure: String) {
-    eprintln!("bench: {failure}");
-    results.failures.push(failure);
 }

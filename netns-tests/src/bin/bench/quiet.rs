@@ -1,4 +1,4 @@
-//! How much of the machine is in use.
+//! Waits for a quiet machine: other work spoils the figures, and so would nodes that are not idle when nothing comes.
 
 use std::fs;
 use std::time::Duration;
@@ -8,15 +8,44 @@ use nix::poll::{PollTimeout, poll};
 use crate::error::BenchError;
 use crate::interrupt;
 
-/// How long the machine is watched.
-const WATCH_TIME: Duration = Duration::from_millis(500);
+/// How long the machine is watched at a time.
+const WATCH_TIME: Duration = Duration::from_millis(200);
 
-/// Share of the CPUs' time, in percent, that was not idle during the next half second.
-///
-/// # Errors
-///
-/// When the kernel does not tell, or an end was asked for.
-pub(crate) fn percent() -> Result<f64, BenchError> {
+/// Above this share of the machine's CPUs in use by others, figures are not worth much.
+const BUSY_PERCENT_MAX: f64 = 10.0;
+
+/// What is left of the time that may be spent on waiting, and how often it did not help.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    left: Duration,
+    /// How often the machine was busy although it was waited.
+    pub(crate) in_vain: usize,
+}
+
+impl Patience {
+    pub(crate) fn new(time: Duration) -> Self {
+        Self { left: time, in_vain: 0 }
+    }
+
+    /// Waits until the machine is quiet, or there is no patience left.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not tell, or an end was asked for.
+    pub(crate) fn wait(&mut self) -> Result<(), BenchError> {
+        while busy_percent()? > BUSY_PERCENT_MAX {
+            if self.left.is_zero() {
+                self.in_vain += 1;
+                break;
+            }
+            self.left = self.left.saturating_sub(WATCH_TIME);
+        }
+        Ok(())
+    }
+}
+
+/// Share of the CPUs' time, in percent, that is not idle from now on for [`WATCH_TIME`].
+fn busy_percent() -> Result<f64, BenchError> {
     let before = times()?;
     // Not a wait for something to happen: the interval is what is measured.
     let _ = poll(&mut [], PollTimeout::try_from(WATCH_TIME).unwrap_or(PollTimeout::ZERO));
