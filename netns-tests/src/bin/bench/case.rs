@@ -41,11 +41,11 @@ impl Case {
     /// Its name in the table.
     pub(crate) const fn title(self) -> &'static str {
         match self {
-            Self::Bridge => "plain bridge",
+            Self::Bridge => "bridge",
             Self::KernelRouter => "kernel router",
             Self::OneNode => "one node",
-            Self::OneNodePlugins => "one node, acl and flowlog",
-            Self::ThreeNodes => "three nodes, redirecting",
+            Self::OneNodePlugins => "one node, plugins",
+            Self::ThreeNodes => "three nodes",
         }
     }
 

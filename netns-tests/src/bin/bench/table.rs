@@ -12,7 +12,7 @@ pub(crate) fn table(results: &Results) -> Table {
     let measured = |case: &Case| Figure::ALL.iter().any(|&f| results.summary(*case, f).is_some());
     let cases: Vec<Case> = Case::ALL.into_iter().filter(measured).collect();
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_preset(presets::UTF8_BORDERS_ONLY);
     table.set_header(std::iter::once("").chain(cases.iter().map(|c| c.title())));
     for figure in Figure::ALL {
         let cells: Vec<String> = cases.iter().map(|&case| cell(results, case, figure)).collect();
@@ -58,6 +58,6 @@ mod tests {
         results.add(Case::KernelRouter, &vec![(Figure::Tcp1, 24.0)]);
         let shown = table(&results).to_string();
         assert!(shown.contains("kernel router") && shown.contains("x1.00"), "{shown}");
-        assert!(!shown.contains("plain bridge") && !shown.contains("kpps"), "{shown}");
+        assert!(!shown.contains("bridge") && !shown.contains("kpps"), "{shown}");
     }
 }
