@@ -70,6 +70,8 @@ pub enum Heard {
 pub struct Redirector {
     settings: Settings,
     tables: Arc<Tables>,
+    /// How many there are; the table itself would lock every shard to count them.
+    sessions: usize,
     deadlines: Deadlines<FlowKey>,
 }
 
@@ -77,7 +79,7 @@ impl Redirector {
     /// A redirector without sessions.
     #[must_use]
     pub fn new(settings: Settings, tables: Arc<Tables>) -> Self {
-        Self { settings, tables, deadlines: Deadlines::default() }
+        Self { settings, tables, sessions: 0, deadlines: Deadlines::default() }
     }
 
     /// Where a packet goes.
@@ -102,7 +104,7 @@ impl Redirector {
         let Some(chosen) = self.settings.choice.choose(choice, candidates) else {
             return Steer::Drop(DropReason::NoCandidate);
         };
-        if self.tables.redirector.len() >= REDIRECTOR_SESSIONS_MAX {
+        if self.sessions >= REDIRECTOR_SESSIONS_MAX {
             return Steer::Drop(DropReason::RedirectorSessionsFull);
         }
         out.tell(Event::Step { step: Step::M1, flow: *key, node: self.settings.node });
@@ -122,6 +124,7 @@ impl Redirector {
         };
         schedule(&mut self.deadlines, key, &mut session);
         self.tables.redirector.insert(*key, session);
+        self.sessions += 1;
         out.tell(Event::Step { step: Step::M2, flow: *key, node: chosen });
         Steer::Chosen(chosen)
     }
@@ -148,12 +151,13 @@ impl Redirector {
             bytes: old.map_or(0, |old| old.bytes),
         };
         let Some(mut session) = self.tables.redirector.get_mut(key) else {
-            if self.tables.redirector.len() >= REDIRECTOR_SESSIONS_MAX {
+            if self.sessions >= REDIRECTOR_SESSIONS_MAX {
                 return refuse(None);
             }
             let mut session = announced(None);
             schedule(&mut self.deadlines, key, &mut session);
             self.tables.redirector.insert(*key, session);
+            self.sessions += 1;
             return Heard::Acknowledged;
         };
         let old = *session;
@@ -203,11 +207,13 @@ impl Redirector {
     /// A member is gone: its streams have no chosen node any more.
     pub fn member_left(&mut self, node: NodeId) {
         self.tables.redirector.retain(|_, session| session.generation.node != node);
+        self.sessions = self.tables.redirector.len();
     }
 
     /// This node no longer holds the redirector of an interface.
     pub fn role_lost(&mut self, interface: Interface) {
         self.tables.redirector.retain(|key, _| key.interface() != interface);
+        self.sessions = self.tables.redirector.len();
     }
 
     /// What this redirector believes of a key.
@@ -229,6 +235,7 @@ impl Redirector {
             } else {
                 drop(session);
                 self.tables.redirector.remove(&key);
+                self.sessions -= 1;
             }
         }
     }
