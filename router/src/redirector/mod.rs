@@ -254,3 +254,6 @@ fn schedule(deadlines: &mut Deadlines<FlowKey>, key: &FlowKey, session: &mut Red
         deadlines.push(session.due, *key);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+//! The redirector's table against a naive model: a map, and every rule in one line.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::choice::{Keying, Redirectors};
+use super::*;
+use crate::flow::HashKey;
+
+#[derive(Clone, Copy, Debug)]
+enum Operation {
+    Steer { key: u16 },
+    Announce { key: u16, counter: u32, node: usize },
+    Close { key: u16, counter: u32, node: usize },
+    Wait { millis: u64 },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Entry {
+    generation: Generation,
+    standing: Standing,
+    expires: Instant,
+}
+
+const PROVISIONAL: Duration = Duration::from_secs(5);
+
+fn node(number: usize) -> NodeId {
+    ["a", "b", "c"][number].parse().unwrap()
+}
+
+fn flow(number: u16) -> FlowKey {
+    let address = |last| IpAddr::from(Ipv4Addr::new(10, 0, 0, last));
+    FlowKey::new(Interface::First, 17, (address(1), number), (address(2), 53))
+}
+
+fn redirector() -> Redirector {
+    let timeouts = Timeouts {
+        tcp_established: PROVISIONAL,
+        tcp_opening: PROVISIONAL,
+        tcp_closing: PROVISIONAL,
+        tcp_closed: PROVISIONAL,
+        udp: PROVISIONAL,
+        icmp: PROVISIONAL,
+        other: PROVISIONAL,
+        provisional: PROVISIONAL,
+    };
+    let choice = choice::Settings { key: HashKey([1; 16]), redirectors: Redirectors::Equal, keying: Keying::Shared };
+    let settings = Settings { node: node(0), choice, midstream: Midstream::Drop, timeouts };
+    Redirector::new(settings, Tables::new(HashKey([2; 16])))
+}
+
+fn announce(key: u16, generation: Generation) -> Announce {
+    let arrival = flow(key);
+    Announce { arrival, return_key: arrival.reversed(Interface::Second), choice: 7, boot: BootId(1), generation }
+}
+
+/// What the rules of generations say an announcement does.
+fn model_announces(model: &mut BTreeMap<u16, Entry>, now: Instant, key: u16, generation: Generation) -> bool {
+    let stands = model.get(&key).is_none_or(|old| {
+        old.standing == Standing::Provisional
+            || generation.wins_over(old.generation)
+            || old.standing == Standing::Announced && old.generation == generation
+    });
+    if stands {
+        model.insert(key, Entry { generation, standing: Standing::Announced, expires: now + SHADOW_TIME });
+    }
+    stands
+}
+
+fn model_closes(model: &mut BTreeMap<u16, Entry>, now: Instant, key: u16, generation: Generation) {
+    if let Some(entry) = model.get_mut(&key)
+        && (entry.generation == generation
+            || entry.standing == Standing::Provisional && entry.generation.node == generation.node)
+    {
+        *entry = Entry { generation, standing: Standing::Tombstone, expires: now + DETECTION_TIME * 2 };
+    }
+}
+
+fn any_operation() -> impl Strategy<Value = Operation> {
+    let parts = || (0u16..6, 1u32..4, 0usize..3);
+    prop_oneof![
+        (0u16..6).prop_map(|key| Operation::Steer { key }),
+        parts().prop_map(|(key, counter, node)| Operation::Announce { key, counter, node }),
+        parts().prop_map(|(key, counter, node)| Operation::Close { key, counter, node }),
+        (1u64..120_000).prop_map(|millis| Operation::Wait { millis }),
+        (1u64..700).prop_map(|millis| Operation::Wait { millis }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn the_table_agrees_with_the_model(operations in proptest::collection::vec(any_operation(), 1..200)) {
+        let (mut redirector, mut model) = (redirector(), BTreeMap::<u16, Entry>::new());
+        let (mut out, mut now) = (Outbox::default(), Instant::from_nanos(1));
+        let candidates = [0, 1, 2].map(|n| Candidate { node: node(n), weight: 1, is_holder: false });
+        for operation in operations {
+            match operation {
+                Operation::Steer { key } => {
+                    let summary = Summary { key: flow(key), opening: Opening::Opens, packets: 1, bytes: 60 };
+                    let steer = redirector.steer(now, &summary, &candidates, &mut out);
+                    match (steer, model.get(&key)) {
+                        (Steer::To(to), Some(entry)) => prop_assert_eq!(to, entry.generation.node),
+                        (Steer::Chosen(node), None) => {
+                            let generation = Generation { counter: 0, node };
+                            let expires = now + PROVISIONAL;
+                            model.insert(key, Entry { generation, standing: Standing::Provisional, expires });
+                        }
+                        (steer, entry) => prop_assert!(false, "{steer:?} with {entry:?}"),
+                    }
+                }
+                Operation::Announce { key, counter, node: number } => {
+                    let generation = Generation { counter, node: node(number) };
+                    let heard = redirector.session_announced(now, &flow(key), &announce(key, generation));
+                    let stands = !matches!(heard, Heard::Refused(_));
+                    prop_assert_eq!(stands, model_announces(&mut model, now, key, generation));
+                }
+                Operation::Close { key, counter, node: number } => {
+                    let generation = Generation { counter, node: node(number) };
+                    let (arrival, return_key) = (flow(key), flow(key).reversed(Interface::Second));
+                    redirector.session_closed(now, &flow(key), &Close { arrival, return_key, generation });
+                    model_closes(&mut model, now, key, generation);
+                }
+                Operation::Wait { millis } => {
+                    now = now + Duration::from_millis(millis);
+                    redirector.deadline_reached(now);
+                    model.retain(|_, entry| entry.expires > now);
+                }
+            }
+            for key in 0..6 {
+                prop_assert_eq!(redirector.belief(&flow(key)), model.get(&key).map(|entry| entry.generation));
+            }
+            prop_assert_eq!(redirector.sessions, model.len());
+            prop_assert_eq!(redirector.tables.redirector.len(), model.len());
+        }
+        redirector.deadline_reached(now + SHADOW_TIME);
+        prop_assert_eq!(redirector.sessions, 0, "with nothing to refresh them all sessions end");
+    }
+}
