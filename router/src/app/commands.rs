@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::command_line::{Command, ConfigArguments, ConfigCommand, NodeArguments, ReportArguments, RunArguments};
 use super::config::{Config, ConfigError};
 use super::control::client::{self, ClientError};
+use super::lab_command::LabCommandError;
 use super::logging::{self, Format};
 use super::run::{self, RunError};
 use super::stream::StreamError;
@@ -40,7 +41,10 @@ pub enum CommandError {
     Run(#[from] RunError),
     /// The lab could not do it.
     #[error(transparent)]
-    Lab(#[from] LabError),
+    Lab(#[from] LabCommandError),
+    /// The checks of this machine could not be run.
+    #[error(transparent)]
+    Doctor(#[from] LabError),
     /// Standard output is gone.
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
@@ -59,6 +63,7 @@ impl CommandError {
             | Self::Log(_)
             | Self::Run(_)
             | Self::Lab(_)
+            | Self::Doctor(_)
             | Self::Output(_) => 1,
         }
     }

@@ -1,12 +1,15 @@
 //! `herald lab`: the network on this laptop.
 
 use std::ffi::OsString;
+use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 
+use super::demo::{self, DemoArguments, DemoError};
 use crate::id::Interface;
 use crate::lab::{self, Down, HostReport, LabError, LabName, NodeReport, NodeState, Setting, Status, Up};
 
@@ -54,6 +57,8 @@ pub enum LabCommand {
         /// The node
         node: String,
     },
+    /// Show one real HTTP request crossing a lab of three nodes, step by step
+    Demo(DemoArguments),
     /// Remove a lab, in whatever state it is
     Down {
         /// Which lab
@@ -75,6 +80,34 @@ pub enum LabCommand {
     /// (internal) Try what a lab needs
     #[command(hide = true)]
     Probe,
+    /// (internal) Serve one file over HTTP
+    #[command(hide = true)]
+    PageServer {
+        /// The file
+        file: PathBuf,
+        /// Where to listen
+        at: SocketAddr,
+    },
+    /// (internal) Fetch a page over HTTP
+    #[command(hide = true)]
+    PageClient {
+        /// Where the server listens
+        from: SocketAddr,
+    },
+}
+
+/// A lab command that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum LabCommandError {
+    /// The lab could not do it.
+    #[error(transparent)]
+    Lab(#[from] LabError),
+    /// The demonstration failed.
+    #[error(transparent)]
+    Demo(#[from] DemoError),
+    /// The page could not be served or fetched.
+    #[error("{0}")]
+    Page(#[from] io::Error),
 }
 
 /// Arguments of `herald lab up`.
@@ -115,17 +148,18 @@ impl Which {
 ///
 /// # Errors
 ///
-/// What the lab could not do.
-pub fn run(command: LabCommand) -> Result<ExitCode, LabError> {
+/// What could not be done.
+pub fn run(command: LabCommand) -> Result<ExitCode, LabCommandError> {
     match command {
         LabCommand::Up(arguments) => up(arguments)?,
-        LabCommand::Exec { lab, host, command } => return exec(&lab.name()?, &host, &command),
+        LabCommand::Exec { lab, host, command } => return Ok(exec(&lab.name()?, &host, &command)?),
         LabCommand::Status { lab, json } => {
             let status = lab::status(&lab.name()?)?;
             println!("{}", if json { to_json(&status)? } else { to_table(&status) });
         }
         LabCommand::Kill { lab, node, signal } => lab::kill(&lab.name()?, &node, &signal)?,
         LabCommand::Start { lab, node } => lab::start(&lab.name()?, &node)?,
+        LabCommand::Demo(arguments) => demo::run(&arguments)?,
         LabCommand::Down { lab } => {
             let name = lab.name()?;
             match lab::down(&name)? {
@@ -136,6 +170,8 @@ pub fn run(command: LabCommand) -> Result<ExitCode, LabError> {
         LabCommand::Found { folder } => lab::found(&folder)?,
         LabCommand::Keeper { folder } => lab::keep(&folder)?,
         LabCommand::Probe => println!("{}", to_json(&lab::probe())?),
+        LabCommand::PageServer { file, at } => demo::serve_page(&file, at)?,
+        LabCommand::PageClient { from } => io::stdout().write_all(&demo::fetch_page(from, "/")?)?,
     }
     Ok(ExitCode::SUCCESS)
 }

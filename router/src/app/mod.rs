@@ -4,6 +4,7 @@ pub mod command_line;
 pub mod commands;
 pub mod config;
 pub mod control;
+pub mod demo;
 pub mod doctor;
 pub mod event_loop;
 pub mod lab_command;

@@ -104,8 +104,9 @@ impl Configuration {
     pub(crate) fn node(&self, id: &str, folder: &Folder, report: &Report) -> Result<String, LabError> {
         let mut merged = self.base.clone();
         lay(&mut merged, identity(id, folder, report));
-        merged.entry("plugins").or_insert_with(|| default_chain(id, folder));
+        merged.entry("plugins").or_insert_with(default_chain);
         self.set_all(&mut merged)?;
+        place_flow_log(&mut merged, &folder.node_flow_log(id));
         toml::to_string(&merged).map_err(|e| LabError::Configuration(format!("the configuration of {id}: {e}")))
     }
 
@@ -153,12 +154,23 @@ fn identity(id: &str, folder: &Folder, report: &Report) -> Table {
 }
 
 /// The chain of a lab whose configuration names none.
-fn default_chain(id: &str, folder: &Folder) -> Value {
-    let log = folder.node(id).join("flows.json").display().to_string();
+fn default_chain() -> Value {
     Value::Array(vec![
         table([("name", "acl".into()), ("config", table([("default", "pass".into())]))]),
-        table([("name", "flowlog".into()), ("config", table([("path", log.into())]))]),
+        table([("name", "flowlog".into())]),
     ])
+}
+
+/// Each node needs a file of its own: a `flowlog` without a path gets this one.
+fn place_flow_log(merged: &mut Table, path: &Path) {
+    let chain = merged.get_mut("plugins").and_then(Value::as_array_mut).into_iter().flatten();
+    let plugins = chain.filter_map(Value::as_table_mut);
+    for plugin in plugins.filter(|p| p.get("name").and_then(Value::as_str) == Some("flowlog")) {
+        let config = plugin.entry("config").or_insert_with(|| Value::Table(Table::new()));
+        if let Some(config) = config.as_table_mut() {
+            config.entry("path").or_insert_with(|| path.display().to_string().into());
+        }
+    }
 }
 
 fn own_hosts(lab: Option<Value>) -> Result<Vec<(String, OwnHost)>, LabError> {

@@ -150,6 +150,10 @@ impl Folder {
     pub(crate) fn node_log(&self, node: &str) -> PathBuf {
         self.node(node).join("log")
     }
+
+    pub(crate) fn node_flow_log(&self, node: &str) -> PathBuf {
+        self.node(node).join("flows.json")
+    }
 }
 
 /// The folder above the labs of this user.

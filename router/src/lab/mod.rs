@@ -17,7 +17,7 @@
 //!       '------------ socket pair: closed before "keep" = end -----'    '-- keeper.sock <-- every other command
 //! ```
 //!
-//! Until the lab is complete the keeper lives only as long as `up`: it sees the end of the socket pair, ends everything
+//! Until the lab is to be kept the keeper lives only as long as `up`: it sees the end of the socket pair, ends everything
 //! and removes the state folder. The folder is locked (`flock`) by `up` and by the keeper through the same open file, so
 //! a lock that can be taken is a lab that no process holds any more.
 
@@ -53,4 +53,5 @@ pub use name::{LabName, LabNameError};
 pub use nodes::{kill, start};
 pub use request::{HostReport, NodeReport, NodeState};
 pub use status::{Status, status};
-pub use up::{Up, up};
+pub use up::{Built, Up, build, up};
+pub(crate) use wait::eventually;

@@ -6,7 +6,7 @@ use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -46,21 +46,32 @@ pub struct Up {
     pub settings: Vec<Setting>,
 }
 
-/// Builds a lab, starts its nodes and waits until the mesh is full and both roles are held. `tell` hears of each step.
-/// When this fails, or this process dies, nothing is left.
+/// Builds a lab that stays up, as [`build`] does. When this fails, or this process dies meanwhile, nothing is left.
 ///
 /// # Errors
 ///
-/// When the name is taken, the configuration is wrong, a right is missing, or a node does not come up.
+/// As [`build`].
 pub fn up(wanted: &Up, tell: &mut dyn FnMut(&str)) -> Result<(), LabError> {
+    build(wanted, tell)?.keep()
+}
+
+/// Builds a lab, starts its nodes and waits until the mesh is full and both roles are held. `tell` hears of each step.
+/// The lab lives as long as what is returned.
+///
+/// # Errors
+///
+/// When the name is taken, the configuration is wrong, a right is missing, or a node does not come up. Nothing is left
+/// then.
+pub fn build(wanted: &Up, tell: &mut dyn FnMut(&str)) -> Result<Built, LabError> {
     if wanted.nodes == 0 || wanted.nodes > NODES_MAX {
         return Err(LabError::Configuration(format!("{} nodes: 1 to {NODES_MAX} are allowed", wanted.nodes)));
     }
     let configuration = Configuration::read(&wanted.name, wanted.file.as_deref(), &wanted.settings)?;
     let plan = configuration.plan(&wanted.name, Plan::node_ids(wanted.nodes))?;
     let (folder, lock) = claim(&wanted.name)?;
-    let attempt = Attempt { folder, lock, keeper: None, complete: false };
-    attempt.run(&plan, &configuration, tell)
+    let mut built = Built { folder, lock, keeper: None, kept: false };
+    built.run(&plan, &configuration, tell)?;
+    Ok(built)
 }
 
 /// Takes the name. A keeper whose `up` was killed needs a moment to clear the name; that is waited for.
@@ -75,18 +86,20 @@ fn claim(name: &LabName) -> Result<(Folder, Lock), LabError> {
     claimed.unwrap_or_else(|| Err(LabError::Busy(name.clone())))
 }
 
-/// A lab that is being built. Dropping it before it is complete takes everything away again.
-struct Attempt {
+/// A lab that lives as long as this value, and at most as long as this process, unless it is kept: however the process
+/// ends, nothing of the lab is left.
+#[derive(Debug)]
+pub struct Built {
     folder: Folder,
     lock: Lock,
-    /// Our end of the socket pair; until the lab is complete the keeper lives as long as it is open.
+    /// Our end of the socket pair; unless the lab is kept, the keeper lives as long as it is open.
     keeper: Option<UnixStream>,
-    complete: bool,
+    kept: bool,
 }
 
-impl Drop for Attempt {
+impl Drop for Built {
     fn drop(&mut self) {
-        if self.complete {
+        if self.kept {
             return;
         }
         if let Some(keeper) = self.keeper.take() {
@@ -99,8 +112,43 @@ impl Drop for Attempt {
     }
 }
 
-impl Attempt {
-    fn run(mut self, plan: &Plan, configuration: &Configuration, tell: &mut dyn FnMut(&str)) -> Result<(), LabError> {
+impl Built {
+    /// Leaves the lab up, also after the end of this process.
+    ///
+    /// # Errors
+    ///
+    /// When the lab has died.
+    pub fn keep(mut self) -> Result<(), LabError> {
+        let keep = |mut keeper: &UnixStream| keeper.write_all(b"keep\n");
+        self.keeper.as_ref().map_or(Ok(()), keep).map_err(LabError::system("the keeper died"))?;
+        self.kept = true;
+        Ok(())
+    }
+
+    /// Removes the lab; dropping it does the same and does not tell what went wrong.
+    ///
+    /// # Errors
+    ///
+    /// When something does not end, or a file cannot be removed.
+    pub fn remove(self) -> Result<(), LabError> {
+        let name = self.folder.name().clone();
+        drop(self);
+        down::down(&name).map(drop)
+    }
+
+    /// A place for files that go with the lab.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Where a node's `flowlog` writes unless its configuration says otherwise.
+    #[must_use]
+    pub fn flow_log(&self, node: &str) -> PathBuf {
+        self.folder.node_flow_log(node)
+    }
+
+    fn run(&mut self, plan: &Plan, configuration: &Configuration, tell: &mut dyn FnMut(&str)) -> Result<(), LabError> {
         tell("state folder made");
         plan.write(&self.folder.plan())?;
         self.start_keeper()?;
@@ -114,9 +162,6 @@ impl Attempt {
         }
         self.await_mesh(&plan.nodes)?;
         tell(if plan.nodes.len() > 1 { "mesh full, both roles held" } else { "both roles held" });
-        let keep = |mut keeper: &UnixStream| keeper.write_all(b"keep\n");
-        self.keeper.as_ref().map_or(Ok(()), keep).map_err(LabError::system("the keeper died"))?;
-        self.complete = true;
         Ok(())
     }
 
