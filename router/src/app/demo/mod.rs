@@ -65,7 +65,7 @@ pub enum DemoError {
     Client(#[from] ClientError),
     /// A node's report cannot be read.
     #[error("a node's report cannot be read: {0}; are node and command of one version?")]
-    Report(#[from] serde_json::Error),
+    Report(String),
     /// A system call failed.
     #[error("{doing}: {error}")]
     System {
@@ -171,10 +171,10 @@ fn show(lab: &Built, name: &LabName, arguments: &DemoArguments, paint: Paint) ->
     let chains = nodes.iter().map(count).collect::<Result<Vec<_>, DemoError>>()?;
     say(&story::plugins(paint, &chains))?;
     if let Some(line) = &line {
-        say(&story::flow_line(paint, chosen, line))?;
+        say(&story::flow_line(paint, chosen, &line.text))?;
     }
     only_the_chosen_node(lab, chosen, &stream, &witnesses, &chains)?;
-    if let Some(had) = line.as_ref().and_then(packets) {
+    if let Some(had) = line.map(|line| line.packets) {
         all_packets(chosen, had, &chains)?;
         let good =
             format!("All {had} packets of the stream, of both directions, were inspected on {chosen}, none elsewhere.");
@@ -224,13 +224,6 @@ fn all_packets(chosen: &str, had: u64, chains: &[(String, Vec<Plugin>)]) -> Resu
 /// The packets that `hello` counted, if it is in the chain.
 fn counted(chain: &[Plugin]) -> Option<u64> {
     chain.iter().find(|plugin| plugin.id == "hello")?.counters.get("packets").copied()
-}
-
-/// The packets of both directions in a line of `flowlog`.
-fn packets(line: &serde_json::Value) -> Option<u64> {
-    let flow = line.get("flow")?;
-    let count = |key: &str| flow.get(key)?.as_u64();
-    Some(count("pkts_toserver")? + count("pkts_toclient")?)
 }
 
 /// Prints a part; a reader that has seen enough and closed the pipe is no failure.

@@ -63,7 +63,7 @@ pub(crate) fn fetch(from: SocketAddr, path: &str) -> io::Result<Vec<u8>> {
     let head = String::from_utf8_lossy(&answer);
     match head.split_whitespace().nth(1) {
         Some("200") => Ok(page),
-        Some(_) | None => Err(io::Error::other(format!("{}", head.lines().next().unwrap_or_default()))),
+        Some(_) | None => Err(io::Error::other(head.lines().next().unwrap_or_default().to_owned())),
     }
 }
 

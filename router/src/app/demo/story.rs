@@ -13,7 +13,7 @@ use crate::event::Step;
 const PLUGINS: &[(&str, &str)] = &[
     ("NODE", "node"),
     ("PLUGIN", "plugin"),
-    ("PACKETS", "packets"),
+    ("FRAMES", "packets"),
     ("DROPS", "drops"),
     ("FAULTS", "faults"),
     ("ITS OWN COUNTERS", "counters"),
@@ -173,13 +173,14 @@ pub(super) fn plugins(paint: Paint, chains: &[(String, Vec<Plugin>)]) -> String 
     }
     let title = paint.title("What the plugins of each node counted");
     let note = paint.faint(
-        "acl and flowlog judge a stream once, when it starts, and ask for no packets; hello counts every packet.",
+        "acl and flowlog judge a stream once, when it starts, and ask for none of its frames. hello asks for all; one frame\n\
+         can hold several packets that the kernel left together.",
     );
     format!("{title}\n\n{}{note}\n", tables::rows(&Value::Array(rows), PLUGINS))
 }
 
 /// What `flowlog` wrote.
-pub(super) fn flow_line(paint: Paint, chosen: &str, line: &Value) -> String {
+pub(super) fn flow_line(paint: Paint, chosen: &str, line: &str) -> String {
     let title = paint.title(&format!("The line that flowlog wrote on {chosen} when the stream ended"));
     format!("{title}\n\n  {line}\n")
 }

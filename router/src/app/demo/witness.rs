@@ -88,7 +88,7 @@ impl Witness {
     /// Asks a node. Its sessions come first: they end soon.
     pub(super) fn hear(node: &NodeReport) -> Result<Self, DemoError> {
         let sessions = get(&node.control, "/sessions")?;
-        let events = get(&node.control, "/events?after=0")?;
+        let events = events(&node.control)?;
         let Status { interfaces } = get(&node.control, "/status")?;
         Ok(Self { node: node.node.clone(), macs: interfaces, events, sessions })
     }
@@ -109,26 +109,46 @@ pub(super) fn plugins(node: &NodeReport) -> Result<Vec<Plugin>, DemoError> {
 }
 
 /// Waits for the line that `flowlog` writes on the chosen node when the stream has ended.
-pub(super) fn await_flow_line(lab: &Built, chosen: &str, stream: &Stream) -> Result<Value, DemoError> {
+pub(super) fn await_flow_line(lab: &Built, chosen: &str, stream: &Stream) -> Result<FlowLine, DemoError> {
     let path = lab.flow_log(chosen);
     let line = lab::eventually(LINE_TIME_MAX, || flow_line(&path, stream));
     line.ok_or_else(|| DemoError::NoFlowLine { node: chosen.to_owned(), seconds: LINE_TIME_MAX.as_secs() })
 }
 
+/// A line of `flowlog`.
+pub(super) struct FlowLine {
+    /// As it was written.
+    pub(super) text: String,
+    /// Packets of both directions.
+    pub(super) packets: u64,
+}
+
 /// A stream's line in a file of `flowlog`, if it is there.
-pub(super) fn flow_line(path: &Path, stream: &Stream) -> Option<Value> {
+pub(super) fn flow_line(path: &Path, stream: &Stream) -> Option<FlowLine> {
     let text = fs::read_to_string(path).ok()?;
     let end = |line: &Value, address: &str, port: &str| {
         let (address, port) = (line.get(address)?.as_str()?.parse().ok()?, line.get(port)?.as_u64()?);
         Some(std::net::SocketAddr::new(address, u16::try_from(port).ok()?).to_string())
     };
-    let mut lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    lines.find(|line| {
-        end(line, "src_ip", "src_port").as_ref() == Some(&stream.opener)
-            && end(line, "dest_ip", "dest_port").as_ref() == Some(&stream.other)
+    text.lines().find_map(|line| {
+        let value = serde_json::from_str::<Value>(line).ok()?;
+        let ends = [end(&value, "src_ip", "src_port")?, end(&value, "dest_ip", "dest_port")?];
+        let count = |key: &str| value.get("flow")?.get(key)?.as_u64();
+        let packets = count("pkts_toserver")? + count("pkts_toclient")?;
+        (ends == [stream.opener.as_str(), &stream.other]).then(|| FlowLine { text: line.to_owned(), packets })
     })
 }
 
+/// One event a line.
+fn events(control: &Path) -> Result<Vec<Told>, DemoError> {
+    let lines = client::report(control, "/events?after=0")?;
+    lines.lines().map(|line| serde_json::from_str(line).map_err(unreadable)).collect()
+}
+
 fn get<T: DeserializeOwned>(control: &Path, path: &str) -> Result<T, DemoError> {
-    Ok(serde_json::from_str(&client::report(control, path)?)?)
+    serde_json::from_str(&client::report(control, path)?).map_err(unreadable)
+}
+
+fn unreadable(error: serde_json::Error) -> DemoError {
+    DemoError::Report(error.to_string())
 }
