@@ -15,6 +15,9 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// Bytes kept of each frame: all headers, and the beginning of the payload.
 const FRAME_LEN_KEPT: u32 = 512;
 
+/// Bytes kept of each frame of the mesh: as many messages as a node writes at once in a test that reads them.
+const MESH_FRAME_LEN_KEPT: u32 = 8192;
+
 /// KiB of the kernel's buffer.
 const BUFFER_KIB: u32 = 32 * 1024;
 
@@ -48,7 +51,8 @@ impl Capture {
     pub(crate) fn start(lab: &Lab, host: &str) -> Self {
         let file = NamedTempFile::new().unwrap_or_else(|e| panic!("cannot make a file: {e}"));
         let path = file.path().display().to_string();
-        let (kept, buffer) = (FRAME_LEN_KEPT.to_string(), BUFFER_KIB.to_string());
+        let kept = if host == "net-mesh" { MESH_FRAME_LEN_KEPT } else { FRAME_LEN_KEPT };
+        let (kept, buffer) = (kept.to_string(), BUFFER_KIB.to_string());
         let tcpdump = lab.spawn(
             host,
             &[

@@ -5,8 +5,16 @@
 
 mod capture;
 mod lab;
+mod mesh_talk;
 mod process;
+mod sighting;
+mod streams;
+mod way;
 
 pub use capture::{Capture, CapturedFrame};
 pub use lab::{Builder, Lab, binary};
+pub use mesh_talk::{Said, overheard};
 pub use process::{Output, Running, eventually, pause};
+pub use sighting::{Sighting, sightings};
+pub use streams::{Family, Protocol, Streams, echo};
+pub use way::{Astray, Seen, Watch, Way};
