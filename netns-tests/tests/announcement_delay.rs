@@ -30,13 +30,13 @@ fn orders() -> [Streams; 8] {
     };
     [
         order(Protocol::Tcp, Family::V4, Interface::First, 20_000),
-        order(Protocol::Tcp, Family::V4, Interface::Second, 20_000),
-        order(Protocol::Tcp, Family::V6, Interface::First, 20_000),
-        order(Protocol::Tcp, Family::V6, Interface::Second, 20_000),
-        order(Protocol::Udp, Family::V4, Interface::First, 20_000),
-        order(Protocol::Udp, Family::V4, Interface::Second, 20_000),
-        order(Protocol::Udp, Family::V6, Interface::First, 20_000),
-        order(Protocol::Udp, Family::V6, Interface::Second, 20_000),
+        order(Protocol::Tcp, Family::V4, Interface::Second, 21_000),
+        order(Protocol::Tcp, Family::V6, Interface::First, 22_000),
+        order(Protocol::Tcp, Family::V6, Interface::Second, 23_000),
+        order(Protocol::Udp, Family::V4, Interface::First, 24_000),
+        order(Protocol::Udp, Family::V4, Interface::Second, 25_000),
+        order(Protocol::Udp, Family::V6, Interface::First, 26_000),
+        order(Protocol::Udp, Family::V6, Interface::Second, 27_000),
     ]
 }
 
