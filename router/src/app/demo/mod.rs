@@ -154,13 +154,19 @@ pub fn run(arguments: &DemoArguments) -> Result<(), DemoError> {
 fn show(lab: &Built, name: &LabName, arguments: &DemoArguments, paint: Paint) -> Result<(), DemoError> {
     let server = if arguments.ipv6 { IpAddr::V6(SERVER.1) } else { IpAddr::V4(SERVER.0) };
     let nodes = lab::status(name)?.nodes;
-    request(lab, name, server)?;
+    let requested = request(lab, name, server);
     let witnesses = nodes.iter().map(Witness::hear).collect::<Result<Vec<_>, DemoError>>()?;
-    let stream = Stream::to(&SocketAddr::new(server, page::PORT).to_string(), &witnesses)?;
+    let stream = match (Stream::to(&SocketAddr::new(server, page::PORT).to_string(), &witnesses), &requested) {
+        (Err(error), Ok(())) => return Err(error.into()),
+        (Err(_), Err(_)) => return requested,
+        (Ok(stream), _) => stream,
+    };
     let chain = witness::plugins(nodes.first().ok_or(LabError::NotUp(name.clone()))?)?;
     let chain = chain.into_iter().map(|plugin| plugin.id).collect::<Vec<_>>();
     let seen = steps::collect(&stream, &witnesses);
+    // Also when the request failed: where the steps end is where to look.
     say(&story::steps(paint, &stream, &seen, &witnesses, &chain.join(", ")))?;
+    requested?;
     steps::check(&seen)?;
     say(&story::sessions(paint, &witnesses))?;
     let chosen = Cast::of(&seen).chosen;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// Time for the other end to say something.
-const WAIT_TIME_MAX: Duration = Duration::from_secs(20);
+const WAIT_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Bytes of a request's head.
 const HEAD_LEN_MAX: u64 = 16 * 1024;

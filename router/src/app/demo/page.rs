@@ -90,7 +90,7 @@ pub(super) fn fetch(lab: &LabName, from: IpAddr) -> Result<(Vec<u8>, &'static st
     let mut command = exec(lab, "client")?;
     let program = if is_usable("curl", &["--version"]) {
         // -q: no configuration of the user's, such as a proxy.
-        command.args(["curl", "-q", "--silent", "--show-error", "--fail", "--globoff", "--max-time", "20"]);
+        command.args(["curl", "-q", "--silent", "--show-error", "--fail", "--globoff", "--max-time", "10"]);
         command.args(["--noproxy", "*", &url]);
         "curl"
     } else if is_usable("python3", &["-c", "import urllib.request"]) {

@@ -4,4 +4,4 @@ import sys
 import urllib.request
 
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-sys.stdout.buffer.write(opener.open(sys.argv[1], timeout=20).read())
+sys.stdout.buffer.write(opener.open(sys.argv[1], timeout=10).read())
