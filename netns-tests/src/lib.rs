@@ -3,6 +3,7 @@
 //! [`Lab`] is the face of `herald lab` for tests: it drives the built binary, as a script would. Its methods panic with
 //! what they know when something fails, because that is what a test wants; a lab that a panic ends tells its state.
 
+mod books;
 mod capture;
 mod lab;
 mod mesh_talk;
@@ -11,6 +12,7 @@ mod sighting;
 mod streams;
 mod way;
 
+pub use books::Books;
 pub use capture::{Capture, CapturedFrame};
 pub use lab::{Builder, Lab, binary};
 pub use mesh_talk::{Said, overheard};
