@@ -13,6 +13,10 @@ use crate::process::{Running, eventually};
 /// Where the hosts echo.
 const PORT: u16 = 7;
 
+/// The hosts stand for other machines: thousands of their threads must not take the processors from a node, which has
+/// one thread, until its peers count it as dead.
+const NICE: &str = "19";
+
 /// Time for a program to start.
 const START_TIME_MAX: Duration = Duration::from_secs(30);
 
@@ -98,7 +102,7 @@ impl Streams {
         let (len, seconds) = (self.len.to_string(), self.time_max.as_secs().to_string());
         let program = program().display().to_string();
         let [port, count] = &numbers;
-        lab.spawn(host(self.opened_at), &[&program, protocol, &target, port, count, &len, &seconds])
+        lab.spawn(host(self.opened_at), &["nice", "-n", NICE, &program, protocol, &target, port, count, &len, &seconds])
     }
 }
 
@@ -130,7 +134,7 @@ fn program() -> PathBuf {
 pub fn echo(lab: &Lab) -> [Running; 2] {
     let program = program().display().to_string();
     Interface::BOTH.map(|interface| {
-        let mut echo = lab.spawn(host(interface), &[program.as_str(), "echo", &PORT.to_string()]);
+        let mut echo = lab.spawn(host(interface), &["nice", "-n", NICE, program.as_str(), "echo", &PORT.to_string()]);
         eventually(START_TIME_MAX, "the host echoes", || {
             assert!(echo.ended().is_none(), "{}", echo.stderr());
             echo.stdout().contains("ready").then_some(())
