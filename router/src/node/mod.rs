@@ -289,6 +289,14 @@ impl Node {
                 }
             }
         }
+        self.note_returned_members();
+    }
+
+    /// Sessions of members that live again count again.
+    fn note_returned_members(&mut self) {
+        let membership = &self.membership;
+        let boot_of = |node| membership.member(node).filter(|member| member.lives()).and_then(|member| member.boot);
+        self.redirector.members_returned(boot_of);
     }
 
     fn holder_changed(&mut self, now: Instant, interface: Interface, plugins: &mut dyn Inspector, out: &mut Outbox) {

@@ -72,6 +72,8 @@ pub struct Redirector {
     tables: Arc<Tables>,
     /// How many there are; the table itself would lock every shard to count them.
     sessions: usize,
+    /// Members that count as dead. Their sessions stand, as they may come back with the same boot, but count for nothing.
+    gone: Vec<NodeId>,
     deadlines: Deadlines<FlowKey>,
 }
 
@@ -79,13 +81,15 @@ impl Redirector {
     /// A redirector without sessions.
     #[must_use]
     pub fn new(settings: Settings, tables: Arc<Tables>) -> Self {
-        Self { settings, tables, sessions: 0, deadlines: Deadlines::default() }
+        Self { settings, tables, sessions: 0, gone: Vec::new(), deadlines: Deadlines::default() }
     }
 
     /// Where a packet goes.
     pub fn steer(&mut self, now: Instant, summary: &Summary, candidates: &[Candidate], out: &mut Outbox) -> Steer {
         let Summary { key, opening, packets, bytes } = summary;
-        if let Some(mut session) = self.tables.redirector.get_mut(key) {
+        if let Some(mut session) = self.tables.redirector.get_mut(key)
+            && !self.gone.contains(&session.generation.node)
+        {
             session.packets += packets;
             session.bytes += bytes;
             session.seen = now;
@@ -123,8 +127,9 @@ impl Redirector {
             bytes: *bytes,
         };
         schedule(&mut self.deadlines, key, &mut session);
-        self.tables.redirector.insert(*key, session);
-        self.sessions += 1;
+        if self.tables.redirector.insert(*key, session).is_none() {
+            self.sessions += 1;
+        }
         out.tell(Event::Step { step: Step::M2, flow: *key, node: chosen });
         Steer::Chosen(chosen)
     }
@@ -163,6 +168,11 @@ impl Redirector {
         let old = *session;
         match old.standing {
             Standing::Provisional => *session = announced(Some(&old)),
+            Standing::Announced | Standing::Tombstone
+                if old.generation.node != announce.generation.node && self.gone.contains(&old.generation.node) =>
+            {
+                *session = announced(Some(&old));
+            }
             Standing::Announced if old.generation == announce.generation => {
                 session.expires = expires;
                 return Heard::Acknowledged;
@@ -204,10 +214,22 @@ impl Redirector {
         }
     }
 
-    /// A member is gone: its streams have no chosen node any more.
+    /// A member counts as dead: its streams have no chosen node unless it comes back with the same boot.
     pub fn member_left(&mut self, node: NodeId) {
-        self.tables.redirector.retain(|_, session| session.generation.node != node);
-        self.sessions = self.tables.redirector.len();
+        if !self.gone.contains(&node) {
+            self.gone.push(node);
+        }
+    }
+
+    /// Members may have come back; `boot_of` names the boot of one that lives. Sessions of an older boot end.
+    pub fn members_returned(&mut self, boot_of: impl Fn(NodeId) -> Option<BootId>) {
+        for place in (0..self.gone.len()).rev() {
+            let Some(&node) = self.gone.get(place) else { continue };
+            let Some(boot) = boot_of(node) else { continue };
+            self.gone.swap_remove(place);
+            self.tables.redirector.retain(|_, session| session.generation.node != node || session.boot == boot);
+            self.sessions = self.tables.redirector.len();
+        }
     }
 
     /// This node no longer holds the redirector of an interface.

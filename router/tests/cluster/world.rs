@@ -106,6 +106,8 @@ pub(crate) struct World {
     /// Packets that reached the hosts.
     pub(crate) at_client: Vec<Vec<u8>>,
     pub(crate) at_server: Vec<Vec<u8>>,
+    /// A member that does not run now and whose links are silent.
+    pub(crate) paused: Option<&'static str>,
     mail: VecDeque<(NodeId, NodeId, herald::mesh::Message)>,
 }
 
@@ -192,6 +194,7 @@ impl World {
             wire: Vec::new(),
             at_client: Vec::new(),
             at_server: Vec::new(),
+            paused: None,
             mail: VecDeque::new(),
         };
         for a in 0..3 {
@@ -243,7 +246,8 @@ impl World {
                 self.flood(Some(place), interface, frame.bytes());
             }
             while let Some((from, to, message)) = self.mail.pop_front() {
-                let Some(member) = self.members.iter_mut().find(|m| id(m.name) == to) else { continue };
+                let awake = |m: &&mut Member| id(m.name) == to && Some(m.name) != self.paused;
+                let Some(member) = self.members.iter_mut().find(awake) else { continue };
                 member.node.message_arrived(self.now, from, message, &mut member.plugins, &mut member.out);
             }
         }
@@ -291,13 +295,15 @@ impl World {
     pub(crate) fn run(&mut self, duration: Duration) {
         let end = self.now + duration;
         loop {
-            let next = self.members.iter().filter_map(|m| m.node.next_deadline()).min().unwrap_or(end);
+            let paused = self.paused;
+            let running = self.members.iter().filter(|m| Some(m.name) != paused);
+            let next = running.filter_map(|m| m.node.next_deadline()).min().unwrap_or(end);
             if next > end {
                 self.now = end;
                 return;
             }
             self.now = self.now.max(next);
-            for member in &mut self.members {
+            for member in self.members.iter_mut().filter(|m| Some(m.name) != paused) {
                 member.node.deadline_reached(self.now, &mut member.plugins, &mut member.out);
             }
             self.settle();
