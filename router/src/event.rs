@@ -218,8 +218,6 @@ drop_reasons! {
     TooBig = "too-big",
     /// The route leads back out of the interface the packet arrived at.
     SameInterface = "same-interface",
-    /// ICMP generation is over its rate limit (RFC 1812, section 4.3.2.8).
-    IcmpRate = "icmp-rate",
     /// The stream's hold is full.
     HoldFull = "hold-full",
     /// All holds together are full.
