@@ -145,8 +145,15 @@ pub const START_TIME_MAX: Duration = DETECTION_TIME.saturating_mul(3);
 /// Bytes of a hello: what a stranger can make this node keep.
 pub const HELLO_LEN_MAX: usize = 2 * 1024;
 
-/// Bytes of a heartbeat: 64 links with the longest ids, and the rest.
-pub const HEARTBEAT_LEN_MAX: usize = 2 * 1024;
+/// Bytes of a heartbeat: three lists of 64 members with the longest ids, and the rest.
+pub const HEARTBEAT_LEN_MAX: usize = 4 * 1024;
+
+/// Buckets of the digests by which a redirector compares its sessions with their chosen nodes: with a million streams a
+/// bucket that differs costs a thousand of them.
+pub const BUCKETS: usize = 1024;
+
+/// Bytes of a message with a digest for each bucket.
+pub const DIGESTS_LEN_MAX: usize = 12 * 1024;
 
 /// Bytes of a message about one stream or one role.
 pub const SMALL_MESSAGE_LEN_MAX: usize = 512;
@@ -217,6 +224,7 @@ const _: () = assert!(LINK_QUEUE_BYTES_KEPT < LINK_QUEUE_BYTES_MAX);
 const _: () = assert!(HELLO_LEN_MAX <= LINK_READ_LEN && LINK_READ_LEN <= MESSAGE_LEN_MAX);
 // The longest encodings: a node id takes 17 bytes, an address 18, a stream in a refresh 138.
 const _: () = assert!(HELLO_LEN_MAX > CLUSTER_NAME_LEN_MAX + 2 * 18 * ADDRESSES_MAX + 128);
-const _: () = assert!(HEARTBEAT_LEN_MAX > 17 * MEMBERS_MAX + 128);
+const _: () = assert!(HEARTBEAT_LEN_MAX > 3 * 17 * MEMBERS_MAX + 128);
+const _: () = assert!(DIGESTS_LEN_MAX > 10 * BUCKETS + 128 && DIGESTS_LEN_MAX <= MESSAGE_LEN_MAX);
 const _: () = assert!(MESSAGE_LEN_MAX > 138 * REFRESH_STREAMS_MAX + 8);
 const _: () = assert!(RECONNECT_DELAY_MIN.as_nanos() <= RECONNECT_DELAY_MAX.as_nanos());

@@ -116,7 +116,7 @@ impl Outbox {
     /// A held frame goes over the mesh to the node that won its stream.
     pub fn hand_over(&mut self, to: NodeId, interface: Interface, frame: Frame) {
         self.ledger.handed_over += 1;
-        self.send(to, Message::Handover(Handover { interface, wire: frame.wire().to_vec() }));
+        self.send(to, Message::Handover(Handover { interface, hops: 0, wire: frame.wire().to_vec() }));
         self.spent.push(frame);
     }
 

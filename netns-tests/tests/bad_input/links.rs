@@ -159,7 +159,10 @@ fn heartbeat() -> Heartbeat {
         epochs: PerInterface { first: None, second: None },
         weight: 100,
         in_sync: false,
-        interfaces: PerInterface { first: false, second: false },
+        synced: PerInterface::default(),
+        draining: false,
+        interfaces: PerInterface::default(),
+        heard: PerInterface::default(),
         links: Vec::new(),
     }
 }

@@ -50,10 +50,16 @@ pub struct Member {
     pub weight: u16,
     /// It may be chosen and may hold a role.
     pub in_sync: bool,
+    /// Its redirector sessions of an interface are complete.
+    pub synced: PerInterface<bool>,
+    /// It gives up its roles and its streams.
+    pub draining: bool,
     /// Its interfaces work.
     pub interfaces: PerInterface<bool>,
     /// The epochs it obeys.
     pub epochs: PerInterface<Option<Epoch>>,
+    /// The members it hears on an interface.
+    pub heard_on: PerInterface<Vec<NodeId>>,
     /// The members it has links to.
     pub links: Vec<NodeId>,
     /// When it was last heard over its link.
@@ -73,8 +79,11 @@ impl Member {
             priorities: None,
             weight: 0,
             in_sync: false,
+            synced: PerInterface::default(),
+            draining: false,
             interfaces: PerInterface::default(),
             epochs: PerInterface::default(),
+            heard_on: PerInterface::default(),
             links: Vec::new(),
             heard: Instant::default(),
         }
@@ -96,7 +105,10 @@ impl Member {
         self.priorities = Some(heartbeat.priorities);
         self.weight = heartbeat.weight;
         self.in_sync = heartbeat.in_sync;
+        self.synced = heartbeat.synced;
+        self.draining = heartbeat.draining;
         self.interfaces = heartbeat.interfaces;
+        self.heard_on.clone_from(&heartbeat.heard);
         self.epochs = heartbeat.epochs;
         self.links.clone_from(&heartbeat.links);
     }

@@ -344,7 +344,10 @@ impl Membership {
             epochs: self.roles,
             weight: own.weight,
             in_sync: own.in_sync,
+            synced: own.synced,
+            draining: own.draining,
             interfaces: own.interfaces,
+            heard: own.heard_on.clone(),
             links: own.links.clone(),
         };
         if self.reported.as_ref() != Some(&heartbeat) {

@@ -14,8 +14,8 @@
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::error::PeerError;
-use super::message::{Handover, Hello, Message};
-use crate::id::Interface;
+use super::message::{Handover, Hello, Message, Redirect};
+use crate::id::{Epoch, Interface};
 use crate::limits;
 
 /// Oldest protocol version this node speaks.
@@ -86,9 +86,14 @@ pub fn encode(message: &Message, into: &mut Vec<u8>) -> Result<(), PeerError> {
         Message::Refuse(body) => append(kind, body, into),
         Message::Refresh(body) => append(kind, body, into),
         Message::Close(body) => append(kind, body, into),
+        Message::Assign(body) => append(kind, body, into),
+        Message::Fence(body) => append(kind, body, into),
         Message::Handover(body) => append(kind, &HandoverBytes::from(body), into),
+        Message::Redirect(body) => append(kind, &RedirectBytes::from(body), into),
         Message::Query(body) => append(kind, body, into),
         Message::Answer(body) => append(kind, body, into),
+        Message::Compare(body) => append(kind, body, into),
+        Message::SyncEnd(body) => append(kind, body, into),
     }
 }
 
@@ -178,9 +183,14 @@ fn decode_body(number: u16, body: &[u8]) -> Result<Spoken, PeerError> {
         Kind::Refresh if !streams_fit(body) => None,
         Kind::Refresh => whole(body).map(|b| Spoken::Message(Message::Refresh(b))),
         Kind::Close => whole(body).map(|b| Spoken::Message(Message::Close(b))),
+        Kind::Assign => whole(body).map(|b| Spoken::Message(Message::Assign(b))),
+        Kind::Fence => whole(body).map(|b| Spoken::Message(Message::Fence(b))),
         Kind::Handover => whole::<HandoverBytes<'_>>(body).map(|b| Spoken::Message(Message::Handover(b.into()))),
+        Kind::Redirect => whole::<RedirectBytes<'_>>(body).map(|b| Spoken::Message(Message::Redirect(b.into()))),
         Kind::Query => whole(body).map(|b| Spoken::Message(Message::Query(b))),
         Kind::Answer => whole(body).map(|b| Spoken::Message(Message::Answer(b))),
+        Kind::Compare => whole(body).map(|b| Spoken::Message(Message::Compare(b))),
+        Kind::SyncEnd => whole(body).map(|b| Spoken::Message(Message::SyncEnd(b))),
     };
     spoken.filter(within_bounds).ok_or(PeerError::Garbage { kind: number })
 }
@@ -189,6 +199,7 @@ fn decode_body(number: u16, body: &[u8]) -> Result<Spoken, PeerError> {
 #[derive(Serialize, Deserialize)]
 struct HandoverBytes<'a> {
     interface: Interface,
+    hops: u8,
     #[serde(borrow, serialize_with = "serialize_bytes")]
     wire: &'a [u8],
 }
@@ -199,13 +210,34 @@ fn serialize_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, 
 
 impl<'a> From<&'a Handover> for HandoverBytes<'a> {
     fn from(handover: &'a Handover) -> Self {
-        Self { interface: handover.interface, wire: &handover.wire }
+        Self { interface: handover.interface, hops: handover.hops, wire: &handover.wire }
     }
 }
 
 impl From<HandoverBytes<'_>> for Handover {
     fn from(bytes: HandoverBytes<'_>) -> Self {
-        Self { interface: bytes.interface, wire: bytes.wire.to_vec() }
+        Self { interface: bytes.interface, hops: bytes.hops, wire: bytes.wire.to_vec() }
+    }
+}
+
+/// The same for a redirected frame.
+#[derive(Serialize, Deserialize)]
+struct RedirectBytes<'a> {
+    interface: Interface,
+    epoch: Epoch,
+    #[serde(borrow, serialize_with = "serialize_bytes")]
+    wire: &'a [u8],
+}
+
+impl<'a> From<&'a Redirect> for RedirectBytes<'a> {
+    fn from(redirect: &'a Redirect) -> Self {
+        Self { interface: redirect.interface, epoch: redirect.epoch, wire: &redirect.wire }
+    }
+}
+
+impl From<RedirectBytes<'_>> for Redirect {
+    fn from(bytes: RedirectBytes<'_>) -> Self {
+        Self { interface: bytes.interface, epoch: bytes.epoch, wire: bytes.wire.to_vec() }
     }
 }
 
@@ -236,14 +268,21 @@ fn hello_within_bounds(hello: &Hello) -> bool {
 
 fn message_within_bounds(message: &Message) -> bool {
     match message {
-        Message::Heartbeat(heartbeat) => heartbeat.links.len() <= limits::MEMBERS_MAX,
+        Message::Heartbeat(heartbeat) => [&heartbeat.links, &heartbeat.heard.first, &heartbeat.heard.second]
+            .iter()
+            .all(|list| list.len() <= limits::MEMBERS_MAX),
         Message::Refresh(refresh) => refresh.streams.len() <= limits::REFRESH_STREAMS_MAX,
         Message::Handover(handover) => handover.wire.len() <= crate::packet::BUFFER_LEN,
+        Message::Redirect(redirect) => redirect.wire.len() <= crate::packet::BUFFER_LEN,
+        Message::Compare(compare) => compare.digests.len() == limits::BUCKETS,
+        Message::SyncEnd(end) => end.digests.len() == limits::BUCKETS,
         Message::Claim(_)
         | Message::Announce(_)
         | Message::Acknowledge(_)
         | Message::Refuse(_)
         | Message::Close(_)
+        | Message::Assign(_)
+        | Message::Fence(_)
         | Message::Query(_)
         | Message::Answer(_) => true,
     }
@@ -299,6 +338,11 @@ kinds! {
     Handover = 9,
     Query = 10,
     Answer = 11,
+    Assign = 12,
+    Fence = 13,
+    Redirect = 14,
+    Compare = 15,
+    SyncEnd = 16,
 }
 
 impl Kind {
@@ -311,9 +355,14 @@ impl Kind {
             Message::Refuse(_) => Self::Refuse,
             Message::Refresh(_) => Self::Refresh,
             Message::Close(_) => Self::Close,
+            Message::Assign(_) => Self::Assign,
+            Message::Fence(_) => Self::Fence,
             Message::Handover(_) => Self::Handover,
+            Message::Redirect(_) => Self::Redirect,
             Message::Query(_) => Self::Query,
             Message::Answer(_) => Self::Answer,
+            Message::Compare(_) => Self::Compare,
+            Message::SyncEnd(_) => Self::SyncEnd,
         }
     }
 
@@ -327,9 +376,12 @@ impl Kind {
             | Self::Acknowledge
             | Self::Refuse
             | Self::Close
+            | Self::Assign
+            | Self::Fence
             | Self::Query
             | Self::Answer => limits::SMALL_MESSAGE_LEN_MAX,
-            Self::Refresh | Self::Handover => limits::MESSAGE_LEN_MAX,
+            Self::Compare | Self::SyncEnd => limits::DIGESTS_LEN_MAX,
+            Self::Refresh | Self::Handover | Self::Redirect => limits::MESSAGE_LEN_MAX,
         }
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::flow::FlowKey;
 use crate::id::{BootId, Epoch, Generation, Interface, Mac, NodeId, PerInterface};
+use crate::session::Life;
 
 /// The first message of each side of a link: who speaks, and what it understands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,8 +40,14 @@ pub struct Heartbeat {
     pub weight: u16,
     /// The sender may be chosen and may hold a role.
     pub in_sync: bool,
+    /// The sender's redirector sessions of an interface are complete: as its holder, or as the warm standby.
+    pub synced: PerInterface<bool>,
+    /// The sender gives up its roles and its streams.
+    pub draining: bool,
     /// The sender's interface works.
     pub interfaces: PerInterface<bool>,
+    /// The members that the sender hears on an interface itself.
+    pub heard: PerInterface<Vec<NodeId>>,
     /// The peers to which the sender has a link.
     pub links: Vec<NodeId>,
 }
@@ -109,16 +116,53 @@ pub struct Close {
     pub generation: Generation,
 }
 
-/// A frame that a refused node held, for the node that won its stream. It arrives there as if redirected.
+/// "This stream is yours now." A redirector says it of a stream whose chosen node died, a draining node of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assign {
+    /// The opener's flow as it arrived.
+    pub arrival: FlowKey,
+    /// The flow of its return packets, where they arrive.
+    pub return_key: FlowKey,
+    /// The hash that chose the node, now and before.
+    pub choice: u64,
+    /// The new ownership; names the receiver.
+    pub generation: Generation,
+    /// Where the stream is in its life, if its owner hands it over itself: then stragglers and a fence follow.
+    pub life: Option<Life>,
+}
+
+/// "No straggler of this stream comes after this." Travels behind the stragglers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fence {
+    /// The opener's flow as it arrived.
+    pub arrival: FlowKey,
+    /// The ownership that the stream was handed over to.
+    pub generation: Generation,
+}
+
+/// A frame for the node that has its stream now, from one that had it or held it. It arrives there as if redirected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Handover {
     /// The interface where the frame arrived.
     pub interface: Interface,
+    /// How often it may be handed over once more.
+    pub hops: u8,
     /// Offload header and Ethernet bytes.
     pub wire: Vec<u8>,
 }
 
-/// "Whose stream is this?" Asked for reports.
+/// A frame for its chosen node, where the mesh redirects.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Redirect {
+    /// The interface where the frame arrived.
+    pub interface: Interface,
+    /// The sender's epoch for that interface.
+    pub epoch: Epoch,
+    /// Offload header and Ethernet bytes.
+    pub wire: Vec<u8>,
+}
+
+/// "Whose stream is this?"
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Query {
     /// Chosen by the asker; the answer has it too.
@@ -127,15 +171,43 @@ pub struct Query {
     pub key: FlowKey,
 }
 
-/// What the asked redirector believes.
+/// What the asked node knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// The query's id.
     pub id: u64,
     /// The queried key.
     pub key: FlowKey,
-    /// The ownership; `None`: it has no session.
-    pub generation: Option<Generation>,
+    /// What its redirector believes; `None`: it has no session.
+    pub believed: Option<Generation>,
+    /// The stream, if it is the asked node's own.
+    pub owned: Option<Announce>,
+}
+
+/// "These are the digests of what I have of your streams; send me those of the buckets that differ."
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compare {
+    /// The redirector whose sessions are compared.
+    pub interface: Interface,
+    /// Its epoch, which the sender holds or stands by for.
+    pub epoch: Epoch,
+    /// Counts the sender's comparisons; the answer has it too.
+    pub round: u32,
+    /// One digest for each of `limits::BUCKETS`.
+    pub digests: Vec<u64>,
+}
+
+/// "That was all": ends what a [`Compare`] asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncEnd {
+    /// The interface of the [`Compare`].
+    pub interface: Interface,
+    /// The epoch of the [`Compare`].
+    pub epoch: Epoch,
+    /// The round of the [`Compare`].
+    pub round: u32,
+    /// The digests of the sender's streams now.
+    pub digests: Vec<u64>,
 }
 
 /// What travels over an established link.
@@ -155,10 +227,51 @@ pub enum Message {
     Refresh(Refresh),
     /// A stream that ended.
     Close(Close),
-    /// A held frame for the winner.
+    /// A stream for the receiver.
+    Assign(Assign),
+    /// The end of a stream's stragglers.
+    Fence(Fence),
+    /// A frame for the node that has its stream now.
     Handover(Handover),
+    /// A frame for its chosen node.
+    Redirect(Redirect),
     /// A question about a stream.
     Query(Query),
     /// Its answer.
     Answer(Answer),
+    /// Digests of what the sender knows of the receiver's streams.
+    Compare(Compare),
+    /// The end of what a comparison asked for.
+    SyncEnd(SyncEnd),
+}
+
+/// Which connection of a link a message takes. Announcements and frames never share one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// What nodes say: in order, nothing lost as long as both ends live.
+    Control,
+    /// Frames and the fences behind them: in order; what does not fit is dropped.
+    Frames,
+}
+
+impl Message {
+    /// The connection that the message takes.
+    #[must_use]
+    pub fn lane(&self) -> Lane {
+        match self {
+            Self::Heartbeat(_)
+            | Self::Claim(_)
+            | Self::Announce(_)
+            | Self::Acknowledge(_)
+            | Self::Refuse(_)
+            | Self::Refresh(_)
+            | Self::Close(_)
+            | Self::Assign(_)
+            | Self::Query(_)
+            | Self::Answer(_)
+            | Self::Compare(_)
+            | Self::SyncEnd(_) => Lane::Control,
+            Self::Fence(_) | Self::Handover(_) | Self::Redirect(_) => Lane::Frames,
+        }
+    }
 }

@@ -9,5 +9,6 @@ mod queue;
 
 pub use error::PeerError;
 pub use message::{
-    Acknowledge, Announce, Answer, Claim, Close, Handover, Heartbeat, Hello, Message, Query, Refresh, Refuse,
+    Acknowledge, Announce, Answer, Assign, Claim, Close, Compare, Fence, Handover, Heartbeat, Hello, Lane, Message,
+    Query, Redirect, Refresh, Refuse, SyncEnd,
 };

@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn the_queue_is_bounded_and_gives_its_memory_back() {
-        let message = Message::Handover(Handover { interface: Interface::First, wire: vec![7; 60_000] });
+        let message = Message::Handover(Handover { interface: Interface::First, hops: 0, wire: vec![7; 60_000] });
         let mut queue = SendQueue::default();
         let mut pushed = 0;
         let error = loop {
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_slow_reader_gets_every_byte_in_order() {
-        let message = Message::Handover(Handover { interface: Interface::Second, wire: (0..=255).collect() });
+        let message = Message::Handover(Handover { interface: Interface::Second, hops: 0, wire: (0..=255).collect() });
         let (mut queue, mut expected, mut got) = (SendQueue::default(), Vec::new(), Vec::new());
         for round in 0..20_000 {
             queue.push(&message).unwrap();

@@ -35,11 +35,16 @@ impl Node {
             Message::Close(close) => self.closed(now, from, &close, out),
             Message::Handover(handover) => self.handed_over(now, &handover, plugins, out),
             Message::Query(query) => {
-                let generation = self.redirector.belief(&query.key);
-                out.send(from, Message::Answer(Answer { id: query.id, key: query.key, generation }));
+                let (believed, owned) = (self.redirector.belief(&query.key), None);
+                out.send(from, Message::Answer(Answer { id: query.id, key: query.key, believed, owned }));
             }
             Message::Answer(answer) if self.answers.len() < ANSWERS_MAX => self.answers.push(answer),
             Message::Answer(_) => {}
+            Message::Assign(_)
+            | Message::Fence(_)
+            | Message::Redirect(_)
+            | Message::Compare(_)
+            | Message::SyncEnd(_) => out.ledger.messages_stale += 1,
         }
         self.take_changes(now, plugins, out);
     }

@@ -341,12 +341,14 @@ impl Node {
     /// [`take_answers`](Self::take_answers) under the same id.
     pub fn ask(&mut self, id: u64, key: FlowKey, out: &mut Outbox) -> Option<Answer> {
         match self.membership.holder(key.interface()) {
-            Some(holder) if holder == self.node => Some(Answer { id, key, generation: self.redirector.belief(&key) }),
+            Some(holder) if holder == self.node => {
+                Some(Answer { id, key, believed: self.redirector.belief(&key), owned: None })
+            }
             Some(holder) => {
                 out.send(holder, crate::mesh::Message::Query(crate::mesh::Query { id, key }));
                 None
             }
-            None => Some(Answer { id, key, generation: None }),
+            None => Some(Answer { id, key, believed: None, owned: None }),
         }
     }
 

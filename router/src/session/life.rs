@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::inspector::Direction;
 use crate::packet::{Headers, TcpFlags, Transport};
 
@@ -37,7 +39,7 @@ pub struct Timeouts {
 ///
 ///  UDP, ICMP, other: Active for all their life
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {
     /// TCP: the handshake is not complete.
     Opening,
@@ -66,7 +68,7 @@ impl State {
 }
 
 /// What one direction of a TCP stream has said.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Half {
     /// Sequence number behind the last byte sent.
     next: Option<u32>,
@@ -77,7 +79,7 @@ struct Half {
 }
 
 /// A stream's life.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Life {
     state: State,
     was_reset: bool,

@@ -50,7 +50,7 @@ impl Waiting {
             self.last_id += 1;
             ids[interface] = self.last_id;
             let key = if interface == opened_at { opener } else { opener.reversed(interface) };
-            said[interface] = ask(self.last_id, key).map(|answer| answer.generation.map(|g| g.node));
+            said[interface] = ask(self.last_id, key).map(|answer| answer.believed.map(|g| g.node));
         }
         if self.list.len() == WAITING_MAX {
             self.list.remove(0).finish();
@@ -64,7 +64,7 @@ impl Waiting {
             for pending in &mut self.list {
                 for interface in Interface::BOTH {
                     if pending.ids[interface] == answer.id {
-                        pending.said[interface] = Some(answer.generation.map(|g| g.node));
+                        pending.said[interface] = Some(answer.believed.map(|g| g.node));
                     }
                 }
             }
@@ -124,12 +124,12 @@ mod tests {
         let mut asked = Vec::new();
         waiting.begin(Instant::from_nanos(0), opener(), reply, |id, key| {
             asked.push((id, key));
-            (id == 1).then_some(Answer { id, key, generation: by("c") })
+            (id == 1).then_some(Answer { id, key, believed: by("c"), owned: None })
         });
         assert_eq!(asked, [(1, opener()), (2, opener().reversed(Interface::Second))]);
         waiting.finish(Instant::from_nanos(1));
         assert!(answer.try_recv().is_err(), "the second has not spoken");
-        waiting.heard(vec![Answer { id: 2, key: opener(), generation: by("c") }]);
+        waiting.heard(vec![Answer { id: 2, key: opener(), believed: by("c"), owned: None }]);
         waiting.finish(Instant::from_nanos(1));
         assert_eq!(answer.try_recv(), Ok(who([Some("c"); 3])));
         assert_eq!(waiting.next_deadline(), None);
@@ -140,7 +140,7 @@ mod tests {
         let (reply, mut answer) = oneshot::channel();
         let mut waiting = Waiting::default();
         waiting.begin(Instant::from_nanos(0), opener(), reply, |id, key| {
-            (id == 2).then_some(Answer { id, key, generation: by("b") })
+            (id == 2).then_some(Answer { id, key, believed: by("b"), owned: None })
         });
         waiting.finish(waiting.next_deadline().unwrap());
         assert_eq!(answer.try_recv(), Ok(who([Some("b"), None, Some("b")])));

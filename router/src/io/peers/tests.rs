@@ -64,7 +64,10 @@ fn heartbeat() -> Message {
         epochs: PerInterface::default(),
         weight: 1,
         in_sync: true,
+        synced: PerInterface::default(),
+        draining: false,
         interfaces: PerInterface::default(),
+        heard: PerInterface::default(),
         links: Vec::new(),
     })
 }
@@ -230,7 +233,7 @@ fn three_nodes_have_one_link_for_each_pair_and_talk_in_order() {
 fn more_bytes_than_a_turn_takes_arrive_whole() {
     let mut room = Room::linked();
     let wire: Vec<u8> = (0..60_000_u32).map(|n| u8::try_from(n % 251).unwrap()).collect();
-    let handover = Message::Handover(Handover { interface: Interface::First, wire });
+    let handover = Message::Handover(Handover { interface: Interface::First, hops: 0, wire });
     let mut to_send = 0..100;
     let arrived = |party: &Party| {
         party.told.iter().filter(|e| matches!(e, PeerEvent::Arrived(_, message) if *message == handover)).count()
@@ -359,7 +362,7 @@ fn a_peer_that_never_reads_is_dropped() {
     room.until(|parties| parties[0].is_up("a"));
     let mut alive = Vec::new();
     codec::encode(&heartbeat(), &mut alive).unwrap();
-    let handover = Message::Handover(Handover { interface: Interface::First, wire: vec![1; 60_000] });
+    let handover = Message::Handover(Handover { interface: Interface::First, hops: 0, wire: vec![1; 60_000] });
     room.until(|parties| {
         deaf.write_all(&alive).ok();
         parties[0].peers.send(node("a"), &handover);

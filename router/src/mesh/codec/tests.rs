@@ -9,7 +9,12 @@ use proptest::prelude::*;
 use super::*;
 use crate::flow::FlowKey;
 use crate::id::{BootId, Epoch, Generation, Interface, Mac, NodeId, PerInterface};
-use crate::mesh::{Acknowledge, Announce, Answer, Claim, Close, Handover, Heartbeat, Query, Refresh, Refuse};
+use crate::inspector::Direction;
+use crate::mesh::{
+    Acknowledge, Announce, Answer, Assign, Claim, Close, Compare, Fence, Heartbeat, Query, Refresh, Refuse, SyncEnd,
+};
+use crate::packet::{Content, Frame, Packet};
+use crate::session::Life;
 
 fn any_interface() -> impl Strategy<Value = Interface> {
     prop_oneof![Just(Interface::First), Just(Interface::Second)]
@@ -52,22 +57,43 @@ fn any_announce() -> impl Strategy<Value = Announce> {
     )
 }
 
+fn any_digests() -> impl Strategy<Value = Vec<u64>> {
+    any::<u64>().prop_map(|seed| (0..limits::BUCKETS as u64).map(|n| seed.wrapping_mul(n | 1)).collect())
+}
+
+/// The life of a TCP stream after some packets of either end.
+fn any_life() -> impl Strategy<Value = Life> {
+    vec((any::<bool>(), any::<u32>(), any::<u32>(), 0u8..64), 1..6).prop_map(|packets| {
+        let mut life: Option<Life> = None;
+        for (from_opener, sequence, acknowledgement, flags) in packets {
+            let mut bytes = Vec::new();
+            let builder = etherparse::PacketBuilder::ethernet2([2; 6], [4; 6]).ipv4([10, 0, 0, 1], [10, 0, 0, 2], 9);
+            let builder = builder.tcp(1, 2, sequence, 100).ack(acknowledgement);
+            let builder = if flags & 1 != 0 { builder.fin() } else { builder };
+            let builder = if flags & 2 != 0 { builder.syn() } else { builder };
+            builder.write(&mut bytes, &[0; 5]).unwrap();
+            let frame = Frame::from_bytes(&bytes);
+            let Content::Ip(headers) = Packet::parse(&frame).unwrap().content else { unreachable!() };
+            let direction = if from_opener { Direction::FromOpener } else { Direction::ToOpener };
+            life.get_or_insert_with(|| Life::started(&headers)).packet_passed(direction, &headers);
+        }
+        life.unwrap()
+    })
+}
+
 fn any_heartbeat() -> impl Strategy<Value = Heartbeat> {
     (
         both(any::<u8>()),
         both(option::of(any_epoch().boxed())),
         any::<u16>(),
-        any::<bool>(),
+        any::<[bool; 2]>(),
         both(any::<bool>()),
+        both(any::<bool>()),
+        both(vec(any_node(), 0..=limits::MEMBERS_MAX).boxed()),
         vec(any_node(), 0..=limits::MEMBERS_MAX),
     )
-        .prop_map(|(priorities, epochs, weight, in_sync, interfaces, links)| Heartbeat {
-            priorities,
-            epochs,
-            weight,
-            in_sync,
-            interfaces,
-            links,
+        .prop_map(|(priorities, epochs, weight, [in_sync, draining], synced, interfaces, heard, links)| {
+            Heartbeat { priorities, epochs, weight, in_sync, synced, draining, interfaces, heard, links }
         })
 }
 
@@ -89,10 +115,28 @@ fn any_message() -> impl Strategy<Value = Message> {
             generation
         })),
         (any::<u64>(), any_key()).prop_map(|(id, key)| Message::Query(Query { id, key })),
-        (any::<u64>(), any_key(), option::of(any_generation()))
-            .prop_map(|(id, key, generation)| Message::Answer(Answer { id, key, generation })),
-        (any_interface(), vec(any::<u8>(), 0..2_000))
-            .prop_map(|(interface, wire)| Message::Handover(Handover { interface, wire })),
+        (any::<u64>(), any_key(), option::of(any_generation()), option::of(any_announce()))
+            .prop_map(|(id, key, believed, owned)| Message::Answer(Answer { id, key, believed, owned })),
+        (any_interface(), any::<u8>(), vec(any::<u8>(), 0..2_000))
+            .prop_map(|(interface, hops, wire)| Message::Handover(Handover { interface, hops, wire })),
+        (any_interface(), any_epoch(), vec(any::<u8>(), 0..2_000))
+            .prop_map(|(interface, epoch, wire)| Message::Redirect(Redirect { interface, epoch, wire })),
+        (any_key(), any_key(), any::<u64>(), any_generation(), option::of(any_life())).prop_map(
+            |(arrival, return_key, choice, generation, life)| Message::Assign(Assign {
+                arrival,
+                return_key,
+                choice,
+                generation,
+                life
+            })
+        ),
+        (any_key(), any_generation()).prop_map(|(arrival, generation)| Message::Fence(Fence { arrival, generation })),
+        (any_interface(), any_epoch(), any::<u32>(), any_digests()).prop_map(|(interface, epoch, round, digests)| {
+            Message::Compare(Compare { interface, epoch, round, digests })
+        }),
+        (any_interface(), any_epoch(), any::<u32>(), any_digests()).prop_map(|(interface, epoch, round, digests)| {
+            Message::SyncEnd(SyncEnd { interface, epoch, round, digests })
+        }),
     ]
 }
 
@@ -152,7 +196,12 @@ fn memory_of(spoken: &Spoken) -> usize {
             let addresses = hello.addresses.first.capacity() + hello.addresses.second.capacity();
             hello.cluster.capacity() + addresses * size_of::<IpAddr>()
         }
-        Spoken::Message(Message::Heartbeat(h)) => h.links.capacity() * size_of::<NodeId>(),
+        Spoken::Message(Message::Heartbeat(h)) => {
+            (h.links.capacity() + h.heard.first.capacity() + h.heard.second.capacity()) * size_of::<NodeId>()
+        }
+        Spoken::Message(Message::Compare(c)) => c.digests.capacity() * size_of::<u64>(),
+        Spoken::Message(Message::SyncEnd(e)) => e.digests.capacity() * size_of::<u64>(),
+        Spoken::Message(Message::Redirect(r)) => r.wire.capacity(),
         Spoken::Message(Message::Refresh(r)) => r.streams.capacity() * size_of::<Announce>(),
         Spoken::Message(Message::Handover(h)) => h.wire.capacity(),
         Spoken::Message(
@@ -161,6 +210,8 @@ fn memory_of(spoken: &Spoken) -> usize {
             | Message::Acknowledge(_)
             | Message::Refuse(_)
             | Message::Close(_)
+            | Message::Assign(_)
+            | Message::Fence(_)
             | Message::Query(_)
             | Message::Answer(_),
         )
@@ -272,7 +323,7 @@ fn too_many_things_in_one_message_are_refused_on_both_sides() {
     let streams = vec![announce; limits::REFRESH_STREAMS_MAX + 1];
     let refresh = Message::Refresh(Refresh { streams });
     let wire = vec![0; crate::packet::BUFFER_LEN + 1];
-    let handover = Message::Handover(Handover { interface: Interface::First, wire });
+    let handover = Message::Handover(Handover { interface: Interface::First, hops: 0, wire });
     let none = PerInterface::default();
     let links = vec!["a".parse().unwrap(); limits::MEMBERS_MAX + 1];
     let heartbeat = Message::Heartbeat(Heartbeat {
@@ -280,7 +331,10 @@ fn too_many_things_in_one_message_are_refused_on_both_sides() {
         epochs: PerInterface::default(),
         weight: 0,
         in_sync: true,
+        synced: none,
+        draining: false,
         interfaces: none,
+        heard: PerInterface::default(),
         links,
     });
     let bodies = [
@@ -314,7 +368,10 @@ fn the_longest_messages_fit_their_kinds() {
         epochs: PerInterface { first: Some(epoch), second: Some(epoch) },
         weight: u16::MAX,
         in_sync: true,
+        synced: PerInterface { first: true, second: true },
+        draining: true,
         interfaces: PerInterface { first: true, second: true },
+        heard: PerInterface::from_fn(|_| vec![node; limits::MEMBERS_MAX]),
         links: vec![node; limits::MEMBERS_MAX],
     };
     let longest = [
@@ -322,7 +379,18 @@ fn the_longest_messages_fit_their_kinds() {
         Message::Refresh(Refresh { streams: vec![announce; limits::REFRESH_STREAMS_MAX] }),
         Message::Acknowledge(Acknowledge { return_key: key, generation, epoch }),
         Message::Announce(announce),
-        Message::Handover(Handover { interface: Interface::Second, wire: vec![0xff; crate::packet::BUFFER_LEN] }),
+        Message::Answer(Answer { id: u64::MAX, key, believed: Some(generation), owned: Some(announce) }),
+        Message::SyncEnd(SyncEnd {
+            interface: Interface::Second,
+            epoch,
+            round: u32::MAX,
+            digests: vec![u64::MAX; limits::BUCKETS],
+        }),
+        Message::Handover(Handover {
+            interface: Interface::Second,
+            hops: 0,
+            wire: vec![0xff; crate::packet::BUFFER_LEN],
+        }),
     ];
     for message in longest {
         let mut bytes = Vec::new();
