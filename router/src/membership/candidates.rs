@@ -36,6 +36,7 @@ impl Membership {
         member.state == MemberState::Alive
             && member.link_up
             && member.in_sync
+            && !member.draining
             && member.weight > 0
             && member.interfaces.first
             && member.interfaces.second

@@ -32,11 +32,34 @@ pub enum InterfaceState {
     Down,
 }
 
+/// Whether this node's redirector sessions of an interface are complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sync {
+    /// It has them all, or needs none.
+    Complete,
+    /// Some may be missing.
+    Incomplete,
+}
+
+/// What this node is here for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// It takes roles and streams.
+    Normal,
+    /// It gives them up.
+    Draining,
+}
+
 /// What a call has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// A redirector has another holder, the same one in another epoch, or none.
     HolderChanged {
+        /// Which redirector.
+        interface: Interface,
+    },
+    /// Another node stands by for a redirector, or none.
+    StandbyChanged {
         /// Which redirector.
         interface: Interface,
     },
@@ -59,6 +82,7 @@ pub struct Membership {
     starting_until: Option<Instant>,
     elections: PerInterface<Election>,
     roles: PerInterface<Option<Epoch>>,
+    standbys: PerInterface<Option<NodeId>>,
     told_roles: PerInterface<Option<Epoch>>,
     previous: PerInterface<Option<Previous>>,
     /// The epoch followed, once its holder's own report has come since: what was known of the holder before may be older
@@ -96,6 +120,7 @@ impl Membership {
             starting_until: Some(now + START_TIME_MAX),
             elections: PerInterface::from_fn(|_| Election::new(settings.node, settings.boot)),
             roles: PerInterface::default(),
+            standbys: PerInterface::default(),
             told_roles: PerInterface::default(),
             previous: PerInterface::default(),
             confirmed: PerInterface::default(),
@@ -170,6 +195,26 @@ impl Membership {
         self.settle(now, out);
     }
 
+    /// This node's redirector sessions of an interface are complete, or no longer. It comes into sync once they are for
+    /// both, and stays so.
+    pub fn sync_changed(&mut self, now: Instant, interface: Interface, sync: Sync, out: &mut Outbox) {
+        let node = self.settings.node;
+        let Some(own) = self.members.iter_mut().find(|member| member.node == node) else { return };
+        let before = std::mem::replace(&mut own.synced[interface], sync == Sync::Complete);
+        if before != own.synced[interface] {
+            self.settle(now, out);
+        }
+    }
+
+    /// This node is to be drained, or to serve again.
+    pub fn service_changed(&mut self, now: Instant, service: Service, out: &mut Outbox) {
+        let node = self.settings.node;
+        if let Some(own) = self.members.iter_mut().find(|member| member.node == node) {
+            own.draining = service == Service::Draining;
+        }
+        self.settle(now, out);
+    }
+
     /// Sends what is due, counts the silent as dead. To be called after what has arrived until `now` was told.
     pub fn deadline_reached(&mut self, now: Instant, out: &mut Outbox) {
         // Where this node itself did not run for so long, the silence was its own.
@@ -223,6 +268,18 @@ impl Membership {
     #[must_use]
     pub fn holds(&self, interface: Interface) -> bool {
         self.holder(interface) == Some(self.settings.node)
+    }
+
+    /// The warm standby: who is to hold the redirector after its holder.
+    #[must_use]
+    pub fn standby(&self, interface: Interface) -> Option<NodeId> {
+        self.standbys[interface]
+    }
+
+    /// True once this node has heard every peer, or waited long enough for those it has not heard.
+    #[must_use]
+    pub fn has_started(&self) -> bool {
+        self.starting_until.is_none()
     }
 
     /// Who held the redirector before, for one detection time after a change.
@@ -373,6 +430,7 @@ fn own_member(now: Instant, settings: &Settings) -> Member {
         addresses: settings.addresses.clone(),
         priorities: Some(settings.priorities),
         weight: settings.weight,
+        synced: PerInterface { first: true, second: true },
         interfaces: PerInterface { first: true, second: true },
         heard: now,
         ..Member::unheard(settings.node)

@@ -2,7 +2,7 @@
 
 use super::election::{Sight, Standing};
 use super::member::{Member, MemberState};
-use super::{Membership, RolesMode};
+use super::{Change, Membership, RolesMode};
 use crate::id::{Epoch, Interface};
 use crate::time::Instant;
 
@@ -15,6 +15,7 @@ impl Membership {
         self.update_own_view();
         for interface in Interface::BOTH {
             self.judge_role(interface);
+            self.judge_standby(interface);
         }
         let roles = self.roles;
         if let Some(own) = self.members.iter_mut().find(|member| member.node == self.settings.node) {
@@ -39,12 +40,27 @@ impl Membership {
         };
     }
 
+    /// The best after the holder stands by, whether or not it is in sync yet: that is how it comes into sync.
+    fn judge_standby(&mut self, interface: Interface) {
+        let may = |member: &&Member| {
+            member.state == MemberState::Alive
+                && member.interfaces[interface]
+                && !member.draining
+                && self.holder(interface) != Some(member.node)
+        };
+        let best = self.members.iter().filter(may).max_by_key(|member| member.rank(interface));
+        let standby = best.filter(|member| member.priorities.is_some()).map(|member| member.node);
+        if std::mem::replace(&mut self.standbys[interface], standby) != standby {
+            self.note(Change::StandbyChanged { interface });
+        }
+    }
+
     fn has_heard_every_peer(&self) -> bool {
         self.members.iter().all(|member| member.link_up && member.priorities.is_some())
     }
 
-    /// What this node reports of itself beside its interfaces. It is in sync once it has started: what else that needs
-    /// comes with the take-over of sessions.
+    /// What this node reports of itself beside its interfaces. It comes into sync once it has started and has the
+    /// sessions that it needs, and stays so.
     fn update_own_view(&mut self) {
         let node = self.settings.node;
         let Some(place) = self.members.iter().position(|member| member.node == node) else { return };
@@ -53,7 +69,8 @@ impl Membership {
         let linked = |member: &&Member| member.node != node && member.link_up && member.state == MemberState::Alive;
         links.extend(self.members.iter().filter(linked).map(|member| member.node));
         if let Some(own) = self.members.get_mut(place) {
-            (own.links, own.in_sync) = (links, self.starting_until.is_none());
+            own.links = links;
+            own.in_sync |= self.starting_until.is_none() && own.synced.first && own.synced.second;
         }
     }
 
@@ -62,7 +79,7 @@ impl Membership {
         if self.starting_until.is_some() {
             return Standing::Starting;
         }
-        if !self.is_fit(own, interface) {
+        if !self.is_fit(own, interface) && !(own.draining && self.is_needed(own, interface)) {
             return Standing::Unfit;
         }
         let precedes = |member: &Member| {
@@ -71,11 +88,19 @@ impl Membership {
         if self.members.iter().any(precedes) { Standing::Behind } else { Standing::Best }
     }
 
+    /// True while a draining holder has no successor whose sessions are complete.
+    fn is_needed(&self, own: &Member, interface: Interface) -> bool {
+        let successor = self.standbys[interface].and_then(|node| self.member(node));
+        self.roles[interface].is_some_and(|epoch| epoch.node == own.node)
+            && own.interfaces[interface]
+            && !successor.is_some_and(|member| member.in_sync && member.synced[interface])
+    }
+
     /// May hold the role. While nobody has ever held it, a member that is still starting is waited for: it will be in
     /// sync within its starting time, and the role does not change hands at once.
     fn is_fit(&self, member: &Member, interface: Interface) -> bool {
         let in_sync = member.in_sync || self.elections[interface].is_first();
-        in_sync && member.interfaces[interface] && member.priorities.is_some()
+        in_sync && !member.draining && member.interfaces[interface] && member.priorities.is_some()
     }
 
     /// What is seen of the holder of an epoch, by this node or through a member that has a link to it and obeys it: a

@@ -278,6 +278,7 @@ impl Node {
         while let Some(change) = self.membership.next_change() {
             match change {
                 Change::HolderChanged { interface } => self.holder_changed(now, interface, plugins, out),
+                Change::StandbyChanged { .. } => {}
                 Change::MemberDied { node } => self.redirector.member_left(node),
                 Change::CandidatesChanged => {
                     self.candidates.clear();
