@@ -90,6 +90,8 @@ pub const HERALD_END_REFUSED: u32 = 4;
 pub const HERALD_END_REPLACED: u32 = 5;
 /// End reason: the node stops.
 pub const HERALD_END_SHUTDOWN: u32 = 6;
+/// End reason: another node has taken the stream over from this one.
+pub const HERALD_END_HANDED_OVER: u32 = 7;
 
 /// Log level: something failed.
 pub const HERALD_LEVEL_ERROR: u32 = 1;

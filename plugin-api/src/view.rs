@@ -262,6 +262,8 @@ pub enum EndReason {
     Replaced,
     /// The node stops.
     Shutdown,
+    /// Another node has taken it over from this one.
+    HandedOver,
     /// A reason that this version of the SDK does not know.
     Unknown,
 }
@@ -278,6 +280,7 @@ impl EndReason {
             Self::Refused => "refused",
             Self::Replaced => "replaced",
             Self::Shutdown => "shutdown",
+            Self::HandedOver => "handed-over",
             Self::Unknown => "unknown",
         }
     }
@@ -303,6 +306,7 @@ impl<'a> End<'a> {
             abi::HERALD_END_REFUSED => EndReason::Refused,
             abi::HERALD_END_REPLACED => EndReason::Replaced,
             abi::HERALD_END_SHUTDOWN => EndReason::Shutdown,
+            abi::HERALD_END_HANDED_OVER => EndReason::HandedOver,
             _ => EndReason::Unknown,
         }
     }

@@ -18,7 +18,7 @@ use herald::id::{BootId, Interface, Mac, NodeId, PerInterface};
 use herald::inspector::{Inspection, Inspector, Line, States, Stream, Totals, Verdict};
 use herald::limits::BATCH_PACKETS_MAX;
 use herald::membership::{self, InterfaceState, RolesMode};
-use herald::node::{Announcing, Node, Settings};
+use herald::node::{Announcing, Node, Redirecting, Settings};
 use herald::outbox::Outbox;
 use herald::packet::{Frame, OFFLOAD_HEADER_LEN};
 use herald::redirector::choice::{self, Keying, Redirectors};
@@ -110,6 +110,7 @@ fn settings() -> Settings {
             other: long,
             provisional: long,
         },
+        redirecting: Redirecting::Ethernet,
         announcing: Announcing::On(Duration::ZERO),
         hash_key: HashKey([5; 16]),
     }

@@ -59,6 +59,25 @@ pub enum Event {
         /// The winner; `None`: another stream has the return key.
         winner: Option<Generation>,
     },
+    /// This node took over a stream that another node had.
+    TakenOver {
+        /// The opener's flow.
+        flow: FlowKey,
+        /// Counter of the new generation.
+        generation: u32,
+    },
+    /// This redirector knows every stream of its interface.
+    InSync {
+        /// Which redirector, held or stood by for.
+        interface: Interface,
+    },
+    /// A comparison found sessions whose streams their chosen node does not have.
+    Mended {
+        /// The chosen node.
+        peer: NodeId,
+        /// How many sessions were ended.
+        sessions: usize,
+    },
     /// A hold ran out before its acknowledgement.
     HoldTimedOut {
         /// The opener's flow.
@@ -115,6 +134,8 @@ pub enum EndReason {
     Verdict,
     /// Another node won the stream.
     Refused,
+    /// Another node has taken it over from this one.
+    HandedOver,
     /// A new connection took the key.
     Replaced,
     /// The node stops.
@@ -131,6 +152,7 @@ impl EndReason {
             Self::TimedOut => "timed-out",
             Self::Verdict => "verdict",
             Self::Refused => "refused",
+            Self::HandedOver => "handed-over",
             Self::Replaced => "replaced",
             Self::Shutdown => "shutdown",
         }
@@ -184,6 +206,20 @@ drop_reasons! {
     MemberSource = "member-source",
     /// An address of the cluster was asked for something it does not answer.
     LocalUnhandled = "local-unhandled",
+    /// Too many frames of the key wait for an answer.
+    ParkFull = "park-full",
+    /// Too many frames wait for answers.
+    ParkingFull = "parking-full",
+    /// The members were asked about too many keys.
+    QueryRate = "query-rate",
+    /// Not every member that may own the stream answered in time.
+    QueryTimedOut = "query-timed-out",
+    /// The node that the stream was assigned to did not announce it in time.
+    MoveTimedOut = "move-timed-out",
+    /// Its stream was handed over more often than a frame may follow it.
+    Straggler = "straggler",
+    /// Too many frames of streams that were handed over wait for their fence.
+    FencedFull = "fenced-full",
     /// TCP in mid-stream without a session.
     MidStream = "mid-stream",
     /// An ICMP error about a stream that no session knows.

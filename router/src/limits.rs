@@ -62,7 +62,7 @@ pub const HOLDER_ANNOUNCEMENTS_MAX: u8 = 5;
 pub const LISTENER_REPORTS_MAX: u8 = 2;
 
 /// Buffers of the pool: what may be kept, and a turn of both TAPs on the way.
-pub const POOL_FRAMES_MAX: usize = 8_192;
+pub const POOL_FRAMES_MAX: usize = 10_240;
 
 /// Bytes of one message on a link: a whole frame and its envelope.
 pub const MESSAGE_LEN_MAX: usize = 72 * 1024;
@@ -79,11 +79,64 @@ pub const MEMBERS_MAX: usize = 64;
 /// Streams in one refresh.
 pub const REFRESH_STREAMS_MAX: usize = 256;
 
-/// Time between two refreshes of a stream's redirector sessions.
-pub const REFRESH_INTERVAL: Duration = Duration::from_secs(60);
+/// Marker sessions looked at in one turn for a bulk of announcements, so that the frames of that turn do not wait long.
+pub const BULK_SLOTS_MAX: usize = 4_096;
 
-/// How long a redirector session stands without a refresh: three may be lost.
-pub const SHADOW_TIME: Duration = REFRESH_INTERVAL.saturating_mul(4);
+/// Bytes of announcements in bulk that wait for one link at the same time: enough to keep it busy, few enough that an
+/// announcement with a held packet behind them still meets its time.
+pub const BULK_BYTES_MAX: usize = 256 * 1024;
+
+/// Time between two comparisons of a redirector's sessions with their chosen nodes.
+pub const COMPARE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Time for which the redirector sessions of a dead member stand, as it may have been only slow.
+pub const GONE_TIME_MAX: Duration = Duration::from_secs(240);
+
+/// Time that a redirector's frame waits for the answers of all members.
+pub const PARK_TIME: Duration = Duration::from_millis(50);
+
+/// Frames that wait in a redirector for one key.
+pub const PARKED_STREAM_FRAMES_MAX: usize = 64;
+
+/// Frames that wait in a redirector.
+pub const PARKED_FRAMES_MAX: usize = 2_048;
+
+/// Ethernet bytes of those frames: five hundred super-frames.
+pub const PARKED_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Keys in a second about which a redirector asks all members: a take-over with busy streams, not a flood of strays.
+pub const QUERIES_PER_SECOND_MAX: u32 = 20_000;
+
+/// The same at once.
+pub const QUERIES_BURST_MAX: u32 = 5_000;
+
+/// Keys of which it is remembered that no member owns them.
+pub const UNOWNED_KEYS_MAX: usize = 4_096;
+
+/// How long that is remembered: a second, in which a stray's retransmissions come.
+pub const UNOWNED_TIME: Duration = Duration::from_secs(1);
+
+/// Time after which a node that was assigned a stream and has not announced it is told again.
+pub const ASSIGN_RETRY_DELAY: Duration = Duration::from_millis(50);
+
+/// How often a frame may be handed over from a node that had its stream to the next.
+pub const HANDOVER_HOPS_MAX: u8 = 2;
+
+/// Streams that a draining node hands over in one turn.
+pub const DRAIN_STREAMS_MAX: usize = 256;
+
+/// Pause between two such turns.
+pub const DRAIN_INTERVAL: Duration = Duration::from_millis(2);
+
+/// Time between the last redirector's word that a stream has moved and the fence: frames that it sent before are in
+/// this node's interface by then.
+pub const FENCE_DELAY: Duration = Duration::from_millis(5);
+
+/// Time after which a stream that was handed over is fenced whatever the redirectors say.
+pub const FENCE_TIME_MAX: Duration = Duration::from_millis(100);
+
+/// Frames that all streams together keep back until their fences.
+pub const FENCED_FRAMES_MAX: usize = 1_024;
 
 /// Frames of members that are not known as holders yet, each waiting for its sender's claim.
 pub const CLAIM_WAIT_FRAMES_MAX: usize = 256;
@@ -152,8 +205,8 @@ pub const HEARTBEAT_LEN_MAX: usize = 4 * 1024;
 /// bucket that differs costs a thousand of them.
 pub const BUCKETS: usize = 1024;
 
-/// Bytes of a message with a digest for each bucket.
-pub const DIGESTS_LEN_MAX: usize = 12 * 1024;
+/// Bytes of a message with a digest for each bucket, and perhaps its number.
+pub const DIGESTS_LEN_MAX: usize = 16 * 1024;
 
 /// Bytes of a message about one stream or one role.
 pub const SMALL_MESSAGE_LEN_MAX: usize = 512;
@@ -216,7 +269,14 @@ const _: () = assert!(BATCH_PACKETS_MAX == herald_plugin::abi::HERALD_BATCH_PACK
 const _: () = assert!(PLUGINS_MAX <= u32::BITS as usize && PLUGIN_REASONS_MAX <= u8::MAX as usize);
 const _: () = assert!(NEIGHBOUR_QUEUE_FRAMES_MAX <= NEIGHBOUR_QUEUES_FRAMES_MAX);
 const _: () = assert!(
-    HOLDS_FRAMES_MAX + NEIGHBOUR_QUEUES_FRAMES_MAX + 2 * TURN_FRAMES_MAX + BATCH_PACKETS_MAX <= POOL_FRAMES_MAX
+    HOLDS_FRAMES_MAX
+        + NEIGHBOUR_QUEUES_FRAMES_MAX
+        + PARKED_FRAMES_MAX
+        + FENCED_FRAMES_MAX
+        + CLAIM_WAIT_FRAMES_MAX
+        + 2 * TURN_FRAMES_MAX
+        + BATCH_PACKETS_MAX
+        <= POOL_FRAMES_MAX
 );
 const _: () = assert!(MESSAGE_LEN_MAX > crate::packet::BUFFER_LEN + 1024);
 const _: () = assert!(LINK_QUEUE_BYTES_MAX > 2 * MESSAGE_LEN_MAX);
@@ -225,6 +285,8 @@ const _: () = assert!(HELLO_LEN_MAX <= LINK_READ_LEN && LINK_READ_LEN <= MESSAGE
 // The longest encodings: a node id takes 17 bytes, an address 18, a stream in a refresh 138.
 const _: () = assert!(HELLO_LEN_MAX > CLUSTER_NAME_LEN_MAX + 2 * 18 * ADDRESSES_MAX + 128);
 const _: () = assert!(HEARTBEAT_LEN_MAX > 3 * 17 * MEMBERS_MAX + 128);
-const _: () = assert!(DIGESTS_LEN_MAX > 10 * BUCKETS + 128 && DIGESTS_LEN_MAX <= MESSAGE_LEN_MAX);
+const _: () = assert!(
+    DIGESTS_LEN_MAX > (10 + 3) * BUCKETS + 128 && BUCKETS <= u16::MAX as usize && DIGESTS_LEN_MAX <= MESSAGE_LEN_MAX
+);
 const _: () = assert!(MESSAGE_LEN_MAX > 138 * REFRESH_STREAMS_MAX + 8);
 const _: () = assert!(RECONNECT_DELAY_MIN.as_nanos() <= RECONNECT_DELAY_MAX.as_nanos());

@@ -1,8 +1,8 @@
 //! The list of things to do: the core writes it, the event loop carries it out.
 
 use crate::event::{DropReason, Event};
-use crate::id::{Interface, NodeId};
-use crate::mesh::{Handover, Message};
+use crate::id::{Epoch, Interface, NodeId};
+use crate::mesh::{Handover, Message, Redirect};
 use crate::packet::Frame;
 
 /// Where a frame that leaves came from, for the books.
@@ -113,10 +113,17 @@ impl Outbox {
         self.spent.push(frame);
     }
 
-    /// A held frame goes over the mesh to the node that won its stream.
-    pub fn hand_over(&mut self, to: NodeId, interface: Interface, frame: Frame) {
+    /// A frame goes over the mesh to the node that has its stream now, from where it may go on `hops` times.
+    pub fn hand_over(&mut self, to: NodeId, interface: Interface, hops: u8, frame: Frame) {
         self.ledger.handed_over += 1;
-        self.send(to, Message::Handover(Handover { interface, hops: 0, wire: frame.wire().to_vec() }));
+        self.send(to, Message::Handover(Handover { interface, hops, wire: frame.wire().to_vec() }));
+        self.spent.push(frame);
+    }
+
+    /// A frame goes over the mesh to its chosen node.
+    pub fn redirect(&mut self, to: NodeId, interface: Interface, epoch: Epoch, frame: Frame) {
+        self.ledger.redirected += 1;
+        self.send(to, Message::Redirect(Redirect { interface, epoch, wire: frame.wire().to_vec() }));
         self.spent.push(frame);
     }
 

@@ -46,6 +46,10 @@ pub enum Command {
     Neighbours(ReportArguments),
     /// Show connected networks and static routes
     Routes(ReportArguments),
+    /// Give up this node's roles and streams, and wait until it has none
+    Drain(DrainArguments),
+    /// Let this node take roles and streams again
+    Undrain(ReportArguments),
     /// Show what happened here, as JSON lines
     Events(EventsArguments),
     /// Build, use, break and remove a cluster and two networks on this machine
@@ -132,6 +136,17 @@ impl WhoArguments {
     }
 }
 
+/// `herald drain`.
+#[derive(Debug, Args)]
+pub struct DrainArguments {
+    /// Seconds to wait; what is left then goes on moving, and the exit code is 1
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub timeout: u32,
+    /// The node, and how to print what is left.
+    #[command(flatten)]
+    pub report: ReportArguments,
+}
+
 /// `herald events`.
 #[derive(Debug, Args)]
 pub struct EventsArguments {
@@ -162,8 +177,8 @@ mod tests {
     fn help_is_a_table_of_contents() {
         let help = CommandLine::command().render_help().to_string();
         for command in [
-            "run", "config", "status", "members", "roles", "sessions", "who", "drops", "plugins", "events", "lab",
-            "doctor",
+            "run", "config", "status", "members", "roles", "sessions", "who", "drops", "plugins", "drain", "undrain",
+            "events", "lab", "doctor",
         ] {
             assert!(help.lines().any(|l| l.trim_start().starts_with(&format!("{command} "))), "{command} in\n{help}");
         }

@@ -12,7 +12,7 @@ use super::lab_command::LabCommandError;
 use super::logging::{self, Format};
 use super::run::{self, RunError};
 use super::stream::StreamError;
-use super::{doctor, lab_command, tables};
+use super::{doctor, drain, lab_command, tables};
 use crate::lab::LabError;
 
 /// A command that failed, or was used wrongly.
@@ -45,6 +45,16 @@ pub enum CommandError {
     /// The checks of this machine could not be run.
     #[error(transparent)]
     Doctor(#[from] LabError),
+    /// The node still has something to give away.
+    #[error("the node was not drained within {seconds} s: {roles} roles and {streams} streams are left; it goes on")]
+    NotDrained {
+        /// How long it was waited for.
+        seconds: u32,
+        /// Redirectors that it still holds.
+        roles: usize,
+        /// Streams that it still has.
+        streams: usize,
+    },
     /// Standard output is gone.
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
@@ -64,6 +74,7 @@ impl CommandError {
             | Self::Run(_)
             | Self::Lab(_)
             | Self::Doctor(_)
+            | Self::NotDrained { .. }
             | Self::Output(_) => 1,
         }
     }
@@ -89,6 +100,8 @@ pub fn execute(command: Command) -> Result<ExitCode, CommandError> {
         Command::Plugins(arguments) => report(&arguments, "/plugins", |r| tables::rows(r, tables::PLUGINS)),
         Command::Neighbours(arguments) => report(&arguments, "/neighbours", |r| tables::rows(r, tables::NEIGHBOURS)),
         Command::Routes(arguments) => report(&arguments, "/routes", |r| tables::rows(r, tables::ROUTES)),
+        Command::Drain(arguments) => drain::drain(&arguments),
+        Command::Undrain(arguments) => drain::undrain(&arguments),
         Command::Events(arguments) => {
             print(&fetch(&arguments.report.node, &format!("/events?after={}", arguments.after))?)
         }
@@ -128,7 +141,7 @@ fn fetch(node: &NodeArguments, path: &str) -> Result<String, CommandError> {
 }
 
 /// Prints; a reader that has seen enough and closed the pipe is no failure.
-fn print(text: &str) -> Result<(), CommandError> {
+pub(super) fn print(text: &str) -> Result<(), CommandError> {
     let mut output = io::stdout().lock();
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CommandError::Output(error)),

@@ -6,6 +6,7 @@ pub mod config;
 pub mod control;
 pub mod demo;
 pub mod doctor;
+mod drain;
 pub mod event_loop;
 pub mod lab_command;
 pub mod logging;

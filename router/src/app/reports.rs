@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, Step};
 use crate::flow::{FlowKey, protocol_name};
@@ -239,12 +239,23 @@ pub struct EventRow {
     /// The flow's destination address and port.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub destination: Option<String>,
-    /// The counter of a role's epoch, or of a generation.
+    /// The counter of a role's epoch or of a generation, or how many sessions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub counter: Option<u64>,
     /// Why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
+}
+
+/// `drain` and `undrain`.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Draining {
+    /// The node gives up its roles and streams.
+    pub draining: bool,
+    /// Redirectors that it still holds.
+    pub roles: usize,
+    /// Streams that it is still the chosen node of.
+    pub streams: usize,
 }
 
 impl EventRow {
@@ -265,6 +276,13 @@ impl EventRow {
                 counter: winner.map(|w| u64::from(w.counter)),
                 ..Self::of_flow("refused", &flow)
             },
+            Event::TakenOver { flow, generation } => {
+                Self { counter: Some(generation.into()), ..Self::of_flow("taken-over", &flow) }
+            }
+            Event::InSync { interface } => Self { event: "in-sync", interface: Some(interface), ..Self::default() },
+            Event::Mended { peer, sessions } => {
+                Self { counter: Some(sessions as u64), ..Self::of_node("mended", peer) }
+            }
             Event::HoldTimedOut { flow } => Self::of_flow("hold-timed-out", &flow),
             Event::StreamEnded { flow, reason } => {
                 Self { reason: Some(reason.name()), ..Self::of_flow("stream-ended", &flow) }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mio::Poll;
 
-use super::config::{Config, MidstreamOption, RedirectorsOption, RolesOption};
+use super::config::{Config, MidstreamOption, RedirectOption, RedirectorsOption, RolesOption};
 use super::control::{self, ControlSocket, Shared, SocketError};
 use super::event_loop::{self, About, EventLoop, PEERS_FIRST_TOKEN, Parts, Port};
 use super::watchdog::{self, Progress};
@@ -23,7 +23,7 @@ use crate::io::{StopSignals, Tap, TapError, clock};
 use crate::membership::{self, RolesMode};
 use crate::mesh::Hello;
 use crate::mesh::codec::{VERSION_MAX, VERSION_MIN};
-use crate::node::{self, Announcing, Node};
+use crate::node::{self, Announcing, Node, Redirecting};
 use crate::redirector::choice::{self, Keying, Redirectors};
 use crate::session::{Midstream, Timeouts};
 
@@ -180,6 +180,10 @@ fn node_settings(config: &Config, boot: BootId, hash_key: HashKey) -> node::Sett
             bytes: options.hold_bytes_max as usize,
         },
         timeouts: timeouts(config),
+        redirecting: match options.redirect {
+            RedirectOption::Ethernet => Redirecting::Ethernet,
+            RedirectOption::Mesh => Redirecting::Mesh,
+        },
         announcing: if options.testing.announcements {
             Announcing::On(Duration::from_millis(options.testing.announcement_delay_ms.into()))
         } else {

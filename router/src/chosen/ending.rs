@@ -6,7 +6,7 @@ use super::Chosen;
 use crate::event::{DropReason, EndReason, Event};
 use crate::id::Generation;
 use crate::inspector::{Action, Inspector, Totals};
-use crate::limits::{DETECTION_TIME, REFRESH_INTERVAL};
+use crate::limits::DETECTION_TIME;
 use crate::mesh::Close;
 use crate::outbox::Outbox;
 use crate::session::{Announced, MarkerSession, State};
@@ -26,7 +26,8 @@ impl Chosen {
         }
         let (stream, return_key) = (session.stream, session.return_key);
         let (started, last_packet) = (session.started, session.seen);
-        let told = !matches!(session.announced, Announced::No | Announced::Lost);
+        let told = !matches!(session.announced, Announced::No | Announced::Lost | Announced::Moved(_));
+        self.alive -= 1;
         session.seen = now;
         let generation = Generation { counter: session.generation, node };
         let (packets_from_opener, bytes_from_opener) = self.markers.counted(Some(stream.opener));
@@ -41,6 +42,7 @@ impl Chosen {
         if let (true, Some(return_key)) = (told, return_key) {
             self.closed.push(Close { arrival: stream.opener, return_key, generation });
         }
+        self.note_untold(slot);
         self.schedule(slot);
         self.markers.show(slot);
     }
@@ -48,6 +50,7 @@ impl Chosen {
     /// The stream belongs to another node: it ends here as soon as deadlines are looked at, without a word to the
     /// redirectors, which know better.
     pub fn give_up(&mut self, now: Instant, slot: u32) {
+        self.note_untold(slot);
         if let Some(session) = self.markers.at_mut(slot) {
             session.announced = Announced::Lost;
             session.due = now;
@@ -60,21 +63,13 @@ impl Chosen {
         let timeouts = self.settings.timeouts;
         let Some(session) = self.markers.at_mut(slot) else { return };
         let expiry = session.seen + if session.alive { session.life.timeout(&timeouts) } else { TOMBSTONE };
-        let due = match session.announced {
-            Announced::Acknowledged if session.alive => expiry.min(session.refreshed + REFRESH_INTERVAL),
-            Announced::Acknowledged
-            | Announced::No
-            | Announced::Waiting
-            | Announced::TimedOut { .. }
-            | Announced::Lost => expiry,
-        };
-        if due < session.due {
-            session.due = due;
-            self.deadlines.push(due, (slot, session.stream.id));
+        if expiry < session.due {
+            session.due = expiry;
+            self.deadlines.push(expiry, (slot, session.stream.id));
         }
     }
 
-    /// Ends streams that were silent for too long, and notes which must be refreshed.
+    /// Ends streams that were silent for too long.
     pub fn deadline_reached(&mut self, now: Instant, plugins: &mut dyn Inspector, out: &mut Outbox) {
         while let Some((at, (slot, id))) = self.deadlines.pop_due(now) {
             let timeouts = self.settings.timeouts;
@@ -97,10 +92,6 @@ impl Chosen {
                 let reason = end_of_silence(session);
                 self.end(now, slot, reason, plugins, out);
                 continue;
-            }
-            if session.alive && session.announced == Announced::Acknowledged {
-                session.refreshed = now;
-                self.to_refresh.push(slot);
             }
             self.schedule(slot);
         }

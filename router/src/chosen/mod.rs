@@ -1,23 +1,25 @@
 //! The chosen node's side: mark a stream, let the plugins inspect it, and know whether its packets may leave.
 
+mod announcing;
 mod breaker;
 mod ending;
 mod hold;
+mod moving;
 
 use std::sync::Arc;
 
 pub use breaker::Breakers;
 pub use hold::{Held, Hold, HoldMax};
+pub use moving::Fenced;
 
 use crate::event::{DropReason, EndReason, Event, Step};
 use crate::flow::{FlowKey, HashKey};
-use crate::id::{BootId, Generation, Interface, NodeId};
+use crate::id::{Interface, NodeId};
 use crate::inspector::{Action, Direction, Inspection, Inspector, Scope, Stream, Verdict};
-use crate::limits::HEARTBEAT_INTERVAL;
-use crate::mesh::{Announce, Close};
+use crate::mesh::Close;
 use crate::outbox::Outbox;
 use crate::packet::{Frame, Headers};
-use crate::session::{Announced, Deadlines, Markers, Midstream, NewMarker, Opening, Tables, Timeouts};
+use crate::session::{Announced, Deadlines, Digests, Life, Markers, Midstream, NewMarker, Opening, Tables, Timeouts};
 use crate::time::Instant;
 
 /// How a chosen node works.
@@ -47,8 +49,15 @@ pub struct Chosen {
     pub breakers: Breakers,
     /// Streams that ended; both redirectors must be told.
     pub closed: Vec<Close>,
-    /// Streams whose redirector sessions must be refreshed, by slot.
-    pub to_refresh: Vec<u32>,
+    /// What both redirectors were told.
+    pub digests: Digests,
+    /// Frames that wait for the fence of their stream.
+    pub fenced: Fenced,
+    /// Streams that have not ended.
+    alive: usize,
+    /// Streams that were given away and not fenced.
+    unfenced: usize,
+    fences: Deadlines<(u32, u64)>,
     deadlines: Deadlines<(u32, u64)>,
 }
 
@@ -61,6 +70,20 @@ pub struct Arrival {
     pub headers: Headers,
     /// Its bytes.
     pub frame: Frame,
+    /// How it came to this node.
+    pub came: Came,
+}
+
+/// How a packet came to its chosen node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Came {
+    /// From a host or a redirector.
+    Directly,
+    /// From a node that had its stream before, or held it.
+    HandedOver {
+        /// How often it may be handed over once more.
+        hops: u8,
+    },
 }
 
 /// Whether a packet that passed the plugins may leave.
@@ -86,7 +109,11 @@ impl Chosen {
             hold: Hold::new(settings.hold_max, settings.hash_key),
             breakers: Breakers::default(),
             closed: Vec::new(),
-            to_refresh: Vec::new(),
+            digests: Digests::default(),
+            fenced: Fenced::new(settings.hash_key),
+            alive: 0,
+            unfenced: 0,
+            fences: Deadlines::default(),
             deadlines: Deadlines::default(),
         }
     }
@@ -104,13 +131,21 @@ impl Chosen {
         let key = arrival.headers.flow_key(arrival.interface);
         let size = (arrival.frame.segments(arrival.headers.payload_len()), arrival.frame.bytes().len() as u64);
         let met = match self.markers.meet(now, &key, size.0, size.1) {
-            Some(met) => self.meet_again(now, met, &arrival.headers, plugins, out),
+            Some(met) => self.meet_again(now, met, &arrival, plugins, out),
             None => Meeting::New { generation: 1, slot: None },
         };
         let (slot, direction, verdict) = match met {
             Meeting::Known { slot, direction } => (slot, direction, Verdict::default()),
             Meeting::Ended(reason) => {
                 out.drop(arrival.frame, reason);
+                return None;
+            }
+            Meeting::Moved(to) => {
+                self.follow(to, arrival, out);
+                return None;
+            }
+            Meeting::Fenced(slot) => {
+                self.fenced.keep(slot, arrival, out);
                 return None;
             }
             Meeting::New { generation, slot } => {
@@ -123,10 +158,10 @@ impl Chosen {
                     },
                     choice: choose(&key),
                     generation,
-                    headers: &arrival.headers,
+                    life: Life::started(&arrival.headers),
                     size,
                 };
-                match self.start(now, slot, new, plugins, out) {
+                match self.start(now, slot, Opening::of(&arrival.headers), new, plugins, out) {
                     Ok((slot, verdict)) => (slot, Direction::FromOpener, verdict),
                     Err(reason) => {
                         out.drop(arrival.frame, reason);
@@ -136,7 +171,7 @@ impl Chosen {
             }
         };
         let stream = self.markers.at(slot).map_or(0, |session| session.stream.id);
-        let Arrival { interface, headers, frame } = arrival;
+        let Arrival { interface, headers, frame, .. } = arrival;
         Some(Inspection { frame, headers, interface, direction, stream, slot, verdict })
     }
 
@@ -145,20 +180,27 @@ impl Chosen {
         &mut self,
         now: Instant,
         (slot, direction): (u32, Direction),
-        headers: &Headers,
+        arrival: &Arrival,
         plugins: &mut dyn Inspector,
         out: &mut Outbox,
     ) -> Meeting {
+        let headers = &arrival.headers;
         let Some(session) = self.markers.at_mut(slot) else { return Meeting::Ended(DropReason::Tombstone) };
+        match session.announced {
+            Announced::Lost => return Meeting::Ended(DropReason::Refused),
+            Announced::Moved(moved) => return Meeting::Moved(moved.to.node),
+            Announced::No | Announced::Waiting | Announced::TimedOut { .. } | Announced::Acknowledged => {}
+        }
         session.seen = now;
-        if session.announced == Announced::Lost {
-            return Meeting::Ended(DropReason::Refused);
+        if session.fenced.is_some() && arrival.came == Came::Directly {
+            return Meeting::Fenced(slot);
         }
         if session.alive && !session.life.is_reopened_by(headers) {
             return Meeting::Known { slot, direction };
         }
-        if Opening::of(headers) != Opening::Opens {
-            return Meeting::Ended(DropReason::Tombstone);
+        match Opening::of(headers) {
+            Opening::Connects | Opening::Opens => {}
+            Opening::Midstream | Opening::Quotes => return Meeting::Ended(DropReason::Tombstone),
         }
         let generation = session.generation.saturating_add(1);
         if session.alive {
@@ -167,21 +209,35 @@ impl Chosen {
         Meeting::New { generation, slot: Some(slot) }
     }
 
-    /// Makes a marker session, in the place of an ended one if `slot` names it, and tells the plugins.
+    /// Marks a stream whose first packet has come, if that may be one.
     fn start(
         &mut self,
         now: Instant,
         slot: Option<u32>,
-        new: NewMarker<'_>,
+        opening: Opening,
+        new: NewMarker,
         plugins: &mut dyn Inspector,
         out: &mut Outbox,
     ) -> Result<(u32, Verdict), DropReason> {
-        match (Opening::of(new.headers), self.settings.midstream) {
-            (Opening::Opens, _) | (Opening::Midstream, Midstream::PickUp) => {}
+        match (opening, self.settings.midstream) {
+            (Opening::Connects | Opening::Opens, _) | (Opening::Midstream, Midstream::PickUp) => {}
             (Opening::Midstream, Midstream::Drop) => return Err(DropReason::MidStream),
             (Opening::Quotes, _) => return Err(DropReason::UnknownQuote),
         }
         let flow = new.stream.opener;
+        let marked = self.mark(now, slot, new, plugins)?;
+        out.tell(Event::Step { step: Step::M4, flow, node: self.settings.node });
+        Ok(marked)
+    }
+
+    /// Makes a marker session, in the place of an ended one if `slot` names it, and tells the plugins.
+    fn mark(
+        &mut self,
+        now: Instant,
+        slot: Option<u32>,
+        new: NewMarker,
+        plugins: &mut dyn Inspector,
+    ) -> Result<(u32, Verdict), DropReason> {
         let slot = match slot {
             Some(slot) => {
                 self.markers.restart(now, slot, new);
@@ -189,7 +245,7 @@ impl Chosen {
             }
             None => self.markers.make(now, new)?,
         };
-        out.tell(Event::Step { step: Step::M4, flow, node: self.settings.node });
+        self.alive += 1;
         self.schedule(slot);
         let Some(stream) = self.markers.at(slot).map(|session| session.stream) else {
             return Err(DropReason::MarkerSessionsFull);
@@ -259,7 +315,7 @@ impl Chosen {
             (Direction::FromOpener, Announced::Waiting) => Departure::Hold,
             (Direction::FromOpener, Announced::TimedOut { again }) if now >= again => Departure::Announce,
             (Direction::FromOpener, Announced::TimedOut { .. }) => Departure::Fallback,
-            (Direction::FromOpener, Announced::Lost) => Departure::Hold,
+            (Direction::FromOpener, Announced::Lost | Announced::Moved(_)) => Departure::Hold,
         }
     }
 
@@ -273,68 +329,17 @@ impl Chosen {
         }
     }
 
-    /// The announcement of the stream in a slot, once its return key is known.
+    /// Streams that have not ended, and those that were given away and have still frames to follow them.
     #[must_use]
-    pub fn announcement(&self, slot: u32, boot: BootId) -> Option<Announce> {
-        let session = self.markers.at(slot)?;
-        let generation = Generation { counter: session.generation, node: self.settings.node };
-        let (arrival, return_key) = (session.stream.opener, session.return_key?);
-        Some(Announce { arrival, return_key, choice: session.choice, boot, generation })
-    }
-
-    /// The slot of a live stream that was announced with this return key in this generation.
-    #[must_use]
-    pub fn slot_announced(&self, return_key: &FlowKey, generation: Generation) -> Option<u32> {
-        let slot = self.markers.slot_of(return_key)?;
-        let session = self.markers.at(slot)?;
-        let ours = Generation { counter: session.generation, node: self.settings.node };
-        (session.alive && session.return_key.as_ref() == Some(return_key) && ours == generation).then_some(slot)
-    }
-
-    /// Counts a stream's generation on, past one that still stands for its key.
-    pub fn outbid(&mut self, slot: u32, standing: Generation) {
-        if let Some(session) = self.markers.at_mut(slot) {
-            session.generation = session.generation.max(standing.counter.saturating_add(1));
-        }
-        self.markers.show(slot);
-    }
-
-    /// Begins to wait for an acknowledgement.
-    pub fn wait(&mut self, now: Instant, slot: u32) {
-        if let Some(session) = self.markers.at_mut(slot) {
-            session.announced = Announced::Waiting;
-            self.hold.begin(now, slot, session.stream.id);
-        }
-    }
-
-    /// The other redirector has the stream in this slot.
-    pub fn acknowledged(&mut self, slot: u32, from: NodeId, out: &mut Outbox) {
-        if self.breakers.acknowledged(from) {
-            out.tell(Event::Breaker { peer: from, open: false });
-        }
-        if let Some(session) = self.markers.at_mut(slot) {
-            session.announced = Announced::Acknowledged;
-            out.tell(Event::Acknowledged { flow: session.stream.opener, node: from });
-        }
-        self.schedule(slot);
-    }
-
-    /// The next stream whose hold ran out, by slot.
-    pub fn next_timed_out(&mut self, now: Instant) -> Option<u32> {
-        while let Some((slot, id)) = self.hold.pop_due(now) {
-            let Some(session) = self.markers.at_mut(slot) else { continue };
-            if session.stream.id == id && session.announced == Announced::Waiting {
-                session.announced = Announced::TimedOut { again: now + HEARTBEAT_INTERVAL };
-                return Some(slot);
-            }
-        }
-        None
+    pub fn alive(&self) -> usize {
+        self.alive + self.unfenced
     }
 
     /// When a stream or a hold may end next.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        [self.deadlines.next(), self.hold.next_deadline()].into_iter().flatten().min()
+        let moving = [self.fences.next(), self.fenced.next_deadline()];
+        [self.deadlines.next(), self.hold.next_deadline()].into_iter().chain(moving).flatten().min()
     }
 }
 
@@ -343,4 +348,6 @@ enum Meeting {
     Known { slot: u32, direction: Direction },
     New { generation: u32, slot: Option<u32> },
     Ended(DropReason),
+    Moved(NodeId),
+    Fenced(u32),
 }

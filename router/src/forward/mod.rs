@@ -15,7 +15,6 @@
 
 mod announce;
 mod arp;
-mod bucket;
 mod discovery;
 mod icmp;
 mod listener;
@@ -39,7 +38,6 @@ pub use routes::Route;
 pub use settings::{InterfaceSettings, Settings, SettingsError, StaticRoute};
 
 use self::announce::Schedule;
-use self::bucket::Bucket;
 use self::local::Local;
 use self::neighbour::{State, Told};
 use self::neighbours::{Neighbours, Origin, Overdue, Unknown, Waiting, Way};
@@ -51,7 +49,7 @@ use crate::limits::{ICMP_ERRORS_BURST_MAX, ICMP_ERRORS_PER_SECOND_MAX, RESETS_BU
 use crate::outbox::{Leaving, Outbox};
 use crate::packet::rewrite::{decrement_hop_limit, set_macs};
 use crate::packet::{Frame, Headers};
-use crate::time::Instant;
+use crate::time::{Bucket, Instant};
 
 /// Does this node hold an interface's redirector, and so answer for its virtual addresses?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,11 +5,11 @@ use std::ffi::c_void;
 use std::net::IpAddr;
 
 use herald_plugin::abi::{
-    HERALD_DIRECTION_FROM_OPENER, HERALD_DIRECTION_TO_OPENER, HERALD_END_FINISHED, HERALD_END_REFUSED,
-    HERALD_END_REPLACED, HERALD_END_RESET, HERALD_END_SHUTDOWN, HERALD_END_TIMED_OUT, HERALD_END_VERDICT,
-    HERALD_INTERFACE_FIRST, HERALD_INTERFACE_SECOND, HERALD_TRANSPORT_ECHO, HERALD_TRANSPORT_ICMP_ERROR,
-    HERALD_TRANSPORT_OTHER, HERALD_TRANSPORT_TCP, HERALD_TRANSPORT_UDP, HeraldEnd, HeraldPacket, HeraldStream,
-    HeraldText,
+    HERALD_DIRECTION_FROM_OPENER, HERALD_DIRECTION_TO_OPENER, HERALD_END_FINISHED, HERALD_END_HANDED_OVER,
+    HERALD_END_REFUSED, HERALD_END_REPLACED, HERALD_END_RESET, HERALD_END_SHUTDOWN, HERALD_END_TIMED_OUT,
+    HERALD_END_VERDICT, HERALD_INTERFACE_FIRST, HERALD_INTERFACE_SECOND, HERALD_TRANSPORT_ECHO,
+    HERALD_TRANSPORT_ICMP_ERROR, HERALD_TRANSPORT_OTHER, HERALD_TRANSPORT_TCP, HERALD_TRANSPORT_UDP, HeraldEnd,
+    HeraldPacket, HeraldStream, HeraldText,
 };
 
 use super::library::size_u32;
@@ -51,6 +51,7 @@ pub(super) fn end(totals: &Totals, reason: EndReason) -> HeraldEnd {
             EndReason::Refused => HERALD_END_REFUSED,
             EndReason::Replaced => HERALD_END_REPLACED,
             EndReason::Shutdown => HERALD_END_SHUTDOWN,
+            EndReason::HandedOver => HERALD_END_HANDED_OVER,
         },
         packets_from_opener: totals.packets_from_opener,
         bytes_from_opener: totals.bytes_from_opener,

@@ -176,6 +176,14 @@ impl Peers {
         }
     }
 
+    /// Bytes that a bulk may put behind those that wait for a peer, so that what is urgent does not wait long behind it.
+    #[must_use]
+    pub fn room(&self, to: NodeId) -> usize {
+        let place = self.peers.iter().find(|peer| peer.node == to).and_then(|peer| peer.slot);
+        let slot = place.and_then(|place| self.slots.get(place)).filter(|slot| slot.told_up && slot.failed.is_none());
+        slot.map_or(0, |slot| limits::BULK_BYTES_MAX.saturating_sub(slot.socket.link().unsent().len()))
+    }
+
     /// Writes what was sent since the last call: one write for each link.
     pub fn flush(&mut self, now: Instant, registry: &Registry, told: &mut Vec<PeerEvent>) {
         let mut turn = Turn { now, registry, told };

@@ -137,6 +137,16 @@ impl Membership {
         membership
     }
 
+    /// The same view, but this node's redirector sessions count as incomplete until [`Membership::sync_changed`].
+    #[must_use]
+    pub fn out_of_sync(mut self) -> Self {
+        let node = self.settings.node;
+        if let Some(own) = self.members.iter_mut().find(|member| member.node == node) {
+            (own.synced, own.in_sync) = (PerInterface::default(), false);
+        }
+        self
+    }
+
     /// A link is up and its peer has said hello. A new boot ends what the old one was, without a wait.
     pub fn link_up(&mut self, now: Instant, hello: &Hello, out: &mut Outbox) {
         let node = hello.node;

@@ -275,7 +275,7 @@ fn message_within_bounds(message: &Message) -> bool {
         Message::Handover(handover) => handover.wire.len() <= crate::packet::BUFFER_LEN,
         Message::Redirect(redirect) => redirect.wire.len() <= crate::packet::BUFFER_LEN,
         Message::Compare(compare) => compare.digests.len() == limits::BUCKETS,
-        Message::SyncEnd(end) => end.digests.len() == limits::BUCKETS,
+        Message::SyncEnd(end) => end.digests.len() == limits::BUCKETS && end.sent.len() <= limits::BUCKETS,
         Message::Claim(_)
         | Message::Announce(_)
         | Message::Acknowledge(_)

@@ -206,6 +206,8 @@ pub struct SyncEnd {
     pub epoch: Epoch,
     /// The round of the [`Compare`].
     pub round: u32,
+    /// The buckets that differed; all their streams were sent.
+    pub sent: Vec<u16>,
     /// The digests of the sender's streams now.
     pub digests: Vec<u64>,
 }

@@ -4,8 +4,8 @@ use super::{Announcing, Node};
 use crate::chosen::Held;
 use crate::event::{DropReason, Event, Step};
 use crate::id::{Generation, Interface, NodeId};
-use crate::limits::{DELAYED_ANNOUNCEMENTS_MAX, REFRESH_STREAMS_MAX};
-use crate::mesh::{Announce, Message, Refresh, Refuse};
+use crate::limits::{DELAYED_ANNOUNCEMENTS_MAX, HANDOVER_HOPS_MAX};
+use crate::mesh::{Announce, Message, Refuse};
 use crate::outbox::Outbox;
 use crate::redirector::Heard;
 use crate::session::Announced;
@@ -24,8 +24,11 @@ enum Told {
 impl Node {
     /// The first packet of a stream is ready to leave: the other redirector must know first.
     pub(super) fn announce(&mut self, now: Instant, slot: u32, held: Held, out: &mut Outbox) {
-        let return_key = held.headers.flow_key(held.arrived).reversed(held.hop.interface);
-        if !self.chosen.markers.learn_return_key(slot, return_key) {
+        let arrival = held.headers.flow_key(held.arrived);
+        let return_key = arrival.reversed(held.hop.interface);
+        let opener = self.chosen.markers.at(slot).map_or(arrival, |session| session.stream.opener);
+        let identity = self.choice.stream(&opener, &return_key);
+        if !self.chosen.markers.learn_return_key(slot, return_key, identity) {
             return out.drop(held.frame, DropReason::ReturnKeyTaken);
         }
         if self.announcing == Announcing::Off {
@@ -59,7 +62,11 @@ impl Node {
             let Some(announce) = self.chosen.announcement(slot, self.boot) else { return Told::Refused(None) };
             match self.tell_once(now, &announce, out) {
                 Told::Refused(Some(standing)) if standing.node == self.node => self.chosen.outbid(slot, standing),
-                told @ (Told::Stands | Told::Sent(_) | Told::Refused(_)) => return told,
+                told @ Told::Refused(_) => return told,
+                told @ (Told::Stands | Told::Sent(_)) => {
+                    self.chosen.note_told(slot);
+                    return told;
+                }
             }
         }
         Told::Refused(None)
@@ -68,19 +75,24 @@ impl Node {
     fn tell_once(&mut self, now: Instant, announce: &Announce, out: &mut Outbox) -> Told {
         let (arrival, back) = (announce.arrival.interface(), announce.return_key.interface());
         for key in [announce.arrival, announce.return_key] {
+            if !self.keeps(key.interface()) {
+                continue;
+            }
+            let heard = self.redirector.session_announced(now, &key, announce);
+            self.note_answered(key);
             if !self.membership.holds(key.interface()) {
                 continue;
             }
-            match self.redirector.session_announced(now, &key, announce) {
+            match heard {
                 Heard::Acknowledged => {}
                 Heard::Displaced(loser, refuse) => out.send(loser, Message::Refuse(refuse)),
                 Heard::Refused(refuse) => return Told::Refused(refuse.winner),
             }
         }
-        let (arrival_holder, back_holder) = (self.membership.holder(arrival), self.membership.holder(back));
+        let back_holder = self.membership.holder(back);
         let told = back_holder.unwrap_or(self.node);
         out.tell(Event::Step { step: Step::M6, flow: announce.arrival, node: told });
-        if let Some(peer) = arrival_holder.filter(|&holder| holder != self.node && Some(holder) != back_holder) {
+        for peer in self.keepers([arrival, back]).into_iter().flatten().filter(|peer| Some(*peer) != back_holder) {
             self.send_announce(now, peer, *announce, out);
         }
         if back_holder == Some(self.node) {
@@ -91,6 +103,26 @@ impl Node {
             self.send_announce(now, peer, *announce, out);
         }
         Told::Sent(back_holder)
+    }
+
+    /// The other nodes that keep sessions of these interfaces, each once: holders and warm standbys.
+    fn keepers(&self, interfaces: [Interface; 2]) -> [Option<NodeId>; 4] {
+        let [one, other] = interfaces;
+        let mut keepers = [
+            self.membership.holder(one),
+            self.membership.holder(other),
+            self.membership.standby(one),
+            self.membership.standby(other),
+        ];
+        for place in 0..keepers.len() {
+            let (before, rest) = keepers.split_at_mut(place);
+            if let Some(keeper) = rest.first_mut()
+                && (*keeper == Some(self.node) || before.contains(keeper))
+            {
+                *keeper = None;
+            }
+        }
+        keepers
     }
 
     fn send_announce(&mut self, now: Instant, to: NodeId, announce: Announce, out: &mut Outbox) {
@@ -164,6 +196,9 @@ impl Node {
 
     /// A redirector refused this node's announcement.
     pub(super) fn refused(&mut self, now: Instant, refuse: &Refuse, out: &mut Outbox) {
+        if self.chosen.is_known_as_moved(now, &refuse.return_key, refuse.winner) {
+            return;
+        }
         let Some(slot) = self.chosen.slot_announced(&refuse.return_key, refuse.generation) else {
             out.ledger.messages_stale += 1;
             return;
@@ -186,7 +221,7 @@ impl Node {
         while let Some(held) = self.chosen.hold.take(slot) {
             match winner {
                 Some(winner) if self.membership.mac(winner.node, held.arrived).is_some() => {
-                    out.hand_over(winner.node, held.arrived, held.frame);
+                    out.hand_over(winner.node, held.arrived, HANDOVER_HOPS_MAX - 1, held.frame);
                 }
                 Some(_) | None => out.drop(held.frame, DropReason::Refused),
             }
@@ -205,46 +240,31 @@ impl Node {
                 session.announced == Announced::Waiting
                     && session.return_key.is_some_and(|key| key.interface() == interface)
             });
-            if !waiting {
-                continue;
+            if waiting {
+                self.announce_again(now, slot, out);
             }
-            match self.tell_redirectors(now, slot, out) {
-                Told::Stands => self.acknowledged(now, slot, self.node, out),
-                Told::Sent(_) => {}
-                Told::Refused(winner) => self.lost(now, slot, winner, out),
-            }
+        }
+    }
+
+    /// Announces a stream of which no packet may leave before the answer.
+    pub(super) fn announce_again(&mut self, now: Instant, slot: u32, out: &mut Outbox) {
+        match self.tell_redirectors(now, slot, out) {
+            Told::Stands => self.acknowledged(now, slot, self.node, out),
+            Told::Sent(_) => self.chosen.wait(now, slot),
+            Told::Refused(winner) => self.lost(now, slot, winner, out),
         }
     }
 
     /// Both redirectors hear of the streams that ended.
     pub(super) fn tell_closed(&mut self, now: Instant, out: &mut Outbox) {
         while let Some(close) = self.chosen.closed.pop() {
-            let mut told = None;
             for key in [close.arrival, close.return_key] {
-                match self.membership.holder(key.interface()) {
-                    Some(holder) if holder == self.node => self.redirector.session_closed(now, &key, &close),
-                    Some(holder) if told != Some(holder) => {
-                        told = Some(holder);
-                        out.send(holder, Message::Close(close));
-                    }
-                    Some(_) | None => {}
+                if self.keeps(key.interface()) {
+                    self.redirector.session_closed(now, &key, &close);
                 }
             }
-        }
-    }
-
-    /// Both redirectors hear of the streams that live on.
-    pub(super) fn tell_refreshed(&mut self, now: Instant, out: &mut Outbox) {
-        let slots = std::mem::take(&mut self.chosen.to_refresh);
-        for interface in Interface::BOTH {
-            let holder = self.membership.holder(interface);
-            for chunk in slots.chunks(REFRESH_STREAMS_MAX) {
-                let streams = chunk.iter().filter_map(|&slot| self.chosen.announcement(slot, self.boot)).collect();
-                match holder {
-                    Some(holder) if holder == self.node => self.refreshed(now, self.node, Refresh { streams }, out),
-                    Some(holder) => out.send(holder, Message::Refresh(Refresh { streams })),
-                    None => {}
-                }
+            for peer in self.keepers([close.arrival.interface(), close.return_key.interface()]).into_iter().flatten() {
+                out.send(peer, Message::Close(close));
             }
         }
     }

@@ -1,19 +1,16 @@
 //! What other nodes say. A message changes state only if its sender may speak for what it is about.
 
 use super::Node;
-use crate::chosen::Arrival;
-use crate::event::{Event, Step};
+use crate::chosen::{Arrival, Came};
+use crate::event::{DropReason, Event, Step};
 use crate::id::NodeId;
 use crate::inspector::Inspector;
-use crate::limits::MEMBERS_MAX;
-use crate::mesh::{Acknowledge, Announce, Answer, Close, Handover, Message, Refresh};
+use crate::limits::HANDOVER_HOPS_MAX;
+use crate::mesh::{Acknowledge, Announce, Close, Handover, Message, Redirect, Refresh};
 use crate::outbox::Outbox;
 use crate::packet::{Content, Frame, Packet};
 use crate::redirector::{Heard, Redirector};
 use crate::time::Instant;
-
-/// Answers that nobody has fetched yet.
-const ANSWERS_MAX: usize = MEMBERS_MAX * 16;
 
 impl Node {
     /// A message came over the link to `from`.
@@ -34,23 +31,19 @@ impl Node {
             Message::Refresh(refresh) => self.refreshed(now, from, refresh, out),
             Message::Close(close) => self.closed(now, from, &close, out),
             Message::Handover(handover) => self.handed_over(now, &handover, plugins, out),
-            Message::Query(query) => {
-                let (believed, owned) = (self.redirector.belief(&query.key), None);
-                out.send(from, Message::Answer(Answer { id: query.id, key: query.key, believed, owned }));
-            }
-            Message::Answer(answer) if self.answers.len() < ANSWERS_MAX => self.answers.push(answer),
-            Message::Answer(_) => {}
-            Message::Assign(_)
-            | Message::Fence(_)
-            | Message::Redirect(_)
-            | Message::Compare(_)
-            | Message::SyncEnd(_) => out.ledger.messages_stale += 1,
+            Message::Assign(assign) => self.assign_arrived(now, from, &assign, plugins, out),
+            Message::Fence(fence) => self.fence_arrived(now, &fence, plugins, out),
+            Message::Redirect(redirect) => self.redirect_arrived(now, from, &redirect, plugins, out),
+            Message::Query(query) => self.query_arrived(from, &query, out),
+            Message::Answer(answer) => self.answer_arrived(now, from, answer, plugins, out),
+            Message::Compare(compare) => self.compare_arrived(now, from, &compare, out),
+            Message::SyncEnd(end) => self.sync_ended(now, from, &end, out),
         }
         self.take_changes(now, plugins, out);
     }
 
     /// True if `from` is the node that the announcement makes the owner, in its present boot.
-    fn may_announce(&self, from: NodeId, announce: &Announce, out: &mut Outbox) -> bool {
+    pub(super) fn may_announce(&self, from: NodeId, announce: &Announce, out: &mut Outbox) -> bool {
         if announce.generation.node != from {
             out.ledger.messages_unauthorised += 1;
             return false;
@@ -78,13 +71,19 @@ impl Node {
         }
     }
 
-    /// The sessions of a stream are made or refreshed in the redirectors that this node holds. False if refused.
-    fn hear(&mut self, now: Instant, from: NodeId, announce: &Announce, out: &mut Outbox) -> bool {
+    /// The sessions of a stream are made or confirmed in the redirectors that this node holds or stands by for. False if
+    /// one that it holds refuses.
+    pub(super) fn hear(&mut self, now: Instant, from: NodeId, announce: &Announce, out: &mut Outbox) -> bool {
         for key in [announce.arrival, announce.return_key] {
+            if !self.keeps(key.interface()) {
+                continue;
+            }
+            let heard = self.redirector.session_announced(now, &key, announce);
+            self.note_answered(key);
             if !self.membership.holds(key.interface()) {
                 continue;
             }
-            match self.redirector.session_announced(now, &key, announce) {
+            match heard {
                 Heard::Acknowledged => {}
                 Heard::Displaced(loser, refuse) if loser == self.node => self.refused(now, &refuse, out),
                 Heard::Displaced(loser, refuse) => out.send(loser, Message::Refuse(refuse)),
@@ -101,7 +100,7 @@ impl Node {
         true
     }
 
-    /// Streams of `from` live on.
+    /// Streams of `from` that a comparison asked for.
     pub(super) fn refreshed(&mut self, now: Instant, from: NodeId, refresh: Refresh, out: &mut Outbox) {
         for announce in refresh.streams {
             if self.may_announce(from, &announce, out) {
@@ -133,7 +132,7 @@ impl Node {
             return;
         }
         for key in [close.arrival, close.return_key] {
-            if self.membership.holds(key.interface()) {
+            if self.keeps(key.interface()) {
                 self.redirector.session_closed(now, &key, close);
             }
         }
@@ -146,13 +145,43 @@ impl Node {
             return;
         };
         out.ledger.arrived_mesh += 1;
+        let came = Came::HandedOver { hops: handover.hops.min(HANDOVER_HOPS_MAX) };
         match Packet::parse(&frame).map(|packet| packet.content) {
             Ok(Content::Ip(headers)) => {
-                self.accept(now, Arrival { interface: handover.interface, headers, frame }, plugins, out);
-                self.batch_ended(now, plugins, out);
+                self.accept(now, Arrival { interface: handover.interface, headers, frame, came }, plugins, out);
             }
-            Ok(Content::Arp(_)) => out.drop(frame, crate::event::DropReason::Malformed),
+            Ok(Content::Arp(_)) => out.drop(frame, DropReason::Malformed),
             Err(reason) => out.drop(frame, reason),
+        }
+    }
+
+    /// A frame from a redirector that redirects over the mesh. It must be the holder, in its present epoch; one whose
+    /// claim may still be on its way waits for it.
+    fn redirect_arrived(
+        &mut self,
+        now: Instant,
+        from: NodeId,
+        redirect: &Redirect,
+        plugins: &mut dyn Inspector,
+        out: &mut Outbox,
+    ) {
+        let Some(frame) = Frame::from_wire(&redirect.wire) else {
+            out.ledger.messages_unauthorised += 1;
+            return;
+        };
+        out.ledger.arrived_mesh += 1;
+        let interface = redirect.interface;
+        let headers = match Packet::parse(&frame).map(|packet| packet.content) {
+            Ok(Content::Ip(headers)) => headers,
+            Ok(Content::Arp(_)) => return out.drop(frame, DropReason::Malformed),
+            Err(reason) => return out.drop(frame, reason),
+        };
+        if self.was_sent_by_holder(now, interface, from) {
+            self.accept(now, Arrival { interface, headers, frame, came: Came::Directly }, plugins, out);
+        } else if self.membership.epoch(interface).is_none_or(|own| redirect.epoch > own) {
+            self.early.keep(now, from, interface, frame, out);
+        } else {
+            out.drop(frame, DropReason::NotFromHolder);
         }
     }
 }

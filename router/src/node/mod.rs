@@ -1,63 +1,36 @@
 //! One node without I/O: the script of the program. Stages return decisions; only the node acts on them.
 
 mod announcing;
+mod asking;
 mod claim_wait;
 mod messages;
+mod moving;
+mod settings;
+mod syncing;
 mod transit;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::chosen::{self, Arrival, Chosen};
+use crate::chosen::{self, Arrival, Came, Chosen};
 use crate::event::{DropReason, EndReason};
-use crate::flow::{FlowKey, HashKey};
+use crate::flow::FlowKey;
 use crate::forward::{self, Forward, HolderState};
 use crate::id::{BootId, Interface, Mac, NodeId, PerInterface};
 use crate::inspector::{Inspection, Inspector};
-use crate::limits::BATCH_PACKETS_MAX;
-use crate::membership::{self, Change, InterfaceState, Membership};
+use crate::limits::{BATCH_PACKETS_MAX, MEMBERS_MAX};
+use crate::membership::{Change, InterfaceState, Membership};
 use crate::mesh::{Announce, Answer, Hello};
 use crate::outbox::Outbox;
 use crate::packet::{Content, Frame, Headers, Packet, Transport};
 use crate::redirector::{self, Redirector, choice};
-use crate::session::{Midstream, Tables, Timeouts};
+use crate::session::Tables;
 use crate::time::Instant;
 use claim_wait::ClaimWait;
-
-/// Whether streams are announced. Anything but `On(0)` is for tests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Announcing {
-    /// They are, after this delay.
-    On(Duration),
-    /// They are not: packets leave at once, and return packets go where they may.
-    Off,
-}
-
-/// Everything a node must be told at its start.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// This node.
-    pub node: NodeId,
-    /// This boot.
-    pub boot: BootId,
-    /// Members and roles.
-    pub membership: membership::Settings,
-    /// Addresses and routes.
-    pub forward: forward::Settings,
-    /// How nodes are chosen.
-    pub choice: choice::Settings,
-    /// What to do with TCP in mid-stream.
-    pub midstream: Midstream,
-    /// What one hold may take.
-    pub hold_max: chosen::HoldMax,
-    /// How long streams may be silent.
-    pub timeouts: Timeouts,
-    /// Whether streams are announced.
-    pub announcing: Announcing,
-    /// Hashes this node's own tables; random, so that no outsider can fill one bucket.
-    pub hash_key: HashKey,
-}
+use moving::Drain;
+pub use moving::Remaining;
+pub use settings::{Announcing, Redirecting, Settings};
+use syncing::{Bulk, Keeping};
 
 /// One node.
 #[derive(Debug)]
@@ -65,6 +38,7 @@ pub struct Node {
     node: NodeId,
     boot: BootId,
     choice: choice::Settings,
+    redirecting: Redirecting,
     announcing: Announcing,
     macs: PerInterface<Mac>,
     virtual_macs: PerInterface<[Mac; 2]>,
@@ -78,7 +52,17 @@ pub struct Node {
     early: ClaimWait,
     delayed: VecDeque<(Instant, NodeId, Announce)>,
     answers: Vec<Answer>,
+    /// Keys of parked frames that were answered.
+    answered: Vec<FlowKey>,
+    keeping: PerInterface<Keeping>,
+    /// Whether membership was told that an interface's sessions are complete.
+    complete: PerInterface<bool>,
+    bulks: Vec<Bulk>,
+    drain: Option<Drain>,
 }
+
+/// Answers that nobody has fetched yet.
+const ANSWERS_MAX: usize = MEMBERS_MAX * 16;
 
 /// By which door a packet comes in.
 enum Entrance {
@@ -107,6 +91,7 @@ impl Node {
             choice: settings.choice,
             midstream: settings.midstream,
             timeouts: settings.timeouts,
+            hash_key: settings.hash_key,
         };
         let chosen = chosen::Settings {
             node: settings.node,
@@ -119,12 +104,13 @@ impl Node {
             node: settings.node,
             boot: settings.boot,
             choice: settings.choice,
+            redirecting: settings.redirecting,
             announcing: settings.announcing,
             macs: PerInterface::from_fn(|i| interfaces[i].mac),
             virtual_macs: PerInterface::from_fn(|i| [interfaces[i].virtual_mac_v4, interfaces[i].virtual_mac_v6]),
-            membership: Membership::new(now, settings.membership),
+            membership: Membership::new(now, settings.membership).out_of_sync(),
             forward: Forward::new(now, &settings.forward)?,
-            redirector: Redirector::new(redirector, Arc::clone(&tables)),
+            redirector: Redirector::new(now, redirector, Arc::clone(&tables)),
             chosen: Chosen::new(chosen, Arc::clone(&tables), state_len),
             tables,
             candidates: Vec::new(),
@@ -132,6 +118,11 @@ impl Node {
             early: ClaimWait::default(),
             delayed: VecDeque::new(),
             answers: Vec::new(),
+            answered: Vec::new(),
+            keeping: PerInterface::default(),
+            complete: PerInterface::default(),
+            bulks: Vec::new(),
+            drain: None,
         })
     }
 
@@ -155,8 +146,12 @@ impl Node {
                 self.forward.discovery_arrived(now, interface, &headers, frame, out);
             }
             Content::Ip(headers) => match self.entrance(now, interface, &packet, &headers) {
-                Entrance::Ingress => self.steer(now, Arrival { interface, headers, frame }, plugins, out),
-                Entrance::Redirected => self.accept(now, Arrival { interface, headers, frame }, plugins, out),
+                Entrance::Ingress => {
+                    self.steer(now, Arrival { interface, headers, frame, came: Came::Directly }, plugins, out);
+                }
+                Entrance::Redirected => {
+                    self.accept(now, Arrival { interface, headers, frame, came: Came::Directly }, plugins, out);
+                }
                 Entrance::Early(from) => self.early.keep(now, from, interface, frame, out),
                 Entrance::Local => self.forward.local_arrived(now, interface, &headers, frame, out),
                 Entrance::Refused(reason) => out.drop(frame, reason),
@@ -191,8 +186,9 @@ impl Node {
             || self.membership.previous_holder(now, interface) == Some(member)
     }
 
-    /// The packets that came in since the last call pass the plugins, in order.
+    /// The packets that came in since the last call, and those that waited for an answer, pass the plugins, in order.
     pub fn batch_ended(&mut self, now: Instant, plugins: &mut dyn Inspector, out: &mut Outbox) {
+        self.release_answered(now, plugins, out);
         let mut batch = std::mem::take(&mut self.batch);
         if !batch.is_empty() {
             plugins.inspect(now, &mut batch, self.chosen.markers.states());
@@ -208,6 +204,7 @@ impl Node {
     pub fn link_up(&mut self, now: Instant, hello: &Hello, plugins: &mut dyn Inspector, out: &mut Outbox) {
         self.membership.link_up(now, hello, out);
         self.take_changes(now, plugins, out);
+        self.compare_after_reconnect(now, hello.node, out);
     }
 
     /// The link to a peer is lost.
@@ -239,12 +236,16 @@ impl Node {
         self.take_changes(now, plugins, out);
         self.forward.deadline_reached(now, out);
         self.redirector.deadline_reached(now);
+        self.parked_in_vain(now, out);
         self.chosen.deadline_reached(now, plugins, out);
         self.holds_ran_out(now, out);
+        self.drain_on(now, plugins, out);
+        self.send_fences(now, out);
+        self.unfence(now, plugins, out);
+        self.compare_due(now, out);
         self.early.deadline_reached(now, out);
         self.send_delayed(now, out);
         self.tell_closed(now, out);
-        self.tell_refreshed(now, out);
     }
 
     /// When the node wants [`deadline_reached`](Self::deadline_reached) at the latest.
@@ -259,6 +260,8 @@ impl Node {
             self.chosen.next_deadline(),
             self.early.next_deadline(),
             delayed,
+            self.next_drain(),
+            self.next_compare(),
         ];
         parts.into_iter().flatten().min()
     }
@@ -275,11 +278,16 @@ impl Node {
 
     /// What changed among members and roles takes effect.
     fn take_changes(&mut self, now: Instant, plugins: &mut dyn Inspector, out: &mut Outbox) {
+        self.tell_sync(now, out);
         while let Some(change) = self.membership.next_change() {
             match change {
                 Change::HolderChanged { interface } => self.holder_changed(now, interface, plugins, out),
-                Change::StandbyChanged { .. } => {}
-                Change::MemberDied { node } => self.redirector.member_left(node),
+                Change::StandbyChanged { interface } => self.keeper_changed(now, interface, out),
+                Change::MemberDied { node } => {
+                    self.redirector.member_left(now, node);
+                    self.nothing_more_from(node);
+                    self.no_answer_from(now, node, plugins, out);
+                }
                 Change::CandidatesChanged => {
                     self.candidates.clear();
                     self.candidates.extend(self.membership.candidates().iter().map(|c| choice::Candidate {
@@ -289,6 +297,8 @@ impl Node {
                     }));
                 }
             }
+            // What this node knows of its own sessions now may change the view again.
+            self.tell_sync(now, out);
         }
         self.note_returned_members();
     }
@@ -305,12 +315,12 @@ impl Node {
             self.forward.holder_changed(now, interface, HolderState::Holds, out);
         } else {
             self.forward.holder_changed(now, interface, HolderState::DoesNot, out);
-            self.redirector.role_lost(interface);
         }
+        self.keeper_changed(now, interface, out);
         self.announce_held_again(now, interface, out);
         let holder = self.membership.holder(interface);
         while let Some((frame, headers)) = holder.and_then(|holder| self.early.take(holder, interface)) {
-            self.accept(now, Arrival { interface, headers, frame }, plugins, out);
+            self.accept(now, Arrival { interface, headers, frame, came: Came::Directly }, plugins, out);
         }
     }
 
@@ -332,10 +342,11 @@ impl Node {
         Arc::clone(&self.tables)
     }
 
-    /// Frames that wait here: in holds, for claims, for neighbours, for the plugins.
+    /// Frames that wait here: in holds, for answers, fences and claims, for neighbours, for the plugins.
     #[must_use]
     pub fn frames_kept(&self) -> usize {
-        self.chosen.hold.frames() + self.early.frames() + self.forward.frames_queued() + self.batch.len()
+        let waiting = self.redirector.parking.frames() + self.chosen.fenced.frames() + self.early.frames();
+        self.chosen.hold.frames() + waiting + self.forward.frames_queued() + self.batch.len()
     }
 
     /// Whom the redirector of the key's interface believes to be chosen: at once if this node knows, else as one of
@@ -350,6 +361,12 @@ impl Node {
                 None
             }
             None => Some(Answer { id, key, believed: None, owned: None }),
+        }
+    }
+
+    fn keep_answer(&mut self, answer: Answer) {
+        if self.answers.len() < ANSWERS_MAX {
+            self.answers.push(answer);
         }
     }
 

@@ -1,31 +1,48 @@
 //! The way of one transit packet: steered, redirected or accepted, inspected, forwarded.
 
-use super::Node;
-use crate::chosen::{Arrival, Departure, Held};
+use super::{Node, Redirecting};
+use crate::chosen::{Arrival, Came, Departure, Held};
 use crate::event::{DropReason, Event, Step};
 use crate::forward::Received;
-use crate::id::{Interface, NodeId};
+use crate::id::{Interface, NodeId, PerInterface};
 use crate::inspector::{Action, Direction, Inspection, Inspector};
 use crate::limits::BATCH_PACKETS_MAX;
 use crate::outbox::{Leaving, Outbox};
 use crate::packet::{Content, Frame, Packet, rewrite};
-use crate::redirector::{Steer, Summary};
-use crate::session::Opening;
+use crate::redirector::Steer;
 use crate::time::Instant;
 
 impl Node {
     /// A packet from a host, and this node holds the redirector.
     pub(super) fn steer(&mut self, now: Instant, arrival: Arrival, plugins: &mut dyn Inspector, out: &mut Outbox) {
-        let Arrival { interface, headers, frame } = &arrival;
-        let flow = headers.flow_key(*interface);
-        let summary = Summary {
-            key: flow,
-            opening: Opening::of(headers),
-            packets: frame.segments(headers.payload_len()),
-            bytes: frame.bytes().len() as u64,
-        };
-        let (chosen, step) = match self.redirector.steer(now, &summary, &self.candidates, out) {
+        let summary = Self::summary(&arrival);
+        let in_sync = PerInterface::from_fn(|interface| self.knows_all(interface));
+        let steer = self.redirector.steer(now, &summary, &self.candidates, in_sync, out);
+        self.steered(now, steer, arrival, plugins, out);
+    }
+
+    /// A packet whose stream nobody owns.
+    pub(super) fn steer_unowned(
+        &mut self,
+        now: Instant,
+        arrival: Arrival,
+        plugins: &mut dyn Inspector,
+        out: &mut Outbox,
+    ) {
+        let steer = self.redirector.steer_unowned(now, &Self::summary(&arrival), &self.candidates, out);
+        self.steered(now, steer, arrival, plugins, out);
+    }
+
+    fn steered(&mut self, now: Instant, steer: Steer, arrival: Arrival, plugins: &mut dyn Inspector, out: &mut Outbox) {
+        let flow = arrival.headers.flow_key(arrival.interface);
+        let (chosen, step) = match steer {
             Steer::Drop(reason) => return out.drop(arrival.frame, reason),
+            Steer::Ask => return self.ask_members(now, arrival, plugins, out),
+            Steer::Wait => return self.await_announcement(now, arrival, out),
+            Steer::Move(assign) => {
+                self.await_announcement(now, arrival, out);
+                return self.assign(now, assign, plugins, out);
+            }
             Steer::To(chosen) => (chosen, None),
             Steer::Chosen(chosen) => (chosen, Some(Step::M3)),
             Steer::Returning(chosen) => {
@@ -43,14 +60,15 @@ impl Node {
         self.redirect(arrival.interface, chosen, arrival.frame, out);
     }
 
-    /// The same frame, to the chosen node's MAC.
+    /// The same frame, to the chosen node: to its MAC, or over the mesh.
     fn redirect(&mut self, interface: Interface, chosen: NodeId, mut frame: Frame, out: &mut Outbox) {
-        match self.membership.mac(chosen, interface) {
-            Some(mac) => {
+        match (self.redirecting, self.membership.mac(chosen, interface), self.membership.epoch(interface)) {
+            (Redirecting::Ethernet, Some(mac), _) => {
                 rewrite::set_macs(&mut frame, mac, self.macs[interface]);
                 out.transmit(interface, frame, Leaving::Redirected);
             }
-            None => out.drop(frame, DropReason::ChosenGone),
+            (Redirecting::Mesh, Some(_), Some(epoch)) => out.redirect(chosen, interface, epoch, frame),
+            (Redirecting::Ethernet | Redirecting::Mesh, _, _) => out.drop(frame, DropReason::ChosenGone),
         }
     }
 
@@ -90,12 +108,12 @@ impl Node {
                 Ok(Content::Arp(_)) | Err(_) => return out.drop(frame, DropReason::PluginFault),
             }
         }
-        self.leave(now, slot, direction, Arrival { interface, headers, frame }, out);
+        self.leave(now, slot, direction, Arrival { interface, headers, frame, came: Came::Directly }, out);
     }
 
     /// A packet that passed the plugins goes on, if there is a way and the other redirector knows of its stream.
     fn leave(&mut self, now: Instant, slot: u32, direction: Direction, arrival: Arrival, out: &mut Outbox) {
-        let Arrival { interface, headers, frame } = arrival;
+        let Arrival { interface, headers, frame, .. } = arrival;
         let hop = match self.forward.route(interface, &headers, &frame) {
             Ok(hop) => hop,
             Err(unroutable) => {

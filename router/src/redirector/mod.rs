@@ -1,19 +1,29 @@
 //! The redirector: where a frame that came to the cluster goes, and the sessions that remember it.
 
+mod announced;
 pub mod choice;
+mod copies;
+mod parking;
+mod unowned;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+pub use announced::Heard;
+pub use parking::{Parked, Parking};
+pub use unowned::Unowned;
+
 use crate::event::{DropReason, Event, Step};
-use crate::flow::FlowKey;
-use crate::id::{BootId, Epoch, Generation, Interface, NodeId};
+use crate::flow::{FlowKey, HashKey};
+use crate::id::{BootId, Generation, Interface, NodeId, PerInterface};
 use crate::inspector::Direction;
-use crate::limits::{DETECTION_TIME, REDIRECTOR_SESSIONS_MAX, SHADOW_TIME};
-use crate::mesh::{Acknowledge, Announce, Close, Refuse};
+use crate::limits::{ASSIGN_RETRY_DELAY, GONE_TIME_MAX, REDIRECTOR_SESSIONS_MAX};
+use crate::mesh::Assign;
 use crate::outbox::Outbox;
 use crate::session::{Deadlines, Midstream, Opening, RedirectorSession, Standing, Tables, Timeouts};
 use crate::time::Instant;
 use choice::Candidate;
+use copies::Copies;
 
 /// How a redirector works.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +36,8 @@ pub struct Settings {
     pub midstream: Midstream,
     /// How long a session lives unannounced.
     pub timeouts: Timeouts,
+    /// Hashes this node's own tables.
+    pub hash_key: HashKey,
 }
 
 /// The redirector's decision for one frame.
@@ -37,6 +49,12 @@ pub enum Steer {
     Chosen(NodeId),
     /// To this node, as the first return packet of its stream.
     Returning(NodeId),
+    /// Another node may own the stream: it waits for the answers.
+    Ask,
+    /// Its chosen node has died: the stream is assigned to another, and the frame waits for its announcement.
+    Move(Assign),
+    /// The frame waits for the announcement of the node that the stream was assigned to.
+    Wait,
     /// Nowhere.
     Drop(DropReason),
 }
@@ -54,56 +72,117 @@ pub struct Summary {
     pub bytes: u64,
 }
 
-/// What becomes of an announcement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heard {
-    /// The session stands.
-    Acknowledged,
-    /// The session stands; the node that had the stream has lost it.
-    Displaced(NodeId, Refuse),
-    /// Somebody else has the stream or the key.
-    Refused(Refuse),
-}
-
-/// Both redirector roles of one node; a role it does not hold has no sessions.
+/// Both redirector roles of one node; of a role that it neither holds nor stands by for it has no sessions.
 #[derive(Debug)]
 pub struct Redirector {
     settings: Settings,
     tables: Arc<Tables>,
-    /// How many there are; the table itself would lock every shard to count them.
+    /// Frames that wait for an answer or an announcement.
+    pub parking: Parking,
+    /// Keys that nobody owned a moment ago.
+    pub unowned: Unowned,
+    /// How many sessions there are; the table itself would lock every shard to count them.
     sessions: usize,
-    /// Members that count as dead. Their sessions stand, as they may come back with the same boot, but count for nothing.
-    gone: Vec<NodeId>,
+    /// Members that count as dead, and since when. Their sessions stand, as they may come back with the same boot, but
+    /// count for nothing.
+    gone: Vec<(NodeId, Instant)>,
+    /// The other key of sessions whose return key is not plainly the reverse of the arrival key.
+    translated: HashMap<FlowKey, FlowKey, HashKey>,
+    copies: Copies,
+    rounds: PerInterface<u32>,
     deadlines: Deadlines<FlowKey>,
 }
 
 impl Redirector {
     /// A redirector without sessions.
     #[must_use]
-    pub fn new(settings: Settings, tables: Arc<Tables>) -> Self {
-        Self { settings, tables, sessions: 0, gone: Vec::new(), deadlines: Deadlines::default() }
+    pub fn new(now: Instant, settings: Settings, tables: Arc<Tables>) -> Self {
+        Self {
+            settings,
+            tables,
+            parking: Parking::new(now, settings.hash_key),
+            unowned: Unowned::new(settings.hash_key),
+            sessions: 0,
+            gone: Vec::new(),
+            translated: HashMap::with_hasher(settings.hash_key),
+            copies: Copies::default(),
+            rounds: PerInterface::default(),
+            deadlines: Deadlines::default(),
+        }
     }
 
-    /// Where a packet goes.
-    pub fn steer(&mut self, now: Instant, summary: &Summary, candidates: &[Candidate], out: &mut Outbox) -> Steer {
-        let Summary { key, opening, packets, bytes } = summary;
-        if let Some(mut session) = self.tables.redirector.get_mut(key)
-            && !self.gone.contains(&session.generation.node)
-        {
-            session.packets += packets;
-            session.bytes += bytes;
-            session.seen = now;
-            let chosen = session.generation.node;
-            return match session.direction {
-                Direction::ToOpener if session.packets == *packets => Steer::Returning(chosen),
-                Direction::ToOpener | Direction::FromOpener => Steer::To(chosen),
-            };
+    /// Where a packet goes. `in_sync`: this redirector knows every stream that is announced.
+    pub fn steer(
+        &mut self,
+        now: Instant,
+        summary: &Summary,
+        candidates: &[Candidate],
+        in_sync: PerInterface<bool>,
+        out: &mut Outbox,
+    ) -> Steer {
+        let key = &summary.key;
+        let known = self.tables.redirector.get_mut(key).map(|mut session| {
+            if is_gone(&self.gone, session.generation.node) {
+                Known::Orphan(*session)
+            } else {
+                follow(now, &mut session, summary)
+            }
+        });
+        match (known, summary.opening) {
+            (Some(Known::Steered(steer)), _) => steer,
+            (Some(Known::Unanswered(generation)), _) => Steer::Move(self.begin_move(now, key, generation)),
+            (Some(Known::Orphan(session)), Opening::Opens | Opening::Midstream | Opening::Quotes)
+                if matches!(session.standing, Standing::Announced | Standing::Moving) =>
+            {
+                self.steer_orphan(now, summary, &session, candidates)
+            }
+            (Some(Known::Orphan(_)) | None, Opening::Connects | Opening::Opens) if in_sync[key.interface()] => {
+                self.choose(now, summary, candidates, out)
+            }
+            (
+                Some(Known::Orphan(_)) | None,
+                Opening::Connects | Opening::Opens | Opening::Midstream | Opening::Quotes,
+            ) => Steer::Ask,
         }
-        match (opening, self.settings.midstream) {
-            (Opening::Opens, _) | (Opening::Midstream, Midstream::PickUp) => {}
-            (Opening::Midstream, Midstream::Drop) => return Steer::Drop(DropReason::MidStream),
-            (Opening::Quotes, _) => return Steer::Drop(DropReason::UnknownQuote),
+    }
+
+    /// Where a packet goes whose chosen node has died: to the one that both redirectors choose in its place.
+    fn steer_orphan(
+        &mut self,
+        now: Instant,
+        summary: &Summary,
+        session: &RedirectorSession,
+        candidates: &[Candidate],
+    ) -> Steer {
+        if summary.opening == Opening::Midstream && self.settings.midstream == Midstream::Drop {
+            return Steer::Drop(DropReason::ChosenGone);
         }
+        let Some(node) = self.settings.choice.choose(session.choice, candidates) else {
+            return Steer::Drop(DropReason::NoCandidate);
+        };
+        let counter = session.generation.counter.saturating_add(1);
+        Steer::Move(self.begin_move(now, &summary.key, Generation { counter, node }))
+    }
+
+    /// Where a packet goes whose stream no member owns.
+    pub fn steer_unowned(
+        &mut self,
+        now: Instant,
+        summary: &Summary,
+        candidates: &[Candidate],
+        out: &mut Outbox,
+    ) -> Steer {
+        match (summary.opening, self.settings.midstream) {
+            (Opening::Connects | Opening::Opens, _) | (Opening::Midstream, Midstream::PickUp) => {
+                self.choose(now, summary, candidates, out)
+            }
+            (Opening::Midstream, Midstream::Drop) => Steer::Drop(DropReason::MidStream),
+            (Opening::Quotes, _) => Steer::Drop(DropReason::UnknownQuote),
+        }
+    }
+
+    fn choose(&mut self, now: Instant, summary: &Summary, candidates: &[Candidate], out: &mut Outbox) -> Steer {
+        let Summary { key, packets, bytes, .. } = summary;
         let choice = self.settings.choice.hash(key);
         let Some(chosen) = self.settings.choice.choose(choice, candidates) else {
             return Steer::Drop(DropReason::NoCandidate);
@@ -123,119 +202,63 @@ impl Redirector {
             seen: now,
             expires: now + self.settings.timeouts.provisional,
             due: Instant::NEVER,
+            round: 0,
             packets: *packets,
             bytes: *bytes,
         };
         schedule(&mut self.deadlines, key, &mut session);
-        if self.tables.redirector.insert(*key, session).is_none() {
-            self.sessions += 1;
+        match self.tables.redirector.insert(*key, session) {
+            None => self.sessions += 1,
+            Some(old) => self.copies.toggle(key.interface(), &old),
         }
         out.tell(Event::Step { step: Step::M2, flow: *key, node: chosen });
         Steer::Chosen(chosen)
     }
 
-    /// A chosen node says that packets with `key` are its own. `key` is one of the announcement's two keys.
-    pub fn session_announced(&mut self, now: Instant, key: &FlowKey, announce: &Announce) -> Heard {
-        let refuse = |winner| {
-            Heard::Refused(Refuse { return_key: announce.return_key, generation: announce.generation, winner })
-        };
-        let expires = now + SHADOW_TIME;
-        let stream = self.settings.choice.stream(&announce.arrival, &announce.return_key);
-        let announced = |old: Option<&RedirectorSession>| RedirectorSession {
-            generation: announce.generation,
-            boot: announce.boot,
-            choice: announce.choice,
-            stream,
-            standing: Standing::Announced,
-            direction: if *key == announce.arrival { Direction::FromOpener } else { Direction::ToOpener },
-            started: old.map_or(now, |old| old.started),
-            seen: old.map_or(now, |old| old.seen),
-            expires,
-            due: old.map_or(Instant::NEVER, |old| old.due),
-            packets: old.map_or(0, |old| old.packets),
-            bytes: old.map_or(0, |old| old.bytes),
-        };
-        let Some(mut session) = self.tables.redirector.get_mut(key) else {
-            if self.sessions >= REDIRECTOR_SESSIONS_MAX {
-                return refuse(None);
+    /// The session of `key` gets another owner, who must hear of it.
+    fn begin_move(&mut self, now: Instant, key: &FlowKey, generation: Generation) -> Assign {
+        let other = self.other_key(key);
+        let mut assign = Assign { arrival: *key, return_key: other, choice: 0, generation, life: None };
+        if let Some(mut session) = self.tables.redirector.get_mut(key) {
+            self.copies.toggle(key.interface(), &session);
+            (assign.choice, session.generation) = (session.choice, generation);
+            if session.direction == Direction::ToOpener {
+                (assign.arrival, assign.return_key) = (other, *key);
             }
-            let mut session = announced(None);
-            schedule(&mut self.deadlines, key, &mut session);
-            self.tables.redirector.insert(*key, session);
-            self.sessions += 1;
-            return Heard::Acknowledged;
-        };
-        let old = *session;
-        match old.standing {
-            Standing::Provisional => *session = announced(Some(&old)),
-            Standing::Announced | Standing::Tombstone
-                if old.generation.node != announce.generation.node && self.gone.contains(&old.generation.node) =>
-            {
-                *session = announced(Some(&old));
-            }
-            Standing::Announced if old.generation == announce.generation => {
-                session.expires = expires;
-                return Heard::Acknowledged;
-            }
-            Standing::Announced if old.stream != stream => return refuse(None),
-            Standing::Announced if announce.generation.wins_over(old.generation) => {
-                *session = announced(Some(&old));
-            }
-            Standing::Tombstone if announce.generation.wins_over(old.generation) => {
-                *session = RedirectorSession { due: old.due, ..announced(None) };
-            }
-            Standing::Announced | Standing::Tombstone => return refuse(Some(old.generation)),
-        }
-        schedule(&mut self.deadlines, key, &mut session);
-        drop(session);
-        if old.standing == Standing::Announced && old.generation.node != announce.generation.node {
-            let winner = Some(announce.generation);
-            let lost = Refuse { return_key: announce.return_key, generation: old.generation, winner };
-            return Heard::Displaced(old.generation.node, lost);
-        }
-        Heard::Acknowledged
-    }
-
-    /// The answer to an announcement that this node's redirector accepted in `epoch`.
-    #[must_use]
-    pub fn acknowledge(announce: &Announce, epoch: Epoch) -> Acknowledge {
-        Acknowledge { return_key: announce.return_key, generation: announce.generation, epoch }
-    }
-
-    /// The chosen node says that this ownership has ended; its tombstone stays for a while.
-    pub fn session_closed(&mut self, now: Instant, key: &FlowKey, close: &Close) {
-        let Some(mut session) = self.tables.redirector.get_mut(key) else { return };
-        let provisional = session.generation.node == close.generation.node && session.standing == Standing::Provisional;
-        if session.generation == close.generation || provisional {
-            session.generation = close.generation;
-            session.standing = Standing::Tombstone;
-            session.expires = now + DETECTION_TIME * 2;
+            (session.standing, session.seen) = (Standing::Moving, now);
+            session.expires = now + self.settings.timeouts.provisional;
             schedule(&mut self.deadlines, key, &mut session);
         }
+        assign
+    }
+
+    fn other_key(&self, key: &FlowKey) -> FlowKey {
+        self.translated.get(key).copied().unwrap_or_else(|| key.reversed(key.interface().other()))
     }
 
     /// A member counts as dead: its streams have no chosen node unless it comes back with the same boot.
-    pub fn member_left(&mut self, node: NodeId) {
-        if !self.gone.contains(&node) {
-            self.gone.push(node);
+    pub fn member_left(&mut self, now: Instant, node: NodeId) {
+        if !is_gone(&self.gone, node) {
+            self.gone.push((node, now));
         }
     }
 
     /// Members may have come back; `boot_of` names the boot of one that lives. Sessions of an older boot end.
     pub fn members_returned(&mut self, boot_of: impl Fn(NodeId) -> Option<BootId>) {
         for place in (0..self.gone.len()).rev() {
-            let Some(&node) = self.gone.get(place) else { continue };
+            let Some(&(node, _)) = self.gone.get(place) else { continue };
             let Some(boot) = boot_of(node) else { continue };
             self.gone.swap_remove(place);
-            self.tables.redirector.retain(|_, session| session.generation.node != node || session.boot == boot);
-            self.sessions = self.tables.redirector.len();
+            self.retain(|_, session| {
+                session.generation.node != node || session.boot == boot || session.standing == Standing::Moving
+            });
         }
     }
 
-    /// This node no longer holds the redirector of an interface.
-    pub fn role_lost(&mut self, interface: Interface) {
-        self.tables.redirector.retain(|key, _| key.interface() != interface);
-        self.sessions = self.tables.redirector.len();
+    /// This node neither holds nor stands by for the redirector of an interface any more.
+    pub fn forget(&mut self, interface: Interface) {
+        self.retain(|key, _| key.interface() != interface);
+        self.copies.forget(interface);
     }
 
     /// What this redirector believes of a key.
@@ -258,15 +281,65 @@ impl Redirector {
                 drop(session);
                 self.tables.redirector.remove(&key);
                 self.sessions -= 1;
+                self.translated.remove(&key);
             }
         }
+        while let Some(place) = self.gone.iter().position(|(_, since)| now >= *since + GONE_TIME_MAX) {
+            let (node, _) = self.gone.swap_remove(place);
+            self.retain(|_, session| session.generation.node != node);
+        }
+        self.unowned.deadline_reached(now);
     }
 
     /// When a session may end next.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.deadlines.next()
+        let gone = self.gone.iter().map(|(_, since)| *since + GONE_TIME_MAX);
+        [self.deadlines.next(), self.parking.next_deadline()].into_iter().flatten().chain(gone).min()
     }
+
+    /// Ends all sessions but those that `stays` names.
+    fn retain(&mut self, stays: impl Fn(&FlowKey, &RedirectorSession) -> bool) {
+        let (copies, translated) = (&mut self.copies, &mut self.translated);
+        self.tables.redirector.retain(|key, session| {
+            let stays = stays(key, session);
+            if !stays {
+                copies.toggle(key.interface(), session);
+                translated.remove(key);
+            }
+            stays
+        });
+        self.sessions = self.tables.redirector.len();
+    }
+}
+
+fn is_gone(gone: &[(NodeId, Instant)], node: NodeId) -> bool {
+    gone.iter().any(|(left, _)| *left == node)
+}
+
+/// What a packet's session says.
+enum Known {
+    Steered(Steer),
+    /// The node that the stream was assigned to is silent.
+    Unanswered(Generation),
+    /// The chosen node counts as dead.
+    Orphan(RedirectorSession),
+}
+
+/// The packet goes by its session, whose node lives.
+fn follow(now: Instant, session: &mut RedirectorSession, summary: &Summary) -> Known {
+    if session.standing == Standing::Moving {
+        let silent = now >= session.seen + ASSIGN_RETRY_DELAY;
+        return if silent { Known::Unanswered(session.generation) } else { Known::Steered(Steer::Wait) };
+    }
+    session.packets += summary.packets;
+    session.bytes += summary.bytes;
+    session.seen = now;
+    let chosen = session.generation.node;
+    Known::Steered(match session.direction {
+        Direction::ToOpener if session.packets == summary.packets => Steer::Returning(chosen),
+        Direction::ToOpener | Direction::FromOpener => Steer::To(chosen),
+    })
 }
 
 /// Queues the session's end, unless an earlier deadline of it is queued already.

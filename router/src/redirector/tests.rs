@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::choice::{Keying, Redirectors};
 use super::*;
 use crate::flow::HashKey;
+use crate::session::Digests;
 
 #[derive(Clone, Copy, Debug)]
 enum Operation {
@@ -48,8 +49,9 @@ fn redirector() -> Redirector {
         provisional: PROVISIONAL,
     };
     let choice = choice::Settings { key: HashKey([1; 16]), redirectors: Redirectors::Equal, keying: Keying::Shared };
-    let settings = Settings { node: node(0), choice, midstream: Midstream::Drop, timeouts };
-    Redirector::new(settings, Tables::new(HashKey([2; 16])))
+    let hash_key = HashKey([2; 16]);
+    let settings = Settings { node: node(0), choice, midstream: Midstream::Drop, timeouts, hash_key };
+    Redirector::new(Instant::from_nanos(1), settings, Tables::new(HashKey([2; 16])))
 }
 
 fn announce(key: u16, generation: Generation) -> Announce {
@@ -58,14 +60,14 @@ fn announce(key: u16, generation: Generation) -> Announce {
 }
 
 /// What the rules of generations say an announcement does.
-fn model_announces(model: &mut BTreeMap<u16, Entry>, now: Instant, key: u16, generation: Generation) -> bool {
+fn model_announces(model: &mut BTreeMap<u16, Entry>, key: u16, generation: Generation) -> bool {
     let stands = model.get(&key).is_none_or(|old| {
         old.standing == Standing::Provisional
             || generation.wins_over(old.generation)
             || old.standing == Standing::Announced && old.generation == generation
     });
     if stands {
-        model.insert(key, Entry { generation, standing: Standing::Announced, expires: now + SHADOW_TIME });
+        model.insert(key, Entry { generation, standing: Standing::Announced, expires: Instant::NEVER });
     }
     stands
 }
@@ -95,12 +97,13 @@ proptest! {
     fn the_table_agrees_with_the_model(operations in proptest::collection::vec(any_operation(), 1..200)) {
         let (mut redirector, mut model) = (redirector(), BTreeMap::<u16, Entry>::new());
         let (mut out, mut now) = (Outbox::default(), Instant::from_nanos(1));
+        let in_sync = PerInterface { first: true, second: true };
         let candidates = [0, 1, 2].map(|n| Candidate { node: node(n), weight: 1, is_holder: false });
         for operation in operations {
             match operation {
                 Operation::Steer { key } => {
                     let summary = Summary { key: flow(key), opening: Opening::Opens, packets: 1, bytes: 60 };
-                    let steer = redirector.steer(now, &summary, &candidates, &mut out);
+                    let steer = redirector.steer(now, &summary, &candidates, in_sync, &mut out);
                     match (steer, model.get(&key)) {
                         (Steer::To(to), Some(entry)) => prop_assert_eq!(to, entry.generation.node),
                         (Steer::Chosen(node), None) => {
@@ -115,7 +118,7 @@ proptest! {
                     let generation = Generation { counter, node: node(number) };
                     let heard = redirector.session_announced(now, &flow(key), &announce(key, generation));
                     let stands = !matches!(heard, Heard::Refused(_));
-                    prop_assert_eq!(stands, model_announces(&mut model, now, key, generation));
+                    prop_assert_eq!(stands, model_announces(&mut model, key, generation));
                 }
                 Operation::Close { key, counter, node: number } => {
                     let generation = Generation { counter, node: node(number) };
@@ -135,7 +138,14 @@ proptest! {
             prop_assert_eq!(redirector.sessions, model.len());
             prop_assert_eq!(redirector.tables.redirector.len(), model.len());
         }
-        redirector.deadline_reached(now + SHADOW_TIME);
-        prop_assert_eq!(redirector.sessions, 0, "with nothing to refresh them all sessions end");
+        for (key, entry) in &model {
+            let (arrival, return_key) = (flow(*key), flow(*key).reversed(Interface::Second));
+            let close = Close { arrival, return_key, generation: entry.generation };
+            redirector.session_closed(now, &arrival, &close);
+        }
+        redirector.deadline_reached(now + PROVISIONAL);
+        prop_assert_eq!(redirector.sessions, 0, "what is closed and what nobody announced ends");
+        let copies = [0, 1, 2].map(|number| redirector.digests(node(number), Interface::First));
+        prop_assert!(copies.iter().all(|digests| *digests == Digests::default()), "and leaves no digest");
     }
 }

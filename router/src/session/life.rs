@@ -112,6 +112,15 @@ impl Life {
         Self { state, was_reset: false, protocol, opening_sequence, opener, responder }
     }
 
+    /// The life of a stream that is taken up without having been seen.
+    #[must_use]
+    pub fn picked_up(protocol: u8) -> Self {
+        const TCP: u8 = 6;
+        let state = if protocol == TCP { State::Established } else { State::Active };
+        let (opener, responder) = Default::default();
+        Self { state, was_reset: false, protocol, opening_sequence: 0, opener, responder }
+    }
+
     /// A packet of the stream went by. Returns true if the state changed.
     pub fn packet_passed(&mut self, direction: Direction, headers: &Headers) -> bool {
         let Transport::Tcp { flags, sequence, acknowledgement, .. } = headers.transport else { return false };

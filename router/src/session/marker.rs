@@ -7,9 +7,9 @@ use slab::Slab;
 use super::{Life, MarkerEntry, Tables};
 use crate::event::DropReason;
 use crate::flow::FlowKey;
+use crate::id::Generation;
 use crate::inspector::{Action, Direction, States, Stream};
 use crate::limits::MARKER_SESSIONS_MAX;
-use crate::packet::Headers;
 use crate::time::Instant;
 
 /// How far the other redirector knows of a stream.
@@ -28,6 +28,19 @@ pub enum Announced {
     Acknowledged,
     /// Refused: another node has the stream, and this session is about to end.
     Lost,
+    /// Handed over: another node has the stream, and what still comes follows it.
+    Moved(Moved),
+}
+
+/// A stream that was handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// The new ownership.
+    pub to: Generation,
+    /// Redirectors that have said that they know.
+    pub told_by: u8,
+    /// When the fence is due; `None` once it was sent.
+    pub fence: Option<Instant>,
 }
 
 /// The chosen node's own note of a stream.
@@ -43,6 +56,12 @@ pub struct MarkerSession {
     pub generation: u32,
     /// How far the other redirector knows.
     pub announced: Announced,
+    /// The generation in which both redirectors were told of the stream: what the digests have of it.
+    pub told: Option<u32>,
+    /// Identity of the stream, once both keys are known: equal on its redirectors.
+    pub identity: u64,
+    /// Until when frames that come directly stay behind those that its former owner hands over.
+    pub fenced: Option<Instant>,
     /// Where it is in its life.
     pub life: Life,
     /// False once the stream has ended and only its tombstone stands.
@@ -59,8 +78,6 @@ pub struct MarkerSession {
     pub started: Instant,
     /// When its last packet came, in either direction.
     pub seen: Instant,
-    /// When its redirector sessions were told last that it lives.
-    pub refreshed: Instant,
     /// The one deadline in the queue that counts.
     pub due: Instant,
 }
@@ -94,7 +111,7 @@ impl Markers {
     ///
     /// # Errors
     /// [`DropReason::MarkerSessionsFull`] when the table is full.
-    pub fn make(&mut self, now: Instant, new: NewMarker<'_>) -> Result<u32, DropReason> {
+    pub fn make(&mut self, now: Instant, new: NewMarker) -> Result<u32, DropReason> {
         let slot = u32::try_from(self.sessions.vacant_key()).map_err(|_| DropReason::MarkerSessionsFull)?;
         if self.sessions.len() >= MARKER_SESSIONS_MAX {
             return Err(DropReason::MarkerSessionsFull);
@@ -109,7 +126,7 @@ impl Markers {
     }
 
     /// Starts a new stream in the place of one that ended: same key, next generation.
-    pub fn restart(&mut self, now: Instant, slot: u32, new: NewMarker<'_>) {
+    pub fn restart(&mut self, now: Instant, slot: u32, new: NewMarker) {
         let session = self.fresh(now, &new);
         let entry = self.entry(now, slot, session.generation, Direction::FromOpener, &new);
         if let Some(old) = self.sessions.get_mut(slot as usize) {
@@ -121,7 +138,7 @@ impl Markers {
         self.tables.markers.insert(new.stream.opener, entry);
     }
 
-    fn fresh(&mut self, now: Instant, new: &NewMarker<'_>) -> MarkerSession {
+    fn fresh(&mut self, now: Instant, new: &NewMarker) -> MarkerSession {
         let id = self.next_id;
         self.next_id += 1;
         MarkerSession {
@@ -130,7 +147,10 @@ impl Markers {
             choice: new.choice,
             generation: new.generation,
             announced: Announced::No,
-            life: Life::started(new.headers),
+            told: None,
+            identity: 0,
+            fenced: None,
+            life: new.life,
             alive: true,
             blocked_from_opener: Action::Pass,
             blocked_to_opener: Action::Pass,
@@ -138,30 +158,23 @@ impl Markers {
             has_returned: false,
             started: now,
             seen: now,
-            refreshed: now,
             due: Instant::NEVER,
         }
     }
 
-    fn entry(
-        &self,
-        now: Instant,
-        slot: u32,
-        generation: u32,
-        direction: Direction,
-        new: &NewMarker<'_>,
-    ) -> MarkerEntry {
-        let state = Some(Life::started(new.headers).state());
+    fn entry(&self, now: Instant, slot: u32, generation: u32, direction: Direction, new: &NewMarker) -> MarkerEntry {
+        let state = Some(new.life.state());
         let (packets, bytes) = new.size;
         MarkerEntry { slot, generation, direction, state, started: now, seen: now, packets, bytes }
     }
 
-    /// The return packets of a stream will have this key. False if another stream has it.
-    pub fn learn_return_key(&mut self, slot: u32, key: FlowKey) -> bool {
+    /// The return packets of a stream will have this key, which makes its identity. False if another stream has it.
+    pub fn learn_return_key(&mut self, slot: u32, key: FlowKey, identity: u64) -> bool {
         let Some(session) = self.sessions.get_mut(slot as usize) else { return false };
         if session.return_key == Some(key) {
             return true;
         }
+        session.identity = identity;
         let entry = MarkerEntry {
             slot,
             generation: session.generation,
@@ -186,6 +199,13 @@ impl Markers {
     #[must_use]
     pub fn slot_of(&self, key: &FlowKey) -> Option<u32> {
         self.tables.markers.get(key).map(|entry| entry.slot)
+    }
+
+    /// The first slot in use from `slot` on.
+    #[must_use]
+    pub fn slot_from(&self, slot: u32) -> Option<u32> {
+        let end = u32::try_from(self.sessions.capacity()).unwrap_or(u32::MAX);
+        (slot..end).find(|slot| self.sessions.contains(*slot as usize))
     }
 
     /// The session in a slot.
@@ -251,15 +271,15 @@ impl Markers {
 
 /// What a new marker session is made of.
 #[derive(Debug)]
-pub struct NewMarker<'a> {
+pub struct NewMarker {
     /// The stream; its id is given by the table.
     pub stream: Stream,
     /// The hash that chose this node.
     pub choice: u64,
     /// Counter of its generation.
     pub generation: u32,
-    /// Headers of its first packet.
-    pub headers: &'a Headers,
+    /// Where it is in its life.
+    pub life: Life,
     /// Wire packets and Ethernet bytes of its first frame.
     pub size: (u64, u64),
 }

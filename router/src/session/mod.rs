@@ -2,6 +2,7 @@
 //! works; everything only the loop needs is kept apart in [`Markers`].
 
 mod deadlines;
+mod digests;
 mod life;
 mod marker;
 mod opening;
@@ -12,8 +13,9 @@ use std::sync::Arc;
 use dashmap::DashMap;
 
 pub use deadlines::Deadlines;
+pub use digests::{Digests, bucket_of};
 pub use life::{Life, State, Timeouts};
-pub use marker::{Announced, MarkerSession, Markers, NewMarker};
+pub use marker::{Announced, MarkerSession, Markers, Moved, NewMarker};
 pub use opening::{Midstream, Opening};
 pub use rows::{Kind, Row};
 
@@ -48,6 +50,8 @@ pub struct RedirectorSession {
     pub expires: Instant,
     /// The one deadline in the queue that counts.
     pub due: Instant,
+    /// The comparison with its chosen node in which it was heard of last.
+    pub round: u32,
     /// Wire packets steered by it.
     pub packets: u64,
     /// Ethernet bytes steered by it.
@@ -61,6 +65,8 @@ pub enum Standing {
     Provisional,
     /// Announced by its chosen node.
     Announced,
+    /// Assigned to another node because its own has died; that one has not announced it yet.
+    Moving,
     /// Its stream has ended; the key still goes to the same node.
     Tombstone,
 }

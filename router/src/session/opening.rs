@@ -14,7 +14,9 @@ pub enum Midstream {
 /// What a packet without a session may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opening {
-    /// A packet that may open a stream: a TCP SYN, a datagram, an echo, any other protocol.
+    /// A TCP SYN, which opens a connection.
+    Connects,
+    /// A packet that may open a stream without connection: a datagram, an echo, any other protocol.
     Opens,
     /// TCP in mid-stream.
     Midstream,
@@ -27,7 +29,7 @@ impl Opening {
     #[must_use]
     pub fn of(headers: &Headers) -> Self {
         match headers.transport {
-            Transport::Tcp { flags, .. } if flags.opens() => Self::Opens,
+            Transport::Tcp { flags, .. } if flags.opens() => Self::Connects,
             Transport::Tcp { .. } => Self::Midstream,
             Transport::IcmpError { .. } => Self::Quotes,
             Transport::Udp { .. }

@@ -84,6 +84,7 @@ fn redirector_row(key: &FlowKey, session: &RedirectorSession) -> Row {
         state: match session.standing {
             Standing::Provisional => "provisional",
             Standing::Announced => "announced",
+            Standing::Moving => "moving",
             Standing::Tombstone => "tombstone",
         },
         started: session.started,

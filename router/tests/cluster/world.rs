@@ -15,7 +15,7 @@ use herald::id::{BootId, Interface, Mac, NodeId, PerInterface};
 use herald::inspector::{Action, Inspection, Inspector, Line, States, Stream, Totals, Verdict};
 use herald::membership::{self, InterfaceState, RolesMode};
 use herald::mesh::Hello;
-use herald::node::{Announcing, Node, Settings};
+use herald::node::{Announcing, Node, Redirecting, Settings};
 use herald::outbox::Outbox;
 use herald::packet::{ArpOperation, Content, Frame, Packet, TcpFlags, Transport};
 use herald::redirector::choice::{self, Keying, Redirectors};
@@ -38,6 +38,8 @@ pub(crate) struct Choices {
     pub(crate) hold_max: Duration,
     pub(crate) keying: Keying,
     pub(crate) redirectors: Redirectors,
+    pub(crate) redirecting: Redirecting,
+    pub(crate) midstream: Midstream,
 }
 
 impl Default for Choices {
@@ -48,6 +50,8 @@ impl Default for Choices {
             hold_max: Duration::from_millis(20),
             keying: Keying::PerInterface,
             redirectors: Redirectors::Equal,
+            redirecting: Redirecting::Ethernet,
+            midstream: Midstream::Drop,
         }
     }
 }
@@ -160,7 +164,7 @@ fn settings(number: u8, choices: &Choices) -> Settings {
             hash_key: HashKey([3; 16]),
         },
         choice: choice::Settings { key: HashKey([9; 16]), redirectors: choices.redirectors, keying: choices.keying },
-        midstream: Midstream::Drop,
+        midstream: choices.midstream,
         hold_max: HoldMax { time: choices.hold_max, frames: 32, bytes: 1 << 20 },
         timeouts: Timeouts {
             tcp_established: second * 60,
@@ -172,6 +176,7 @@ fn settings(number: u8, choices: &Choices) -> Settings {
             other: second * 2,
             provisional: second * 5,
         },
+        redirecting: choices.redirecting,
         announcing: choices.announcing,
         hash_key: HashKey([5; 16]),
     }
@@ -233,6 +238,7 @@ impl World {
             let mut frames = Vec::new();
             for (place, member) in self.members.iter_mut().enumerate() {
                 member.node.batch_ended(self.now, &mut member.plugins, &mut member.out);
+                while member.node.send_bulk(self.now, &|_| usize::MAX, &mut member.plugins, &mut member.out) {}
                 member.events.append(&mut member.out.events);
                 member.out.spent.clear();
                 let from = id(member.name);

@@ -70,6 +70,8 @@ pub enum RolesOption {
 pub enum RedirectOption {
     /// The same frame on the same interface, to the chosen node's MAC.
     Ethernet,
+    /// Inside a message, over a connection of the mesh.
+    Mesh,
 }
 
 /// `midstream`.
@@ -276,7 +278,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("log", "a level (error, warn, info, debug, trace) or a list of TARGET=LEVEL"),
     ("control", "the path of a Unix socket, at most 107 bytes"),
     ("roles", "\"priority\" or \"static\""),
-    ("redirect", "\"ethernet\""),
+    ("redirect", "\"ethernet\" or \"mesh\""),
     ("midstream", "\"drop\" or \"pick-up\""),
     ("hold_ms_max", "a number from 1 to 10000"),
     ("hold_frames_max", "a number from 1 to 4096"),

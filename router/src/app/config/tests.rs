@@ -58,7 +58,11 @@ const WRONG_LINES: &[(&str, &str, &str)] = &[
         "node = \"a\"\nroles = \"vrrp\"",
         "x.toml:2: roles = \"vrrp\": allowed is \"priority\" or \"static\"",
     ),
-    ("node = \"a\"", "node = \"a\"\nredirect = \"mesh\"", "x.toml:2: redirect = \"mesh\": allowed is \"ethernet\""),
+    (
+        "node = \"a\"",
+        "node = \"a\"\nredirect = \"air\"",
+        "x.toml:2: redirect = \"air\": allowed is \"ethernet\" or \"mesh\"",
+    ),
     (
         "node = \"a\"",
         "node = \"a\"\nmidstream = \"x\"",

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
-use hyper::{Request, StatusCode};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
@@ -56,21 +56,33 @@ pub enum ClientError {
 /// # Errors
 /// When there is no node, or it does not answer in time, or it refuses.
 pub fn report(socket: &Path, report: &str) -> Result<String, ClientError> {
+    exchange(socket, Method::GET, report)
+}
+
+/// Orders something, such as `/drain`, and gets the answer as its JSON text.
+///
+/// # Errors
+/// As [`report`].
+pub fn order(socket: &Path, order: &str) -> Result<String, ClientError> {
+    exchange(socket, Method::POST, order)
+}
+
+fn exchange(socket: &Path, method: Method, path: &str) -> Result<String, ClientError> {
     let system = |error| ClientError::System { path: socket.to_owned(), error };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(system)?;
     runtime.block_on(async {
-        let answer = tokio::time::timeout(ANSWER_TIME_MAX, fetch(socket, report)).await;
+        let answer = tokio::time::timeout(ANSWER_TIME_MAX, fetch(socket, method, path)).await;
         answer.map_err(|_| ClientError::Late(socket.to_owned()))?
     })
 }
 
-async fn fetch(socket: &Path, report: &str) -> Result<String, ClientError> {
+async fn fetch(socket: &Path, method: Method, path: &str) -> Result<String, ClientError> {
     let protocol = |error| ClientError::Protocol { path: socket.to_owned(), error };
     let refused = |reason: String| ClientError::Refused { path: socket.to_owned(), reason };
     let stream = UnixStream::connect(socket).await.map_err(|error| unreachable(socket, error))?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(protocol)?;
-    let request = Request::get(report).header("host", "herald").body(Empty::<Bytes>::new());
+    let request = Request::builder().method(method).uri(path).header("host", "herald").body(Empty::<Bytes>::new());
     let request = request.map_err(|error| refused(error.to_string()))?;
     let exchange = async {
         let response = sender.send_request(request).await?;

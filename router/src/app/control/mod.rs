@@ -15,8 +15,9 @@ use tokio::sync::oneshot;
 pub use server::{Control, Shared, start};
 pub use socket::{ControlSocket, SocketError};
 
-use super::reports::{Drops, EventRow, MemberRow, NeighbourRow, Roles, RouteRow, Status, Who};
+use super::reports::{Draining, Drops, EventRow, MemberRow, NeighbourRow, Roles, RouteRow, Status, Who};
 use crate::flow::FlowKey;
+use crate::membership::Service;
 
 /// Questions that wait for the loop; more people than this do not ask at once.
 const QUESTIONS_MAX: usize = 64;
@@ -47,6 +48,8 @@ pub enum Question {
     Routes(Reply<Vec<RouteRow>>),
     /// `who`: the opener's flow. Its interface is not known to the asker and counts for nothing.
     Who(FlowKey, Reply<Who>),
+    /// `drain` and `undrain`; the answer is what is left to give away.
+    Serve(Service, Reply<Draining>),
     /// `events`: at most [`EVENTS_ANSWER_MAX`] whose number is above this.
     Events(u64, Reply<Vec<EventRow>>),
 }

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use tokio::sync::oneshot;
@@ -18,6 +18,7 @@ use crate::app::stream;
 use crate::host::{PluginRow, Report};
 use crate::id::NodeId;
 use crate::io::clock;
+use crate::membership::Service;
 use crate::session::Tables;
 
 /// What the control thread may read by itself.
@@ -90,6 +91,8 @@ async fn serve(listener: std::os::unix::net::UnixListener, desk: Desk) -> io::Re
         .route("/routes", get(|desk| ask(desk, Question::Routes)))
         .route("/sessions", get(sessions))
         .route("/who/{protocol}/{source}/{destination}", get(who))
+        .route("/drain", post(|desk| ask(desk, |reply| Question::Serve(Service::Draining, reply))))
+        .route("/undrain", post(|desk| ask(desk, |reply| Question::Serve(Service::Normal, reply))))
         .route("/events", get(events))
         .fallback(|| async { (StatusCode::NOT_FOUND, "there is no such report") })
         .with_state(desk);

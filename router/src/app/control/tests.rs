@@ -85,6 +85,9 @@ fn canned(question: Question) {
             let event = Event::LinkUp { peer: node("b") };
             reply.send((after + 1..=last).map(|n| EventRow::new(n, Instant::from_nanos(n), &event)).collect()).unwrap();
         }
+        Question::Serve(service, reply) => {
+            reply.send(Draining { draining: service == Service::Draining, roles: 1, streams: 2 }).unwrap();
+        }
         Question::Status(_) | Question::Members(_) | Question::Neighbours(_) | Question::Routes(_) => {}
     }
 }

@@ -3,13 +3,16 @@
 use super::{EventLoop, Port};
 use crate::app::control::Question;
 use crate::app::reports::{
-    Drops, FrameCounts, InterfaceStatus, MemberRow, NeighbourRow, Role, Roles, RouteRow, SessionCounts, Status,
+    Draining, Drops, FrameCounts, InterfaceStatus, MemberRow, NeighbourRow, Role, Roles, RouteRow, SessionCounts,
+    Status,
 };
 use crate::app::watchdog::Phase;
 use crate::flow::FlowKey;
 use crate::id::{Interface, PerInterface};
 use crate::io::peers::Peers;
 use crate::io::{Usable, clock};
+use crate::membership::Service;
+use crate::node::Remaining;
 
 /// Questions answered in one turn, so that many askers do not stop the frames.
 const TURN_QUESTIONS_MAX: usize = 4;
@@ -42,6 +45,13 @@ impl EventLoop {
             Question::Neighbours(reply) => drop(reply.send(self.neighbours())),
             Question::Routes(reply) => drop(reply.send(self.routes())),
             Question::Events(after, reply) => drop(reply.send(self.ring.rows(after))),
+            Question::Serve(service, reply) => {
+                let now = clock::now();
+                self.parts.node.service_changed(now, service, &mut self.parts.plugins, &mut self.out);
+                self.carry_out(now);
+                let Remaining { roles, streams } = self.parts.node.remaining();
+                let _ = reply.send(Draining { draining: service == Service::Draining, roles, streams });
+            }
             Question::Who(flow, reply) => {
                 let now = clock::now();
                 let opener = self.opened_somewhere(&flow);

@@ -11,6 +11,11 @@ pub(super) fn log(event: &Event) {
             tracing::debug!("{flow:?} was refused: {} won it in generation {}", winner.node, winner.counter);
         }
         Event::Refused { flow, winner: None } => tracing::debug!("{flow:?} was refused: its return key is taken"),
+        Event::TakenOver { flow, generation } => tracing::debug!("took over {flow:?} in generation {generation}"),
+        Event::InSync { interface } => tracing::info!("in sync with every member for the {interface} redirector"),
+        Event::Mended { peer, sessions } => {
+            tracing::warn!("{sessions} redirector sessions named {peer}, which does not have their streams: ended");
+        }
         Event::HoldTimedOut { flow } => tracing::debug!("the announcement of {flow:?} was not acknowledged in time"),
         Event::StreamEnded { flow, reason } => tracing::debug!("{flow:?} ended: {}", reason.name()),
         Event::LinkUp { peer } => tracing::info!("link to {peer} is up"),

@@ -87,6 +87,8 @@ pub struct EventLoop {
     told: Vec<PeerEvent>,
     waiting: Waiting,
     asked: bool,
+    /// More streams of a bulk could be sent at once.
+    bulk: bool,
     stopping: bool,
 }
 
@@ -118,6 +120,7 @@ impl EventLoop {
             told: Vec::new(),
             waiting: Waiting::default(),
             asked: false,
+            bulk: false,
             stopping: false,
         })
     }
@@ -146,7 +149,7 @@ impl EventLoop {
 
     /// Time until something is due: none while a TAP has more to give.
     fn time_to_wait(&self) -> Option<Duration> {
-        if self.parts.ports.first.readable || self.parts.ports.second.readable || self.asked {
+        if self.parts.ports.first.readable || self.parts.ports.second.readable || self.asked || self.bulk {
             return Some(Duration::ZERO);
         }
         let peers = self.parts.peers.as_ref().and_then(Peers::next_deadline);
@@ -164,6 +167,7 @@ impl EventLoop {
         self.hear_peers(now);
         self.take_frames();
         self.deadlines(clock::now());
+        self.send_bulk();
         self.answer_questions();
     }
 

@@ -93,6 +93,19 @@ impl EventLoop {
         self.hear_peers(now);
     }
 
+    /// Goes on with streams that redirectors have asked for in bulk, as far as the links take them now.
+    pub(super) fn send_bulk(&mut self) {
+        self.bulk = false;
+        if !self.parts.node.has_bulk() {
+            return;
+        }
+        let now = clock::now();
+        let peers = self.parts.peers.as_ref();
+        let room = |to| peers.map_or(0, |peers| peers.room(to));
+        self.bulk = self.parts.node.send_bulk(now, &room, &mut self.parts.plugins, &mut self.out);
+        self.carry_out(now);
+    }
+
     /// Lets the plugins judge what waits for them and carries out what the node decided: messages first, as other nodes
     /// wait for them, and each link is written before the first frame leaves; then frames, then events, then buffers back
     /// to the pool.

@@ -135,7 +135,7 @@ fn any_message() -> impl Strategy<Value = Message> {
             Message::Compare(Compare { interface, epoch, round, digests })
         }),
         (any_interface(), any_epoch(), any::<u32>(), any_digests()).prop_map(|(interface, epoch, round, digests)| {
-            Message::SyncEnd(SyncEnd { interface, epoch, round, digests })
+            Message::SyncEnd(SyncEnd { interface, epoch, round, sent: vec![0, 7, 1023], digests })
         }),
     ]
 }
@@ -200,7 +200,9 @@ fn memory_of(spoken: &Spoken) -> usize {
             (h.links.capacity() + h.heard.first.capacity() + h.heard.second.capacity()) * size_of::<NodeId>()
         }
         Spoken::Message(Message::Compare(c)) => c.digests.capacity() * size_of::<u64>(),
-        Spoken::Message(Message::SyncEnd(e)) => e.digests.capacity() * size_of::<u64>(),
+        Spoken::Message(Message::SyncEnd(e)) => {
+            e.digests.capacity() * size_of::<u64>() + e.sent.capacity() * size_of::<u16>()
+        }
         Spoken::Message(Message::Redirect(r)) => r.wire.capacity(),
         Spoken::Message(Message::Refresh(r)) => r.streams.capacity() * size_of::<Announce>(),
         Spoken::Message(Message::Handover(h)) => h.wire.capacity(),
@@ -384,6 +386,7 @@ fn the_longest_messages_fit_their_kinds() {
             interface: Interface::Second,
             epoch,
             round: u32::MAX,
+            sent: vec![u16::MAX; limits::BUCKETS],
             digests: vec![u64::MAX; limits::BUCKETS],
         }),
         Message::Handover(Handover {

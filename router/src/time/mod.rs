@@ -1,7 +1,11 @@
-//! `Instant` without a clock: the core is told the time, it never asks.
+//! `Instant` without a clock: the core is told the time, it never asks. And a bound on how often something happens in it.
+
+mod bucket;
 
 use std::ops::{Add, Sub};
 use std::time::Duration;
+
+pub use bucket::Bucket;
 
 /// A point on a monotonic clock, in nanoseconds since that clock's own beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::time::Instant;
+use super::Instant;
 
 /// Counts what leaves and what would be too much.
 #[derive(Debug)]
-pub(super) struct Bucket {
+pub struct Bucket {
     cost: Duration,
     credit: Duration,
     credit_max: Duration,
@@ -16,14 +16,15 @@ pub(super) struct Bucket {
 
 impl Bucket {
     /// Full at first. Both numbers are at least 1.
-    pub(super) fn new(now: Instant, per_second: u32, burst: u32) -> Self {
+    #[must_use]
+    pub fn new(now: Instant, per_second: u32, burst: u32) -> Self {
         let cost = Duration::from_secs(1) / per_second.max(1);
         let credit_max = cost * burst.max(1);
         Self { cost, credit: credit_max, credit_max, filled: now, refused: 0 }
     }
 
     /// Takes one token; `None`: there is none.
-    pub(super) fn take(&mut self, now: Instant) -> Option<()> {
+    pub fn take(&mut self, now: Instant) -> Option<()> {
         self.credit = (self.credit + now.since(self.filled)).min(self.credit_max);
         self.filled = now;
         if let Some(left) = self.credit.checked_sub(self.cost) {
@@ -35,7 +36,8 @@ impl Bucket {
     }
 
     /// How often there was no token.
-    pub(super) fn refused(&self) -> u64 {
+    #[must_use]
+    pub fn refused(&self) -> u64 {
         self.refused
     }
 }

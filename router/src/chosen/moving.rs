@@ -1,0 +1,207 @@
+//! Streams that move from one chosen node to another: given away, taken over, and the order of their frames meanwhile.
+//!
+//! ```text
+//!  former owner                          new owner                         redirectors
+//!   | ---- Assign ------------------------> |                                   |
+//!   | ---- frames that still come --------> | inspects them                     |
+//!   |                                       | ---- Announce ------------------> | steer to the new owner
+//!   | <--------------- Refuse, which names the new owner ---------------------- |
+//!   |                                       | keeps back what comes directly    |
+//!   | ---- Fence, behind the last frame --> | inspects what it kept back        |
+//! ```
+
+use std::collections::{HashMap, VecDeque};
+
+use super::{Arrival, Came, Chosen};
+use crate::event::{DropReason, EndReason, Event};
+use crate::flow::{FlowKey, HashKey};
+use crate::id::{Generation, NodeId};
+use crate::inspector::{Direction, Inspector, Stream};
+use crate::limits::{FENCE_DELAY, FENCE_TIME_MAX, FENCED_FRAMES_MAX, HANDOVER_HOPS_MAX};
+use crate::mesh::{Assign, Fence};
+use crate::outbox::Outbox;
+use crate::session::{Announced, Life, Moved, NewMarker};
+use crate::time::Instant;
+
+/// Redirectors of a stream: both must know that it has moved.
+const REDIRECTORS: u8 = 2;
+
+/// Frames that came directly and wait until the former owner of their stream has nothing more to hand over.
+#[derive(Debug)]
+pub struct Fenced {
+    queues: HashMap<u32, Vec<Arrival>, HashKey>,
+    deadlines: VecDeque<(Instant, u32, u64)>,
+    frames: usize,
+}
+
+impl Fenced {
+    pub(super) fn new(key: HashKey) -> Self {
+        Self { queues: HashMap::with_hasher(key), deadlines: VecDeque::new(), frames: 0 }
+    }
+
+    pub(super) fn keep(&mut self, slot: u32, arrival: Arrival, out: &mut Outbox) {
+        if self.frames >= FENCED_FRAMES_MAX {
+            return out.drop(arrival.frame, DropReason::FencedFull);
+        }
+        self.frames += 1;
+        self.queues.entry(slot).or_default().push(arrival);
+    }
+
+    fn take(&mut self, slot: u32) -> Vec<Arrival> {
+        let arrivals = self.queues.remove(&slot).unwrap_or_default();
+        self.frames -= arrivals.len();
+        arrivals
+    }
+
+    /// Frames that wait now.
+    #[must_use]
+    pub fn frames(&self) -> usize {
+        self.frames
+    }
+
+    /// When a fence was waited for long enough.
+    #[must_use]
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.front().map(|(at, _, _)| *at)
+    }
+}
+
+impl Chosen {
+    /// Gives a stream to another node: what still comes of it is handed over from now on. `None` if it cannot be given
+    /// away now, because its announcement has not been acknowledged.
+    pub fn give_away(
+        &mut self,
+        now: Instant,
+        slot: u32,
+        to: NodeId,
+        plugins: &mut dyn Inspector,
+        out: &mut Outbox,
+    ) -> Option<Assign> {
+        let session = self.markers.at_mut(slot)?;
+        if !session.alive || session.announced != Announced::Acknowledged || session.fenced.is_some() {
+            return None;
+        }
+        let generation = Generation { counter: session.generation.saturating_add(1), node: to };
+        let (arrival, return_key) = (session.stream.opener, session.return_key?);
+        let assign = Assign { arrival, return_key, choice: session.choice, generation, life: Some(session.life) };
+        let fence = now + FENCE_TIME_MAX;
+        let id = session.stream.id;
+        session.announced = Announced::Moved(Moved { to: generation, told_by: 0, fence: Some(fence) });
+        self.fences.push(fence, (slot, id));
+        self.unfenced += 1;
+        self.end(now, slot, EndReason::HandedOver, plugins, out);
+        Some(assign)
+    }
+
+    /// A redirector says that a stream of this node has another owner. True if this node gave it away to that one.
+    pub fn is_known_as_moved(&mut self, now: Instant, return_key: &FlowKey, winner: Option<Generation>) -> bool {
+        let Some(slot) = self.markers.slot_of(return_key) else { return false };
+        let Some(session) = self.markers.at_mut(slot) else { return false };
+        let Announced::Moved(moved) = &mut session.announced else { return false };
+        if winner.is_none_or(|winner| moved.to.wins_over(winner)) {
+            return false;
+        }
+        moved.told_by = moved.told_by.saturating_add(1);
+        if moved.told_by == REDIRECTORS && moved.fence.is_some() {
+            let fence = now + FENCE_DELAY;
+            moved.fence = Some(fence);
+            self.fences.push(fence, (slot, session.stream.id));
+        }
+        true
+    }
+
+    /// The next fence that is due, and to whom.
+    pub fn next_fence(&mut self, now: Instant) -> Option<(NodeId, Fence)> {
+        while let Some((at, (slot, id))) = self.fences.pop_due(now) {
+            let Some(session) = self.markers.at_mut(slot).filter(|session| session.stream.id == id) else { continue };
+            let Announced::Moved(moved) = &mut session.announced else { continue };
+            if moved.fence == Some(at) {
+                moved.fence = None;
+                self.unfenced -= 1;
+                return Some((moved.to.node, Fence { arrival: session.stream.opener, generation: moved.to }));
+            }
+        }
+        None
+    }
+
+    /// A frame of a stream that was given away follows it.
+    pub(super) fn follow(&self, to: NodeId, arrival: Arrival, out: &mut Outbox) {
+        let hops = match arrival.came {
+            Came::Directly => HANDOVER_HOPS_MAX,
+            Came::HandedOver { hops } => hops,
+        };
+        match hops.checked_sub(1) {
+            Some(hops) => out.hand_over(to, arrival.interface, hops, arrival.frame),
+            None => out.drop(arrival.frame, DropReason::Straggler),
+        }
+    }
+
+    /// Takes over a stream that was assigned to this node; its slot. `identity` is the stream's.
+    ///
+    /// # Errors
+    /// Why there is no place for it.
+    pub fn take_over(
+        &mut self,
+        now: Instant,
+        assign: &Assign,
+        identity: u64,
+        plugins: &mut dyn Inspector,
+        out: &mut Outbox,
+    ) -> Result<u32, DropReason> {
+        let old = self.markers.slot_of(&assign.arrival).or_else(|| self.markers.slot_of(&assign.return_key));
+        if let Some(slot) = old
+            && let Some(session) = self.markers.at_mut(slot)
+            && session.alive
+        {
+            session.generation = session.generation.max(assign.generation.counter);
+            return Ok(slot);
+        }
+        let new = NewMarker {
+            stream: Stream { id: 0, opener: assign.arrival, chosen: self.settings.node, midstream: true },
+            choice: assign.choice,
+            generation: assign.generation.counter,
+            life: assign.life.unwrap_or_else(|| Life::picked_up(assign.arrival.protocol())),
+            size: (0, 0),
+        };
+        let (slot, verdict) = self.mark(now, old, new, plugins)?;
+        if !self.markers.learn_return_key(slot, assign.return_key, identity) {
+            self.end(now, slot, EndReason::Refused, plugins, out);
+            return Err(DropReason::ReturnKeyTaken);
+        }
+        self.block(slot, Direction::FromOpener, verdict);
+        if let (Some(_), Some(session)) = (assign.life, self.markers.at_mut(slot)) {
+            // Twice the time in which the former owner sends the fence in any case.
+            let until = now + FENCE_TIME_MAX * 2;
+            session.fenced = Some(until);
+            self.fenced.deadlines.push_back((until, slot, session.stream.id));
+        }
+        out.tell(Event::TakenOver { flow: assign.arrival, generation: assign.generation.counter });
+        Ok(slot)
+    }
+
+    /// The former owner of a stream has handed over everything: what was kept back, in order.
+    pub fn fence_arrived(&mut self, fence: &Fence) -> Vec<Arrival> {
+        let Some(slot) = self.markers.slot_of(&fence.arrival) else { return Vec::new() };
+        let ours = |counter| Generation { counter, node: self.settings.node } == fence.generation;
+        match self.markers.at_mut(slot) {
+            Some(session) if ours(session.generation) => session.fenced = None,
+            Some(_) | None => return Vec::new(),
+        }
+        self.fenced.take(slot)
+    }
+
+    /// A stream whose fence did not come in time: what was kept back, in order.
+    pub fn next_unfenced(&mut self, now: Instant) -> Option<Vec<Arrival>> {
+        let &(at, slot, id) = self.fenced.deadlines.front()?;
+        if at > now {
+            return None;
+        }
+        self.fenced.deadlines.pop_front();
+        if let Some(session) = self.markers.at_mut(slot)
+            && session.stream.id == id
+        {
+            session.fenced = None;
+        }
+        Some(self.fenced.take(slot))
+    }
+}

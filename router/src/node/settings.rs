@@ -1,0 +1,56 @@
+//! What a node is told at its start.
+
+use std::time::Duration;
+
+use crate::chosen;
+use crate::flow::HashKey;
+use crate::forward;
+use crate::id::{BootId, NodeId};
+use crate::membership;
+use crate::redirector::choice;
+use crate::session::{Midstream, Timeouts};
+
+/// Whether streams are announced. Anything but `On(0)` is for tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Announcing {
+    /// They are, after this delay.
+    On(Duration),
+    /// They are not: packets leave at once, and return packets go where they may.
+    Off,
+}
+
+/// How a frame travels to its chosen node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Redirecting {
+    /// On the interface where it arrived, to the chosen node's MAC.
+    Ethernet,
+    /// Over the mesh.
+    Mesh,
+}
+
+/// Everything a node must be told at its start.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// This node.
+    pub node: NodeId,
+    /// This boot.
+    pub boot: BootId,
+    /// Members and roles.
+    pub membership: membership::Settings,
+    /// Addresses and routes.
+    pub forward: forward::Settings,
+    /// How nodes are chosen.
+    pub choice: choice::Settings,
+    /// What to do with TCP in mid-stream.
+    pub midstream: Midstream,
+    /// What one hold may take.
+    pub hold_max: chosen::HoldMax,
+    /// How long streams may be silent.
+    pub timeouts: Timeouts,
+    /// How frames travel to their chosen nodes.
+    pub redirecting: Redirecting,
+    /// Whether streams are announced.
+    pub announcing: Announcing,
+    /// Hashes this node's own tables; random, so that no outsider can fill one bucket.
+    pub hash_key: HashKey,
+}

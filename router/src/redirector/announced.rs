@@ -1,0 +1,129 @@
+//! What chosen nodes announce and close, and which of two that want the same stream or key gets it.
+
+use super::{Redirector, is_gone, schedule};
+use crate::flow::FlowKey;
+use crate::id::{Epoch, NodeId};
+use crate::inspector::Direction;
+use crate::limits::{DETECTION_TIME, REDIRECTOR_SESSIONS_MAX};
+use crate::mesh::{Acknowledge, Announce, Close, Refuse};
+use crate::session::{RedirectorSession, Standing};
+use crate::time::Instant;
+
+/// What becomes of an announcement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// The session stands.
+    Acknowledged,
+    /// The session stands; the node that had the stream has lost it.
+    Displaced(NodeId, Refuse),
+    /// Somebody else has the stream or the key.
+    Refused(Refuse),
+}
+
+impl Redirector {
+    /// A chosen node says that packets with `key` are its own. `key` is one of the announcement's two keys.
+    pub fn session_announced(&mut self, now: Instant, key: &FlowKey, announce: &Announce) -> Heard {
+        let refuse = |winner| {
+            Heard::Refused(Refuse { return_key: announce.return_key, generation: announce.generation, winner })
+        };
+        let stream = self.settings.choice.stream(&announce.arrival, &announce.return_key);
+        let (round, interface) = (self.rounds[key.interface()], key.interface());
+        let announced = |old: Option<&RedirectorSession>| session_of(now, key, announce, (stream, round), old);
+        let Some(mut session) = self.tables.redirector.get_mut(key) else {
+            if self.sessions >= REDIRECTOR_SESSIONS_MAX {
+                return refuse(None);
+            }
+            let session = announced(None);
+            self.copies.toggle(interface, &session);
+            self.tables.redirector.insert(*key, session);
+            self.sessions += 1;
+            self.note_translation(key, announce);
+            return Heard::Acknowledged;
+        };
+        let old = *session;
+        let is_orphan = || old.generation.node != announce.generation.node && is_gone(&self.gone, old.generation.node);
+        match old.standing {
+            Standing::Provisional => {}
+            Standing::Announced | Standing::Moving | Standing::Tombstone if is_orphan() => {}
+            Standing::Announced if old.generation == announce.generation => {
+                session.round = round;
+                return Heard::Acknowledged;
+            }
+            Standing::Moving if old.generation == announce.generation => {}
+            Standing::Announced | Standing::Moving if old.stream != stream => return refuse(None),
+            Standing::Announced | Standing::Moving | Standing::Tombstone
+                if announce.generation.wins_over(old.generation) => {}
+            Standing::Announced | Standing::Moving | Standing::Tombstone => return refuse(Some(old.generation)),
+        }
+        self.copies.toggle(interface, &session);
+        *session = match old.standing {
+            Standing::Tombstone => RedirectorSession { due: old.due, ..announced(None) },
+            Standing::Provisional | Standing::Announced | Standing::Moving => announced(Some(&old)),
+        };
+        self.copies.toggle(interface, &session);
+        drop(session);
+        self.note_translation(key, announce);
+        if old.standing == Standing::Announced && old.generation.node != announce.generation.node {
+            let winner = Some(announce.generation);
+            let lost = Refuse { return_key: announce.return_key, generation: old.generation, winner };
+            return Heard::Displaced(old.generation.node, lost);
+        }
+        Heard::Acknowledged
+    }
+
+    /// Remembers the other key of a stream that a plugin translates.
+    fn note_translation(&mut self, key: &FlowKey, announce: &Announce) {
+        let other = if *key == announce.arrival { announce.return_key } else { announce.arrival };
+        if other == key.reversed(other.interface()) {
+            if !self.translated.is_empty() {
+                self.translated.remove(key);
+            }
+        } else {
+            self.translated.insert(*key, other);
+        }
+    }
+
+    /// The answer to an announcement that this node's redirector accepted in `epoch`.
+    #[must_use]
+    pub fn acknowledge(announce: &Announce, epoch: Epoch) -> Acknowledge {
+        Acknowledge { return_key: announce.return_key, generation: announce.generation, epoch }
+    }
+
+    /// The chosen node says that this ownership has ended; its tombstone stays for a while.
+    pub fn session_closed(&mut self, now: Instant, key: &FlowKey, close: &Close) {
+        let Some(mut session) = self.tables.redirector.get_mut(key) else { return };
+        let provisional = session.generation.node == close.generation.node && session.standing == Standing::Provisional;
+        if session.generation == close.generation || provisional {
+            self.copies.toggle(key.interface(), &session);
+            session.generation = close.generation;
+            session.standing = Standing::Tombstone;
+            session.expires = now + DETECTION_TIME * 2;
+            schedule(&mut self.deadlines, key, &mut session);
+        }
+    }
+}
+
+/// The session that an announcement makes in the place of `old`. `stream` and `round` as in the session.
+fn session_of(
+    now: Instant,
+    key: &FlowKey,
+    announce: &Announce,
+    (stream, round): (u64, u32),
+    old: Option<&RedirectorSession>,
+) -> RedirectorSession {
+    RedirectorSession {
+        generation: announce.generation,
+        boot: announce.boot,
+        choice: announce.choice,
+        stream,
+        standing: Standing::Announced,
+        direction: if *key == announce.arrival { Direction::FromOpener } else { Direction::ToOpener },
+        started: old.map_or(now, |old| old.started),
+        seen: old.map_or(now, |old| old.seen),
+        expires: Instant::NEVER,
+        due: old.map_or(Instant::NEVER, |old| old.due),
+        round,
+        packets: old.map_or(0, |old| old.packets),
+        bytes: old.map_or(0, |old| old.bytes),
+    }
+}

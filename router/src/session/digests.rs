@@ -1,0 +1,78 @@
+//! Digests of sets of streams, by which a redirector and a chosen node find out where they disagree without naming one
+//! stream: equal sets have equal digests, and of unequal ones only the buckets that differ need to be told.
+
+use crate::limits::BUCKETS;
+
+/// One digest for each bucket. A stream's identity, which says its bucket, is a keyed hash that no outsider can aim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Digests(Vec<u64>);
+
+impl Default for Digests {
+    fn default() -> Self {
+        Self(vec![0; BUCKETS])
+    }
+}
+
+impl Digests {
+    /// Adds a stream in one generation, or takes it away if it is there.
+    pub fn toggle(&mut self, stream: u64, generation: u32) {
+        if let Some(digest) = self.0.get_mut(bucket_of(stream)) {
+            *digest ^= spread(stream ^ u64::from(generation).rotate_left(32));
+        }
+    }
+
+    /// The digests themselves.
+    #[must_use]
+    pub fn as_slice(&self) -> &[u64] {
+        &self.0
+    }
+
+    /// For each bucket whether it differs from that of another side.
+    #[must_use]
+    pub fn differing(&self, others: &[u64]) -> Vec<bool> {
+        let theirs = others.iter().copied().map(Some).chain(std::iter::repeat(None));
+        self.0.iter().zip(theirs).map(|(ours, theirs)| Some(*ours) != theirs).collect()
+    }
+}
+
+/// The bucket of a stream.
+#[must_use]
+pub fn bucket_of(stream: u64) -> usize {
+    usize::try_from(stream % BUCKETS as u64).unwrap_or_default()
+}
+
+/// Spreads every bit over all others (the finaliser of `SplitMix64`), so that digests of similar streams do not cancel
+/// each other out.
+fn spread(value: u64) -> u64 {
+    let value = (value ^ value >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let value = (value ^ value >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ value >> 31
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn equal_sets_have_equal_digests_in_any_order(mut streams: Vec<(u64, u32)>, extra: (u64, u32)) {
+            let digests_of = |streams: &[(u64, u32)]| {
+                let mut digests = Digests::default();
+                streams.iter().for_each(|(stream, generation)| digests.toggle(*stream, *generation));
+                digests
+            };
+            streams.sort_unstable();
+            streams.dedup();
+            let one = digests_of(&streams);
+            streams.reverse();
+            let mut other = digests_of(&streams);
+            prop_assert!(one.differing(other.as_slice()).iter().all(|differs| !differs));
+            other.toggle(extra.0, extra.1);
+            let differing: Vec<_> = one.differing(other.as_slice()).iter().enumerate().filter(|(_, d)| **d).map(|(b, _)| b).collect();
+            prop_assert_eq!(differing, [bucket_of(extra.0)]);
+            other.toggle(extra.0, extra.1);
+            prop_assert_eq!(one, other);
+        }
+    }
+}
