@@ -9,6 +9,8 @@ use proptest::prelude::*;
 use super::choice::{Keying, Redirectors};
 use super::*;
 use crate::flow::HashKey;
+use crate::limits::DETECTION_TIME;
+use crate::mesh::{Announce, Close};
 use crate::session::Digests;
 
 #[derive(Clone, Copy, Debug)]

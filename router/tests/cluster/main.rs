@@ -1,6 +1,7 @@
 //! Three real nodes in a small world in memory: the method's base cases, races, time-outs and the books.
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests")]
 
+mod takeover;
 mod world;
 
 use std::time::Duration;
@@ -43,7 +44,7 @@ fn open_until_chosen(world: &mut World, from: Interface, wanted: &str) -> u16 {
 fn ten_base_cases_lead_both_directions_through_the_chosen_node() {
     for (layout, holders, chosen) in LAYOUTS {
         for from in Interface::BOTH {
-            let mut world = World::new(&Choices { holders: [holders[0], holders[1]], ..Choices::default() });
+            let mut world = World::new(&Choices { holders: Some(holders), ..Choices::default() });
             let port = open_until_chosen(&mut world, from, chosen);
             world.host_sends(from.other(), 80, port, SYN_ACK);
             world.host_sends(from, port, 80, ACK);

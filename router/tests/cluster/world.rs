@@ -13,8 +13,8 @@ use herald::flow::{FlowKey, HashKey};
 use herald::forward;
 use herald::id::{BootId, Interface, Mac, NodeId, PerInterface};
 use herald::inspector::{Action, Inspection, Inspector, Line, States, Stream, Totals, Verdict};
-use herald::membership::{self, InterfaceState, RolesMode};
-use herald::mesh::Hello;
+use herald::membership::{self, InterfaceState, RolesMode, Service};
+use herald::mesh::{Hello, Message};
 use herald::node::{Announcing, Node, Redirecting, Settings};
 use herald::outbox::Outbox;
 use herald::packet::{ArpOperation, Content, Frame, Packet, TcpFlags, Transport};
@@ -26,6 +26,13 @@ pub(crate) const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 100);
 pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 2, 0, 100);
 pub(crate) const NODES: [&str; 3] = ["a", "b", "c"];
 
+/// As the configuration derives them: the order of ids, rotated by one for the second interface.
+const PRIORITIES: [PerInterface<u8>; 3] = [
+    PerInterface { first: 103, second: 101 },
+    PerInterface { first: 102, second: 103 },
+    PerInterface { first: 101, second: 102 },
+];
+
 pub(crate) fn id(node: &str) -> NodeId {
     node.parse().unwrap()
 }
@@ -33,7 +40,8 @@ pub(crate) fn id(node: &str) -> NodeId {
 /// What a test may set.
 #[derive(Clone)]
 pub(crate) struct Choices {
-    pub(crate) holders: [&'static str; 2],
+    /// Named holders; `None`: they are elected, a holds first and b second.
+    pub(crate) holders: Option<[&'static str; 2]>,
     pub(crate) announcing: Announcing,
     pub(crate) hold_max: Duration,
     pub(crate) keying: Keying,
@@ -45,7 +53,7 @@ pub(crate) struct Choices {
 impl Default for Choices {
     fn default() -> Self {
         Self {
-            holders: ["a", "b"],
+            holders: Some(["a", "b"]),
             announcing: Announcing::On(Duration::ZERO),
             hold_max: Duration::from_millis(20),
             keying: Keying::PerInterface,
@@ -89,6 +97,7 @@ impl Inspector for Counter {
 
 pub(crate) struct Member {
     pub(crate) name: &'static str,
+    place: usize,
     pub(crate) node: Node,
     pub(crate) plugins: Counter,
     pub(crate) out: Outbox,
@@ -112,7 +121,10 @@ pub(crate) struct World {
     pub(crate) at_server: Vec<Vec<u8>>,
     /// A member that does not run now and whose links are silent.
     pub(crate) paused: Option<&'static str>,
-    mail: VecDeque<(NodeId, NodeId, herald::mesh::Message)>,
+    dead: Vec<&'static str>,
+    /// Messages that are lost on their way to a node.
+    pub(crate) lost: fn(NodeId, &Message) -> bool,
+    mail: VecDeque<(NodeId, NodeId, Message)>,
 }
 
 pub(crate) fn node_mac(interface: Interface, number: u8) -> Mac {
@@ -144,12 +156,14 @@ fn settings(number: u8, choices: &Choices) -> Settings {
             macs: PerInterface::from_fn(|i| node_mac(i, number)),
             addresses: PerInterface::from_fn(|i| vec![address(i)]),
             peers: NODES.iter().map(|n| id(n)).filter(|n| *n != node).collect(),
-            priorities: PerInterface { first: 100, second: 100 },
+            priorities: PRIORITIES[usize::from(number) - 1],
             weight: 100,
-            roles: RolesMode::Static(PerInterface {
-                first: Some(id(choices.holders[0])),
-                second: Some(id(choices.holders[1])),
-            }),
+            roles: match choices.holders {
+                Some(holders) => {
+                    RolesMode::Static(PerInterface { first: Some(id(holders[0])), second: Some(id(holders[1])) })
+                }
+                None => RolesMode::Priority,
+            },
         },
         forward: forward::Settings {
             interfaces: PerInterface::from_fn(|i| forward::InterfaceSettings {
@@ -188,6 +202,7 @@ impl World {
         let now = Instant::from_nanos(1_000_000_000);
         let members = (1u8..).zip(NODES).map(|(number, name)| Member {
             name,
+            place: usize::from(number) - 1,
             node: Node::new(now, settings(number, choices), 0).unwrap(),
             plugins: Counter::default(),
             out: Outbox::default(),
@@ -200,6 +215,8 @@ impl World {
             at_client: Vec::new(),
             at_server: Vec::new(),
             paused: None,
+            dead: Vec::new(),
+            lost: |_, _| false,
             mail: VecDeque::new(),
         };
         for a in 0..3 {
@@ -236,13 +253,16 @@ impl World {
     pub(crate) fn settle(&mut self) {
         loop {
             let mut frames = Vec::new();
-            for (place, member) in self.members.iter_mut().enumerate() {
+            let alive = |m: &&mut Member| !self.dead.contains(&m.name);
+            for member in self.members.iter_mut().filter(alive) {
+                let place = member.place;
                 member.node.batch_ended(self.now, &mut member.plugins, &mut member.out);
                 while member.node.send_bulk(self.now, &|_| usize::MAX, &mut member.plugins, &mut member.out) {}
                 member.events.append(&mut member.out.events);
                 member.out.spent.clear();
                 let from = id(member.name);
-                self.mail.extend(member.out.send.drain(..).map(|(to, message)| (from, to, message)));
+                let sent = member.out.send.drain(..).filter(|(to, message)| !(self.lost)(*to, message));
+                self.mail.extend(sent.map(|(to, message)| (from, to, message)));
                 frames.extend(member.out.transmit.drain(..).map(|(interface, frame, _)| (place, interface, frame)));
             }
             if frames.is_empty() && self.mail.is_empty() {
@@ -252,7 +272,9 @@ impl World {
                 self.flood(Some(place), interface, frame.bytes());
             }
             while let Some((from, to, message)) = self.mail.pop_front() {
-                let awake = |m: &&mut Member| id(m.name) == to && Some(m.name) != self.paused;
+                let dead = &self.dead;
+                let awake =
+                    |m: &&mut Member| id(m.name) == to && Some(m.name) != self.paused && !dead.contains(&m.name);
                 let Some(member) = self.members.iter_mut().find(awake) else { continue };
                 member.node.message_arrived(self.now, from, message, &mut member.plugins, &mut member.out);
             }
@@ -265,8 +287,9 @@ impl World {
         if let Ok(packet) = &packet {
             self.wire.push(Seen { interface, from: packet.source, to: packet.destination, bytes: bytes.to_vec() });
         }
-        for (place, member) in self.members.iter_mut().enumerate() {
-            if Some(place) != from {
+        let dead = &self.dead;
+        for member in self.members.iter_mut().filter(|m| !dead.contains(&m.name)) {
+            if Some(member.place) != from {
                 let frame = Frame::from_bytes(bytes);
                 member.node.frame_arrived(self.now, interface, frame, &mut member.plugins, &mut member.out);
             }
@@ -302,14 +325,16 @@ impl World {
         let end = self.now + duration;
         loop {
             let paused = self.paused;
-            let running = self.members.iter().filter(|m| Some(m.name) != paused);
+            let dead = self.dead.clone();
+            let runs = |name: &str| Some(name) != paused && !dead.contains(&name);
+            let running = self.members.iter().filter(|m| runs(m.name));
             let next = running.filter_map(|m| m.node.next_deadline()).min().unwrap_or(end);
             if next > end {
                 self.now = end;
                 return;
             }
             self.now = self.now.max(next);
-            for member in self.members.iter_mut().filter(|m| Some(m.name) != paused) {
+            for member in self.members.iter_mut().filter(|m| runs(m.name)) {
                 member.node.deadline_reached(self.now, &mut member.plugins, &mut member.out);
             }
             self.settle();
@@ -332,6 +357,42 @@ impl World {
         self.settle();
     }
 
+    /// A member dies as by kill -9; the others lose their links to it at once.
+    pub(crate) fn crash(&mut self, name: &'static str) {
+        self.dead.push(name);
+        let dead = self.dead.clone();
+        for member in self.members.iter_mut().filter(|m| !dead.contains(&m.name)) {
+            member.node.link_lost(self.now, id(name), &mut member.plugins, &mut member.out);
+        }
+        self.settle();
+    }
+
+    /// A host on `interface` sends a datagram to the other host through the cluster.
+    pub(crate) fn host_sends_udp(&mut self, interface: Interface, source: u16, destination: u16) {
+        let (from, to) = if interface == Interface::First { (CLIENT, SERVER) } else { (SERVER, CLIENT) };
+        let builder = PacketBuilder::ethernet2(host_mac(interface).0, virtual_mac(interface).0)
+            .ipv4(from.octets(), to.octets(), 64)
+            .udp(source, destination);
+        let mut bytes = Vec::new();
+        builder.write(&mut bytes, b"a datagram").unwrap();
+        self.flood(None, interface, &bytes);
+        self.settle();
+    }
+
+    /// Drains a member or lets it serve again.
+    pub(crate) fn serve(&mut self, name: &str, service: Service) {
+        let now = self.now;
+        let member = self.members.iter_mut().find(|m| m.name == name).unwrap();
+        member.node.service_changed(now, service, &mut member.plugins, &mut member.out);
+        self.settle();
+    }
+
+    /// Roles and streams that a member still has.
+    pub(crate) fn remaining(&self, name: &str) -> (usize, usize) {
+        let remaining = self.member(name).node.remaining();
+        (remaining.roles, remaining.streams)
+    }
+
     pub(crate) fn member(&self, name: &str) -> &Member {
         self.members.iter().find(|m| m.name == name).unwrap()
     }
@@ -351,7 +412,7 @@ impl World {
 
     /// I9: every frame that came in is accounted for.
     pub(crate) fn check_books(&self) {
-        for member in &self.members {
+        for member in self.members.iter().filter(|m| !self.dead.contains(&m.name)) {
             let books = &member.out.ledger;
             let came = books.arrived.first + books.arrived.second + books.arrived_mesh;
             let dropped = member.out.drops().map(|(_, count)| count).sum::<u64>() - books.generated_dropped;
