@@ -11,6 +11,7 @@ mod transit;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::chosen::{self, Arrival, Came, Chosen};
 use crate::event::{DropReason, EndReason};
@@ -311,6 +312,7 @@ impl Node {
     }
 
     fn holder_changed(&mut self, now: Instant, interface: Interface, plugins: &mut dyn Inspector, out: &mut Outbox) {
+        self.tables.held[interface].store(self.membership.holds(interface), Ordering::Relaxed);
         if self.membership.holds(interface) {
             self.forward.holder_changed(now, interface, HolderState::Holds, out);
         } else {
@@ -334,6 +336,12 @@ impl Node {
     #[must_use]
     pub fn forward(&self) -> &Forward {
         &self.forward
+    }
+
+    /// Sessions of the redirectors that this node holds.
+    #[must_use]
+    pub fn redirector_sessions(&self) -> usize {
+        Interface::BOTH.iter().filter(|i| self.membership.holds(**i)).map(|i| self.redirector.sessions(*i)).sum()
     }
 
     /// The session tables, for readers in other threads.

@@ -4,7 +4,7 @@ use super::{Redirector, is_gone, schedule};
 use crate::flow::FlowKey;
 use crate::id::{Epoch, NodeId};
 use crate::inspector::Direction;
-use crate::limits::{DETECTION_TIME, REDIRECTOR_SESSIONS_MAX};
+use crate::limits::DETECTION_TIME;
 use crate::mesh::{Acknowledge, Announce, Close, Refuse};
 use crate::session::{RedirectorSession, Standing};
 use crate::time::Instant;
@@ -30,13 +30,13 @@ impl Redirector {
         let (round, interface) = (self.rounds[key.interface()], key.interface());
         let announced = |old: Option<&RedirectorSession>| session_of(now, key, announce, (stream, round), old);
         let Some(mut session) = self.tables.redirector.get_mut(key) else {
-            if self.sessions >= REDIRECTOR_SESSIONS_MAX {
+            if self.is_full() {
                 return refuse(None);
             }
             let session = announced(None);
             self.copies.toggle(interface, &session);
             self.tables.redirector.insert(*key, session);
-            self.sessions += 1;
+            self.sessions[key.interface()] += 1;
             self.note_translation(key, announce);
             return Heard::Acknowledged;
         };

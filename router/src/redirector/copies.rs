@@ -58,7 +58,7 @@ impl Redirector {
     /// A node has sent all streams of the buckets that differed: ends the sessions of these buckets that it did not
     /// name. Returns how many there were.
     pub fn end_stale(&mut self, node: NodeId, end: &SyncEnd) -> usize {
-        let (interface, before) = (end.interface, self.sessions);
+        let (interface, before) = (end.interface, self.sessions[end.interface]);
         let differs = self.copies.of(node, interface).differing(&end.digests);
         let mut stale = vec![false; differs.len()];
         for bucket in end.sent.iter().map(|bucket| usize::from(*bucket)) {
@@ -75,6 +75,6 @@ impl Redirector {
                     || stale.get(bucket_of(session.stream)) != Some(&true)
             });
         }
-        before - self.sessions
+        before - self.sessions[interface]
     }
 }

@@ -82,7 +82,7 @@ pub struct Redirector {
     /// Keys that nobody owned a moment ago.
     pub unowned: Unowned,
     /// How many sessions there are; the table itself would lock every shard to count them.
-    sessions: usize,
+    sessions: PerInterface<usize>,
     /// Members that count as dead, and since when. Their sessions stand, as they may come back with the same boot, but
     /// count for nothing.
     gone: Vec<(NodeId, Instant)>,
@@ -102,7 +102,7 @@ impl Redirector {
             tables,
             parking: Parking::new(now, settings.hash_key),
             unowned: Unowned::new(settings.hash_key),
-            sessions: 0,
+            sessions: PerInterface::default(),
             gone: Vec::new(),
             translated: HashMap::with_hasher(settings.hash_key),
             copies: Copies::default(),
@@ -187,7 +187,7 @@ impl Redirector {
         let Some(chosen) = self.settings.choice.choose(choice, candidates) else {
             return Steer::Drop(DropReason::NoCandidate);
         };
-        if self.sessions >= REDIRECTOR_SESSIONS_MAX {
+        if self.is_full() {
             return Steer::Drop(DropReason::RedirectorSessionsFull);
         }
         out.tell(Event::Step { step: Step::M1, flow: *key, node: self.settings.node });
@@ -208,7 +208,7 @@ impl Redirector {
         };
         schedule(&mut self.deadlines, key, &mut session);
         match self.tables.redirector.insert(*key, session) {
-            None => self.sessions += 1,
+            None => self.sessions[key.interface()] += 1,
             Some(old) => self.copies.toggle(key.interface(), &old),
         }
         out.tell(Event::Step { step: Step::M2, flow: *key, node: chosen });
@@ -261,6 +261,16 @@ impl Redirector {
         self.copies.forget(interface);
     }
 
+    /// Sessions of one interface.
+    #[must_use]
+    pub fn sessions(&self, interface: Interface) -> usize {
+        self.sessions[interface]
+    }
+
+    fn is_full(&self) -> bool {
+        self.sessions.first + self.sessions.second >= REDIRECTOR_SESSIONS_MAX
+    }
+
     /// What this redirector believes of a key.
     #[must_use]
     pub fn belief(&self, key: &FlowKey) -> Option<Generation> {
@@ -280,7 +290,7 @@ impl Redirector {
             } else {
                 drop(session);
                 self.tables.redirector.remove(&key);
-                self.sessions -= 1;
+                self.sessions[key.interface()] -= 1;
                 self.translated.remove(&key);
             }
         }
@@ -300,16 +310,16 @@ impl Redirector {
 
     /// Ends all sessions but those that `stays` names.
     fn retain(&mut self, stays: impl Fn(&FlowKey, &RedirectorSession) -> bool) {
-        let (copies, translated) = (&mut self.copies, &mut self.translated);
+        let (copies, translated, sessions) = (&mut self.copies, &mut self.translated, &mut self.sessions);
         self.tables.redirector.retain(|key, session| {
             let stays = stays(key, session);
             if !stays {
                 copies.toggle(key.interface(), session);
                 translated.remove(key);
+                sessions[key.interface()] -= 1;
             }
             stays
         });
-        self.sessions = self.tables.redirector.len();
     }
 }
 

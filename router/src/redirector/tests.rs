@@ -137,7 +137,7 @@ proptest! {
             for key in 0..6 {
                 prop_assert_eq!(redirector.belief(&flow(key)), model.get(&key).map(|entry| entry.generation));
             }
-            prop_assert_eq!(redirector.sessions, model.len());
+            prop_assert_eq!(redirector.sessions(Interface::First), model.len());
             prop_assert_eq!(redirector.tables.redirector.len(), model.len());
         }
         for (key, entry) in &model {
@@ -146,7 +146,7 @@ proptest! {
             redirector.session_closed(now, &arrival, &close);
         }
         redirector.deadline_reached(now + PROVISIONAL);
-        prop_assert_eq!(redirector.sessions, 0, "what is closed and what nobody announced ends");
+        prop_assert_eq!(redirector.sessions(Interface::First), 0, "what is closed and what nobody announced ends");
         let copies = [0, 1, 2].map(|number| redirector.digests(node(number), Interface::First));
         prop_assert!(copies.iter().all(|digests| *digests == Digests::default()), "and leaves no digest");
     }

@@ -9,6 +9,7 @@ mod opening;
 mod rows;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use dashmap::DashMap;
 
@@ -20,7 +21,7 @@ pub use opening::{Midstream, Opening};
 pub use rows::{Kind, Row};
 
 use crate::flow::{FlowKey, HashKey};
-use crate::id::{BootId, Generation};
+use crate::id::{BootId, Generation, PerInterface};
 use crate::inspector::Direction;
 use crate::time::Instant;
 
@@ -95,6 +96,8 @@ pub struct MarkerEntry {
 /// Both tables of one node, shared with the control thread.
 #[derive(Debug)]
 pub struct Tables {
+    /// The redirectors that this node holds. Of others it may have sessions as a warm standby, which steer nothing.
+    pub held: PerInterface<AtomicBool>,
     /// Redirector sessions by the key of the packets that they steer.
     pub redirector: DashMap<FlowKey, RedirectorSession, HashKey>,
     /// Marker sessions by each of their two keys.
@@ -106,6 +109,7 @@ impl Tables {
     #[must_use]
     pub fn new(key: HashKey) -> Arc<Self> {
         Arc::new(Self {
+            held: PerInterface::default(),
             redirector: DashMap::with_capacity_and_hasher_and_shard_amount(0, key, SHARDS),
             markers: DashMap::with_capacity_and_hasher_and_shard_amount(0, key, SHARDS),
         })

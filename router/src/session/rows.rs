@@ -1,8 +1,10 @@
 //! The tables as reports show them.
 
+use std::sync::atomic::Ordering;
+
 use super::{MarkerEntry, RedirectorSession, Standing, Tables};
 use crate::flow::FlowKey;
-use crate::id::{Interface, NodeId};
+use crate::id::{Interface, NodeId, PerInterface};
 use crate::inspector::Direction;
 use crate::time::Instant;
 
@@ -41,10 +43,12 @@ pub struct Row {
 }
 
 impl Tables {
-    /// All sessions of this node; `node` is its id. Copies one shard at a time, so the loop waits for none of it.
+    /// All sessions of this node that steer or mark; `node` is its id. Copies one shard at a time, so the loop waits for none of it.
     #[must_use]
     pub fn rows(&self, node: NodeId) -> Vec<Row> {
-        let redirector = self.redirector.iter().map(|entry| redirector_row(entry.key(), entry.value()));
+        let held = PerInterface::from_fn(|interface| self.held[interface].load(Ordering::Relaxed));
+        let steering = self.redirector.iter().filter(|entry| held[entry.key().interface()]);
+        let redirector = steering.map(|entry| redirector_row(entry.key(), entry.value()));
         let mut rows: Vec<Row> = redirector.collect();
         let markers: Vec<_> = self.markers.iter().map(|entry| (*entry.key(), *entry.value())).collect();
         let opening = markers.into_iter().filter(|(_, entry)| entry.direction == Direction::FromOpener);

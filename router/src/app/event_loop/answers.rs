@@ -83,7 +83,10 @@ impl EventLoop {
             interfaces: PerInterface::from_fn(|interface| interface_status(&self.parts.ports[interface])),
             roles: self.roles(),
             members: self.members(),
-            sessions: SessionCounts { redirector: tables.redirector.len(), marker: tables.markers.len() / 2 },
+            sessions: SessionCounts {
+                redirector: self.parts.node.redirector_sessions(),
+                marker: tables.markers.len() / 2,
+            },
             frames: self.frames(),
             drops: self.drops(),
             refusals: self.parts.peers.iter().flat_map(Peers::refusals).collect(),
