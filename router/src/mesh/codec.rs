@@ -94,6 +94,7 @@ pub fn encode(message: &Message, into: &mut Vec<u8>) -> Result<(), PeerError> {
         Message::Answer(body) => append(kind, body, into),
         Message::Compare(body) => append(kind, body, into),
         Message::SyncEnd(body) => append(kind, body, into),
+        Message::Unheard(body) => append(kind, body, into),
     }
 }
 
@@ -191,6 +192,7 @@ fn decode_body(number: u16, body: &[u8]) -> Result<Spoken, PeerError> {
         Kind::Answer => whole(body).map(|b| Spoken::Message(Message::Answer(b))),
         Kind::Compare => whole(body).map(|b| Spoken::Message(Message::Compare(b))),
         Kind::SyncEnd => whole(body).map(|b| Spoken::Message(Message::SyncEnd(b))),
+        Kind::Unheard => whole(body).map(|b| Spoken::Message(Message::Unheard(b))),
     };
     spoken.filter(within_bounds).ok_or(PeerError::Garbage { kind: number })
 }
@@ -283,6 +285,7 @@ fn message_within_bounds(message: &Message) -> bool {
         | Message::Close(_)
         | Message::Assign(_)
         | Message::Fence(_)
+        | Message::Unheard(_)
         | Message::Query(_)
         | Message::Answer(_) => true,
     }
@@ -343,6 +346,7 @@ kinds! {
     Redirect = 14,
     Compare = 15,
     SyncEnd = 16,
+    Unheard = 17,
 }
 
 impl Kind {
@@ -363,6 +367,7 @@ impl Kind {
             Message::Answer(_) => Self::Answer,
             Message::Compare(_) => Self::Compare,
             Message::SyncEnd(_) => Self::SyncEnd,
+            Message::Unheard(_) => Self::Unheard,
         }
     }
 
@@ -378,6 +383,7 @@ impl Kind {
             | Self::Close
             | Self::Assign
             | Self::Fence
+            | Self::Unheard
             | Self::Query
             | Self::Answer => limits::SMALL_MESSAGE_LEN_MAX,
             Self::Compare | Self::SyncEnd => limits::DIGESTS_LEN_MAX,

@@ -212,6 +212,13 @@ pub struct SyncEnd {
     pub digests: Vec<u64>,
 }
 
+/// "My announcements for this interface go unanswered." The receiver does not know all of the sender's streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unheard {
+    /// Whose redirector is meant.
+    pub interface: Interface,
+}
+
 /// What travels over an established link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Message {
@@ -245,6 +252,8 @@ pub enum Message {
     Compare(Compare),
     /// The end of what a comparison asked for.
     SyncEnd(SyncEnd),
+    /// Announcements that go unanswered.
+    Unheard(Unheard),
 }
 
 /// Which connection of a link a message takes. Announcements and frames never share one.
@@ -272,7 +281,8 @@ impl Message {
             | Self::Query(_)
             | Self::Answer(_)
             | Self::Compare(_)
-            | Self::SyncEnd(_) => Lane::Control,
+            | Self::SyncEnd(_)
+            | Self::Unheard(_) => Lane::Control,
             Self::Fence(_) | Self::Handover(_) | Self::Redirect(_) => Lane::Frames,
         }
     }

@@ -5,7 +5,7 @@ use crate::chosen::Held;
 use crate::event::{DropReason, Event, Step};
 use crate::id::{Generation, Interface, NodeId};
 use crate::limits::{DELAYED_ANNOUNCEMENTS_MAX, HANDOVER_HOPS_MAX};
-use crate::mesh::{Announce, Message, Refuse};
+use crate::mesh::{Announce, Message, Refuse, Unheard};
 use crate::outbox::Outbox;
 use crate::redirector::Heard;
 use crate::session::Announced;
@@ -166,6 +166,7 @@ impl Node {
                 && self.chosen.breakers.timed_out(peer)
             {
                 out.tell(Event::Breaker { peer, open: true });
+                out.send(peer, Message::Unheard(Unheard { interface: announce.return_key.interface() }));
             }
             while let Some(held) = self.chosen.hold.take(slot) {
                 self.fall_back(now, slot, held, out);

@@ -96,6 +96,20 @@ impl Node {
         }
     }
 
+    /// A chosen node's announcements went unanswered: this redirector is not in sync until they have been compared.
+    pub(super) fn was_unheard(&mut self, now: Instant, from: NodeId, interface: Interface, out: &mut Outbox) {
+        let keeping = &mut self.keeping[interface];
+        if keeping.epoch.is_none() {
+            out.ledger.messages_stale += 1;
+            return;
+        }
+        if !keeping.awaited.contains(&from) {
+            keeping.awaited.push(from);
+        }
+        self.compare_with(now, interface, from, out);
+        self.tell_sync(now, out);
+    }
+
     /// A link is up: what was said while it was down may be lost.
     pub(super) fn compare_after_reconnect(&mut self, now: Instant, peer: NodeId, out: &mut Outbox) {
         for interface in Interface::BOTH {

@@ -132,6 +132,7 @@ impl EventLoop {
     pub fn run(&mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(POLL_EVENTS_MAX);
         self.deadlines(clock::now());
+        self.send_bulk();
         while !self.stopping {
             self.parts.progress.enter(Phase::Waiting);
             match self.parts.poll.poll(&mut events, self.time_to_wait()) {
@@ -167,8 +168,8 @@ impl EventLoop {
         self.hear_peers(now);
         self.take_frames();
         self.deadlines(clock::now());
-        self.send_bulk();
         self.answer_questions();
+        self.send_bulk();
     }
 
     /// Remembers what an event says is ready; links are served at once.

@@ -12,6 +12,7 @@ use crate::id::{BootId, Epoch, Generation, Interface, Mac, NodeId, PerInterface}
 use crate::inspector::Direction;
 use crate::mesh::{
     Acknowledge, Announce, Answer, Assign, Claim, Close, Compare, Fence, Heartbeat, Query, Refresh, Refuse, SyncEnd,
+    Unheard,
 };
 use crate::packet::{Content, Frame, Packet};
 use crate::session::Life;
@@ -114,6 +115,7 @@ fn any_message() -> impl Strategy<Value = Message> {
             return_key,
             generation
         })),
+        any_interface().prop_map(|interface| Message::Unheard(Unheard { interface })),
         (any::<u64>(), any_key()).prop_map(|(id, key)| Message::Query(Query { id, key })),
         (any::<u64>(), any_key(), option::of(any_generation()), option::of(any_announce()))
             .prop_map(|(id, key, believed, owned)| Message::Answer(Answer { id, key, believed, owned })),
@@ -214,6 +216,7 @@ fn memory_of(spoken: &Spoken) -> usize {
             | Message::Close(_)
             | Message::Assign(_)
             | Message::Fence(_)
+            | Message::Unheard(_)
             | Message::Query(_)
             | Message::Answer(_),
         )
