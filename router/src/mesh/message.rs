@@ -191,7 +191,7 @@ pub struct Compare {
     pub interface: Interface,
     /// Its epoch, which the sender holds or stands by for.
     pub epoch: Epoch,
-    /// Counts the sender's comparisons; the answer has it too.
+    /// Counts the sender's comparisons with the receiver; the answer has it too.
     pub round: u32,
     /// One digest for each of `limits::BUCKETS`.
     pub digests: Vec<u64>,

@@ -26,7 +26,6 @@ pub(super) struct Keeping {
     epoch: Option<Epoch>,
     /// Members that have not sent all of their streams in this epoch.
     awaited: Vec<NodeId>,
-    round: u32,
     /// When to compare again.
     again: Instant,
 }
@@ -70,13 +69,12 @@ impl Node {
             return;
         };
         let living = self.membership.members().filter(|member| member.lives()).map(|member| member.node);
-        self.keeping[interface] = Keeping { epoch: Some(epoch), awaited: living.collect(), round: 0, again: now };
+        self.keeping[interface] = Keeping { epoch: Some(epoch), awaited: living.collect(), again: now };
         self.compare(now, interface, out);
     }
 
     /// Compares the sessions of an interface with every chosen node.
     fn compare(&mut self, now: Instant, interface: Interface, out: &mut Outbox) {
-        self.keeping[interface].round = self.redirector.begin_round(interface);
         self.keeping[interface].again = now + COMPARE_INTERVAL;
         let members: Vec<NodeId> =
             self.membership.members().filter(|member| member.link_up).map(|member| member.node).collect();
@@ -86,7 +84,8 @@ impl Node {
     }
 
     fn compare_with(&mut self, now: Instant, interface: Interface, node: NodeId, out: &mut Outbox) {
-        let Keeping { epoch: Some(epoch), round, .. } = self.keeping[interface] else { return };
+        let Some(epoch) = self.keeping[interface].epoch else { return };
+        let round = self.redirector.begin_round(node, interface);
         let digests = self.redirector.digests(node, interface).as_slice().to_vec();
         let compare = Compare { interface, epoch, round, digests };
         if node == self.node {
@@ -237,7 +236,7 @@ impl Node {
     /// A chosen node has sent all of its streams that were asked for.
     pub(super) fn sync_ended(&mut self, now: Instant, from: NodeId, end: &SyncEnd, out: &mut Outbox) {
         let keeping = &mut self.keeping[end.interface];
-        if keeping.epoch != Some(end.epoch) || keeping.round != end.round {
+        if keeping.epoch != Some(end.epoch) || !self.redirector.is_last_round(from, end) {
             out.ledger.messages_stale += 1;
             return;
         }

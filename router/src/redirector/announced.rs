@@ -27,7 +27,8 @@ impl Redirector {
             Heard::Refused(Refuse { return_key: announce.return_key, generation: announce.generation, winner })
         };
         let stream = self.settings.choice.stream(&announce.arrival, &announce.return_key);
-        let (round, interface) = (self.rounds[key.interface()], key.interface());
+        let interface = key.interface();
+        let round = self.copies.round(announce.generation.node, interface);
         let announced = |old: Option<&RedirectorSession>| session_of(now, key, announce, (stream, round), old);
         let Some(mut session) = self.tables.redirector.get_mut(key) else {
             if self.is_full() {

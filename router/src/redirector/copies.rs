@@ -5,10 +5,19 @@ use crate::id::{Interface, NodeId, PerInterface};
 use crate::mesh::SyncEnd;
 use crate::session::{Digests, RedirectorSession, Standing, bucket_of};
 
-/// The digests of announced sessions, by chosen node and interface.
+/// What is kept of one chosen node and interface.
+#[derive(Debug, Default)]
+struct Copy {
+    /// Of the announced sessions.
+    digests: Digests,
+    /// Counts the comparisons: what was heard of in an older one may be stale.
+    round: u32,
+}
+
+/// All copies, by chosen node and interface.
 #[derive(Debug, Default)]
 pub(super) struct Copies {
-    by_node: Vec<(NodeId, PerInterface<Digests>)>,
+    by_node: Vec<(NodeId, PerInterface<Copy>)>,
 }
 
 impl Copies {
@@ -17,56 +26,72 @@ impl Copies {
         if session.standing != Standing::Announced {
             return;
         }
-        let node = session.generation.node;
-        let place = self.by_node.iter().position(|(known, _)| *known == node).unwrap_or_else(|| {
-            self.by_node.push((node, PerInterface::default()));
-            self.by_node.len() - 1
-        });
-        if let Some((_, digests)) = self.by_node.get_mut(place) {
-            digests[interface].toggle(session.stream, session.generation.counter);
+        if let Some(copy) = self.of_mut(session.generation.node, interface) {
+            copy.digests.toggle(session.stream, session.generation.counter);
         }
+    }
+
+    /// The comparison that runs with a node, or the last one.
+    pub(super) fn round(&self, node: NodeId, interface: Interface) -> u32 {
+        self.by_node.iter().find(|(known, _)| *known == node).map_or(0, |(_, copies)| copies[interface].round)
     }
 
     /// Nothing is kept of an interface any more.
     pub(super) fn forget(&mut self, interface: Interface) {
-        for (_, digests) in &mut self.by_node {
-            digests[interface] = Digests::default();
+        for (_, copies) in &mut self.by_node {
+            copies[interface].digests = Digests::default();
         }
     }
 
-    fn of(&self, node: NodeId, interface: Interface) -> Digests {
+    fn digests(&self, node: NodeId, interface: Interface) -> Digests {
         let known = self.by_node.iter().find(|(known, _)| *known == node);
-        known.map(|(_, digests)| digests[interface].clone()).unwrap_or_default()
+        known.map(|(_, copies)| copies[interface].digests.clone()).unwrap_or_default()
+    }
+
+    /// Made when it is first asked for; there is one for each member.
+    fn of_mut(&mut self, node: NodeId, interface: Interface) -> Option<&mut Copy> {
+        let place = self.by_node.iter().position(|(known, _)| *known == node).unwrap_or_else(|| {
+            self.by_node.push((node, PerInterface::default()));
+            self.by_node.len() - 1
+        });
+        self.by_node.get_mut(place).map(|(_, copies)| &mut copies[interface])
     }
 }
 
 impl Redirector {
-    /// Begins a comparison of an interface's sessions with their chosen nodes: what is announced from now on belongs to
-    /// the round that is returned.
-    pub fn begin_round(&mut self, interface: Interface) -> u32 {
-        let round = self.rounds[interface].wrapping_add(1);
-        self.rounds[interface] = round;
-        round
+    /// Begins a comparison of an interface's sessions with a chosen node: what it announces from now on belongs to the
+    /// round that is returned.
+    pub fn begin_round(&mut self, node: NodeId, interface: Interface) -> u32 {
+        self.copies.of_mut(node, interface).map_or(0, |copy| {
+            copy.round = copy.round.wrapping_add(1);
+            copy.round
+        })
+    }
+
+    /// True if this ends the last comparison that was begun with the node.
+    #[must_use]
+    pub fn is_last_round(&self, node: NodeId, end: &SyncEnd) -> bool {
+        self.copies.round(node, end.interface) == end.round
     }
 
     /// The digests of what this redirector has of a node's streams.
     #[must_use]
     pub fn digests(&self, node: NodeId, interface: Interface) -> Digests {
-        self.copies.of(node, interface)
+        self.copies.digests(node, interface)
     }
 
     /// A node has sent all streams of the buckets that differed: ends the sessions of these buckets that it did not
     /// name. Returns how many there were.
     pub fn end_stale(&mut self, node: NodeId, end: &SyncEnd) -> usize {
         let (interface, before) = (end.interface, self.sessions[end.interface]);
-        let differs = self.copies.of(node, interface).differing(&end.digests);
+        let differs = self.copies.digests(node, interface).differing(&end.digests);
         let mut stale = vec![false; differs.len()];
         for bucket in end.sent.iter().map(|bucket| usize::from(*bucket)) {
             if let (Some(stale), Some(differs)) = (stale.get_mut(bucket), differs.get(bucket)) {
                 *stale = *differs;
             }
         }
-        if end.round == self.rounds[interface] && stale.contains(&true) {
+        if stale.contains(&true) {
             self.retain(|key, session| {
                 session.generation.node != node
                     || key.interface() != interface

@@ -89,7 +89,6 @@ pub struct Redirector {
     /// The other key of sessions whose return key is not plainly the reverse of the arrival key.
     translated: HashMap<FlowKey, FlowKey, HashKey>,
     copies: Copies,
-    rounds: PerInterface<u32>,
     deadlines: Deadlines<FlowKey>,
 }
 
@@ -106,7 +105,6 @@ impl Redirector {
             gone: Vec::new(),
             translated: HashMap::with_hasher(settings.hash_key),
             copies: Copies::default(),
-            rounds: PerInterface::default(),
             deadlines: Deadlines::default(),
         }
     }
