@@ -26,6 +26,11 @@ pub(super) struct Keeping {
     epoch: Option<Epoch>,
     /// Members that have not sent all of their streams in this epoch.
     awaited: Vec<NodeId>,
+    /// Members whose answer to a comparison has not ended.
+    compared: Vec<NodeId>,
+    /// Members to compare with when the comparison of the other interface's sessions has ended: a stream that is told
+    /// then makes the sessions of both.
+    deferred: Vec<NodeId>,
     /// When to compare again.
     again: Instant,
 }
@@ -60,17 +65,27 @@ impl Node {
         if self.keeping[interface].epoch == epoch {
             return;
         }
+        let unfinished = std::mem::take(&mut self.keeping[interface]).compared;
         let Some(epoch) = epoch else {
-            self.keeping[interface] = Keeping::default();
             self.redirector.forget(interface);
             for parked in self.redirector.parking.take_all(interface) {
                 out.drop(parked.frame, DropReason::NotHolder);
             }
+            for node in unfinished {
+                self.compare_deferred(now, interface.other(), node, out);
+            }
             return;
         };
         let living = self.membership.members().filter(|member| member.lives()).map(|member| member.node);
-        self.keeping[interface] = Keeping { epoch: Some(epoch), awaited: living.collect(), again: now };
+        self.keeping[interface] = Keeping { epoch: Some(epoch), awaited: living.collect(), ..Keeping::default() };
         self.compare(now, interface, out);
+    }
+
+    fn compare_deferred(&mut self, now: Instant, interface: Interface, node: NodeId, out: &mut Outbox) {
+        if let Some(place) = self.keeping[interface].deferred.iter().position(|deferred| *deferred == node) {
+            self.keeping[interface].deferred.swap_remove(place);
+            self.compare_with(now, interface, node, out);
+        }
     }
 
     /// Compares the sessions of an interface with every chosen node.
@@ -85,6 +100,10 @@ impl Node {
 
     fn compare_with(&mut self, now: Instant, interface: Interface, node: NodeId, out: &mut Outbox) {
         let Some(epoch) = self.keeping[interface].epoch else { return };
+        if self.keeping[interface.other()].compared.contains(&node) {
+            return add(&mut self.keeping[interface].deferred, node);
+        }
+        add(&mut self.keeping[interface].compared, node);
         let round = self.redirector.begin_round(node, interface);
         let digests = self.redirector.digests(node, interface).as_slice().to_vec();
         let compare = Compare { interface, epoch, round, digests };
@@ -102,15 +121,14 @@ impl Node {
             out.ledger.messages_stale += 1;
             return;
         }
-        if !keeping.awaited.contains(&from) {
-            keeping.awaited.push(from);
-        }
+        add(&mut keeping.awaited, from);
         self.compare_with(now, interface, from, out);
         self.tell_sync(now, out);
     }
 
     /// A link is up: what was said while it was down may be lost.
     pub(super) fn compare_after_reconnect(&mut self, now: Instant, peer: NodeId, out: &mut Outbox) {
+        self.forget_comparisons(peer);
         for interface in Interface::BOTH {
             self.compare_with(now, interface, peer, out);
         }
@@ -241,11 +259,20 @@ impl Node {
             return;
         }
         keeping.awaited.retain(|node| *node != from);
+        keeping.compared.retain(|node| *node != from);
         let sessions = self.redirector.end_stale(from, end);
         if sessions > 0 {
             out.tell(Event::Mended { peer: from, sessions });
         }
+        self.compare_deferred(now, end.interface.other(), from, out);
         self.tell_sync(now, out);
+    }
+
+    fn forget_comparisons(&mut self, node: NodeId) {
+        for interface in Interface::BOTH {
+            self.keeping[interface].compared.retain(|compared| *compared != node);
+            self.keeping[interface].deferred.retain(|deferred| *deferred != node);
+        }
     }
 
     /// A member died: nothing more is to be expected of it.
@@ -253,6 +280,7 @@ impl Node {
         for interface in Interface::BOTH {
             self.keeping[interface].awaited.retain(|awaited| *awaited != node);
         }
+        self.forget_comparisons(node);
         self.bulks.retain(|bulk| bulk.to != node);
     }
 
@@ -269,6 +297,13 @@ impl Node {
             }
             self.membership.sync_changed(now, interface, sync, out);
         }
+    }
+}
+
+/// Adds a node that is not in the list.
+fn add(nodes: &mut Vec<NodeId>, node: NodeId) {
+    if !nodes.contains(&node) {
+        nodes.push(node);
     }
 }
 
