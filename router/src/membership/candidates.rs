@@ -43,6 +43,29 @@ impl Membership {
             && holders.into_iter().all(|holder| self.are_linked(member.node, holder))
     }
 
+    /// True if this node has no link to a living holder, by either end's report: it keeps its streams, gets no new ones,
+    /// and is to give away those it has.
+    #[must_use]
+    pub fn is_out_of_reach(&self) -> bool {
+        Interface::BOTH.into_iter().filter_map(|interface| self.holder(interface)).any(|holder| {
+            self.member(holder).is_some_and(Member::lives) && !self.are_linked(self.settings.node, holder)
+        })
+    }
+
+    /// The living members to which this node has no link, each with one that has links to both.
+    #[must_use]
+    pub fn detours(&self) -> Vec<(NodeId, NodeId)> {
+        let is_cut = |member: &&Member| member.lives() && !member.link_up && member.state != MemberState::Suspect;
+        let cut = self.members.iter().filter(is_cut).map(|member| member.node);
+        let via = |target: NodeId| {
+            let linked = |member: &&Member| {
+                member.node != self.settings.node && member.link_up && member.links.contains(&target)
+            };
+            self.members.iter().find(linked).map(|member| (target, member.node))
+        };
+        cut.filter_map(via).collect()
+    }
+
     /// Both ends say that they have a link.
     fn are_linked(&self, one: NodeId, other: NodeId) -> bool {
         one == other || (self.says_linked(one, other) && self.says_linked(other, one))

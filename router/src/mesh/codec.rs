@@ -95,6 +95,21 @@ pub fn encode(message: &Message, into: &mut Vec<u8>) -> Result<(), PeerError> {
         Message::Compare(body) => append(kind, body, into),
         Message::SyncEnd(body) => append(kind, body, into),
         Message::Unheard(body) => append(kind, body, into),
+        Message::Relay(body) => append(kind, body, into),
+    }
+}
+
+/// The one message that these bytes are; `None` if they are anything else.
+#[must_use]
+pub fn decode_message(bytes: &[u8]) -> Option<Message> {
+    let (length, message) = bytes.split_first_chunk::<LENGTH_LEN>()?;
+    let (kind, body) = message.split_first_chunk::<KIND_LEN>()?;
+    if usize::try_from(u32::from_be_bytes(*length)).ok()? != message.len() {
+        return None;
+    }
+    match decode_body(u16::from_be_bytes(*kind), body).ok()? {
+        Spoken::Message(message) => Some(message),
+        Spoken::Hello(_) | Spoken::Unknown { .. } => None,
     }
 }
 
@@ -193,6 +208,7 @@ fn decode_body(number: u16, body: &[u8]) -> Result<Spoken, PeerError> {
         Kind::Compare => whole(body).map(|b| Spoken::Message(Message::Compare(b))),
         Kind::SyncEnd => whole(body).map(|b| Spoken::Message(Message::SyncEnd(b))),
         Kind::Unheard => whole(body).map(|b| Spoken::Message(Message::Unheard(b))),
+        Kind::Relay => whole(body).map(|b| Spoken::Message(Message::Relay(b))),
     };
     spoken.filter(within_bounds).ok_or(PeerError::Garbage { kind: number })
 }
@@ -286,6 +302,7 @@ fn message_within_bounds(message: &Message) -> bool {
         | Message::Assign(_)
         | Message::Fence(_)
         | Message::Unheard(_)
+        | Message::Relay(_)
         | Message::Query(_)
         | Message::Answer(_) => true,
     }
@@ -347,6 +364,7 @@ kinds! {
     Compare = 15,
     SyncEnd = 16,
     Unheard = 17,
+    Relay = 18,
 }
 
 impl Kind {
@@ -368,6 +386,7 @@ impl Kind {
             Message::Compare(_) => Self::Compare,
             Message::SyncEnd(_) => Self::SyncEnd,
             Message::Unheard(_) => Self::Unheard,
+            Message::Relay(_) => Self::Relay,
         }
     }
 
@@ -387,7 +406,7 @@ impl Kind {
             | Self::Query
             | Self::Answer => limits::SMALL_MESSAGE_LEN_MAX,
             Self::Compare | Self::SyncEnd => limits::DIGESTS_LEN_MAX,
-            Self::Refresh | Self::Handover | Self::Redirect => limits::MESSAGE_LEN_MAX,
+            Self::Refresh | Self::Handover | Self::Redirect | Self::Relay => limits::MESSAGE_LEN_MAX,
         }
     }
 }

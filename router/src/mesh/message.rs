@@ -219,6 +219,17 @@ pub struct Unheard {
     pub interface: Interface,
 }
 
+/// A message for a node that its sender cannot reach, by way of one that both have links to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Relay {
+    /// Who says it.
+    pub source: NodeId,
+    /// Whom it is for.
+    pub target: NodeId,
+    /// The message as it would travel over a link of theirs; never a relayed one.
+    pub bytes: Vec<u8>,
+}
+
 /// What travels over an established link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Message {
@@ -254,6 +265,8 @@ pub enum Message {
     SyncEnd(SyncEnd),
     /// Announcements that go unanswered.
     Unheard(Unheard),
+    /// A message that takes a detour.
+    Relay(Relay),
 }
 
 /// Which connection of a link a message takes. Announcements and frames never share one.
@@ -282,7 +295,8 @@ impl Message {
             | Self::Answer(_)
             | Self::Compare(_)
             | Self::SyncEnd(_)
-            | Self::Unheard(_) => Lane::Control,
+            | Self::Unheard(_)
+            | Self::Relay(_) => Lane::Control,
             Self::Fence(_) | Self::Handover(_) | Self::Redirect(_) => Lane::Frames,
         }
     }

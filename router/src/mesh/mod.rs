@@ -10,5 +10,5 @@ mod queue;
 pub use error::PeerError;
 pub use message::{
     Acknowledge, Announce, Answer, Assign, Claim, Close, Compare, Fence, Handover, Heartbeat, Hello, Lane, Message,
-    Query, Redirect, Refresh, Refuse, SyncEnd, Unheard,
+    Query, Redirect, Refresh, Refuse, Relay, SyncEnd, Unheard,
 };

@@ -38,6 +38,7 @@ impl Node {
             Message::Answer(answer) => self.answer_arrived(now, from, answer, plugins, out),
             Message::Compare(compare) => self.compare_arrived(now, from, &compare, out),
             Message::SyncEnd(end) => self.sync_ended(now, from, &end, out),
+            Message::Relay(relay) => self.relay_arrived(now, from, relay, plugins, out),
             Message::Unheard(unheard) => self.was_unheard(now, from, unheard.interface, out),
         }
         self.take_changes(now, plugins, out);

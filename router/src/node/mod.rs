@@ -5,6 +5,7 @@ mod asking;
 mod claim_wait;
 mod messages;
 mod moving;
+mod relaying;
 mod settings;
 mod syncing;
 mod transit;
@@ -60,6 +61,10 @@ pub struct Node {
     complete: PerInterface<bool>,
     bulks: Vec<Bulk>,
     drain: Option<Drain>,
+    /// Members out of reach, each with one that reaches it.
+    detours: Vec<(NodeId, NodeId)>,
+    /// Since when a holder is out of reach.
+    out_of_reach: Option<Instant>,
 }
 
 /// Answers that nobody has fetched yet.
@@ -124,6 +129,8 @@ impl Node {
             complete: PerInterface::default(),
             bulks: Vec::new(),
             drain: None,
+            detours: Vec::new(),
+            out_of_reach: None,
         })
     }
 
@@ -199,11 +206,13 @@ impl Node {
         }
         self.batch = batch;
         self.tell_closed(now, out);
+        self.take_detours(out);
     }
 
     /// The link to a peer is up.
     pub fn link_up(&mut self, now: Instant, hello: &Hello, plugins: &mut dyn Inspector, out: &mut Outbox) {
         self.membership.link_up(now, hello, out);
+        self.find_detours();
         self.take_changes(now, plugins, out);
         self.compare_after_reconnect(now, hello.node, out);
     }
@@ -211,6 +220,7 @@ impl Node {
     /// The link to a peer is lost.
     pub fn link_lost(&mut self, now: Instant, peer: NodeId, plugins: &mut dyn Inspector, out: &mut Outbox) {
         self.membership.link_lost(now, peer, out);
+        self.find_detours();
         self.take_changes(now, plugins, out);
     }
 
@@ -234,6 +244,8 @@ impl Node {
     /// A deadline has come.
     pub fn deadline_reached(&mut self, now: Instant, plugins: &mut dyn Inspector, out: &mut Outbox) {
         self.membership.deadline_reached(now, out);
+        self.find_detours();
+        self.watch_reach(now);
         self.take_changes(now, plugins, out);
         self.forward.deadline_reached(now, out);
         self.redirector.deadline_reached(now);

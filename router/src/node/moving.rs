@@ -4,7 +4,7 @@ use super::Node;
 use crate::chosen::Arrival;
 use crate::id::{Interface, NodeId};
 use crate::inspector::Inspector;
-use crate::limits::{DRAIN_INTERVAL, DRAIN_STREAMS_MAX};
+use crate::limits::{DETECTION_TIME, DRAIN_INTERVAL, DRAIN_STREAMS_MAX};
 use crate::membership::Service;
 use crate::mesh::{Assign, Fence, Message};
 use crate::outbox::Outbox;
@@ -31,11 +31,8 @@ pub struct Remaining {
 impl Node {
     /// This node is to be drained, or to serve again.
     pub fn service_changed(&mut self, now: Instant, service: Service, plugins: &mut dyn Inspector, out: &mut Outbox) {
-        self.drain = match service {
-            Service::Normal => None,
-            Service::Draining => self.drain.or(Some(Drain { next: 0, at: now })),
-        };
         self.membership.service_changed(now, service, out);
+        self.watch_reach(now);
         self.take_changes(now, plugins, out);
     }
 
@@ -44,6 +41,18 @@ impl Node {
     pub fn remaining(&self) -> Remaining {
         let roles = Interface::BOTH.iter().filter(|interface| self.membership.holds(**interface)).count();
         Remaining { roles, streams: self.chosen.alive() }
+    }
+
+    /// A node that stays out of a holder's reach gives its streams away as a draining one does.
+    pub(super) fn watch_reach(&mut self, now: Instant) {
+        let before = self.out_of_reach;
+        self.out_of_reach = self.membership.is_out_of_reach().then(|| before.unwrap_or(now));
+        let stays = self.out_of_reach.is_some_and(|since| now >= since + DETECTION_TIME);
+        let is_draining = self.membership.member(self.node).is_some_and(|own| own.draining);
+        self.drain = match (stays || is_draining, self.drain) {
+            (true, drain) => drain.or(Some(Drain { next: 0, at: now })),
+            (false, _) => None,
+        };
     }
 
     /// Gives away some streams, once this node holds no role any more.

@@ -13,7 +13,7 @@ use crate::event::{DropReason, Event};
 use crate::id::{Epoch, Interface, NodeId};
 use crate::inspector::Inspector;
 use crate::limits::{BUCKETS, BULK_SLOTS_MAX, COMPARE_INTERVAL, REFRESH_STREAMS_MAX, SMALL_MESSAGE_LEN_MAX};
-use crate::membership::Sync;
+use crate::membership::{Member, Sync};
 use crate::mesh::{Announce, Compare, Message, Refresh, SyncEnd};
 use crate::outbox::Outbox;
 use crate::session::bucket_of;
@@ -92,10 +92,15 @@ impl Node {
     fn compare(&mut self, now: Instant, interface: Interface, out: &mut Outbox) {
         self.keeping[interface].again = now + COMPARE_INTERVAL;
         let members: Vec<NodeId> =
-            self.membership.members().filter(|member| member.link_up).map(|member| member.node).collect();
+            self.membership.members().filter(|member| self.is_reached(member)).map(|member| member.node).collect();
         for node in members {
             self.compare_with(now, interface, node, out);
         }
+    }
+
+    /// True for a member to which messages find a way.
+    fn is_reached(&self, member: &Member) -> bool {
+        member.link_up || self.way_to(member.node) != member.node
     }
 
     fn compare_with(&mut self, now: Instant, interface: Interface, node: NodeId, out: &mut Outbox) {
@@ -181,7 +186,7 @@ impl Node {
         let mut bulks = std::mem::take(&mut self.bulks);
         let mut more = false;
         for bulk in &mut bulks {
-            let room = if bulk.to == self.node { usize::MAX } else { room(bulk.to) };
+            let room = if bulk.to == self.node { usize::MAX } else { room(self.way_to(bulk.to)) };
             more |= room >= SMALL_MESSAGE_LEN_MAX && self.send_some(now, bulk, room, out);
         }
         bulks.retain(|bulk| bulk.next != u32::MAX);

@@ -11,8 +11,8 @@ use crate::flow::FlowKey;
 use crate::id::{BootId, Epoch, Generation, Interface, Mac, NodeId, PerInterface};
 use crate::inspector::Direction;
 use crate::mesh::{
-    Acknowledge, Announce, Answer, Assign, Claim, Close, Compare, Fence, Heartbeat, Query, Refresh, Refuse, SyncEnd,
-    Unheard,
+    Acknowledge, Announce, Answer, Assign, Claim, Close, Compare, Fence, Heartbeat, Query, Refresh, Refuse, Relay,
+    SyncEnd, Unheard,
 };
 use crate::packet::{Content, Frame, Packet};
 use crate::session::Life;
@@ -115,6 +115,8 @@ fn any_message() -> impl Strategy<Value = Message> {
             return_key,
             generation
         })),
+        (any_node(), any_node(), vec(any::<u8>(), 0..2_000))
+            .prop_map(|(source, target, bytes)| Message::Relay(Relay { source, target, bytes })),
         any_interface().prop_map(|interface| Message::Unheard(Unheard { interface })),
         (any::<u64>(), any_key()).prop_map(|(id, key)| Message::Query(Query { id, key })),
         (any::<u64>(), any_key(), option::of(any_generation()), option::of(any_announce()))
@@ -206,6 +208,7 @@ fn memory_of(spoken: &Spoken) -> usize {
             e.digests.capacity() * size_of::<u64>() + e.sent.capacity() * size_of::<u16>()
         }
         Spoken::Message(Message::Redirect(r)) => r.wire.capacity(),
+        Spoken::Message(Message::Relay(r)) => r.bytes.capacity(),
         Spoken::Message(Message::Refresh(r)) => r.streams.capacity() * size_of::<Announce>(),
         Spoken::Message(Message::Handover(h)) => h.wire.capacity(),
         Spoken::Message(

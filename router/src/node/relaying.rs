@@ -1,0 +1,87 @@
+//! Messages for members that live but are out of reach: they take one detour, by a member that has links to both.
+
+use super::Node;
+use crate::id::NodeId;
+use crate::inspector::Inspector;
+use crate::mesh::{Lane, Message, Relay, codec};
+use crate::outbox::Outbox;
+use crate::time::Instant;
+
+impl Node {
+    /// Looks again for the members that are out of reach.
+    pub(super) fn find_detours(&mut self) {
+        self.detours = self.membership.detours();
+    }
+
+    /// The link that a message to `to` takes.
+    pub(super) fn way_to(&self, to: NodeId) -> NodeId {
+        self.detours.iter().find(|(target, _)| *target == to).map_or(to, |(_, via)| *via)
+    }
+
+    /// Sends what is for members out of reach by another.
+    pub(super) fn take_detours(&mut self, out: &mut Outbox) {
+        if self.detours.is_empty() {
+            return;
+        }
+        for (to, message) in &mut out.send {
+            let via = self.detours.iter().find(|(target, _)| target == to).map(|(_, via)| *via);
+            let (Some(via), true) = (via, may_be_relayed(message)) else { continue };
+            let mut bytes = Vec::new();
+            // What is over its bound is lost on a link, too, and counted there.
+            if codec::encode(message, &mut bytes).is_ok() {
+                *message = Message::Relay(Relay { source: self.node, target: *to, bytes });
+                *to = via;
+            }
+        }
+    }
+
+    /// A member passes on what another says, or wants it passed on.
+    pub(super) fn relay_arrived(
+        &mut self,
+        now: Instant,
+        from: NodeId,
+        relay: Relay,
+        plugins: &mut dyn Inspector,
+        out: &mut Outbox,
+    ) {
+        let is_linked = |node| self.membership.member(node).is_some_and(|member| member.link_up);
+        if relay.source == from && relay.target != self.node {
+            if is_linked(relay.target) {
+                out.send(relay.target, Message::Relay(relay));
+            } else {
+                out.ledger.messages_stale += 1;
+            }
+            return;
+        }
+        let known = self.membership.member(relay.source).is_some_and(|member| member.boot.is_some());
+        match codec::decode_message(&relay.bytes).filter(may_be_relayed) {
+            Some(message) if relay.target == self.node && relay.source != self.node && known => {
+                self.message_arrived(now, relay.source, message, plugins, out);
+            }
+            Some(_) | None => out.ledger.messages_unauthorised += 1,
+        }
+    }
+}
+
+/// What is said of streams takes detours. A sign of life or a claim by hearsay is none, and frames have their own way.
+fn may_be_relayed(message: &Message) -> bool {
+    match message {
+        Message::Announce(_)
+        | Message::Acknowledge(_)
+        | Message::Refuse(_)
+        | Message::Refresh(_)
+        | Message::Close(_)
+        | Message::Assign(_)
+        | Message::Query(_)
+        | Message::Answer(_)
+        | Message::Compare(_)
+        | Message::SyncEnd(_)
+        | Message::Unheard(_) => message.lane() == Lane::Control,
+        Message::Heartbeat(_)
+        | Message::Claim(_)
+        | Message::Fence(_)
+        | Message::Handover(_)
+        | Message::Redirect(_)
+        | Message::Relay(_) => false,
+    }
+}
