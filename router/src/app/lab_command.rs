@@ -1,5 +1,7 @@
 //! `herald lab`: the network on this laptop.
 
+mod breaking;
+
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -10,8 +12,12 @@ use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 
 use super::demo::{self, DemoArguments, DemoError};
+use super::relay;
 use crate::id::Interface;
-use crate::lab::{self, Down, HostReport, LabError, LabName, NodeReport, NodeState, Setting, Status, Up};
+use crate::lab::{
+    self, Down, FaultReport, HostReport, LabError, LabName, NodeReport, NodeState, RelayReport, Setting, Status, Up,
+};
+use breaking::{CutArguments, HealArguments, ImpairArguments};
 
 /// Builds, uses, breaks and removes a cluster and two networks on this machine.
 #[derive(Debug, Subcommand)]
@@ -57,6 +63,12 @@ pub enum LabCommand {
         /// The node
         node: String,
     },
+    /// Cut what runs between two nodes, or between a node and everybody
+    Cut(CutArguments),
+    /// Delay, lose, double or reorder what runs between two nodes, or between a node and everybody
+    Impair(ImpairArguments),
+    /// Mend what was cut or impaired: everything, or what names these nodes
+    Heal(HealArguments),
     /// Show one real HTTP request crossing a lab of three nodes, step by step
     Demo(DemoArguments),
     /// Remove a lab, in whatever state it is
@@ -77,6 +89,9 @@ pub enum LabCommand {
         /// The state folder
         folder: PathBuf,
     },
+    /// (internal) Relay the frames of a network with faults
+    #[command(hide = true)]
+    Relay,
     /// (internal) Try what a lab needs
     #[command(hide = true)]
     Probe,
@@ -105,9 +120,9 @@ pub enum LabCommandError {
     /// The demonstration failed.
     #[error(transparent)]
     Demo(#[from] DemoError),
-    /// The page could not be served or fetched.
+    /// The page could not be served or fetched, or the relay lost its keeper.
     #[error("{0}")]
-    Page(#[from] io::Error),
+    System(#[from] io::Error),
 }
 
 /// Arguments of `herald lab up`.
@@ -159,6 +174,9 @@ pub fn run(command: LabCommand) -> Result<ExitCode, LabCommandError> {
         }
         LabCommand::Kill { lab, node, signal } => lab::kill(&lab.name()?, &node, &signal)?,
         LabCommand::Start { lab, node } => lab::start(&lab.name()?, &node)?,
+        LabCommand::Cut(arguments) => breaking::cut(arguments)?,
+        LabCommand::Impair(arguments) => breaking::impair(arguments)?,
+        LabCommand::Heal(arguments) => breaking::heal(arguments)?,
         LabCommand::Demo(arguments) => demo::run(&arguments)?,
         LabCommand::Down { lab } => {
             let name = lab.name()?;
@@ -169,6 +187,7 @@ pub fn run(command: LabCommand) -> Result<ExitCode, LabCommandError> {
         }
         LabCommand::Found { folder } => lab::found(&folder)?,
         LabCommand::Keeper { folder } => lab::keep(&folder)?,
+        LabCommand::Relay => relay::run()?,
         LabCommand::Probe => println!("{}", to_json(&lab::probe())?),
         LabCommand::PageServer { file, at } => demo::serve_page(&file, at)?,
         LabCommand::PageClient { from } => io::stdout().write_all(&demo::fetch_page(from, "/")?)?,
@@ -229,5 +248,33 @@ fn to_table(status: &Status) -> String {
         let roles: Vec<&str> = roles.map(Interface::as_str).collect();
         nodes.add_row([node.as_str(), &state, &pid, &roles.join(" ")]);
     }
-    format!("lab {}\n\n{hosts}\n\n{nodes}", status.name)
+    let mut text = format!("lab {}\n\n{hosts}\n\n{nodes}", status.name);
+    if !status.faults.is_empty() {
+        text.push_str(&format!("\n\n{}", faults(status)));
+    }
+    for RelayReport { network, ended, .. } in &status.relays {
+        if let Some(how) = ended {
+            text.push_str(&format!(
+                "\n\nthe relay of the {network} network ended ({how}): nothing passes it until `heal`"
+            ));
+        }
+    }
+    text
+}
+
+fn faults(status: &Status) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(["NETWORK", "FROM", "TO", "FAULT", "FRAMES"]);
+    for FaultReport { lane, fault, counts } in &status.faults {
+        let end = |node: &Option<String>| node.clone().unwrap_or_else(|| "everybody".into());
+        let counts = counts.map_or_else(String::new, |c| {
+            let mut parts = vec![format!("{} passed", c.passed)];
+            let rare = [(c.lost, "lost"), (c.duplicated, "duplicated"), (c.reordered, "reordered")];
+            let rare = rare.into_iter().chain([(c.overflowed, "overflowed")]);
+            parts.extend(rare.filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")));
+            parts.join(", ")
+        });
+        table.add_row([lane.network.to_string(), end(&lane.from), end(&lane.to), fault.to_string(), counts]);
+    }
+    table
 }

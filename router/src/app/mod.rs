@@ -10,6 +10,7 @@ mod drain;
 pub mod event_loop;
 pub mod lab_command;
 pub mod logging;
+pub mod relay;
 pub mod reports;
 pub mod run;
 pub mod stream;

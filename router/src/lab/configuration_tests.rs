@@ -27,6 +27,8 @@ fn report() -> Report {
         complete: false,
         hosts: vec![host("net-first"), host("net-second")],
         nodes: Plan::node_ids(3).into_iter().map(node).collect(),
+        faults: Vec::new(),
+        relays: Vec::new(),
     }
 }
 

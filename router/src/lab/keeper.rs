@@ -12,17 +12,19 @@ use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::lab::LabError;
+use crate::lab::child::{Parent, child_signal};
+use crate::lab::fault::{Ends, Fault, Faults, Lane};
 use crate::lab::folder::{Folder, Lock};
 use crate::lab::host::Namespaces;
 use crate::lab::network;
@@ -30,6 +32,7 @@ use crate::lab::plan::Plan;
 use crate::lab::request::{
     HostReport, LINE_TIME_MAX, NodeReport, NodeState, Reply, Report, Request, read_line, write_line,
 };
+use crate::lab::wiring::{Site, Wiring};
 
 /// Runs as the keeper of the lab whose state folder is at `path`: its plan is there, its standard input is the
 /// locked folder, its standard output the socket to `up`. Returns only when the lab was not completed; nothing of it is left then.
@@ -71,9 +74,8 @@ struct Keeper {
     nodes: Vec<Node>,
     listener: UnixListener,
     signals: SignalFd,
-    /// This process in the numbering of `/proc`, which is the machine's.
-    pid: u32,
-    program: PathBuf,
+    wiring: Wiring,
+    parent: Parent,
     complete: bool,
 }
 
@@ -94,7 +96,6 @@ impl Keeper {
         let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
             .map_err(LabError::system("cannot open a signalfd"))?;
         let plan = Plan::read(&folder.plan())?;
-        let own = |e| LabError::system("cannot find out about this process")(e);
         let nodes = plan.nodes.iter().map(|id| Node::new(id, folder)).collect();
         Ok(Self {
             folder: folder.clone(),
@@ -103,8 +104,8 @@ impl Keeper {
             nodes,
             listener,
             signals,
-            pid: outer_pid().map_err(own)?,
-            program: std::env::current_exe().map_err(own)?,
+            wiring: Wiring::default(),
+            parent: Parent::find()?,
             complete: false,
         })
     }
@@ -147,17 +148,20 @@ impl Keeper {
         let flags = WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED | WaitPidFlag::WCONTINUED;
         while let Ok(status) = waitpid(None, Some(flags)) {
             let Some(pid) = status.pid() else { return };
-            let Some(node) = self.nodes.iter_mut().find(|n| n.pid == Some(pid)) else { continue };
+            let Some(node) = self.nodes.iter_mut().find(|n| n.pid == Some(pid)) else {
+                if let Some(how) = ending(status) {
+                    let _or_a_command = self.wiring.ended(pid, &how);
+                }
+                continue;
+            };
             #[expect(
                 clippy::wildcard_enum_match_arm,
                 reason = "the other states are those of ptrace, which we do not use"
             )]
             match status {
-                WaitStatus::Exited(_, code) => node.ended(format!("exit code {code}")),
-                WaitStatus::Signaled(_, signal, _) => node.ended(signal.to_string()),
                 WaitStatus::Stopped(..) => node.report.state = NodeState::Stopped,
                 WaitStatus::Continued(_) => node.report.state = NodeState::Running,
-                _ => {}
+                _ => ending(status).into_iter().for_each(|how| node.ended(how)),
             }
         }
     }
@@ -173,6 +177,8 @@ impl Keeper {
         let reply = match request {
             Request::Start { node } => done(self.start(&node)),
             Request::Kill { node, signal } => done(self.kill(&node, &signal)),
+            Request::Break { lanes, fault } => done(self.break_lanes(&lanes, &fault)),
+            Request::Heal { ends } => done(self.heal(ends.as_ref())),
             Request::Report => self.report().map_or_else(|e| Reply::Failed(e.to_string()), Reply::Report),
         };
         let _gone = write_line(&stream, &reply);
@@ -190,18 +196,13 @@ impl Keeper {
         let log_file = log_file.map_err(LabError::file("open", &log))?;
         let log_twin = log_file.try_clone().map_err(LabError::file("open", &log))?;
         self.namespaces.enter(id)?;
-        let mut command = Command::new(&self.program);
+        let mut command = Command::new(&self.parent.program);
         command.args(["run", "--config"]).arg(self.folder.node_configuration(id));
         command.env("HERALD_CONTROL", &control).env("HERALD_LAB", self.folder.name().as_str());
         command.stdin(Stdio::null()).stdout(log_twin).stderr(log_file).process_group(0);
-        // The child inherits the mask. A SIGCHLD that is lost meanwhile is made good by the next reap.
-        let mask = child_signal();
-        mask.thread_unblock().map_err(LabError::system("cannot unblock SIGCHLD"))?;
-        let spawned = command.spawn();
-        mask.thread_block().map_err(LabError::system("cannot block SIGCHLD"))?;
-        let child = spawned.map_err(LabError::file("run", &self.program))?;
-        let (keeper, pid) = (self.pid, child.id());
-        self.node(id)?.started(pid, child_outer_pid(keeper, pid));
+        let pid = self.parent.spawn(&mut command)?.id();
+        let outer = self.parent.outer_pid(pid);
+        self.node(id)?.started(pid, outer);
         self.reap();
         Ok(())
     }
@@ -213,6 +214,28 @@ impl Keeper {
             return Err(LabError::Node(format!("{id} does not run; start it with `herald lab start {id}`")));
         };
         kill(pid, signal).map_err(LabError::system(format!("cannot send {signal} to {id}")))
+    }
+
+    fn break_lanes(&mut self, lanes: &[Lane], fault: &Fault) -> Result<(), LabError> {
+        for node in lanes.iter().flat_map(|lane| lane.from.iter().chain(&lane.to)) {
+            self.node(node)?;
+        }
+        let faults = self.wiring.faults().with(lanes, fault)?;
+        self.rewire(faults)
+    }
+
+    fn heal(&mut self, ends: Option<&Ends>) -> Result<(), LabError> {
+        for node in ends.iter().flat_map(|ends| ends.other.iter().chain([&ends.node])) {
+            self.node(node)?;
+        }
+        let faults = self.wiring.faults().without(ends)?;
+        self.rewire(faults)
+    }
+
+    fn rewire(&mut self, faults: Faults) -> Result<(), LabError> {
+        self.reap();
+        let Self { plan, namespaces, parent, wiring, .. } = self;
+        wiring.change(&Site { plan, namespaces, parent }, faults)
     }
 
     fn node(&mut self, id: &str) -> Result<&mut Node, LabError> {
@@ -228,11 +251,12 @@ impl Keeper {
         let host = |name: &str| {
             let addresses = self.plan.hosts.iter().find(|h| h.name == name).map(|h| h.addresses.clone());
             let addresses = addresses.unwrap_or_default();
-            Ok(HostReport { host: name.to_owned(), addresses, netns: self.namespaces.path(name, self.pid)? })
+            Ok(HostReport { host: name.to_owned(), addresses, netns: self.namespaces.path(name, self.parent.pid)? })
         };
         let hosts = self.plan.namespaces().map(host).collect::<Result<_, LabError>>()?;
         let nodes = self.nodes.iter().map(|n| n.report.clone()).collect();
-        Ok(Report { keeper: self.pid, complete: self.complete, hosts, nodes })
+        let (faults, relays) = (self.wiring.fault_reports(), self.wiring.relay_reports());
+        Ok(Report { keeper: self.parent.pid, complete: self.complete, hosts, nodes, faults, relays })
     }
 }
 
@@ -258,27 +282,12 @@ fn done(result: Result<(), LabError>) -> Reply {
     result.map_or_else(|e| Reply::Failed(e.to_string()), |()| Reply::Done)
 }
 
-fn child_signal() -> SigSet {
-    let mut mask = SigSet::empty();
-    mask.add(Signal::SIGCHLD);
-    mask
-}
-
-/// This process in the numbering of `/proc`: the lab has not mounted one of its own.
-fn outer_pid() -> io::Result<u32> {
-    let own = fs::read_link("/proc/self")?;
-    own.to_str().and_then(|pid| pid.parse().ok()).ok_or_else(|| io::ErrorKind::InvalidData.into())
-}
-
-/// The child `pid` of this PID namespace in the numbering of `/proc`.
-fn child_outer_pid(keeper: u32, pid: u32) -> Option<u32> {
-    let line = |status: &str, key: &str| -> Option<u32> {
-        let line = status.lines().find_map(|l| l.strip_prefix(key))?;
-        line.split_whitespace().next_back()?.parse().ok()
-    };
-    fs::read_dir("/proc").ok()?.find_map(|entry| {
-        let outer: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
-        let status = fs::read_to_string(format!("/proc/{outer}/status")).ok()?;
-        (line(&status, "PPid:") == Some(keeper) && line(&status, "NSpid:") == Some(pid)).then_some(outer)
-    })
+/// How a process ended, if it did.
+fn ending(status: WaitStatus) -> Option<String> {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the other states are no ends")]
+    match status {
+        WaitStatus::Exited(_, code) => Some(format!("exit code {code}")),
+        WaitStatus::Signaled(_, signal, _) => Some(signal.to_string()),
+        _ => None,
+    }
 }

@@ -20,13 +20,19 @@
 //! Until the lab is to be kept the keeper lives only as long as `up`: it sees the end of the socket pair, ends everything
 //! and removes the state folder. The folder is locked (`flock`) by `up` and by the keeper through the same open file, so
 //! a lock that can be taken is a lab that no process holds any more.
+//!
+//! Faults between nodes are ports that the keeper takes off a bridge, and frames that a *relay* loses, delays, doubles or
+//! reorders: a process of the lab like the nodes.
 
+mod breaking;
+mod child;
 mod configuration;
 mod control;
 mod doctor;
 mod down;
 mod error;
 mod exec;
+mod fault;
 mod folder;
 mod found;
 mod host;
@@ -36,22 +42,30 @@ mod netlink;
 mod network;
 mod nodes;
 mod plan;
+mod relay;
 mod request;
 mod status;
 mod tap;
 mod up;
 mod wait;
+mod wiring;
 
+pub use breaking::{break_lanes, heal};
 pub use configuration::{Setting, SettingError};
 pub use doctor::{Finding, doctor, probe};
 pub use down::{Down, down};
 pub use error::LabError;
 pub use exec::exec;
+pub use fault::{Delay, Ends, Fault, Impairment, Lane, QuantityError, Share, Ways};
 pub use found::found;
 pub use keeper::keep;
 pub use name::{LabName, LabNameError};
 pub use nodes::{kill, start};
+pub use plan::Network;
+pub(crate) use relay::{Answer, Course, Order, Switch, UPLINK, port};
+pub use relay::{Counts, FaultReport, RelayReport};
 pub use request::{HostReport, NodeReport, NodeState};
+pub(crate) use request::{read_line, write_line};
 pub use status::{Status, status};
 pub use up::{Built, Up, build, up};
 pub(crate) use wait::eventually;

@@ -82,6 +82,18 @@ impl Netlink {
         self.change(link, vec![LinkAttribute::Controller(bridge.0)])
     }
 
+    /// Takes a link from its bridge.
+    pub(crate) fn detach(&mut self, link: Link) -> io::Result<()> {
+        self.change(link, vec![LinkAttribute::Controller(0)])
+    }
+
+    /// Takes a link away.
+    pub(crate) fn remove(&mut self, link: Link) -> io::Result<()> {
+        let mut message = LinkMessage::default();
+        message.header.index = link.0;
+        self.request(RouteNetlinkMessage::DelLink(message), 0)
+    }
+
     pub(crate) fn set_mtu(&mut self, link: Link, mtu: u16) -> io::Result<()> {
         self.change(link, vec![LinkAttribute::Mtu(u32::from(mtu))])
     }

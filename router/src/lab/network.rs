@@ -10,7 +10,7 @@ use crate::lab::plan::{Host, Network, Plan};
 use crate::lab::tap;
 
 /// The bridge in the namespace of each network.
-const BRIDGE: &str = "bridge";
+pub(crate) const BRIDGE: &str = "bridge";
 
 /// Builds everything. After an error what was built so far goes with the namespaces, when they are closed.
 pub(crate) fn build(plan: &Plan) -> Result<Namespaces, LabError> {
@@ -65,7 +65,7 @@ fn connect(namespaces: &Namespaces, host: &Host, mtu: Option<u16>) -> Result<(),
     let mut netlink = namespaces.netlink(host.network.host_name())?;
     let there = namespaces.file(&host.name)?;
     let mut connect = || {
-        let port = netlink.add_veth(&format!("to-{}", host.name), &host.device, mac(host), there)?;
+        let port = netlink.add_veth(&Plan::link(&host.name), &host.device, mac(host), there)?;
         netlink.attach(port, Link::named(BRIDGE)?)?;
         take_into_service(&mut netlink, port, mtu)
     };
@@ -90,7 +90,7 @@ fn address(namespaces: &Namespaces, host: &Host, mtu: Option<u16>) -> Result<(),
     Ok(())
 }
 
-fn take_into_service(netlink: &mut Netlink, link: Link, mtu: Option<u16>) -> std::io::Result<()> {
+pub(crate) fn take_into_service(netlink: &mut Netlink, link: Link, mtu: Option<u16>) -> std::io::Result<()> {
     if let Some(mtu) = mtu {
         netlink.set_mtu(link, mtu)?;
     }

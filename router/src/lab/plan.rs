@@ -1,5 +1,6 @@
 //! What is to be built: networks, hosts and nodes with their names and addresses.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
@@ -22,7 +23,7 @@ const HOST_NAME_LEN_MAX: usize = 12;
 /// One of the three networks. Each is a bridge in a namespace of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Network {
+pub enum Network {
     /// Where the clients are.
     First,
     /// Where the servers are.
@@ -63,6 +64,16 @@ impl Network {
         let last = u16::from(last);
         let shown = (last / 100) << 8 | (last / 10 % 10) << 4 | (last % 10);
         IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfd00, group, 0, 0, 0, 0, 0, shown), 64))
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::First => "first",
+            Self::Second => "second",
+            Self::Mesh => "mesh",
+        })
     }
 }
 
@@ -113,6 +124,20 @@ impl Plan {
     /// The name of a node's TAP in the namespace of that interface's network.
     pub(crate) fn tap(node: &str, interface: Interface) -> String {
         format!("{node}-{interface}")
+    }
+
+    /// The name of a node's port in the namespace of a network.
+    pub(crate) fn port(node: &str, network: Network) -> String {
+        match network {
+            Network::First => Self::tap(node, Interface::First),
+            Network::Second => Self::tap(node, Interface::Second),
+            Network::Mesh => Self::link(node),
+        }
+    }
+
+    /// The name of a host's link in the namespace of its network.
+    pub(crate) fn link(host: &str) -> String {
+        format!("to-{host}")
     }
 
     /// The names of all namespaces, networks first.

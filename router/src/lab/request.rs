@@ -10,7 +10,9 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use crate::lab::LabError;
+use crate::lab::fault::{Ends, Fault, Lane};
 use crate::lab::folder::Folder;
+use crate::lab::relay::{FaultReport, RelayReport};
 
 /// Time for one line to arrive: the keeper is not to be stopped by a command that is, nor the reverse.
 pub(crate) const LINE_TIME_MAX: Duration = Duration::from_secs(10);
@@ -26,6 +28,10 @@ pub(crate) enum Request {
     Start { node: String },
     /// Sends a node a signal, named as in `SIGKILL`.
     Kill { node: String, signal: String },
+    /// Puts a fault on lanes.
+    Break { lanes: Vec<Lane>, fault: Fault },
+    /// Takes away the faults that name these ends, or all.
+    Heal { ends: Option<Ends> },
     /// What there is and how it is.
     Report,
 }
@@ -51,6 +57,8 @@ pub(crate) struct Report {
     pub(crate) complete: bool,
     pub(crate) hosts: Vec<HostReport>,
     pub(crate) nodes: Vec<NodeReport>,
+    pub(crate) faults: Vec<FaultReport>,
+    pub(crate) relays: Vec<RelayReport>,
 }
 
 impl Report {

@@ -8,7 +8,8 @@ use crate::lab::LabError;
 use crate::lab::control;
 use crate::lab::folder::Folder;
 use crate::lab::name::LabName;
-use crate::lab::request::{HostReport, NodeReport, NodeState, report};
+use crate::lab::relay::{FaultReport, RelayReport};
+use crate::lab::request::{HostReport, NodeReport, NodeState, Report, report};
 
 /// The state of a lab; this is also the shape of `herald lab status --json`.
 #[derive(Clone, Debug, Serialize)]
@@ -19,6 +20,10 @@ pub struct Status {
     pub hosts: Vec<HostReport>,
     /// Its nodes.
     pub nodes: Vec<NodeReport>,
+    /// What is cut and impaired.
+    pub faults: Vec<FaultReport>,
+    /// The processes that lose, delay, double and reorder frames.
+    pub relays: Vec<RelayReport>,
     /// The roles as the first node sees them that answers, in the shape of `herald roles --json`; `null` if none does.
     pub roles: Value,
 }
@@ -41,5 +46,6 @@ pub fn status(name: &LabName) -> Result<Status, LabError> {
     let report = report(&folder)?;
     let mut running = report.nodes.iter().filter(|n| n.state == NodeState::Running);
     let roles = running.find_map(|n| control::get(&folder.node_control(&n.node), "/roles").ok());
-    Ok(Status { name: name.clone(), hosts: report.hosts, nodes: report.nodes, roles: roles.unwrap_or_default() })
+    let Report { hosts, nodes, faults, relays, .. } = report;
+    Ok(Status { name: name.clone(), hosts, nodes, faults, relays, roles: roles.unwrap_or_default() })
 }

@@ -1,0 +1,27 @@
+//! Breaks and mends what is between the nodes.
+
+use crate::lab::LabError;
+use crate::lab::fault::{Ends, Fault, Ways};
+use crate::lab::folder::Folder;
+use crate::lab::name::LabName;
+use crate::lab::request::{Request, ask};
+
+/// Puts a fault on the lanes between some ends, in place of what was there. Frames that are on their way while ports
+/// move from the bridge to the relay may be lost.
+///
+/// # Errors
+///
+/// When there is no such lab or node, or what is asked for makes no sense. Nothing has changed then.
+pub fn break_lanes(name: &LabName, ends: &Ends, ways: Ways, fault: Fault) -> Result<(), LabError> {
+    let lanes = ends.lanes(ways)?;
+    ask(&Folder::of(name), &Request::Break { lanes, fault }).map(drop)
+}
+
+/// Takes away every fault that names these ends; without ends, every fault.
+///
+/// # Errors
+///
+/// When there is no such lab or node, or nothing is broken there.
+pub fn heal(name: &LabName, ends: Option<Ends>) -> Result<(), LabError> {
+    ask(&Folder::of(name), &Request::Heal { ends }).map(drop)
+}
