@@ -49,6 +49,12 @@ impl Capture {
     /// whatever ports it came in and goes out by.
     #[track_caller]
     pub(crate) fn start(lab: &Lab, host: &str) -> Self {
+        Self::start_at(lab, host, "bridge")
+    }
+
+    /// Starts to capture at a device of a host and returns when it does.
+    #[track_caller]
+    pub(crate) fn start_at(lab: &Lab, host: &str, device: &str) -> Self {
         let file = NamedTempFile::new().unwrap_or_else(|e| panic!("cannot make a file: {e}"));
         let path = file.path().display().to_string();
         let kept = if host == "net-mesh" { MESH_FRAME_LEN_KEPT } else { FRAME_LEN_KEPT };
@@ -61,7 +67,7 @@ impl Capture {
                 "root",
                 "-n",
                 "-i",
-                "bridge",
+                device,
                 "-s",
                 &kept,
                 "-B",

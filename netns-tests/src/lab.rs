@@ -244,6 +244,27 @@ impl Lab {
         Capture::start(self, &format!("net-{network}"))
     }
 
+    /// Starts to capture at one device of a host.
+    ///
+    /// # Panics
+    ///
+    /// When tcpdump does not start.
+    #[must_use]
+    #[track_caller]
+    pub fn capture_at(&self, host: &str, device: &str) -> Capture {
+        Capture::start_at(self, host, device)
+    }
+
+    /// Breaks or mends what is between nodes: `lab.links("cut", &["a", "b"])` is `herald lab cut a b`.
+    ///
+    /// # Panics
+    ///
+    /// When the command fails.
+    #[track_caller]
+    pub fn links(&self, word: &str, arguments: &[&str]) {
+        let _nothing_said = run(self.command(word).args(arguments)).ok();
+    }
+
     /// Everything that helps to see why a test failed.
     #[must_use]
     pub fn state(&self) -> String {

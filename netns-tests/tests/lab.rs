@@ -445,7 +445,8 @@ fn an_ordinary_user_needs_root_for_the_tap_driver_at_most() {
     let (_, said, _) = nobody.herald(&["lab", "status", "--name", &name, "--json"]);
     let status: Value = serde_json::from_str(&said).unwrap();
     assert_eq!(status["roles"]["second"]["holder"], "b");
-    for action in [&["kill", "c"][..], &["start", "c"], &["down"]] {
+    let broken = [&["impair", "a", "b", "--loss", "1%"][..], &["cut", "c", "--mesh"], &["heal"]];
+    for action in broken.into_iter().chain([&["kill", "c"][..], &["start", "c"], &["down"]]) {
         let (code, _, said) = nobody.herald(&[&["lab"], action, &["--name", &name]].concat());
         assert_eq!(code, 0, "{action:?}: {said}");
     }

@@ -6,6 +6,8 @@ use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
 use crate::lab::LabError;
@@ -35,7 +37,7 @@ pub(crate) struct Wiring {
     relays: Vec<Relay>,
 }
 
-/// A relay's process. It ends when the socket does.
+/// A relay's process. Whatever happens to the keeper, it ends when the socket does.
 #[derive(Debug)]
 struct Relay {
     socket: UnixStream,
@@ -119,9 +121,9 @@ impl Wiring {
         let uplinked = if has_relay { uplink(&mut netlink, site.plan.mtu(network)) } else { Ok(()) };
         uplinked.map_err(LabError::system(format!("cannot join the relay with {}", network.host_name())))?;
         if !has_relay && is_there {
-            // It ends by itself; its ports are to be gone from the bridge at once.
-            let _gone_with_it = Link::named(UPLINK).and_then(|link| netlink.detach(link));
-            self.relays.retain(|relay| relay.report.network != network);
+            let (ended, others) = self.relays.drain(..).partition(|relay| relay.report.network == network);
+            self.relays = others;
+            Vec::into_iter(ended).for_each(Relay::end);
         }
         Ok(())
     }
@@ -158,6 +160,14 @@ impl Relay {
         let child = site.parent.spawn(&mut command)?;
         let report = RelayReport { network, pid: site.parent.outer_pid(child.id()), ended: None };
         Ok(Self { socket, pid: i32::try_from(child.id()).ok().map(Pid::from_raw), report })
+    }
+
+    /// Ends the process and waits until its TAPs are gone with it: the next relay needs their names.
+    fn end(self) {
+        if let Some(pid) = self.pid {
+            let _gone_already = kill(pid, Signal::SIGKILL);
+            let _reaped = waitpid(pid, None);
+        }
     }
 
     fn ask(&self, order: &Order) -> io::Result<Answer> {
