@@ -1,6 +1,7 @@
 //! `herald lab`: the network on this laptop.
 
 mod breaking;
+mod scripts;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -18,6 +19,7 @@ use crate::lab::{
     self, Down, FaultReport, HostReport, LabError, LabName, NodeReport, NodeState, RelayReport, Setting, Status, Up,
 };
 use breaking::{CutArguments, HealArguments, ImpairArguments};
+use scripts::TestArguments;
 
 /// Builds, uses, breaks and removes a cluster and two networks on this machine.
 #[derive(Debug, Subcommand)]
@@ -71,6 +73,8 @@ pub enum LabCommand {
     Heal(HealArguments),
     /// Show one real HTTP request crossing a lab of three nodes, step by step
     Demo(DemoArguments),
+    /// Run scripts, each in a fresh lab, and print how each went (TAP)
+    Test(TestArguments),
     /// Remove a lab, in whatever state it is
     Down {
         /// Which lab
@@ -88,6 +92,14 @@ pub enum LabCommand {
     Keeper {
         /// The state folder
         folder: PathBuf,
+    },
+    /// (internal) Run one script on a lab
+    #[command(hide = true)]
+    Script {
+        /// The lab
+        name: LabName,
+        /// The script
+        script: PathBuf,
     },
     /// (internal) Relay the frames of a network with faults
     #[command(hide = true)]
@@ -130,6 +142,13 @@ pub enum LabCommandError {
 pub struct UpArguments {
     #[command(flatten)]
     lab: Which,
+    #[command(flatten)]
+    shape: ShapeArguments,
+}
+
+/// What a lab is to be like.
+#[derive(Clone, Debug, Args)]
+struct ShapeArguments {
     /// Number of nodes, 1 to 9
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=9))]
     nodes: u8,
@@ -139,6 +158,12 @@ pub struct UpArguments {
     /// Set a key of every node's configuration; the value is TOML or a text
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<Setting>,
+}
+
+impl ShapeArguments {
+    fn wanted(self, name: LabName) -> Up {
+        Up { name, nodes: self.nodes, file: self.config, settings: self.set }
+    }
 }
 
 /// Which lab is meant.
@@ -167,7 +192,7 @@ impl Which {
 pub fn run(command: LabCommand) -> Result<ExitCode, LabCommandError> {
     match command {
         LabCommand::Up(arguments) => up(arguments)?,
-        LabCommand::Exec { lab, host, command } => return Ok(exec(&lab.name()?, &host, &command)?),
+        LabCommand::Exec { lab, host, command } => return Ok(exit_code(lab::exec(&lab.name()?, &host, &command))?),
         LabCommand::Status { lab, json } => {
             let status = lab::status(&lab.name()?)?;
             println!("{}", if json { to_json(&status)? } else { to_table(&status) });
@@ -178,6 +203,8 @@ pub fn run(command: LabCommand) -> Result<ExitCode, LabCommandError> {
         LabCommand::Impair(arguments) => breaking::impair(arguments)?,
         LabCommand::Heal(arguments) => breaking::heal(arguments)?,
         LabCommand::Demo(arguments) => demo::run(&arguments)?,
+        LabCommand::Test(arguments) => return Ok(scripts::run(&arguments)?),
+        LabCommand::Script { name, script } => return Ok(exit_code(lab::run_script(&name, &script))?),
         LabCommand::Down { lab } => {
             let name = lab.name()?;
             match lab::down(&name)? {
@@ -197,7 +224,7 @@ pub fn run(command: LabCommand) -> Result<ExitCode, LabCommandError> {
 
 fn up(arguments: UpArguments) -> Result<(), LabError> {
     let name = arguments.lab.name()?;
-    let wanted = Up { name, nodes: arguments.nodes, file: arguments.config, settings: arguments.set };
+    let wanted = arguments.shape.wanted(name);
     lab::up(&wanted, &mut |step| println!("{step}"))?;
     let status = lab::status(&wanted.name)?;
     let hosts: Vec<&str> = status.hosts.iter().map(|h| h.host.as_str()).collect();
@@ -212,8 +239,8 @@ fn up(arguments: UpArguments) -> Result<(), LabError> {
 }
 
 /// The exit codes for a program that cannot be run are those of the shell (POSIX.1, section 2.8.2).
-fn exec(name: &LabName, host: &str, command: &[OsString]) -> Result<ExitCode, LabError> {
-    match lab::exec(name, host, command) {
+fn exit_code(ended: Result<u8, LabError>) -> Result<ExitCode, LabError> {
+    match ended {
         Err(error @ LabError::Command { .. }) => {
             eprintln!("herald: {error}");
             let LabError::Command { source, .. } = error else { return Ok(ExitCode::FAILURE) };

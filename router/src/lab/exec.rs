@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 
 use nix::libc::SI_KERNEL;
@@ -49,17 +49,44 @@ pub fn exec(name: &LabName, host: &str, command: &[OsString]) -> Result<u8, LabE
     let Some((program, arguments)) = command.split_first() else {
         return Err(LabError::Configuration("there is no command to run".into()));
     };
-    enter(&report, &found.netns).map_err(LabError::system(format!("cannot enter {host} of the lab {name}")))?;
+    enter(&report, Some(&found.netns)).map_err(LabError::system(format!("cannot enter {host} of the lab {name}")))?;
     let mut command = Command::new(program);
     command.args(arguments).env("HERALD_LAB", name.as_str());
     if report.node(host).is_some() {
         command.env("HERALD_CONTROL", folder.node_control(host));
     }
+    run(command)
+}
+
+/// Runs a script on a lab and waits for it: `$HERALD_LAB` is the lab, and the first folder of `$PATH` is this program's. It has
+/// the machine's network, but it belongs to the lab as a command of [`exec`] does: it ends with it, and so does whatever
+/// it started. Returns its exit code.
+///
+/// The process must have only this one thread: it enters the lab's namespaces.
+///
+/// # Errors
+///
+/// When there is no such lab, or the kernel does not let us in.
+pub fn run_script(name: &LabName, script: &Path) -> Result<u8, LabError> {
+    let report = report(&Folder::of(name))?;
+    let own = std::env::current_exe().map_err(LabError::system("cannot find this program's file"))?;
+    let before = std::env::var_os("PATH").unwrap_or_default();
+    let folders = own.parent().map(Path::to_owned).into_iter().chain(std::env::split_paths(&before));
+    let path = std::env::join_paths(folders)
+        .map_err(|e| LabError::Configuration(format!("the folder of {} in $PATH: {e}", own.display())))?;
+    enter(&report, None).map_err(LabError::system(format!("cannot enter the lab {name}")))?;
+    let mut command = Command::new(script);
+    command.env("HERALD_LAB", name.as_str()).env("PATH", path).env_remove("HERALD_CONTROL");
+    run(command)
+}
+
+/// Runs a command in the namespaces that have been entered.
+fn run(mut command: Command) -> Result<u8, LabError> {
     let mask = SigSet::from_iter(PASSED_ON.into_iter().chain([Signal::SIGCHLD]));
     let failed = |e| LabError::system("cannot wait for signals")(e);
     let child = match command.spawn() {
         Ok(child) => child,
-        Err(source) => return Err(LabError::Command { program: program.clone(), source }),
+        Err(source) => return Err(LabError::Command { program: command.get_program().to_owned(), source }),
     };
     // After the spawn, because the child would inherit the mask.
     mask.thread_block().map_err(failed)?;
@@ -67,17 +94,20 @@ pub fn exec(name: &LabName, host: &str, command: &[OsString]) -> Result<u8, LabE
     wait(child, &signals).map_err(LabError::system("cannot wait for the command"))
 }
 
-/// Enters the namespaces of the lab: this thread's user and network, and its children's PID namespace.
-fn enter(report: &Report, netns: &str) -> io::Result<()> {
+/// Enters the namespaces of the lab: this thread's user and (with a path) network, and its children's PID namespace.
+fn enter(report: &Report, netns: Option<&str>) -> io::Result<()> {
     let keeper = PathBuf::from(format!("/proc/{}/ns", report.keeper));
-    let (user, pid, net) = (File::open(keeper.join("user"))?, File::open(keeper.join("pid"))?, File::open(netns)?);
+    let (user, pid) = (File::open(keeper.join("user"))?, File::open(keeper.join("pid"))?);
+    let net = netns.map(File::open).transpose()?;
     let (own, theirs) = (fstat(&File::open("/proc/self/ns/user")?)?, fstat(&user)?);
     // Entering one's own user namespace is an error; as root the lab has none.
     if (own.st_dev, own.st_ino) != (theirs.st_dev, theirs.st_ino) {
         setns(&user, CloneFlags::CLONE_NEWUSER)?;
     }
     setns(&pid, CloneFlags::CLONE_NEWPID)?;
-    setns(&net, CloneFlags::CLONE_NEWNET)?;
+    if let Some(net) = net {
+        setns(&net, CloneFlags::CLONE_NEWNET)?;
+    }
     Ok(())
 }
 

@@ -24,6 +24,7 @@
 //! Faults between nodes are ports that the keeper takes off a bridge, and frames that a *relay* loses, delays, doubles or
 //! reorders: a process of the lab like the nodes.
 
+mod account;
 mod breaking;
 mod child;
 mod configuration;
@@ -50,12 +51,13 @@ mod up;
 mod wait;
 mod wiring;
 
+pub use account::{NodeAccount, accounts};
 pub use breaking::{break_lanes, heal};
 pub use configuration::{Setting, SettingError};
 pub use doctor::{Finding, doctor, probe};
 pub use down::{Down, down};
 pub use error::LabError;
-pub use exec::exec;
+pub use exec::{exec, run_script};
 pub use fault::{Delay, Ends, Fault, Impairment, Lane, QuantityError, Share, Ways};
 pub use found::found;
 pub use keeper::keep;

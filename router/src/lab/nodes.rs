@@ -83,9 +83,14 @@ fn find<'a>(report: &'a Report, name: &LabName, node: &str) -> Result<&'a NodeRe
 
 /// The end of a node's log, for an error.
 pub(crate) fn last_words(folder: &Folder, node: &str) -> String {
+    last_lines(folder, node).iter().map(|line| format!("\n  {node}: {line}")).collect()
+}
+
+/// The last lines of a node's log.
+pub(crate) fn last_lines(folder: &Folder, node: &str) -> Vec<String> {
     let log = fs::read(folder.node_log(node)).unwrap_or_default();
     let log = String::from_utf8_lossy(&log);
     let lines: Vec<&str> = log.lines().collect();
     let from = lines.len().saturating_sub(LAST_LINES);
-    lines.iter().skip(from).map(|line| format!("\n  {node}: {line}")).collect()
+    lines.into_iter().skip(from).map(str::to_owned).collect()
 }
