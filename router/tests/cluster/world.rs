@@ -379,6 +379,12 @@ impl World {
         self.settle();
     }
 
+    /// One member says something to another.
+    pub(crate) fn say(&mut self, from: &str, to: &str, message: Message) {
+        self.mail.push_back((id(from), id(to), message));
+        self.settle();
+    }
+
     /// Drains a member or lets it serve again.
     pub(crate) fn serve(&mut self, name: &str, service: Service) {
         let now = self.now;
