@@ -80,7 +80,7 @@ pub const MEMBERS_MAX: usize = 64;
 pub const REFRESH_STREAMS_MAX: usize = 256;
 
 /// Marker sessions looked at in one turn for a bulk of announcements, so that the frames of that turn do not wait long.
-pub const BULK_SLOTS_MAX: usize = 4_096;
+pub const BULK_SLOTS_MAX: usize = 1_024;
 
 /// Bytes of announcements in bulk that wait for one link at the same time: enough to keep it busy, few enough that an
 /// announcement with a held packet behind them still meets its time.
@@ -250,8 +250,8 @@ pub const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 /// Connections accepted in one turn.
 pub const TURN_ACCEPTS_MAX: usize = 32;
 
-/// Bytes read from one link in one turn, so that no TAP, link or timer waits long for it.
-pub const TURN_LINK_BYTES_MAX: usize = 256 * 1024;
+/// Bytes read from one link in one turn, so that no TAP, link or timer waits long for it: a thousand streams of a bulk.
+pub const TURN_LINK_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes of a link's first read buffer: some hundred announcements.
 pub const LINK_READ_LEN: usize = 16 * 1024;
