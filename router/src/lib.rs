@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! main -> app -> { io, host, lab, node }
+//! { io, lab } -> keys
 //! node -> { redirector, chosen, membership, forward }      strangers to each other
 //!      -> session, mesh, outbox
 //!      -> ground: packet flow id time event limits inspector
@@ -21,6 +22,7 @@ pub mod host;
 pub mod id;
 pub mod inspector;
 pub mod io;
+pub mod keys;
 pub mod lab;
 pub mod limits;
 pub mod membership;

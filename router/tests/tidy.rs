@@ -10,6 +10,7 @@ const LAYERS: &[(&[&str], Siblings)] = &[
     (&["main"], Siblings::Strangers),
     (&["app"], Siblings::Strangers),
     (&["io", "host", "lab", "node"], Siblings::Strangers),
+    (&["keys"], Siblings::Strangers),
     (&["redirector", "chosen", "membership", "forward"], Siblings::Strangers),
     (&["session", "mesh", "outbox"], Siblings::Known),
     (&["packet", "flow", "id", "time", "event", "limits", "inspector"], Siblings::Known),
