@@ -270,6 +270,10 @@ drop_reasons! {
     TapFull = "tap-full",
     /// The TAP refused the frame.
     TapError = "tap-error",
+    /// Too many frames wait for the peer that should have this one.
+    MeshQueueFull = "mesh-queue-full",
+    /// The peer that should have the frame cannot be reached over the mesh now.
+    MeshUnreachable = "mesh-unreachable",
     /// No buffer was free.
     PoolEmpty = "pool-empty",
 }

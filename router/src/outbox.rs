@@ -102,6 +102,19 @@ impl Outbox {
         }
     }
 
+    /// A message of the list was not sent: if it had a frame, that did not leave as it was booked, it ended here.
+    pub fn unsent(&mut self, message: &Message, reason: DropReason) {
+        let count = if matches!(message, Message::Handover(_)) {
+            &mut self.ledger.handed_over
+        } else if matches!(message, Message::Redirect(_)) {
+            &mut self.ledger.redirected
+        } else {
+            return;
+        };
+        *count = count.saturating_sub(1);
+        self.count_drop(reason);
+    }
+
     /// Sends a message to a peer.
     pub fn send(&mut self, to: NodeId, message: Message) {
         self.send.push((to, message));
@@ -160,6 +173,26 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mesh::Fence;
+
+    #[test]
+    fn a_frame_that_the_mesh_does_not_take_is_booked_once() {
+        let mut out = Outbox::default();
+        let (to, interface) = ("b".parse().unwrap(), Interface::First);
+        out.hand_over(to, interface, Frame::from_bytes(&[0; 60]));
+        out.hand_over(to, interface, Frame::from_bytes(&[0; 60]));
+        let (_, message) = out.send.pop().unwrap();
+        out.unsent(&message, DropReason::MeshQueueFull);
+        assert_eq!((out.ledger.handed_over, out.spent.len()), (1, 2));
+        let (epoch, wire) = (crate::id::Epoch { counter: 1, node: to, boot: crate::id::BootId(1) }, Vec::new());
+        out.ledger.redirected = 1;
+        out.unsent(&Message::Redirect(crate::mesh::Redirect { interface, epoch, wire }), DropReason::MeshUnreachable);
+        assert_eq!(out.ledger.redirected, 0);
+        let key = crate::flow::FlowKey::new(interface, 6, ([10, 1, 0, 1].into(), 1), ([10, 2, 0, 1].into(), 2));
+        let fence = Fence { arrival: key, generation: crate::id::Generation { counter: 1, node: to } };
+        out.unsent(&Message::Fence(fence), DropReason::MeshUnreachable);
+        assert_eq!(out.drops().collect::<Vec<_>>(), [(DropReason::MeshQueueFull, 1), (DropReason::MeshUnreachable, 1)]);
+    }
 
     #[test]
     fn a_frame_that_an_interface_refuses_is_booked_once() {
