@@ -149,7 +149,7 @@ fn main() {
     while c.has_bulk() {
         let began = std::time::Instant::now();
         c.send_bulk(now, &|_| 256 * 1024, &mut Nothing, &mut out);
-        out.send.drain(..).for_each(|(_, message)| codec::encode(&message, &mut wire).unwrap());
+        out.send.drain(..).for_each(|(_, message)| codec::encode(None, &message, &mut wire).unwrap());
         telling += began.elapsed();
         bytes += wire.len();
         let began = std::time::Instant::now();
@@ -160,7 +160,7 @@ fn main() {
             space[..now_read.len()].copy_from_slice(now_read);
             decoder.filled(now_read.len());
             rest = later;
-            while let Some(Spoken::Message(message)) = decoder.decode(usize::MAX).unwrap() {
+            while let Some(Spoken::Message(_, message)) = decoder.decode(usize::MAX).unwrap() {
                 b.message_arrived(now, id("c"), message, &mut Nothing, &mut out);
             }
         }

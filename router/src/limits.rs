@@ -67,11 +67,42 @@ pub const POOL_FRAMES_MAX: usize = 10_240;
 /// Bytes of one message on a link: a whole frame and its envelope.
 pub const MESSAGE_LEN_MAX: usize = 72 * 1024;
 
-/// Bytes that wait for one slow link; when they are over it, the link is closed.
+/// Bytes of one message that is no frame: 256 streams in a refresh.
+pub const CONTROL_MESSAGE_LEN_MAX: usize = 40 * 1024;
+
+/// Bytes that wait for one slow control connection; when they are over it, the link is closed.
 pub const LINK_QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Bytes of frames that wait for one slow peer; what comes when they are over it is dropped. At 1 Gbit/s they are 30 ms,
+/// after which a frame is better lost than late.
+pub const FRAMES_QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Bytes of messages kept for one peer until it acknowledges them: some seconds of a busy node's announcements. Beyond it
+/// they are given up and the link is reset; comparing digests mends what was lost.
+pub const RESEND_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Numbered messages after which the receiver says that it has them, although it has nothing else to say.
+pub const UNTOLD_MESSAGES_MAX: u64 = 64;
+
+/// Bytes of a control connection's send buffer in the kernel, which doubles the number (socket(7)): acknowledgements must
+/// not wait behind megabytes.
+pub const CONTROL_SEND_BUFFER_LEN: usize = 256 * 1024;
+
+/// Bytes that wait in a secure connection for its socket: some records, for one write.
+pub const SECURE_BUFFER_LEN: usize = 128 * 1024;
+
+/// Bytes read from a socket at once, before they are decrypted: two records.
+pub const SECURE_READ_LEN: usize = 32 * 1024;
+
+/// Reads of connections in their handshakes in one turn: two or three make a handshake of some hundred microseconds, and
+/// frames wait meanwhile.
+pub const TURN_HANDSHAKES_MAX: u32 = 16;
 
 /// Connections that have not said hello yet.
 pub const UNIDENTIFIED_LINKS_MAX: usize = 64;
+
+/// Of those, connections from addresses that are no peer's: the others are left for peers that come back.
+pub const STRANGER_LINKS_MAX: usize = 48;
 
 /// Members of a cluster.
 pub const MEMBERS_MAX: usize = 64;
@@ -82,8 +113,8 @@ pub const REFRESH_STREAMS_MAX: usize = 256;
 /// Marker sessions looked at in one turn for a bulk of announcements, so that the frames of that turn do not wait long.
 pub const BULK_SLOTS_MAX: usize = 1_024;
 
-/// Bytes of announcements in bulk that wait for one link at the same time: enough to keep it busy, few enough that an
-/// announcement with a held packet behind them still meets its time.
+/// Bytes on their way to one peer, until it acknowledges them, above which bulk senders wait: enough to keep a link busy,
+/// few enough that an announcement with a held packet behind them still meets its time.
 pub const BULK_BYTES_MAX: usize = 256 * 1024;
 
 /// Time between two comparisons of a redirector's sessions with their chosen nodes.
@@ -210,7 +241,7 @@ pub const MAC_ANNOUNCE_INTERVAL: Duration = Duration::from_secs(30);
 /// Time in which a starting node awaits a link to every peer before it takes a role without them.
 pub const START_TIME_MAX: Duration = DETECTION_TIME.saturating_mul(3);
 
-/// Bytes of a hello: what a stranger can make this node keep.
+/// Bytes of a greeting: what a stranger can make this node keep.
 pub const HELLO_LEN_MAX: usize = 2 * 1024;
 
 /// Bytes of a heartbeat: three lists of 64 members with the longest ids, and the rest.
@@ -232,7 +263,7 @@ pub const CLUSTER_NAME_LEN_MAX: usize = 64;
 /// Own addresses of one node on one interface.
 pub const ADDRESSES_MAX: usize = 16;
 
-/// Time from the opening of a connection to its complete hello.
+/// Time from the opening of a connection to its complete hello, securing it included.
 pub const HELLO_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Time for TCP to open a connection; neighbours on a mesh answer within milliseconds.
@@ -295,13 +326,17 @@ const _: () = assert!(
 );
 const _: () = assert!(MESSAGE_LEN_MAX > crate::packet::BUFFER_LEN + 1024);
 const _: () = assert!(LINK_QUEUE_BYTES_MAX > 2 * MESSAGE_LEN_MAX);
-const _: () = assert!(LINK_QUEUE_BYTES_KEPT < LINK_QUEUE_BYTES_MAX);
+const _: () = assert!(LINK_QUEUE_BYTES_KEPT < LINK_QUEUE_BYTES_MAX && RESEND_BYTES_MAX <= LINK_QUEUE_BYTES_MAX);
+const _: () = assert!(STRANGER_LINKS_MAX < UNIDENTIFIED_LINKS_MAX && BULK_BYTES_MAX < RESEND_BYTES_MAX);
+const _: () = assert!(CONTROL_MESSAGE_LEN_MAX <= MESSAGE_LEN_MAX);
 const _: () = assert!(HELLO_LEN_MAX <= LINK_READ_LEN && LINK_READ_LEN <= MESSAGE_LEN_MAX);
 // The longest encodings: a node id takes 17 bytes, an address 18, a stream in a refresh 138.
 const _: () = assert!(HELLO_LEN_MAX > CLUSTER_NAME_LEN_MAX + 2 * 18 * ADDRESSES_MAX + 128);
 const _: () = assert!(HEARTBEAT_LEN_MAX > 3 * 17 * MEMBERS_MAX + 128);
 const _: () = assert!(
-    DIGESTS_LEN_MAX > (10 + 3) * BUCKETS + 128 && BUCKETS <= u16::MAX as usize && DIGESTS_LEN_MAX <= MESSAGE_LEN_MAX
+    DIGESTS_LEN_MAX > (10 + 3) * BUCKETS + 128
+        && BUCKETS <= u16::MAX as usize
+        && DIGESTS_LEN_MAX <= CONTROL_MESSAGE_LEN_MAX
 );
-const _: () = assert!(MESSAGE_LEN_MAX > 138 * REFRESH_STREAMS_MAX + 8);
+const _: () = assert!(CONTROL_MESSAGE_LEN_MAX > 138 * REFRESH_STREAMS_MAX + 128);
 const _: () = assert!(RECONNECT_DELAY_MIN.as_nanos() <= RECONNECT_DELAY_MAX.as_nanos());

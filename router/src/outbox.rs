@@ -179,14 +179,14 @@ mod tests {
     fn a_frame_that_the_mesh_does_not_take_is_booked_once() {
         let mut out = Outbox::default();
         let (to, interface) = ("b".parse().unwrap(), Interface::First);
-        out.hand_over(to, interface, Frame::from_bytes(&[0; 60]));
-        out.hand_over(to, interface, Frame::from_bytes(&[0; 60]));
+        out.hand_over(to, interface, 0, Frame::from_bytes(&[0; 60]));
+        out.hand_over(to, interface, 0, Frame::from_bytes(&[0; 60]));
         let (_, message) = out.send.pop().unwrap();
         out.unsent(&message, DropReason::MeshQueueFull);
         assert_eq!((out.ledger.handed_over, out.spent.len()), (1, 2));
         let (epoch, wire) = (crate::id::Epoch { counter: 1, node: to, boot: crate::id::BootId(1) }, Vec::new());
         out.ledger.redirected = 1;
-        out.unsent(&Message::Redirect(crate::mesh::Redirect { interface, epoch, wire }), DropReason::MeshUnreachable);
+        out.unsent(&Message::Redirect(Redirect { interface, epoch, wire }), DropReason::MeshUnreachable);
         assert_eq!(out.ledger.redirected, 0);
         let key = crate::flow::FlowKey::new(interface, 6, ([10, 1, 0, 1].into(), 1), ([10, 2, 0, 1].into(), 2));
         let fence = Fence { arrival: key, generation: crate::id::Generation { counter: 1, node: to } };

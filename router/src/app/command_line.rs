@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::keys_command::KeysCommand;
 use super::lab_command::LabCommand;
 use super::stream;
 
@@ -55,6 +56,9 @@ pub enum Command {
     /// Build, use, break and remove a cluster and two networks on this machine
     #[command(subcommand)]
     Lab(LabCommand),
+    /// Make the keys by which the nodes of a cluster know each other
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Show what this machine lacks for the lab, and how to mend it
     Doctor,
 }
@@ -178,7 +182,7 @@ mod tests {
         let help = CommandLine::command().render_help().to_string();
         for command in [
             "run", "config", "status", "members", "roles", "sessions", "who", "drops", "plugins", "drain", "undrain",
-            "events", "lab", "doctor",
+            "events", "lab", "keys", "doctor",
         ] {
             assert!(help.lines().any(|l| l.trim_start().starts_with(&format!("{command} "))), "{command} in\n{help}");
         }

@@ -12,7 +12,8 @@ use super::lab_command::LabCommandError;
 use super::logging::{self, Format};
 use super::run::{self, RunError};
 use super::stream::StreamError;
-use super::{doctor, drain, lab_command, tables};
+use super::{doctor, drain, keys_command, lab_command, tables};
+use crate::keys::FolderError;
 use crate::lab::LabError;
 
 /// A command that failed, or was used wrongly.
@@ -42,6 +43,9 @@ pub enum CommandError {
     /// The lab could not do it.
     #[error(transparent)]
     Lab(#[from] LabCommandError),
+    /// Keys could not be made.
+    #[error(transparent)]
+    Keys(#[from] FolderError),
     /// The checks of this machine could not be run.
     #[error(transparent)]
     Doctor(#[from] LabError),
@@ -73,6 +77,7 @@ impl CommandError {
             | Self::Log(_)
             | Self::Run(_)
             | Self::Lab(_)
+            | Self::Keys(_)
             | Self::Doctor(_)
             | Self::NotDrained { .. }
             | Self::Output(_) => 1,
@@ -88,6 +93,7 @@ pub fn execute(command: Command) -> Result<ExitCode, CommandError> {
     match command {
         Command::Lab(command) => return Ok(lab_command::run(command)?),
         Command::Doctor => return Ok(doctor::run()?),
+        Command::Keys(command) => print(&keys_command::run(&command)?),
         Command::Run(arguments) => run_node(&arguments),
         Command::Config(ConfigCommand::Check(arguments)) => check(&arguments),
         Command::Config(ConfigCommand::Show(arguments)) => show(&arguments),

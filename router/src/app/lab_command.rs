@@ -15,6 +15,7 @@ use comfy_table::{Table, presets};
 use super::demo::{self, DemoArguments, DemoError};
 use super::relay;
 use crate::id::Interface;
+use crate::io::clock;
 use crate::lab::{
     self, Down, FaultReport, HostReport, LabError, LabName, NodeReport, NodeState, RelayReport, Setting, Status, Up,
 };
@@ -162,7 +163,7 @@ struct ShapeArguments {
 
 impl ShapeArguments {
     fn wanted(self, name: LabName) -> Up {
-        Up { name, nodes: self.nodes, file: self.config, settings: self.set }
+        Up { name, nodes: self.nodes, file: self.config, settings: self.set, now: clock::wall() }
     }
 }
 

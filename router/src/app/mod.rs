@@ -8,6 +8,7 @@ pub mod demo;
 pub mod doctor;
 mod drain;
 pub mod event_loop;
+pub mod keys_command;
 pub mod lab_command;
 pub mod logging;
 pub mod relay;

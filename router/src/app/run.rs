@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mio::Poll;
 
-use super::config::{Config, MidstreamOption, RedirectOption, RedirectorsOption, RolesOption};
+use super::config::{Config, MeshOptions, MidstreamOption, RedirectOption, RedirectorsOption, RolesOption};
 use super::control::{self, ControlSocket, Shared, SocketError};
 use super::event_loop::{self, About, EventLoop, PEERS_FIRST_TOKEN, Parts, Port};
 use super::watchdog::{self, Progress};
@@ -19,6 +19,7 @@ use crate::id::{BootId, Interface, Mac, PerInterface};
 use crate::inspector::Inspector;
 use crate::io::chance::random;
 use crate::io::peers::Peers;
+use crate::io::tls::{TlsError, TlsFiles, TlsIdentity};
 use crate::io::{StopSignals, Tap, TapError, clock};
 use crate::membership::{self, RolesMode};
 use crate::mesh::Hello;
@@ -45,6 +46,9 @@ pub enum RunError {
     /// The interfaces or routes contradict each other.
     #[error(transparent)]
     Forward(#[from] forward::SettingsError),
+    /// The keys of the mesh cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The mesh address cannot be listened on.
     #[error("cannot listen for peers at mesh.listen = {address}: {error}")]
     Listen {
@@ -115,8 +119,19 @@ fn open_port(config: &Config, interface: Interface) -> Result<Port, TapError> {
 fn open_peers(config: &Config, boot: BootId, poll: &Poll) -> Result<Option<Peers>, RunError> {
     let Some(address) = config.options.mesh.listen else { return Ok(None) };
     let peers = config.options.mesh.peers.iter().map(|(node, address)| (*node, *address)).collect();
-    let peers = Peers::new(poll.registry(), PEERS_FIRST_TOKEN, address, peers, hello(config, boot));
+    let tls = TlsIdentity::read(config.options.node, &tls_files(&config.options.mesh))?;
+    if let Some(key_log) = &config.options.mesh.key_log {
+        tracing::warn!("the secrets of all links are written to {}: this is for tests", key_log.display());
+    }
+    let peers = Peers::new(poll.registry(), PEERS_FIRST_TOKEN, address, peers, hello(config, boot), tls);
     peers.map(Some).map_err(|error| RunError::Listen { address, error })
+}
+
+/// The check of the configuration saw to it that all are there.
+fn tls_files(mesh: &MeshOptions) -> TlsFiles {
+    let path = |option: &Option<PathBuf>| option.clone().unwrap_or_default();
+    let (ca, certificate, key) = (path(&mesh.ca), path(&mesh.certificate), path(&mesh.key));
+    TlsFiles { ca, certificate, key, key_log: mesh.key_log.clone() }
 }
 
 fn hello(config: &Config, boot: BootId) -> Hello {

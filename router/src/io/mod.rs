@@ -9,6 +9,7 @@ pub mod peers;
 pub mod pool;
 pub mod signals;
 pub mod tap;
+pub mod tls;
 
 pub use interface_watch::{InterfaceWatch, Usable};
 pub use pool::Pool;

@@ -1,13 +1,16 @@
-//! The TCP connection of one link: moves bytes between the socket and [`Link`], and remembers what is still ready.
+//! The TCP connection of one link: moves bytes between the socket, its [`Session`] and [`Link`], and remembers what is
+//! still ready.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::net::SocketAddr;
 
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use nix::sys::socket::{setsockopt, sockopt};
 
-use crate::id::NodeId;
+use crate::io::tls::{Pulled, Session};
+use crate::limits::CONTROL_SEND_BUFFER_LEN;
 use crate::mesh::PeerError;
 use crate::mesh::link::{Identity, Input, Link, LinkEvent};
 use crate::time::Instant;
@@ -18,29 +21,36 @@ use crate::time::Instant;
 pub struct PeerSocket {
     stream: TcpStream,
     address: SocketAddr,
+    session: Session,
     link: Link,
     readable: bool,
     writable: bool,
 }
 
-/// How many more bytes may be read in this turn.
+/// How much more may be done in this turn.
 #[derive(Debug)]
-pub struct Budget(pub usize);
+pub struct Budget {
+    /// Bytes that may be read from this connection.
+    pub bytes: usize,
+    /// Handshakes that may go on, of all connections.
+    pub handshakes: u32,
+}
 
 impl PeerSocket {
-    /// Begins to open a connection to a peer. The socket becomes writable when that has succeeded or failed.
+    /// Begins to open a connection for a link. The socket becomes writable when that has succeeded or failed.
     ///
     /// # Errors
     ///
     /// The system cannot even begin: no file descriptor, no route.
     pub fn dial(
-        now: Instant,
         registry: &Registry,
         token: Token,
-        peer: NodeId,
         address: SocketAddr,
+        session: Session,
+        link: Link,
     ) -> io::Result<Self> {
-        Self::register(registry, token, TcpStream::connect(address)?, address, Link::dialled(now, peer))
+        Self { stream: TcpStream::connect(address)?, address, session, link, readable: false, writable: false }
+            .register(registry, token)
     }
 
     /// Takes a connection that another node opened.
@@ -49,25 +59,19 @@ impl PeerSocket {
     ///
     /// The connection has already ended, or cannot be registered.
     pub fn accept(
-        now: Instant,
         registry: &Registry,
         token: Token,
-        stream: TcpStream,
-        address: SocketAddr,
-    ) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
-        Self::register(registry, token, stream, address, Link::accepted(now))
-    }
-
-    fn register(
-        registry: &Registry,
-        token: Token,
-        mut stream: TcpStream,
-        address: SocketAddr,
+        (stream, address): (TcpStream, SocketAddr),
+        session: Session,
         link: Link,
     ) -> io::Result<Self> {
-        registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-        Ok(Self { stream, address, link, readable: false, writable: false })
+        stream.set_nodelay(true)?;
+        Self { stream, address, session, link, readable: false, writable: false }.register(registry, token)
+    }
+
+    fn register(mut self, registry: &Registry, token: Token) -> io::Result<Self> {
+        registry.register(&mut self.stream, token, Interest::READABLE | Interest::WRITABLE)?;
+        Ok(self)
     }
 
     /// The other end's address.
@@ -104,6 +108,12 @@ impl PeerSocket {
         self.readable = true;
     }
 
+    /// Keeps the kernel's send buffer small, so that what is urgent does not wait behind megabytes.
+    pub fn bound_send_buffer(&self) {
+        // The system's own size works, too, only slower.
+        setsockopt(&self.stream, sockopt::SndBuf, &CONTROL_SEND_BUFFER_LEN).ok();
+    }
+
     /// The next event of the link; `None` when the socket would block or the budget is spent.
     pub fn next_event(&mut self, now: Instant, identity: &Identity, budget: &mut Budget) -> Option<LinkEvent> {
         if self.link.is_connecting()
@@ -115,20 +125,32 @@ impl PeerSocket {
             if let Some(event) = self.link.next_event(now, identity) {
                 return Some(event);
             }
-            if !self.is_ready() || budget.0 == 0 {
-                return None;
-            }
-            if let Some(input) = self.read(budget) {
-                return self.link.step(now, identity, input);
+            let input = match self.session.pull(self.link.space()) {
+                Ok(Pulled::Plain(len)) => {
+                    self.link.filled(len);
+                    continue;
+                }
+                Ok(Pulled::Nothing) => match self.read(budget) {
+                    Progress::Some => continue,
+                    Progress::None => return None,
+                    Progress::Ended(input) => input,
+                },
+                Ok(Pulled::Secured(node)) => Input::Secured(node),
+                Ok(Pulled::Ended) => Input::EndOfStream,
+                Err(error) => Input::Failed(error),
+            };
+            if let Some(event) = self.link.step(now, identity, input) {
+                return Some(event);
             }
         }
     }
 
     /// Writes what waits: one write, if the system takes it all.
     pub fn flush(&mut self, now: Instant, identity: &Identity) -> Option<LinkEvent> {
-        while self.writable && !self.link.is_connecting() && !self.link.unsent().is_empty() {
-            match self.stream.write(self.link.unsent()) {
-                Ok(len) => self.link.written(len),
+        while self.writable && !self.link.is_connecting() {
+            match self.write() {
+                Ok(0) => return None,
+                Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable = false,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return self.link.step(now, identity, Input::Failed(broken(&error))),
@@ -137,11 +159,21 @@ impl PeerSocket {
         None
     }
 
+    /// Encrypts what there is room for and writes once; 0: nothing waits.
+    fn write(&mut self) -> io::Result<usize> {
+        let pushed = self.session.push(self.link.unsent());
+        self.link.written(pushed);
+        if self.session.wants_write() { self.session.write_to(&mut self.stream) } else { Ok(0) }
+    }
+
     /// Ends the connection; a last word that waits is written if the system takes it at once.
     pub fn close(mut self, registry: &Registry) {
-        if self.writable && !self.link.unsent().is_empty() {
-            // The link has ended; whether the peer hears the last word changes nothing here.
-            self.stream.write_all(self.link.unsent()).ok();
+        if self.writable {
+            let pushed = self.session.push(self.link.unsent());
+            self.link.written(pushed);
+            self.session.end();
+            // The link has ended; whether the peer hears the last word or the alert changes nothing here.
+            while self.session.wants_write() && self.session.write_to(&mut self.stream).is_ok_and(|len| len > 0) {}
         }
         // Fails only if the socket is not registered, and dropping it ends the registration anyway.
         registry.deregister(&mut self.stream).ok();
@@ -169,23 +201,40 @@ impl PeerSocket {
         }
     }
 
-    /// One read into the link; an input if the stream ended or broke.
-    fn read(&mut self, budget: &mut Budget) -> Option<Input> {
-        match self.stream.read(self.link.space()) {
-            Ok(0) => Some(Input::EndOfStream),
+    /// One read into the session.
+    fn read(&mut self, budget: &mut Budget) -> Progress {
+        if !self.is_ready() || budget.bytes == 0 {
+            return Progress::None;
+        }
+        if self.link.is_securing() {
+            let Some(left) = budget.handshakes.checked_sub(1) else { return Progress::None };
+            budget.handshakes = left;
+        }
+        match self.stream.read(self.session.space()) {
+            Ok(0) => Progress::Ended(Input::EndOfStream),
             Ok(len) => {
-                self.link.filled(len);
-                budget.0 = budget.0.saturating_sub(len);
-                None
+                self.session.filled(len);
+                budget.bytes = budget.bytes.saturating_sub(len);
+                Progress::Some
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.readable = false;
-                None
+                Progress::None
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => None,
-            Err(error) => Some(Input::Failed(broken(&error))),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Progress::Some,
+            Err(error) => Progress::Ended(Input::Failed(broken(&error))),
         }
     }
+}
+
+/// What a read came to.
+enum Progress {
+    /// There may be more now.
+    Some,
+    /// Not before the poll says so, or the next turn.
+    None,
+    /// The stream ended or broke.
+    Ended(Input),
 }
 
 fn broken(error: &io::Error) -> PeerError {

@@ -1,27 +1,31 @@
-//! All peer links of a node over TCP: listening, dialling, saying hello, and dialling again.
+//! All peer links of a node over TCP and TLS: listening, dialling, saying hello, and dialling again.
 //!
-//! The lower node id dials the higher one. A peer that connects again while its old connection still looks alive takes
-//! the old one's place. What a link costs is bounded: connections that have not said hello, bytes that wait, bytes read
-//! and connections accepted in one turn.
+//! The lower node id dials the higher one. A link is a connection for control, and beside it one for frames that comes
+//! and goes without it mattering to the first. A peer that connects again while its old connection still looks alive
+//! takes the old one's place. What a link costs is bounded: connections that have not said hello, handshakes, bytes that
+//! wait, bytes kept to be sent again, bytes read and connections accepted in one turn.
 
+mod opening;
+mod peer;
 mod slots;
+mod talking;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 
 use mio::event::Event;
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpListener;
 use mio::{Interest, Registry, Token};
 
-use super::peer_socket::{Budget, PeerSocket};
+use super::tls::TlsIdentity;
 use crate::flow::HashKey;
 use crate::id::NodeId;
 use crate::limits;
-use crate::mesh::backoff::reconnect_delay;
-use crate::mesh::link::{Identity, Input, LinkEvent, Origin};
-use crate::mesh::{Hello, Message, PeerError};
+use crate::mesh::link::Identity;
+use crate::mesh::{Hello, Lane, Message, PeerError};
 use crate::time::Instant;
+use peer::Peer;
 use slots::Slots;
 
 /// What the links tell.
@@ -33,6 +37,8 @@ pub enum PeerEvent {
     Arrived(NodeId, Message),
     /// A link that was up is lost.
     Lost(NodeId, PeerError),
+    /// The connection for frames beside a link is lost; frames find it again later, or not.
+    FramesLost(NodeId, PeerError),
     /// A connection did not become a link.
     Refused {
         /// The other end.
@@ -42,17 +48,29 @@ pub enum PeerEvent {
     },
 }
 
+/// Why a frame was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsent {
+    /// Too many bytes of frames wait for that peer.
+    QueueFull,
+    /// There is no connection for frames to that peer.
+    Unreachable,
+}
+
 /// The links to all peers.
 #[derive(Debug)]
 pub struct Peers {
     first_token: usize,
     listener: Listener,
     identity: Identity,
+    tls: TlsIdentity,
     chance: HashKey,
     peers: Vec<Peer>,
     slots: Slots,
     /// Slots with something to write or a failure to report.
     unflushed: Vec<usize>,
+    /// Handshakes that may still go on in the turn of this time.
+    handshakes: (Instant, u32),
     refusals: BTreeMap<&'static str, u64>,
     unsendable: u64,
     unknown_kinds: u64,
@@ -67,17 +85,6 @@ struct Listener {
     retry_at: Instant,
 }
 
-#[derive(Debug)]
-struct Peer {
-    node: NodeId,
-    address: SocketAddr,
-    /// Its link, or the attempt to open one.
-    slot: Option<usize>,
-    /// Attempts in a row after which no message came.
-    failures: u32,
-    dial_at: Instant,
-}
-
 /// What every function of one turn needs.
 struct Turn<'a> {
     now: Instant,
@@ -86,8 +93,8 @@ struct Turn<'a> {
 }
 
 impl Peers {
-    /// Tokens used, from the first token on: the listener's, one for each member, one for each unidentified link.
-    pub const TOKENS: usize = 1 + limits::MEMBERS_MAX + limits::UNIDENTIFIED_LINKS_MAX;
+    /// Tokens used, from the first token on: the listener's, two for each member, one for each unidentified link.
+    pub const TOKENS: usize = 1 + 2 * limits::MEMBERS_MAX + limits::UNIDENTIFIED_LINKS_MAX;
 
     /// Listens, and will dial those peers whose id is higher than the node's own at the first call of
     /// [`Peers::deadline_reached`]. The boot id in `hello` is the source of chance for the pauses between attempts.
@@ -101,6 +108,7 @@ impl Peers {
         listen: SocketAddr,
         peers: Vec<(NodeId, SocketAddr)>,
         hello: Hello,
+        tls: TlsIdentity,
     ) -> io::Result<Self> {
         if peers.len() > limits::MEMBERS_MAX {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "too many peers"));
@@ -108,16 +116,18 @@ impl Peers {
         let mut socket = TcpListener::bind(listen)?;
         registry.register(&mut socket, Token(first_token), Interest::READABLE)?;
         let chance = HashKey((u128::from(hello.boot.0) << 64 | u128::from(!hello.boot.0)).to_be_bytes());
+        let boot = hello.boot;
         let identity = Identity { hello, peers: peers.iter().map(|(node, _)| *node).collect() };
-        let peer = |(node, address)| Peer { node, address, slot: None, failures: 0, dial_at: Instant::default() };
         Ok(Self {
             first_token,
             listener: Listener { socket, ready: false, retry_at: Instant::default() },
             identity,
+            tls,
             chance,
-            peers: peers.into_iter().map(peer).collect(),
+            peers: peers.into_iter().map(|(node, address)| Peer::new(node, address, boot)).collect(),
             slots: Slots::default(),
             unflushed: Vec::new(),
+            handshakes: (Instant::default(), limits::TURN_HANDSHAKES_MAX),
             refusals: BTreeMap::new(),
             unsendable: 0,
             unknown_kinds: 0,
@@ -154,34 +164,42 @@ impl Peers {
         }
     }
 
-    /// Puts a message behind those that wait for a peer; [`Peers::flush`] writes them. Without a link, or over its
-    /// bound, the message is lost and counted; membership knows of lost links.
-    pub fn send(&mut self, to: NodeId, message: &Message) {
-        let place = self.peers.iter().find(|peer| peer.node == to).and_then(|peer| peer.slot);
-        let link = place.and_then(|place| self.slots.get_mut(place).map(|slot| (place, slot)));
-        let Some((place, slot)) = link.filter(|(_, slot)| slot.told_up && slot.failed.is_none()) else {
-            self.unsendable += 1;
-            return;
-        };
-        let waited = !slot.socket.link().unsent().is_empty();
-        match slot.socket.link_mut().send(message) {
-            // What waited before waits for the socket, or is on the list already.
-            Ok(()) if waited => {}
-            Ok(()) => self.unflushed.push(place),
-            Err(error @ PeerError::QueueFull { .. }) => {
-                slot.failed = Some(error);
-                self.unflushed.push(place);
+    /// Puts a message behind those that wait for a peer; [`Peers::flush`] writes them.
+    ///
+    /// A numbered message waits, too, for a peer whose link is lost until [`Peers::forget`] gives it up. Other messages of
+    /// the control connection without a link, or over a bound, are lost and counted; membership knows of lost links.
+    ///
+    /// # Errors
+    ///
+    /// A message with a frame found no room or no connection: the frame is lost, and is the caller's to count.
+    pub fn send(&mut self, to: NodeId, message: &Message) -> Result<(), Unsent> {
+        match (message.lane(), self.peers.iter().position(|peer| peer.node == to)) {
+            (Lane::Frames, Some(index)) => self.send_frame(index, message),
+            (Lane::Frames, None) => Err(Unsent::Unreachable),
+            (Lane::Control, Some(index)) => {
+                self.send_control(index, message);
+                Ok(())
             }
-            Err(_) => self.unsendable += 1,
+            (Lane::Control, None) => {
+                self.unsendable += 1;
+                Ok(())
+            }
         }
     }
 
-    /// Bytes that a bulk may put behind those that wait for a peer, so that what is urgent does not wait long behind it.
+    /// How many bytes a bulk sender may still send to a peer before it should wait; 0 without a link. There is more room
+    /// when the peer has acknowledged, which is an event of its socket.
     #[must_use]
     pub fn room(&self, to: NodeId) -> usize {
-        let place = self.peers.iter().find(|peer| peer.node == to).and_then(|peer| peer.slot);
-        let slot = place.and_then(|place| self.slots.get(place)).filter(|slot| slot.told_up && slot.failed.is_none());
-        slot.map_or(0, |slot| limits::BULK_BYTES_MAX.saturating_sub(slot.socket.link().unsent().len()))
+        let peer = self.peers.iter().find(|peer| peer.node == to).filter(|peer| peer.boot.is_some());
+        peer.map_or(0, |peer| limits::BULK_BYTES_MAX.saturating_sub(peer.resend.bytes_kept()))
+    }
+
+    /// The peer is dead: what waits for its return is given up.
+    pub fn forget(&mut self, node: NodeId) {
+        if let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == node && peer.boot.is_none()) {
+            peer.resend.forget();
+        }
     }
 
     /// Writes what was sent since the last call: one write for each link.
@@ -191,7 +209,10 @@ impl Peers {
             let Some(slot) = self.slots.get_mut(place) else { continue };
             match slot.failed.take() {
                 Some(error) => self.end(place, error, &mut turn),
-                None => self.write(place, &mut turn),
+                None => {
+                    self.tell_received(place, 1);
+                    self.write(place, &mut turn);
+                }
             }
         }
     }
@@ -212,7 +233,8 @@ impl Peers {
             }
         }
         for index in 0..self.peers.len() {
-            self.dial(index, &mut turn);
+            self.dial(index, Lane::Control, &mut turn);
+            self.dial(index, Lane::Frames, &mut turn);
         }
     }
 
@@ -223,7 +245,10 @@ impl Peers {
         let links = self.slots.iter().filter_map(|slot| {
             if slot.socket.is_ready() { Some(Instant::default()) } else { slot.socket.link().next_deadline() }
         });
-        let dialling = self.peers.iter().filter(|peer| self.is_to_dial(peer)).map(|peer| peer.dial_at);
+        let dialling = self.peers.iter().flat_map(|peer| {
+            let lanes = [Lane::Control, Lane::Frames].into_iter();
+            lanes.filter(|lane| self.is_to_dial(peer, *lane)).map(|lane| peer.way(lane).dial_at)
+        });
         listener.into_iter().chain(links).chain(dialling).min()
     }
 
@@ -232,10 +257,11 @@ impl Peers {
         self.refusals.iter().map(|(name, count)| (*name, *count))
     }
 
-    /// Messages for peers without a link, and messages over their bound.
+    /// Messages for peers without a link, messages over their bound, and messages given up before they were
+    /// acknowledged.
     #[must_use]
     pub fn unsendable(&self) -> u64 {
-        self.unsendable
+        self.unsendable + self.peers.iter().map(|peer| peer.resend.given_up()).sum::<u64>()
     }
 
     /// Messages skipped because this version does not know their kind.
@@ -243,163 +269,6 @@ impl Peers {
     pub fn unknown_kinds(&self) -> u64 {
         let open = self.slots.iter().map(|slot| slot.socket.link().unknown_kinds());
         self.unknown_kinds + open.sum::<u64>()
-    }
-
-    fn accept(&mut self, turn: &mut Turn<'_>) {
-        for _ in 0..limits::TURN_ACCEPTS_MAX {
-            if !self.listener.ready || turn.now < self.listener.retry_at {
-                return;
-            }
-            match self.listener.socket.accept() {
-                Ok((stream, address)) => self.accepted(stream, address, turn),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.listener.ready = false,
-                // A connection that ended before it was accepted.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                Err(_) => {
-                    self.listener.retry_at = turn.now + limits::ACCEPT_RETRY_DELAY;
-                    *self.refusals.entry("accept-failed").or_default() += 1;
-                }
-            }
-        }
-    }
-
-    fn accepted(&mut self, stream: TcpStream, address: SocketAddr, turn: &mut Turn<'_>) {
-        let unidentified = self.slots.iter().filter(|slot| slot.peer.is_none()).count();
-        if unidentified >= limits::UNIDENTIFIED_LINKS_MAX {
-            return self.refuse(address, PeerError::TooManyUnidentified, turn);
-        }
-        let place = self.slots.free_place();
-        let token = self.token(place);
-        match PeerSocket::accept(turn.now, turn.registry, token, stream, address) {
-            Ok(socket) => self.slots.fill(place, socket, None),
-            Err(error) => self.refuse(address, PeerError::Broken { why: error.to_string() }, turn),
-        }
-    }
-
-    fn dial(&mut self, index: usize, turn: &mut Turn<'_>) {
-        let Some(peer) = self.peers.get(index) else { return };
-        let (node, address) = (peer.node, peer.address);
-        if !self.is_to_dial(peer) || turn.now < peer.dial_at {
-            return;
-        }
-        let place = self.slots.free_place();
-        let token = self.token(place);
-        match PeerSocket::dial(turn.now, turn.registry, token, node, address) {
-            Ok(socket) => {
-                self.slots.fill(place, socket, Some(index));
-                self.set_slot(index, Some(place));
-            }
-            Err(error) => {
-                self.dial_later(index, turn.now);
-                self.refuse(address, PeerError::Unreachable { why: error.to_string() }, turn);
-            }
-        }
-    }
-
-    /// Reads, acts on what was read, writes what that led to.
-    fn advance(&mut self, place: usize, turn: &mut Turn<'_>) {
-        let mut budget = Budget(limits::TURN_LINK_BYTES_MAX);
-        while let Some(slot) = self.slots.get_mut(place) {
-            match slot.socket.next_event(turn.now, &self.identity, &mut budget) {
-                Some(event) => self.happened(place, event, turn),
-                None => break,
-            }
-        }
-        self.write(place, turn);
-    }
-
-    fn write(&mut self, place: usize, turn: &mut Turn<'_>) {
-        let Some(slot) = self.slots.get_mut(place) else { return };
-        if let Some(event) = slot.socket.flush(turn.now, &self.identity) {
-            self.happened(place, event, turn);
-        }
-    }
-
-    fn time_out(&mut self, place: usize, turn: &mut Turn<'_>) {
-        let Some(slot) = self.slots.get_mut(place) else { return };
-        if let Some(event) = slot.socket.link_mut().step(turn.now, &self.identity, Input::DeadlineReached) {
-            self.happened(place, event, turn);
-        }
-    }
-
-    fn happened(&mut self, place: usize, event: LinkEvent, turn: &mut Turn<'_>) {
-        match event {
-            LinkEvent::Up(hello) => self.identified(place, hello, turn),
-            LinkEvent::Arrived(message) => {
-                let Some(slot) = self.slots.get(place) else { return };
-                if let Some(peer) = slot.peer.and_then(|index| self.peers.get_mut(index)) {
-                    peer.failures = 0;
-                    turn.told.push(PeerEvent::Arrived(peer.node, message));
-                }
-            }
-            LinkEvent::Closed(error) => self.end(place, error, turn),
-        }
-    }
-
-    /// A good hello came: the link is up, in the place of an older one if there is one.
-    fn identified(&mut self, place: usize, hello: Hello, turn: &mut Turn<'_>) {
-        let node = hello.node;
-        let Some(index) = self.peers.iter().position(|peer| peer.node == node) else {
-            return self.end(place, PeerError::UnknownNode { node }, turn);
-        };
-        if let Some(other) = self.peers.get(index).and_then(|peer| peer.slot).filter(|other| *other != place) {
-            if self.slots.serial_of(other) > self.slots.serial_of(place) {
-                return self.end(place, PeerError::OlderLink { node }, turn);
-            }
-            self.end(other, PeerError::Replaced, turn);
-        }
-        self.set_slot(index, Some(place));
-        if let Some(slot) = self.slots.get_mut(place) {
-            (slot.peer, slot.told_up) = (Some(index), true);
-            turn.told.push(PeerEvent::Up(hello));
-        }
-    }
-
-    /// Ends a connection and reports it, as a lost link if it was one.
-    fn end(&mut self, place: usize, error: PeerError, turn: &mut Turn<'_>) {
-        let Some(slot) = self.slots.take(place) else { return };
-        self.unknown_kinds += slot.socket.link().unknown_kinds();
-        let (address, dialled) = (slot.socket.address(), slot.socket.link().origin() != Origin::Accepted);
-        slot.socket.close(turn.registry);
-        if let Some(index) = slot.peer {
-            self.set_slot(index, None);
-            if dialled {
-                self.dial_later(index, turn.now);
-            }
-        }
-        match slot.peer.and_then(|index| self.peers.get(index)).filter(|_| slot.told_up) {
-            Some(peer) => {
-                *self.refusals.entry(error.name()).or_default() += 1;
-                turn.told.push(PeerEvent::Lost(peer.node, error));
-            }
-            None => self.refuse(address, error, turn),
-        }
-    }
-
-    fn refuse(&mut self, address: SocketAddr, error: PeerError, turn: &mut Turn<'_>) {
-        *self.refusals.entry(error.name()).or_default() += 1;
-        turn.told.push(PeerEvent::Refused { address, error });
-    }
-
-    /// True for a peer that this node dials and has no connection to.
-    fn is_to_dial(&self, peer: &Peer) -> bool {
-        peer.slot.is_none() && self.identity.hello.node < peer.node
-    }
-
-    fn dial_later(&mut self, index: usize, now: Instant) {
-        if let Some(peer) = self.peers.get_mut(index) {
-            peer.dial_at = now + reconnect_delay(self.chance, peer.node, peer.failures);
-            peer.failures = peer.failures.saturating_add(1);
-        }
-    }
-
-    fn set_slot(&mut self, index: usize, slot: Option<usize>) {
-        let Some(peer) = self.peers.get_mut(index) else { return };
-        peer.slot = slot;
-    }
-
-    fn token(&self, place: usize) -> Token {
-        Token(self.first_token + 1 + place)
     }
 }
 

@@ -2,14 +2,15 @@
 
 use std::fs;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use ipnet::IpNet;
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use crate::id::{Interface, PerInterface};
+use crate::id::{Interface, NodeId, PerInterface};
+use crate::keys::KeysFolder;
 use crate::lab::LabError;
 use crate::lab::folder::Folder;
 use crate::lab::name::LabName;
@@ -145,12 +146,28 @@ fn identity(id: &str, folder: &Folder, report: &Report) -> Table {
     let mesh_address = |id: &str| format!("{}:{MESH_PORT}", Network::Mesh.v4(Plan::node_byte(id)).addr());
     let others = report.nodes.iter().map(|n| n.node.as_str()).filter(|n| *n != id);
     let peers: Table = others.map(|n| (n.to_owned(), Value::from(mesh_address(n)))).collect();
+    let mesh = mesh_keys(id, folder)
+        .into_iter()
+        .chain([("listen".to_owned(), mesh_address(id).into()), ("peers".to_owned(), Value::Table(peers))]);
     Table::from_iter([
         ("node".to_owned(), id.into()),
         ("control".to_owned(), folder.node_control(id).display().to_string().into()),
         ("interfaces".to_owned(), Value::Table(interfaces)),
-        ("mesh".to_owned(), table([("listen", mesh_address(id).into()), ("peers", Value::Table(peers))])),
+        ("mesh".to_owned(), Value::Table(mesh.collect())),
     ])
+}
+
+/// The lab makes keys for its nodes, and lets them write down the secrets of their links, so that captures can be read.
+fn mesh_keys(id: &str, folder: &Folder) -> Table {
+    let keys = folder.keys();
+    let own = |path: fn(&KeysFolder, NodeId) -> PathBuf| id.parse().map(|node| path(&keys, node)).unwrap_or_default();
+    let paths = [
+        ("ca", keys.authority_certificate()),
+        ("certificate", own(KeysFolder::certificate)),
+        ("key", own(KeysFolder::key)),
+        ("key_log", folder.node_key_log(id)),
+    ];
+    paths.into_iter().map(|(key, path)| (key.to_owned(), path.display().to_string().into())).collect()
 }
 
 /// The chain of a lab whose configuration names none.

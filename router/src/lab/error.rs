@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 
+use crate::keys::FolderError;
 use crate::lab::name::LabName;
 
 /// Why a lab command failed.
@@ -56,6 +57,9 @@ pub enum LabError {
         /// What to do about it; empty when we do not know.
         mend: &'static str,
     },
+    /// The nodes' keys cannot be made.
+    #[error(transparent)]
+    Keys(#[from] FolderError),
     /// A configuration that the lab cannot use.
     #[error("{0}")]
     Configuration(String),

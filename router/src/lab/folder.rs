@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
 
+use crate::keys::KeysFolder;
 use crate::lab::LabError;
 use crate::lab::name::LabName;
 
@@ -135,6 +136,10 @@ impl Folder {
         self.path.join("plan.json")
     }
 
+    pub(crate) fn keys(&self) -> KeysFolder {
+        KeysFolder::at(&self.path.join("keys"))
+    }
+
     pub(crate) fn node(&self, node: &str) -> PathBuf {
         self.path.join(node)
     }
@@ -149,6 +154,10 @@ impl Folder {
 
     pub(crate) fn node_log(&self, node: &str) -> PathBuf {
         self.node(node).join("log")
+    }
+
+    pub(crate) fn node_key_log(&self, node: &str) -> PathBuf {
+        self.node(node).join("key-log")
     }
 
     pub(crate) fn node_flow_log(&self, node: &str) -> PathBuf {

@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::id::Interface;
+use crate::keys::Validity;
 use crate::lab::LabError;
 use crate::lab::configuration::{Configuration, Setting};
 use crate::lab::control;
@@ -30,6 +31,9 @@ const BUILD_TIME_MAX: Duration = Duration::from_secs(60);
 /// Time for the nodes to link up and take the roles.
 const MESH_TIME_MAX: Duration = Duration::from_secs(60);
 
+/// Days for which the certificates of a lab are valid: longer than any lab is up.
+const KEYS_DAYS: u32 = 365;
+
 /// Time for a lab of the same name that nobody wants any more to be gone.
 const CLAIM_TIME_MAX: Duration = Duration::from_secs(5);
 
@@ -44,6 +48,8 @@ pub struct Up {
     pub file: Option<PathBuf>,
     /// Keys for every node, over everything else.
     pub settings: Vec<Setting>,
+    /// The time since 1970 (UTC), from which on the nodes' certificates are valid.
+    pub now: Duration,
 }
 
 /// Builds a lab that stays up, as [`build`] does. When this fails, or this process dies meanwhile, nothing is left.
@@ -70,6 +76,7 @@ pub fn build(wanted: &Up, tell: &mut dyn FnMut(&str)) -> Result<Built, LabError>
     let plan = configuration.plan(&wanted.name, Plan::node_ids(wanted.nodes))?;
     let (folder, lock) = claim(&wanted.name)?;
     let mut built = Built { folder, lock, keeper: None, kept: false };
+    built.make_keys(&plan, wanted.now)?;
     built.run(&plan, &configuration, tell)?;
     Ok(built)
 }
@@ -146,6 +153,16 @@ impl Built {
     #[must_use]
     pub fn flow_log(&self, node: &str) -> PathBuf {
         self.folder.node_flow_log(node)
+    }
+
+    /// The lab is its own authority.
+    fn make_keys(&self, plan: &Plan, now: Duration) -> Result<(), LabError> {
+        let keys = self.folder.keys();
+        keys.init(plan.name.as_str(), now)?;
+        plan.nodes
+            .iter()
+            .filter_map(|id| id.parse().ok())
+            .try_for_each(|node| keys.issue(node, Validity::days(now, KEYS_DAYS)).map_err(LabError::from))
     }
 
     fn run(&mut self, plan: &Plan, configuration: &Configuration, tell: &mut dyn FnMut(&str)) -> Result<(), LabError> {

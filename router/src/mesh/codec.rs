@@ -1,22 +1,27 @@
 //! Messages as bytes.
 //!
 //! ```text
-//!  0               4       6
-//! +---------------+-------+----------------+
-//! | length        | kind  | body (postcard)|     length counts kind and body; both numbers big endian
-//! +---------------+-------+----------------+
+//!  0               4       6             14
+//! +---------------+-------+-------------+----------------+
+//! | length        | kind  | number      | body (postcard)|     length counts all behind it; numbers are big endian
+//! +---------------+-------+-------------+----------------+
+//!                          only if bit 15 of kind is set
 //! ```
 //!
 //! Every kind has its own greatest length, checked before anything is allocated for it. A kind this version does not
 //! know is skipped and counted: that is how version N understands version N + 1. A known kind is understood to its last
 //! byte or refused.
 
+mod kind;
+
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::error::PeerError;
+use super::greeting::Greeting;
 use super::message::{Handover, Hello, Message, Redirect};
 use crate::id::{Epoch, Interface};
 use crate::limits;
+use kind::Kind;
 
 /// Oldest protocol version this node speaks.
 pub const VERSION_MIN: u16 = 1;
@@ -28,18 +33,26 @@ const _: () = assert!(VERSION_MIN <= VERSION_MAX);
 
 const LENGTH_LEN: usize = 4;
 const KIND_LEN: usize = 2;
+const NUMBER_LEN: usize = 8;
 const HEADER_LEN: usize = LENGTH_LEN + KIND_LEN;
+
+/// The bit of a kind that says that a number follows: also in kinds that this version does not know.
+const NUMBERED: u16 = 1 << 15;
 
 /// What was decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Spoken {
-    /// The first message of a link.
-    Hello(Hello),
-    /// Any later one.
-    Message(Message),
+    /// The first message of a connection.
+    Greeting(Greeting),
+    /// Any later one, with its number if it has one.
+    Message(Option<u64>, Message),
+    /// The sender has all messages up to the one of this number.
+    Received(u64),
     /// A kind this version does not know.
     Unknown {
-        /// Its number.
+        /// The message's number, if it has one.
+        number: Option<u64>,
+        /// The kind's number.
         kind: u16,
     },
 }
@@ -49,57 +62,67 @@ impl Spoken {
     #[must_use]
     pub fn kind(&self) -> u16 {
         match self {
-            Self::Hello(_) => Kind::Hello.number(),
-            Self::Message(message) => Kind::of(message).number(),
-            Self::Unknown { kind } => *kind,
+            Self::Greeting(_) => Kind::Hello.number(),
+            Self::Message(_, message) => Kind::of(message).number(),
+            Self::Received(_) => Kind::Received.number(),
+            Self::Unknown { kind, .. } => *kind,
         }
     }
 }
 
-/// Appends a hello.
+/// Appends a greeting.
 ///
 /// # Errors
 ///
 /// [`PeerError::TooLong`] if it is over a bound; nothing is appended then.
-pub fn encode_hello(hello: &Hello, into: &mut Vec<u8>) -> Result<(), PeerError> {
-    if !hello_within_bounds(hello) {
+pub fn encode_greeting(greeting: &Greeting, into: &mut Vec<u8>) -> Result<(), PeerError> {
+    if !hello_within_bounds(&greeting.hello) {
         return Err(PeerError::TooLong { len: usize::MAX, len_max: Kind::Hello.len_max() });
     }
-    append(Kind::Hello, hello, into)
+    append(Kind::Hello, None, greeting, into)
 }
 
-/// Appends a message.
+/// Appends the word that all messages up to the one of this number were received.
+///
+/// # Errors
+///
+/// [`PeerError::TooLong`] cannot happen: it is short.
+pub fn encode_received(number: u64, into: &mut Vec<u8>) -> Result<(), PeerError> {
+    append(Kind::Received, None, &number, into)
+}
+
+/// Appends a message, with a number if it shall have one.
 ///
 /// # Errors
 ///
 /// [`PeerError::TooLong`] if it is over a bound; nothing is appended then.
-pub fn encode(message: &Message, into: &mut Vec<u8>) -> Result<(), PeerError> {
+pub fn encode(number: Option<u64>, message: &Message, into: &mut Vec<u8>) -> Result<(), PeerError> {
     let kind = Kind::of(message);
     if !message_within_bounds(message) {
         return Err(PeerError::TooLong { len: usize::MAX, len_max: kind.len_max() });
     }
     match message {
-        Message::Heartbeat(body) => append(kind, body, into),
-        Message::Claim(body) => append(kind, body, into),
-        Message::Announce(body) => append(kind, body, into),
-        Message::Acknowledge(body) => append(kind, body, into),
-        Message::Refuse(body) => append(kind, body, into),
-        Message::Refresh(body) => append(kind, body, into),
-        Message::Close(body) => append(kind, body, into),
-        Message::Assign(body) => append(kind, body, into),
-        Message::Fence(body) => append(kind, body, into),
-        Message::Handover(body) => append(kind, &HandoverBytes::from(body), into),
-        Message::Redirect(body) => append(kind, &RedirectBytes::from(body), into),
-        Message::Query(body) => append(kind, body, into),
-        Message::Answer(body) => append(kind, body, into),
-        Message::Compare(body) => append(kind, body, into),
-        Message::SyncEnd(body) => append(kind, body, into),
-        Message::Unheard(body) => append(kind, body, into),
-        Message::Relay(body) => append(kind, body, into),
+        Message::Heartbeat(body) => append(kind, number, body, into),
+        Message::Claim(body) => append(kind, number, body, into),
+        Message::Announce(body) => append(kind, number, body, into),
+        Message::Acknowledge(body) => append(kind, number, body, into),
+        Message::Refuse(body) => append(kind, number, body, into),
+        Message::Refresh(body) => append(kind, number, body, into),
+        Message::Close(body) => append(kind, number, body, into),
+        Message::Assign(body) => append(kind, number, body, into),
+        Message::Fence(body) => append(kind, number, body, into),
+        Message::Handover(body) => append(kind, number, &HandoverBytes::from(body), into),
+        Message::Redirect(body) => append(kind, number, &RedirectBytes::from(body), into),
+        Message::Query(body) => append(kind, number, body, into),
+        Message::Answer(body) => append(kind, number, body, into),
+        Message::Compare(body) => append(kind, number, body, into),
+        Message::SyncEnd(body) => append(kind, number, body, into),
+        Message::Unheard(body) => append(kind, number, body, into),
+        Message::Relay(body) => append(kind, number, body, into),
     }
 }
 
-/// The one message that these bytes are; `None` if they are anything else.
+/// The one message without a number that these bytes are; `None` if they are anything else.
 #[must_use]
 pub fn decode_message(bytes: &[u8]) -> Option<Message> {
     let (length, message) = bytes.split_first_chunk::<LENGTH_LEN>()?;
@@ -107,9 +130,9 @@ pub fn decode_message(bytes: &[u8]) -> Option<Message> {
     if usize::try_from(u32::from_be_bytes(*length)).ok()? != message.len() {
         return None;
     }
-    match decode_body(u16::from_be_bytes(*kind), body).ok()? {
-        Spoken::Message(message) => Some(message),
-        Spoken::Hello(_) | Spoken::Unknown { .. } => None,
+    match decode_body(u16::from_be_bytes(*kind), None, body).ok()? {
+        Spoken::Message(_, message) => Some(message),
+        Spoken::Greeting(_) | Spoken::Received(_) | Spoken::Unknown { .. } => None,
     }
 }
 
@@ -164,53 +187,74 @@ impl Decoder {
         };
         let len = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
         let kind = rest.first_chunk::<KIND_LEN>().map(|number| u16::from_be_bytes(*number));
-        check_length(len, len_max, kind.and_then(Kind::from_number))?;
+        check_length(len, len_max, kind)?;
         let (Some(kind), Some(message)) = (kind, rest.get(..len)) else {
             self.awaited = LENGTH_LEN + len;
             return Ok(None);
         };
-        let spoken = decode_body(kind, message.get(KIND_LEN..).unwrap_or_default())?;
+        let spoken = decode_numbered(kind, message.get(KIND_LEN..).unwrap_or_default())?;
         self.begin += LENGTH_LEN + len;
         self.awaited = HEADER_LEN;
         Ok(Some(spoken))
     }
 }
 
-fn check_length(len: usize, len_max: usize, kind: Option<Kind>) -> Result<(), PeerError> {
-    let len_max = len_max.min(kind.map_or(limits::MESSAGE_LEN_MAX, Kind::len_max));
-    match len {
-        0..KIND_LEN => Err(PeerError::TooShort { len }),
-        _ if len > len_max => Err(PeerError::TooLong { len, len_max }),
-        _ => Ok(()),
+/// Each bound leaves room for a number, whether there is one or not.
+fn check_length(len: usize, len_max: usize, kind: Option<u16>) -> Result<(), PeerError> {
+    let known = kind.and_then(|kind| Kind::from_number(kind & !NUMBERED));
+    let numbered = kind.is_some_and(|kind| kind & NUMBERED != 0);
+    let len_max = len_max.min(known.map_or(limits::MESSAGE_LEN_MAX, Kind::len_max)) + NUMBER_LEN;
+    let len_min = if numbered { KIND_LEN + NUMBER_LEN } else { KIND_LEN };
+    if len < len_min {
+        Err(PeerError::TooShort { len })
+    } else if len > len_max {
+        Err(PeerError::TooLong { len, len_max })
+    } else {
+        Ok(())
     }
 }
 
-fn decode_body(number: u16, body: &[u8]) -> Result<Spoken, PeerError> {
-    let Some(kind) = Kind::from_number(number) else {
-        return Ok(Spoken::Unknown { kind: number });
+fn decode_numbered(kind: u16, rest: &[u8]) -> Result<Spoken, PeerError> {
+    if kind & NUMBERED == 0 {
+        return decode_body(kind, None, rest);
+    }
+    let kind = kind & !NUMBERED;
+    let (number, body) = rest.split_first_chunk::<NUMBER_LEN>().ok_or(PeerError::Garbage { kind })?;
+    decode_body(kind, Some(u64::from_be_bytes(*number)), body)
+}
+
+fn decode_body(kind_number: u16, number: Option<u64>, body: &[u8]) -> Result<Spoken, PeerError> {
+    let Some(kind) = Kind::from_number(kind_number) else {
+        return Ok(Spoken::Unknown { number, kind: kind_number });
     };
     let spoken = match kind {
-        Kind::Hello => whole(body).map(Spoken::Hello),
-        Kind::Heartbeat => whole(body).map(|b| Spoken::Message(Message::Heartbeat(b))),
-        Kind::Claim => whole(body).map(|b| Spoken::Message(Message::Claim(b))),
-        Kind::Announce => whole(body).map(|b| Spoken::Message(Message::Announce(b))),
-        Kind::Acknowledge => whole(body).map(|b| Spoken::Message(Message::Acknowledge(b))),
-        Kind::Refuse => whole(body).map(|b| Spoken::Message(Message::Refuse(b))),
+        Kind::Hello | Kind::Received if number.is_some() => None,
+        Kind::Hello => whole(body).map(Spoken::Greeting),
+        Kind::Received => whole(body).map(Spoken::Received),
+        Kind::Heartbeat => whole(body).map(|b| Spoken::Message(number, Message::Heartbeat(b))),
+        Kind::Claim => whole(body).map(|b| Spoken::Message(number, Message::Claim(b))),
+        Kind::Announce => whole(body).map(|b| Spoken::Message(number, Message::Announce(b))),
+        Kind::Acknowledge => whole(body).map(|b| Spoken::Message(number, Message::Acknowledge(b))),
+        Kind::Refuse => whole(body).map(|b| Spoken::Message(number, Message::Refuse(b))),
         Kind::Refresh if !streams_fit(body) => None,
-        Kind::Refresh => whole(body).map(|b| Spoken::Message(Message::Refresh(b))),
-        Kind::Close => whole(body).map(|b| Spoken::Message(Message::Close(b))),
-        Kind::Assign => whole(body).map(|b| Spoken::Message(Message::Assign(b))),
-        Kind::Fence => whole(body).map(|b| Spoken::Message(Message::Fence(b))),
-        Kind::Handover => whole::<HandoverBytes<'_>>(body).map(|b| Spoken::Message(Message::Handover(b.into()))),
-        Kind::Redirect => whole::<RedirectBytes<'_>>(body).map(|b| Spoken::Message(Message::Redirect(b.into()))),
-        Kind::Query => whole(body).map(|b| Spoken::Message(Message::Query(b))),
-        Kind::Answer => whole(body).map(|b| Spoken::Message(Message::Answer(b))),
-        Kind::Compare => whole(body).map(|b| Spoken::Message(Message::Compare(b))),
-        Kind::SyncEnd => whole(body).map(|b| Spoken::Message(Message::SyncEnd(b))),
-        Kind::Unheard => whole(body).map(|b| Spoken::Message(Message::Unheard(b))),
-        Kind::Relay => whole(body).map(|b| Spoken::Message(Message::Relay(b))),
+        Kind::Refresh => whole(body).map(|b| Spoken::Message(number, Message::Refresh(b))),
+        Kind::Close => whole(body).map(|b| Spoken::Message(number, Message::Close(b))),
+        Kind::Assign => whole(body).map(|b| Spoken::Message(number, Message::Assign(b))),
+        Kind::Fence => whole(body).map(|b| Spoken::Message(number, Message::Fence(b))),
+        Kind::Handover => {
+            whole::<HandoverBytes<'_>>(body).map(|b| Spoken::Message(number, Message::Handover(b.into())))
+        }
+        Kind::Redirect => {
+            whole::<RedirectBytes<'_>>(body).map(|b| Spoken::Message(number, Message::Redirect(b.into())))
+        }
+        Kind::Query => whole(body).map(|b| Spoken::Message(number, Message::Query(b))),
+        Kind::Answer => whole(body).map(|b| Spoken::Message(number, Message::Answer(b))),
+        Kind::Compare => whole(body).map(|b| Spoken::Message(number, Message::Compare(b))),
+        Kind::SyncEnd => whole(body).map(|b| Spoken::Message(number, Message::SyncEnd(b))),
+        Kind::Unheard => whole(body).map(|b| Spoken::Message(number, Message::Unheard(b))),
+        Kind::Relay => whole(body).map(|b| Spoken::Message(number, Message::Relay(b))),
     };
-    spoken.filter(within_bounds).ok_or(PeerError::Garbage { kind: number })
+    spoken.filter(within_bounds).ok_or(PeerError::Garbage { kind: kind_number })
 }
 
 /// A handover whose frame is copied in one piece instead of byte by byte; the encoding is the same.
@@ -272,9 +316,9 @@ fn streams_fit(body: &[u8]) -> bool {
 
 fn within_bounds(spoken: &Spoken) -> bool {
     match spoken {
-        Spoken::Hello(hello) => hello_within_bounds(hello),
-        Spoken::Message(message) => message_within_bounds(message),
-        Spoken::Unknown { .. } => true,
+        Spoken::Greeting(greeting) => hello_within_bounds(&greeting.hello),
+        Spoken::Message(_, message) => message_within_bounds(message),
+        Spoken::Received(_) | Spoken::Unknown { .. } => true,
     }
 }
 
@@ -308,105 +352,28 @@ fn message_within_bounds(message: &Message) -> bool {
     }
 }
 
-fn append<T: Serialize>(kind: Kind, body: &T, into: &mut Vec<u8>) -> Result<(), PeerError> {
+fn append<T: Serialize>(kind: Kind, number: Option<u64>, body: &T, into: &mut Vec<u8>) -> Result<(), PeerError> {
     let begin = into.len();
     into.extend_from_slice(&[0; LENGTH_LEN]);
-    into.extend_from_slice(&kind.number().to_be_bytes());
+    match number {
+        None => into.extend_from_slice(&kind.number().to_be_bytes()),
+        Some(number) => {
+            into.extend_from_slice(&(kind.number() | NUMBERED).to_be_bytes());
+            into.extend_from_slice(&number.to_be_bytes());
+        }
+    }
+    let len_max = kind.len_max() + NUMBER_LEN;
     let written = postcard::to_io(body, &mut *into).is_ok();
     let len = into.len() - begin - LENGTH_LEN;
     let place = into.get_mut(begin..).and_then(<[u8]>::first_chunk_mut::<LENGTH_LEN>);
     match (u32::try_from(len), place) {
-        (Ok(number), Some(place)) if written && len <= kind.len_max() => {
-            *place = number.to_be_bytes();
+        (Ok(length), Some(place)) if written && len <= len_max => {
+            *place = length.to_be_bytes();
             Ok(())
         }
         _ => {
             into.truncate(begin);
-            Err(PeerError::TooLong { len, len_max: kind.len_max() })
-        }
-    }
-}
-
-/// Declares the kinds with their numbers, so that both ways agree.
-macro_rules! kinds {
-    ($($variant:ident = $number:literal,)*) => {
-        /// The kinds of this version. A number is never given to another meaning.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        enum Kind { $($variant,)* }
-
-        impl Kind {
-            fn number(self) -> u16 {
-                match self { $(Self::$variant => $number,)* }
-            }
-
-            fn from_number(number: u16) -> Option<Self> {
-                match number { $($number => Some(Self::$variant),)* _ => None }
-            }
-        }
-    };
-}
-
-kinds! {
-    Hello = 1,
-    Heartbeat = 2,
-    Claim = 3,
-    Announce = 4,
-    Acknowledge = 5,
-    Refuse = 6,
-    Refresh = 7,
-    Close = 8,
-    Handover = 9,
-    Query = 10,
-    Answer = 11,
-    Assign = 12,
-    Fence = 13,
-    Redirect = 14,
-    Compare = 15,
-    SyncEnd = 16,
-    Unheard = 17,
-    Relay = 18,
-}
-
-impl Kind {
-    fn of(message: &Message) -> Self {
-        match message {
-            Message::Heartbeat(_) => Self::Heartbeat,
-            Message::Claim(_) => Self::Claim,
-            Message::Announce(_) => Self::Announce,
-            Message::Acknowledge(_) => Self::Acknowledge,
-            Message::Refuse(_) => Self::Refuse,
-            Message::Refresh(_) => Self::Refresh,
-            Message::Close(_) => Self::Close,
-            Message::Assign(_) => Self::Assign,
-            Message::Fence(_) => Self::Fence,
-            Message::Handover(_) => Self::Handover,
-            Message::Redirect(_) => Self::Redirect,
-            Message::Query(_) => Self::Query,
-            Message::Answer(_) => Self::Answer,
-            Message::Compare(_) => Self::Compare,
-            Message::SyncEnd(_) => Self::SyncEnd,
-            Message::Unheard(_) => Self::Unheard,
-            Message::Relay(_) => Self::Relay,
-        }
-    }
-
-    /// The greatest length of kind and body, in bytes.
-    fn len_max(self) -> usize {
-        match self {
-            Self::Hello => limits::HELLO_LEN_MAX,
-            Self::Heartbeat => limits::HEARTBEAT_LEN_MAX,
-            Self::Claim
-            | Self::Announce
-            | Self::Acknowledge
-            | Self::Refuse
-            | Self::Close
-            | Self::Assign
-            | Self::Fence
-            | Self::Unheard
-            | Self::Query
-            | Self::Answer => limits::SMALL_MESSAGE_LEN_MAX,
-            Self::Compare | Self::SyncEnd => limits::DIGESTS_LEN_MAX,
-            Self::Refresh | Self::Handover | Self::Redirect | Self::Relay => limits::MESSAGE_LEN_MAX,
+            Err(PeerError::TooLong { len, len_max })
         }
     }
 }

@@ -59,6 +59,71 @@ pub enum PeerError {
         /// The message's kind.
         kind: u16,
     },
+    /// A numbered message is missing, or one was acknowledged that was never sent.
+    #[error("the number {number} does not go on where the talk was")]
+    WrongNumber {
+        /// The number.
+        number: u64,
+    },
+    /// A message without a number that needs one, or on the connection of the other kind of messages.
+    #[error("a message of kind {kind} came over the wrong connection")]
+    WrongLane {
+        /// The message's kind.
+        kind: u16,
+    },
+    /// A connection for frames of a node that has no control connection, or with another boot.
+    #[error("node {node} has no control connection beside it")]
+    NoControl {
+        /// The peer.
+        node: NodeId,
+    },
+    /// The control connection beside this one has ended.
+    #[error("the control connection beside it has ended")]
+    ControlLost,
+    /// The certificate was issued by another authority.
+    #[error("its certificate is not of this cluster's authority")]
+    OtherAuthority,
+    /// The certificate is not valid any more.
+    #[error("its certificate has expired")]
+    CertificateExpired,
+    /// The certificate is not valid yet.
+    #[error("its certificate is not valid yet; compare the clocks")]
+    CertificateNotYetValid,
+    /// The certificate names another node.
+    #[error("it is node {said} by its word, and node {certified} by its certificate")]
+    CertificateOfAnother {
+        /// The node in the certificate.
+        certified: NodeId,
+        /// The node in the hello.
+        said: NodeId,
+    },
+    /// The certificate names no node.
+    #[error("its certificate names no node")]
+    CertificateOfNobody,
+    /// No certificate came.
+    #[error("it has no certificate")]
+    NoCertificate,
+    /// The certificate cannot be used.
+    #[error("its certificate is no good: {why}")]
+    BadCertificate {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The peer refuses the secure connection, most likely this node's certificate.
+    #[error("it refuses this node's certificate or connection: {why}; its own log says more")]
+    RefusedByPeer {
+        /// The alert.
+        why: String,
+    },
+    /// What came is no TLS.
+    #[error("it does not speak TLS")]
+    NotTls,
+    /// The secure connection cannot be had, or broke.
+    #[error("no secure connection with it: {why}")]
+    Insecure {
+        /// What is wrong.
+        why: String,
+    },
     /// A second hello on one link.
     #[error("a second hello came")]
     SecondHello,
@@ -131,6 +196,20 @@ impl PeerError {
             Self::OlderLink { .. } => "older-link",
             Self::Replaced => "replaced",
             Self::MessageBeforeHello { .. } => "message-before-hello",
+            Self::WrongNumber { .. } => "wrong-number",
+            Self::WrongLane { .. } => "wrong-lane",
+            Self::NoControl { .. } => "no-control",
+            Self::ControlLost => "control-lost",
+            Self::OtherAuthority => "other-authority",
+            Self::CertificateExpired => "certificate-expired",
+            Self::CertificateNotYetValid => "certificate-not-yet-valid",
+            Self::CertificateOfAnother { .. } => "certificate-of-another",
+            Self::CertificateOfNobody => "certificate-of-nobody",
+            Self::NoCertificate => "no-certificate",
+            Self::BadCertificate { .. } => "bad-certificate",
+            Self::RefusedByPeer { .. } => "refused-by-peer",
+            Self::NotTls => "not-tls",
+            Self::Insecure { .. } => "insecure",
             Self::SecondHello => "second-hello",
             Self::TooLong { .. } => "too-long",
             Self::TooShort { .. } => "too-short",

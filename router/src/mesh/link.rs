@@ -1,68 +1,35 @@
-//! One link as a state machine without I/O: bytes in, events out; what it wants to send waits in its queue.
+//! One connection of a link as a state machine without I/O: bytes in, events out; what it wants to send waits in its
+//! queue. A link has two: one for control, which is the link's life, and one for frames beside it.
+
+mod admission;
+mod events;
 
 use super::codec::{Decoder, Spoken};
 use super::error::PeerError;
-use super::message::{Hello, Message};
+use super::greeting::{Greeting, Resume};
+use super::message::{Lane, Message};
 use super::queue::SendQueue;
 use crate::id::NodeId;
-use crate::limits::{CONNECT_TIME_MAX, DETECTION_TIME, HELLO_LEN_MAX, HELLO_TIME_MAX, MESSAGE_LEN_MAX};
+use crate::limits::{
+    CONNECT_TIME_MAX, CONTROL_MESSAGE_LEN_MAX, DETECTION_TIME, HELLO_LEN_MAX, HELLO_TIME_MAX, MESSAGE_LEN_MAX,
+};
 use crate::time::Instant;
+use admission::{check_hello, is_mutual};
 
-/// What this node says of itself, and whom it talks to.
-#[derive(Clone, Debug)]
-pub struct Identity {
-    /// This node's hello.
-    pub hello: Hello,
-    /// The ids of its peers.
-    pub peers: Vec<NodeId>,
-}
-
-/// Who opened the connection. The lower id dials the higher, so that two nodes have one link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// This node dialled the address of that peer.
-    Dialled(NodeId),
-    /// The other end dialled; its hello says who it is.
-    Accepted,
-}
-
-/// What a link tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LinkEvent {
-    /// The peer said a hello that this node accepts.
-    Up(Hello),
-    /// A message of the peer.
-    Arrived(Message),
-    /// The link has ended. Nothing comes after it.
-    Closed(PeerError),
-}
-
-/// What can happen to a link.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Input {
-    /// TCP has opened the connection.
-    Connected,
-    /// A message was decoded.
-    Spoken(Spoken),
-    /// The peer closed its end.
-    EndOfStream,
-    /// The connection broke, cannot be opened, or is not wanted any more.
-    Failed(PeerError),
-    /// [`Link::next_deadline`] has come.
-    DeadlineReached,
-}
+pub use admission::{Identity, Origin};
+pub use events::{Input, LinkEvent};
 
 /// Where a link stands.
 ///
 /// ```text
-///                     dialled                      accepted
-///                        │                            │
-///                        ▼                            ▼
-///                   Connecting ──── connected ──▶ AwaitingHello ──── hello ────▶ Established ──┐ message
-///                        │                            │                            │    ▲      │
-///       unreachable,     │     no hello in time,      │     silent, garbage,       │    └──────┘
-///       not wanted       │     refused, garbage       │     closed, replaced       │
-///                        └────────────────────────────┴──────────▶ Closed ◀────────┘
+///        dialled                   accepted
+///           │                         │
+///           ▼                         ▼
+///       Connecting ── connected ─▶ Securing ── secured ─▶ AwaitingHello ── hello ─▶ Established ──┐ message
+///           │                         │                        │                       │    ▲     │
+///     unreachable,    no time, no or a wrong certificate, garbage, refused     silent, garbage, └─┘
+///     not wanted                      │                        │               closed, replaced
+///           └─────────────────────────┴───────────▶ Closed ◀───┴───────────────────────┘
 /// ```
 ///
 /// Who dialled says hello first; the other end answers with its own hello once it has accepted that one. So a link that
@@ -71,16 +38,23 @@ pub enum Input {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Connecting,
+    Securing,
     AwaitingHello,
     Established,
     Closed,
 }
 
-/// One link.
+/// One connection of a link.
 #[derive(Debug)]
 pub struct Link {
     state: State,
     origin: Origin,
+    /// What it is for; of one that the other end dialled the hello says it.
+    lane: Lane,
+    /// What the hello of this node says of the talk before.
+    resume: Option<Resume>,
+    /// The node in the other end's certificate.
+    certified: Option<NodeId>,
     /// When the state began or, once established, when the last message came.
     since: Instant,
     decoder: Decoder,
@@ -89,21 +63,38 @@ pub struct Link {
 }
 
 impl Link {
-    /// A link to `expected`, whose connection is being opened.
+    /// A link to `expected`, whose connection is being opened. `resume` is where the talk with that node goes on.
     #[must_use]
-    pub fn dialled(now: Instant, expected: NodeId) -> Self {
-        Self::new(now, State::Connecting, Origin::Dialled(expected))
+    pub fn dialled(now: Instant, expected: NodeId, lane: Lane, resume: Option<Resume>) -> Self {
+        let mut link = Self::new(now, State::Connecting, Origin::Dialled(expected));
+        link.becomes(lane);
+        link.resume = resume;
+        link
     }
 
     /// A link whose connection another node opened.
     #[must_use]
     pub fn accepted(now: Instant) -> Self {
-        Self::new(now, State::AwaitingHello, Origin::Accepted)
+        Self::new(now, State::Securing, Origin::Accepted)
     }
 
     fn new(now: Instant, state: State, origin: Origin) -> Self {
-        let (decoder, queue) = (Decoder::default(), SendQueue::default());
-        Self { state, origin, since: now, decoder, queue, unknown_kinds: 0 }
+        Self {
+            state,
+            origin,
+            lane: Lane::Control,
+            resume: None,
+            certified: None,
+            since: now,
+            decoder: Decoder::default(),
+            queue: SendQueue::new(),
+            unknown_kinds: 0,
+        }
+    }
+
+    fn becomes(&mut self, lane: Lane) {
+        self.lane = lane;
+        self.queue.becomes(lane);
     }
 
     /// Where the next bytes from the peer go; then [`Link::filled`] says how many came. Not empty, once
@@ -120,8 +111,7 @@ impl Link {
     /// The next event from the bytes that have come; `None` until more come.
     pub fn next_event(&mut self, now: Instant, identity: &Identity) -> Option<LinkEvent> {
         while self.state != State::Closed {
-            let len_max = if self.state == State::Established { MESSAGE_LEN_MAX } else { HELLO_LEN_MAX };
-            let input = match self.decoder.decode(len_max) {
+            let input = match self.decoder.decode(self.message_len_max()) {
                 Ok(Some(spoken)) => Input::Spoken(spoken),
                 Ok(None) => return None,
                 Err(error) => Input::Failed(error),
@@ -133,44 +123,81 @@ impl Link {
         None
     }
 
+    fn message_len_max(&self) -> usize {
+        match (self.state, self.lane) {
+            (State::Established, Lane::Control) => CONTROL_MESSAGE_LEN_MAX,
+            (State::Established, Lane::Frames) => MESSAGE_LEN_MAX,
+            (State::Connecting | State::Securing | State::AwaitingHello | State::Closed, _) => HELLO_LEN_MAX,
+        }
+    }
+
     /// The state machine: one input, at most one event.
     pub fn step(&mut self, now: Instant, identity: &Identity, input: Input) -> Option<LinkEvent> {
+        use State::{AwaitingHello, Closed, Connecting, Established, Securing};
         match (self.state, input) {
-            (State::Connecting, Input::Connected) => self.say_hello(now, identity),
-            (State::AwaitingHello | State::Established, Input::Connected) => None,
-            (State::AwaitingHello, Input::Spoken(Spoken::Hello(hello))) => self.identify(now, identity, hello),
-            (State::Connecting, Input::Spoken(spoken))
-            | (State::AwaitingHello, Input::Spoken(spoken @ (Spoken::Message(_) | Spoken::Unknown { .. }))) => {
-                self.close(PeerError::MessageBeforeHello { kind: spoken.kind() })
-            }
-            (State::Established, Input::Spoken(Spoken::Hello(_))) => self.close(PeerError::SecondHello),
-            (State::Established, Input::Spoken(Spoken::Message(message))) => {
-                self.since = now;
-                Some(LinkEvent::Arrived(message))
-            }
-            (State::Established, Input::Spoken(Spoken::Unknown { .. })) => {
-                self.since = now;
-                self.unknown_kinds += 1;
+            (Connecting, Input::Connected) => {
+                (self.state, self.since) = (Securing, now);
                 None
             }
-            (State::Connecting | State::AwaitingHello, Input::EndOfStream) => self.close(PeerError::ClosedBeforeHello),
-            (State::Established, Input::EndOfStream) => self.close(PeerError::Closed),
-            (State::Connecting | State::AwaitingHello | State::Established, Input::Failed(error)) => self.close(error),
-            (State::Connecting | State::AwaitingHello | State::Established, Input::DeadlineReached) => {
-                self.time_out(now)
-            }
+            (Securing, Input::Secured(certified)) => self.secured(identity, certified),
+            (Securing | AwaitingHello | Established, Input::Connected)
+            | (Connecting | AwaitingHello | Established, Input::Secured(_)) => None,
+            (AwaitingHello, Input::Spoken(Spoken::Greeting(greeting))) => self.identify(now, identity, greeting),
+            (Connecting | Securing, Input::Spoken(spoken))
+            | (
+                AwaitingHello,
+                Input::Spoken(spoken @ (Spoken::Message(..) | Spoken::Received(_) | Spoken::Unknown { .. })),
+            ) => self.close(PeerError::MessageBeforeHello { kind: spoken.kind() }),
+            (Established, Input::Spoken(spoken)) => self.heard(now, spoken),
+            (Connecting | Securing | AwaitingHello, Input::EndOfStream) => self.close(PeerError::ClosedBeforeHello),
+            (Established, Input::EndOfStream) => self.close(PeerError::Closed),
+            (Connecting | Securing | AwaitingHello | Established, Input::Failed(error)) => self.close(error),
+            (Connecting | Securing | AwaitingHello | Established, Input::DeadlineReached) => self.time_out(now),
             (
-                State::Closed,
-                Input::Connected | Input::Spoken(_) | Input::EndOfStream | Input::Failed(_) | Input::DeadlineReached,
+                Closed,
+                Input::Connected
+                | Input::Secured(_)
+                | Input::Spoken(_)
+                | Input::EndOfStream
+                | Input::Failed(_)
+                | Input::DeadlineReached,
             ) => None,
         }
     }
 
-    /// Puts a message behind those that wait.
+    /// Says hello to the node that dialled and was accepted.
     ///
     /// # Errors
     ///
-    /// [`PeerError::QueueFull`] if the peer does not read: the link is to be closed. [`PeerError::TooLong`] if the
+    /// [`PeerError::TooLong`] if this node's own hello is over its bound.
+    pub fn answer(&mut self, identity: &Identity, resume: Option<Resume>) -> Result<(), PeerError> {
+        self.resume = resume;
+        self.push_greeting(identity)
+    }
+
+    /// Puts messages that are encoded already behind those that wait.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError::QueueFull`] if the peer does not read: the link is to be closed.
+    pub fn send_encoded(&mut self, bytes: &[u8]) -> Result<(), PeerError> {
+        self.queue.push_encoded(bytes)
+    }
+
+    /// Says that all messages up to this number have come.
+    ///
+    /// # Errors
+    ///
+    /// None in practice: it is short.
+    pub fn send_received(&mut self, number: u64) -> Result<(), PeerError> {
+        self.queue.push_received(number)
+    }
+
+    /// Puts a message without a number behind those that wait.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError::QueueFull`] if the peer does not read. [`PeerError::TooLong`] if the
     /// message is over its bound: it alone is lost.
     pub fn send(&mut self, message: &Message) -> Result<(), PeerError> {
         self.queue.push(message)
@@ -187,15 +214,28 @@ impl Link {
         self.queue.written(len);
     }
 
-    /// When [`Input::DeadlineReached`] is due; `None` once closed.
+    /// When [`Input::DeadlineReached`] is due; `None` once closed, and for frames, which may be silent: the control
+    /// connection beside them may not.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        match self.state {
-            State::Connecting => Some(self.since + CONNECT_TIME_MAX),
-            State::AwaitingHello => Some(self.since + HELLO_TIME_MAX),
-            State::Established => Some(self.since + DETECTION_TIME),
-            State::Closed => None,
+        match (self.state, self.lane) {
+            (State::Connecting, _) => Some(self.since + CONNECT_TIME_MAX),
+            (State::Securing | State::AwaitingHello, _) => Some(self.since + HELLO_TIME_MAX),
+            (State::Established, Lane::Control) => Some(self.since + DETECTION_TIME),
+            (State::Established, Lane::Frames) | (State::Closed, _) => None,
         }
+    }
+
+    /// What the connection is for; known once it is established, or if this node dialled.
+    #[must_use]
+    pub fn lane(&self) -> Lane {
+        self.lane
+    }
+
+    /// True while the connection is being secured.
+    #[must_use]
+    pub fn is_securing(&self) -> bool {
+        self.state == State::Securing
     }
 
     /// Who opened the connection.
@@ -222,25 +262,78 @@ impl Link {
         self.unknown_kinds
     }
 
-    fn say_hello(&mut self, now: Instant, identity: &Identity) -> Option<LinkEvent> {
-        (self.state, self.since) = (State::AwaitingHello, now);
-        self.queue.push_hello(&identity.hello).err().and_then(|error| self.close(error))
+    /// The other end has shown whose certificate it has. Who dialled says hello now; the time for it runs on.
+    fn secured(&mut self, identity: &Identity, certified: NodeId) -> Option<LinkEvent> {
+        self.certified = Some(certified);
+        match self.origin {
+            Origin::Dialled(expected) if expected != certified => {
+                self.close(PeerError::NotExpected { expected, found: certified })
+            }
+            Origin::Dialled(_) => {
+                self.state = State::AwaitingHello;
+                self.push_greeting(identity).err().and_then(|error| self.close(error))
+            }
+            Origin::Accepted => {
+                self.state = State::AwaitingHello;
+                None
+            }
+        }
     }
 
-    fn identify(&mut self, now: Instant, identity: &Identity, hello: Hello) -> Option<LinkEvent> {
-        let checked = check_hello(self.origin, identity, &hello);
-        let answer = match (self.origin, &checked) {
-            (Origin::Dialled(_), _) => Ok(()),
-            (Origin::Accepted, Ok(())) => self.queue.push_hello(&identity.hello),
-            (Origin::Accepted, Err(error)) if is_mutual(error) => self.queue.push_hello(&identity.hello),
-            (Origin::Accepted, Err(_)) => Ok(()),
-        };
-        match checked.and(answer) {
-            Ok(()) => {
-                (self.state, self.since) = (State::Established, now);
-                Some(LinkEvent::Up(hello))
+    fn push_greeting(&mut self, identity: &Identity) -> Result<(), PeerError> {
+        let (hello, lane, resume) = (identity.hello.clone(), self.lane, self.resume);
+        self.queue.push_greeting(&Greeting { hello, lane, resume })
+    }
+
+    fn identify(&mut self, now: Instant, identity: &Identity, greeting: Greeting) -> Option<LinkEvent> {
+        if let Err(error) = self.check_greeting(identity, &greeting) {
+            if self.origin == Origin::Accepted && is_mutual(&error) {
+                // The link ends for this reason in any case.
+                self.push_greeting(identity).ok();
             }
-            Err(error) => self.close(error),
+            return self.close(error);
+        }
+        self.becomes(greeting.lane);
+        (self.state, self.since) = (State::Established, now);
+        Some(LinkEvent::Up(greeting))
+    }
+
+    fn check_greeting(&self, identity: &Identity, greeting: &Greeting) -> Result<(), PeerError> {
+        check_hello(self.origin, identity, &greeting.hello)?;
+        let said = greeting.hello.node;
+        match self.certified {
+            Some(certified) if certified != said => Err(PeerError::CertificateOfAnother { certified, said }),
+            None => Err(PeerError::NoCertificate),
+            Some(_) if self.origin != Origin::Accepted && greeting.lane != self.lane => {
+                Err(PeerError::WrongLane { kind: Spoken::Greeting(greeting.clone()).kind() })
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Something came over the established link.
+    fn heard(&mut self, now: Instant, spoken: Spoken) -> Option<LinkEvent> {
+        let kind = spoken.kind();
+        let fits = match &spoken {
+            Spoken::Greeting(_) => return self.close(PeerError::SecondHello),
+            Spoken::Message(number, message) => {
+                message.lane() == self.lane && number.is_some() == message.is_numbered()
+            }
+            Spoken::Received(_) => self.lane == Lane::Control,
+            Spoken::Unknown { number, .. } => self.lane == Lane::Control || number.is_none(),
+        };
+        if !fits {
+            return self.close(PeerError::WrongLane { kind });
+        }
+        self.since = now;
+        match spoken {
+            Spoken::Message(number, message) => Some(LinkEvent::Arrived(number, message)),
+            Spoken::Received(number) => Some(LinkEvent::Received(number)),
+            Spoken::Unknown { number, .. } => {
+                self.unknown_kinds += 1;
+                Some(LinkEvent::Skipped(number))
+            }
+            Spoken::Greeting(_) => None,
         }
     }
 
@@ -250,7 +343,7 @@ impl Link {
         }
         match self.state {
             State::Connecting => self.close(PeerError::Unreachable { why: "no answer".to_owned() }),
-            State::AwaitingHello => self.close(PeerError::SlowHello),
+            State::Securing | State::AwaitingHello => self.close(PeerError::SlowHello),
             State::Established => self.close(PeerError::Silent),
             State::Closed => None,
         }
@@ -260,32 +353,6 @@ impl Link {
         self.state = State::Closed;
         Some(LinkEvent::Closed(error))
     }
-}
-
-/// Whether this node talks to who says this hello.
-fn check_hello(origin: Origin, identity: &Identity, hello: &Hello) -> Result<(), PeerError> {
-    let (own, node) = (&identity.hello, hello.node);
-    if hello.cluster != own.cluster {
-        return Err(PeerError::WrongCluster { ours: own.cluster.clone(), theirs: hello.cluster.clone() });
-    }
-    if hello.version_min > own.version_max || own.version_min > hello.version_max {
-        let (ours, theirs) = ((own.version_min, own.version_max), (hello.version_min, hello.version_max));
-        return Err(PeerError::NoCommonVersion { ours, theirs });
-    }
-    if node == own.node {
-        return Err(PeerError::OwnId);
-    }
-    match origin {
-        Origin::Dialled(expected) if node != expected => Err(PeerError::NotExpected { expected, found: node }),
-        Origin::Accepted if !identity.peers.contains(&node) => Err(PeerError::UnknownNode { node }),
-        Origin::Accepted if node > own.node => Err(PeerError::WrongDirection { node }),
-        Origin::Dialled(_) | Origin::Accepted => Ok(()),
-    }
-}
-
-/// True if the other end, given this node's hello, finds the same.
-fn is_mutual(error: &PeerError) -> bool {
-    matches!(error, PeerError::WrongCluster { .. } | PeerError::NoCommonVersion { .. })
 }
 
 #[cfg(test)]

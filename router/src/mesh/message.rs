@@ -270,7 +270,7 @@ pub enum Message {
 }
 
 /// Which connection of a link a message takes. Announcements and frames never share one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Lane {
     /// What nodes say: in order, nothing lost as long as both ends live.
     Control,
@@ -299,5 +299,11 @@ impl Message {
             | Self::Relay(_) => Lane::Control,
             Self::Fence(_) | Self::Handover(_) | Self::Redirect(_) => Lane::Frames,
         }
+    }
+    /// True for a message that has a number and is sent again after a reconnect. A heartbeat is not: the next one says
+    /// what is true by then. Frames are not: what does not fit is dropped.
+    #[must_use]
+    pub fn is_numbered(&self) -> bool {
+        self.lane() == Lane::Control && !matches!(self, Self::Heartbeat(_))
     }
 }

@@ -3,11 +3,14 @@
 pub mod backoff;
 pub mod codec;
 mod error;
+mod greeting;
 pub mod link;
 mod message;
 mod queue;
+pub mod resend;
 
 pub use error::PeerError;
+pub use greeting::{Greeting, Resume};
 pub use message::{
     Acknowledge, Announce, Answer, Assign, Claim, Close, Compare, Fence, Handover, Heartbeat, Hello, Lane, Message,
     Query, Redirect, Refresh, Refuse, Relay, SyncEnd, Unheard,

@@ -1,34 +1,66 @@
-//! Bytes that wait to be sent on one link: one piece, so that one write takes them all.
+//! Bytes that wait to be sent on one connection: one piece, so that one write takes them all.
 
 use super::codec;
 use super::error::PeerError;
-use super::message::{Hello, Message};
-use crate::limits::{LINK_QUEUE_BYTES_KEPT, LINK_QUEUE_BYTES_MAX};
+use super::greeting::Greeting;
+use super::message::{Lane, Message};
+use crate::limits::{FRAMES_QUEUE_BYTES_MAX, LINK_QUEUE_BYTES_KEPT, LINK_QUEUE_BYTES_MAX};
 
-/// Encoded messages in order, bounded by `limits::LINK_QUEUE_BYTES_MAX`.
-#[derive(Debug, Default)]
+/// Encoded messages in order, bounded by what the connection is for.
+#[derive(Debug)]
 pub(super) struct SendQueue {
     bytes: Vec<u8>,
     written: usize,
+    len_max: usize,
 }
 
 impl SendQueue {
-    /// Appends a hello.
-    pub(super) fn push_hello(&mut self, hello: &Hello) -> Result<(), PeerError> {
-        codec::encode_hello(hello, &mut self.bytes)
+    /// An empty queue.
+    pub(super) fn new() -> Self {
+        Self { bytes: Vec::new(), written: 0, len_max: LINK_QUEUE_BYTES_MAX }
     }
 
-    /// Appends a message, or says why not: too long, or the queue is full.
+    /// From now on the bound is that of this lane.
+    pub(super) fn becomes(&mut self, lane: Lane) {
+        self.len_max = match lane {
+            Lane::Control => LINK_QUEUE_BYTES_MAX,
+            Lane::Frames => FRAMES_QUEUE_BYTES_MAX,
+        };
+    }
+
+    /// Appends a greeting.
+    pub(super) fn push_greeting(&mut self, greeting: &Greeting) -> Result<(), PeerError> {
+        codec::encode_greeting(greeting, &mut self.bytes)
+    }
+
+    /// Appends a message without a number, or says why not: too long, or the queue is full.
     pub(super) fn push(&mut self, message: &Message) -> Result<(), PeerError> {
+        self.make_room()?;
+        codec::encode(None, message, &mut self.bytes)
+    }
+
+    /// Appends messages that are encoded already, or says that the queue is full.
+    pub(super) fn push_encoded(&mut self, bytes: &[u8]) -> Result<(), PeerError> {
+        self.make_room()?;
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Appends how far the peer's messages have come.
+    pub(super) fn push_received(&mut self, number: u64) -> Result<(), PeerError> {
+        codec::encode_received(number, &mut self.bytes)
+    }
+
+    fn make_room(&mut self) -> Result<(), PeerError> {
         let len = self.unsent().len();
-        if len > LINK_QUEUE_BYTES_MAX {
+        if len > self.len_max {
             return Err(PeerError::QueueFull { len });
         }
         if self.written > LINK_QUEUE_BYTES_KEPT && self.written > len {
             self.bytes.drain(..self.written);
             self.written = 0;
         }
-        codec::encode(message, &mut self.bytes)
+        Ok(())
     }
 
     /// What is not yet written.
@@ -56,7 +88,7 @@ mod tests {
     #[test]
     fn the_queue_is_bounded_and_gives_its_memory_back() {
         let message = Message::Handover(Handover { interface: Interface::First, hops: 0, wire: vec![7; 60_000] });
-        let mut queue = SendQueue::default();
+        let mut queue = SendQueue::new();
         let mut pushed = 0;
         let error = loop {
             match queue.push(&message) {
@@ -73,10 +105,10 @@ mod tests {
     #[test]
     fn a_slow_reader_gets_every_byte_in_order() {
         let message = Message::Handover(Handover { interface: Interface::Second, hops: 0, wire: (0..=255).collect() });
-        let (mut queue, mut expected, mut got) = (SendQueue::default(), Vec::new(), Vec::new());
+        let (mut queue, mut expected, mut got) = (SendQueue::new(), Vec::new(), Vec::new());
         for round in 0..20_000 {
             queue.push(&message).unwrap();
-            codec::encode(&message, &mut expected).unwrap();
+            codec::encode(None, &message, &mut expected).unwrap();
             let len = queue.unsent().len().min(250 + round % 23);
             got.extend_from_slice(&queue.unsent()[..len]);
             queue.written(len);

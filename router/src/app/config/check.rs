@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use super::derived;
 use super::layers::Problem;
-use super::options::{InterfaceOptions, Options, RolesOption, allowed};
+use super::options::{InterfaceOptions, MeshOptions, Options, RolesOption, allowed};
 use crate::id::{Interface, Mac};
 use crate::limits::{
     ADDRESSES_MAX, CLUSTER_NAME_LEN_MAX, HOLDS_BYTES_MAX, HOLDS_FRAMES_MAX, MEMBERS_MAX, PLUGINS_MAX, ROUTES_MAX,
@@ -41,6 +41,7 @@ pub(super) fn check(options: &Options) -> Checked {
         )?;
     }
     check_mesh(options)?;
+    check_mesh_keys(&options.mesh)?;
     check_holders(options)?;
     check_numbers(options)?;
     check_routes(options)?;
@@ -165,6 +166,22 @@ fn check_mesh(options: &Options) -> Checked {
         seen.push(*address);
     }
     Ok(())
+}
+
+fn check_mesh_keys(mesh: &MeshOptions) -> Checked {
+    let material = [("ca", &mesh.ca), ("certificate", &mesh.certificate), ("key", &mesh.key)];
+    for (name, path) in material {
+        let key = format!("mesh.{name}");
+        match path {
+            Some(path) => require(!path.as_os_str().is_empty(), &key)?,
+            None if mesh.listen.is_none() => {}
+            None => {
+                let why = "links are secure, so a node with mesh.listen needs it; `herald keys` makes it".to_owned();
+                return problem(&key, why);
+            }
+        }
+    }
+    require(mesh.key_log.as_ref().is_none_or(|path| !path.as_os_str().is_empty()), "mesh.key_log")
 }
 
 fn check_holders(options: &Options) -> Checked {

@@ -195,6 +195,18 @@ pub struct MeshOptions {
     pub listen: Option<SocketAddr>,
     /// Where this node reaches its peers.
     pub peers: BTreeMap<NodeId, SocketAddr>,
+    /// The certificate of the cluster's authority.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<PathBuf>,
+    /// This node's certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<PathBuf>,
+    /// Its private key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
+    /// Where the secrets of the links are written (tests only).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_log: Option<PathBuf>,
 }
 
 /// `[holders]`.
@@ -298,10 +310,14 @@ const ALLOWED: &[(&str, &str)] = &[
     ("interfaces.*.vrid", "a number from 1 to 255"),
     ("interfaces.*.mtu", "a number from 1280 to 65535"),
     ("interfaces.*.priority", "a number from 1 to 254"),
-    ("mesh", "a table with listen and peers"),
+    ("mesh", "a table with listen, peers, ca, certificate and key"),
     ("mesh.listen", "ADDRESS:PORT such as 10.9.0.11:7400"),
     ("mesh.peers", "a table of NODE = \"ADDRESS:PORT\""),
     ("mesh.peers.*", "ADDRESS:PORT such as 10.9.0.12:7400"),
+    ("mesh.ca", "the path of the certificate of the cluster's authority"),
+    ("mesh.certificate", "the path of this node's certificate"),
+    ("mesh.key", "the path of this node's private key"),
+    ("mesh.key_log", "the path of a file for the secrets of the links, for tests"),
     ("holders", "a table with first and second"),
     ("holders.*", "the id of this node or of a peer"),
     ("choose", "a table of redirectors, per_interface_key and weight"),

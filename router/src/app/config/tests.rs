@@ -19,6 +19,9 @@ virtual_addresses = ["10.2.0.1"]
 [mesh]
 listen = "10.9.0.11:7400"
 peers = { b = "10.9.0.12:7400", c = "10.9.0.13:7400" }
+ca = "/keys/ca.pem"
+certificate = "/keys/node-a.pem"
+key = "/keys/node-a.key"
 "#;
 
 /// Loads a text as if it were the file `x.toml`.
@@ -189,6 +192,11 @@ const WRONG_LINES: &[(&str, &str, &str)] = &[
     ("b = \"10.9.0.12:7400\"", "b = \"10.9.0.13:7400\"", "x.toml:15: mesh.peers.c = \"10.9.0.13:7400\": another peer"),
     ("b = \"10.9.0.12:7400\"", "b = \"10.9.0.11:7400\"", "x.toml:15: mesh.peers.b = \"10.9.0.11:7400\": another peer"),
     ("b = \"10.9.0.12:7400\"", "b = \"0.0.0.0:7400\"", "x.toml:15: mesh.peers.b = \"0.0.0.0:7400\": allowed is"),
+    ("ca = \"/keys/ca.pem\"", "", "x.toml:13: mesh.ca is missing: links are secure"),
+    ("certificate = \"/keys/node-a.pem\"", "", "x.toml:13: mesh.certificate is missing: links are secure"),
+    ("key = \"/keys/node-a.key\"", "", "x.toml:13: mesh.key is missing: links are secure"),
+    ("key = \"/keys/node-a.key\"", "key = \"\"", "x.toml:18: mesh.key = \"\": allowed is the path"),
+    ("key = \"/keys/node-a.key\"", "key = 7", "x.toml:18: mesh.key = 7: allowed is the path"),
     ("b = \"10.9.0.12:7400\"", "b = \"host\"", "x.toml:15: mesh.peers.b = \"host\": allowed is ADDRESS:PORT"),
 ];
 
@@ -203,50 +211,50 @@ fn each_wrong_line_gives_one_clear_error() {
 
 /// What follows the good file, and how the error starts.
 const WRONG_SECTIONS: &[(&str, &str)] = &[
-    ("[choose]\nweight = 0", "x.toml:17: choose.weight = 0: allowed is a number from 1"),
-    ("[choose]\nper_interface_key = 1", "x.toml:17: choose.per_interface_key = 1: allowed is true or false"),
-    ("[choose]\nredirectors = \"never\"", "x.toml:17: choose.redirectors = \"never\": allowed is \"last-resort\""),
-    ("[timeouts]\nudp_s = 0", "x.toml:17: timeouts.udp_s = 0: allowed is a number of seconds from 1"),
-    ("[timeouts]\nudp_s = 604801", "x.toml:17: timeouts.udp_s = 604801: allowed is a number of seconds"),
-    ("[timeouts]\ntcp_s = 1", "x.toml:17: timeouts.tcp_s = 1: there is no such key; tcp_established_s,"),
-    ("[testing]\nannouncement_delay_ms = 99999", "x.toml:17: testing.announcement_delay_ms = 99999: allowed"),
-    ("[[routes]]\nto = \"192.0.2.0/24\"", "x.toml:16: routes.0.via is missing: allowed is a gateway's address"),
+    ("[choose]\nweight = 0", "x.toml:20: choose.weight = 0: allowed is a number from 1"),
+    ("[choose]\nper_interface_key = 1", "x.toml:20: choose.per_interface_key = 1: allowed is true or false"),
+    ("[choose]\nredirectors = \"never\"", "x.toml:20: choose.redirectors = \"never\": allowed is \"last-resort\""),
+    ("[timeouts]\nudp_s = 0", "x.toml:20: timeouts.udp_s = 0: allowed is a number of seconds from 1"),
+    ("[timeouts]\nudp_s = 604801", "x.toml:20: timeouts.udp_s = 604801: allowed is a number of seconds"),
+    ("[timeouts]\ntcp_s = 1", "x.toml:20: timeouts.tcp_s = 1: there is no such key; tcp_established_s,"),
+    ("[testing]\nannouncement_delay_ms = 99999", "x.toml:20: testing.announcement_delay_ms = 99999: allowed"),
+    ("[[routes]]\nto = \"192.0.2.0/24\"", "x.toml:19: routes.0.via is missing: allowed is a gateway's address"),
     (
         "[[routes]]\nto = \"192.0.2.1/24\"\nvia = \"10.2.0.254\"",
-        "x.toml:17: routes.0.to = \"192.0.2.1/24\": has bits behind",
+        "x.toml:20: routes.0.to = \"192.0.2.1/24\": has bits behind",
     ),
     (
         "[[routes]]\nto = \"10.2.0.0/24\"\nvia = \"10.2.0.254\"",
-        "x.toml:17: routes.0.to = \"10.2.0.0/24\": is a connected",
+        "x.toml:20: routes.0.to = \"10.2.0.0/24\": is a connected",
     ),
     (
         "[[routes]]\nto = \"192.0.2.0/24\"\nvia = \"10.3.0.254\"",
-        "x.toml:18: routes.0.via = \"10.3.0.254\": allowed is a",
+        "x.toml:21: routes.0.via = \"10.3.0.254\": allowed is a",
     ),
-    ("[[routes]]\nto = \"192.0.2.0/24\"\nvia = \"10.2.0.11\"", "x.toml:18: routes.0.via = \"10.2.0.11\": allowed is a"),
+    ("[[routes]]\nto = \"192.0.2.0/24\"\nvia = \"10.2.0.11\"", "x.toml:21: routes.0.via = \"10.2.0.11\": allowed is a"),
     (
         "[[routes]]\nto = \"192.0.2.0/24\"\nvia = \"fe80::9\"",
-        "x.toml:18: routes.0.via = \"fe80::9\": is of another family",
+        "x.toml:21: routes.0.via = \"fe80::9\": is of another family",
     ),
     (
         "[[routes]]\nto = \"192.0.2.0/24\"\nvia = \"10.2.0.9\"\n[[routes]]\nto = \"192.0.2.0/24\"\nvia = \"10.2.0.8\"",
-        "x.toml:20: routes.1.to = \"192.0.2.0/24\": has a route already",
+        "x.toml:23: routes.1.to = \"192.0.2.0/24\": has a route already",
     ),
-    ("[[plugins]]\nname = \"ACL\"", "x.toml:17: plugins.0.name = \"ACL\": allowed is a name"),
-    ("[[plugins]]\nname = \"acl\"\nconfig = 3", "x.toml:18: plugins.0.config = 3: allowed is a table"),
-    ("[[plugins]]\nnme = \"acl\"", "x.toml:17: plugins.0.nme = \"acl\": there is no such key; name, config"),
+    ("[[plugins]]\nname = \"ACL\"", "x.toml:20: plugins.0.name = \"ACL\": allowed is a name"),
+    ("[[plugins]]\nname = \"acl\"\nconfig = 3", "x.toml:21: plugins.0.config = 3: allowed is a table"),
+    ("[[plugins]]\nnme = \"acl\"", "x.toml:20: plugins.0.nme = \"acl\": there is no such key; name, config"),
     (
         "[[plugins]]\nname = \"acl\"\n[[plugins]]\nname = \"acl\"",
-        "x.toml:19: plugins.1.name = \"acl\": is in the chain already",
+        "x.toml:22: plugins.1.name = \"acl\": is in the chain already",
     ),
     (
         "[interfaces.third]\ntap = \"t3\"",
-        "x.toml:16: interfaces.third = {\"tap\":\"t3\"}: there is no such key; first, second may",
+        "x.toml:19: interfaces.third = {\"tap\":\"t3\"}: there is no such key; first, second may",
     ),
-    ("[extra]\nx = 1", "x.toml:16: extra = {\"x\":1}: there is no such key"),
+    ("[extra]\nx = 1", "x.toml:19: extra = {\"x\":1}: there is no such key"),
     (
         "[holders]\nfirst = \"a\"\nsecond = \"d\"",
-        "x.toml:18: holders.second = \"d\": allowed is the id of this node or of a peer",
+        "x.toml:21: holders.second = \"d\": allowed is the id of this node or of a peer",
     ),
 ];
 

@@ -13,6 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use clap::Args;
 
 use super::control::client::ClientError;
+use crate::io::clock;
 use crate::lab::{self, Built, LabError, LabName, LabNameError, NodeReport, Setting, SettingError, Up};
 
 pub(super) use own_http::{fetch as fetch_page, serve as serve_page};
@@ -139,7 +140,7 @@ pub fn run(arguments: &DemoArguments) -> Result<(), DemoError> {
     };
     let own = SETTINGS.iter().map(|text| text.parse()).collect::<Result<Vec<Setting>, SettingError>>()?;
     let settings = own.into_iter().chain(arguments.set.iter().cloned()).collect();
-    let lab = lab::build(&Up { name: name.clone(), nodes: 3, file: None, settings }, &mut |_| ())?;
+    let lab = lab::build(&Up { name: name.clone(), nodes: 3, file: None, settings, now: clock::wall() }, &mut |_| ())?;
     say(&format!("lab {name} is up: client, server and three nodes; the mesh is full, both roles are held"))?;
     show(&lab, &name, arguments, paint)?;
     if arguments.keep {

@@ -216,6 +216,7 @@ impl EventLoop {
                 tracing::info!("link to {peer}: {error}");
                 node.link_lost(now, peer, plugins, &mut self.out);
             }
+            PeerEvent::FramesLost(peer, error) => tracing::debug!("connection for frames with {peer}: {error}"),
             PeerEvent::Refused { address, error } => tracing::warn!("connection with {address} refused: {error}"),
         }
     }

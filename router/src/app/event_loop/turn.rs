@@ -4,8 +4,9 @@ use super::EventLoop;
 use super::log::log;
 use super::port::Came;
 use crate::app::watchdog::Phase;
-use crate::event::DropReason;
+use crate::event::{DropReason, Event};
 use crate::id::Interface;
+use crate::io::peers::Unsent;
 use crate::io::{Usable, clock};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_PACKETS_MAX, TURN_FRAMES_MAX};
 use crate::membership::InterfaceState;
@@ -117,6 +118,9 @@ impl EventLoop {
         self.transmit();
         for event in self.out.events.drain(..) {
             log(&event);
+            if let (Event::MemberDied { node }, Some(peers)) = (&event, &mut self.parts.peers) {
+                peers.forget(*node);
+            }
             self.ring.keep(now, event);
         }
         for frame in self.out.spent.drain(..) {
@@ -125,14 +129,20 @@ impl EventLoop {
     }
 
     fn send(&mut self, now: Instant) {
-        let Some(peers) = &mut self.parts.peers else {
-            self.out.send.clear();
-            return;
-        };
-        for (to, message) in self.out.send.drain(..) {
-            peers.send(to, &message);
+        let mut messages = std::mem::take(&mut self.out.send);
+        for (to, message) in messages.drain(..) {
+            let sent = self.parts.peers.as_mut().map_or(Err(Unsent::Unreachable), |peers| peers.send(to, &message));
+            match sent {
+                Ok(()) => {}
+                Err(Unsent::QueueFull) => self.out.unsent(&message, DropReason::MeshQueueFull),
+                Err(Unsent::Unreachable) => self.out.unsent(&message, DropReason::MeshUnreachable),
+            }
         }
-        peers.flush(now, self.parts.poll.registry(), &mut self.told);
+        // The list itself is kept: its place is used again.
+        self.out.send = messages;
+        if let Some(peers) = &mut self.parts.peers {
+            peers.flush(now, self.parts.poll.registry(), &mut self.told);
+        }
     }
 
     /// One write for each frame, straight from its buffer.

@@ -11,8 +11,8 @@ use crate::flow::FlowKey;
 use crate::id::{BootId, Epoch, Generation, Interface, Mac, NodeId, PerInterface};
 use crate::inspector::Direction;
 use crate::mesh::{
-    Acknowledge, Announce, Answer, Assign, Claim, Close, Compare, Fence, Heartbeat, Query, Refresh, Refuse, Relay,
-    SyncEnd, Unheard,
+    Acknowledge, Announce, Answer, Assign, Claim, Close, Compare, Fence, Heartbeat, Lane, Query, Refresh, Refuse,
+    Relay, Resume, SyncEnd, Unheard,
 };
 use crate::packet::{Content, Frame, Packet};
 use crate::session::Life;
@@ -164,6 +164,16 @@ fn any_hello() -> impl Strategy<Value = Hello> {
         })
 }
 
+fn any_greeting() -> impl Strategy<Value = Greeting> {
+    let lane = prop_oneof![Just(Lane::Control), Just(Lane::Frames)];
+    let resume = any::<(u64, u64, u64)>().prop_map(|(boot, received, first_kept)| Resume {
+        boot: BootId(boot),
+        received,
+        first_kept,
+    });
+    (any_hello(), lane, option::of(resume)).prop_map(|(hello, lane, resume)| Greeting { hello, lane, resume })
+}
+
 /// Feeds the bytes in chunks of these lengths, repeated, and gives all messages and the error, if one came.
 fn decode_in_chunks(bytes: &[u8], chunks: &[usize]) -> (Vec<Spoken>, Option<PeerError>) {
     let (mut decoder, mut spoken) = (Decoder::default(), Vec::new());
@@ -189,29 +199,30 @@ fn decode_in_chunks(bytes: &[u8], chunks: &[usize]) -> (Vec<Spoken>, Option<Peer
         space[..len].copy_from_slice(&rest[..len]);
         decoder.filled(len);
         rest = &rest[len..];
-        assert!(decoder.buffer.capacity() <= LENGTH_LEN + limits::MESSAGE_LEN_MAX);
+        assert!(decoder.buffer.capacity() <= LENGTH_LEN + NUMBER_LEN + limits::MESSAGE_LEN_MAX);
     }
 }
 
 /// Bytes on the heap.
 fn memory_of(spoken: &Spoken) -> usize {
     match spoken {
-        Spoken::Hello(hello) => {
+        Spoken::Greeting(Greeting { hello, .. }) => {
             let addresses = hello.addresses.first.capacity() + hello.addresses.second.capacity();
             hello.cluster.capacity() + addresses * size_of::<IpAddr>()
         }
-        Spoken::Message(Message::Heartbeat(h)) => {
+        Spoken::Message(_, Message::Heartbeat(h)) => {
             (h.links.capacity() + h.heard.first.capacity() + h.heard.second.capacity()) * size_of::<NodeId>()
         }
-        Spoken::Message(Message::Compare(c)) => c.digests.capacity() * size_of::<u64>(),
-        Spoken::Message(Message::SyncEnd(e)) => {
+        Spoken::Message(_, Message::Compare(c)) => c.digests.capacity() * size_of::<u64>(),
+        Spoken::Message(_, Message::SyncEnd(e)) => {
             e.digests.capacity() * size_of::<u64>() + e.sent.capacity() * size_of::<u16>()
         }
-        Spoken::Message(Message::Redirect(r)) => r.wire.capacity(),
-        Spoken::Message(Message::Relay(r)) => r.bytes.capacity(),
-        Spoken::Message(Message::Refresh(r)) => r.streams.capacity() * size_of::<Announce>(),
-        Spoken::Message(Message::Handover(h)) => h.wire.capacity(),
+        Spoken::Message(_, Message::Redirect(r)) => r.wire.capacity(),
+        Spoken::Message(_, Message::Relay(r)) => r.bytes.capacity(),
+        Spoken::Message(_, Message::Refresh(r)) => r.streams.capacity() * size_of::<Announce>(),
+        Spoken::Message(_, Message::Handover(h)) => h.wire.capacity(),
         Spoken::Message(
+            _,
             Message::Claim(_)
             | Message::Announce(_)
             | Message::Acknowledge(_)
@@ -223,6 +234,7 @@ fn memory_of(spoken: &Spoken) -> usize {
             | Message::Query(_)
             | Message::Answer(_),
         )
+        | Spoken::Received(_)
         | Spoken::Unknown { .. } => 0,
     }
 }
@@ -237,16 +249,20 @@ proptest! {
 
     #[test]
     fn any_chunking_gives_the_messages_that_were_encoded(
-        hello in any_hello(),
-        messages in vec(any_message(), 1..8),
+        greeting in any_greeting(),
+        messages in vec((option::of(any::<u64>()), any_message()), 1..8),
+        received: u64,
         chunks in vec(1_usize..3_000, 0..8),
     ) {
         let mut bytes = Vec::new();
-        encode_hello(&hello, &mut bytes).unwrap();
-        for message in &messages {
-            encode(message, &mut bytes).unwrap();
+        encode_greeting(&greeting, &mut bytes).unwrap();
+        encode_received(received, &mut bytes).unwrap();
+        for (number, message) in &messages {
+            encode(*number, message, &mut bytes).unwrap();
         }
-        let expected: Vec<_> = [Spoken::Hello(hello)].into_iter().chain(messages.into_iter().map(Spoken::Message)).collect();
+        let first = [Spoken::Greeting(greeting), Spoken::Received(received)];
+        let then = messages.into_iter().map(|(number, message)| Spoken::Message(number, message));
+        let expected: Vec<_> = first.into_iter().chain(then).collect();
         prop_assert_eq!(decode_in_chunks(&bytes, &[]), (expected.clone(), None));
         prop_assert_eq!(decode_in_chunks(&bytes, &chunks), (expected.clone(), None));
         prop_assert_eq!(decode_in_chunks(&bytes, &[1]), (expected, None));
@@ -259,7 +275,7 @@ proptest! {
 
     #[test]
     fn arbitrary_bodies_of_known_kinds_neither_panic_nor_take_memory(
-        frames in vec((0_u16..14, vec(any::<u8>(), 0..600)), 1..4),
+        frames in vec((0_u16..18, vec(any::<u8>(), 0..600)), 1..4),
     ) {
         let bytes = frames.iter().flat_map(|(kind, body)| framed(*kind, body)).collect::<Vec<_>>();
         prop_assert_eq!(decode_in_chunks(&bytes, &[7]), decode_in_chunks(&bytes, &[]));
@@ -268,7 +284,7 @@ proptest! {
     #[test]
     fn changed_bytes_never_panic(message in any_message(), at: prop::sample::Index, to: u8) {
         let mut bytes = Vec::new();
-        encode(&message, &mut bytes).unwrap();
+        encode(None, &message, &mut bytes).unwrap();
         let at = at.index(bytes.len());
         bytes[at] = to;
         let _ = decode_in_chunks(&bytes, &[]);
@@ -277,7 +293,7 @@ proptest! {
     #[test]
     fn a_byte_more_or_less_is_garbage(message in any_message()) {
         let mut bytes = Vec::new();
-        encode(&message, &mut bytes).unwrap();
+        encode(None, &message, &mut bytes).unwrap();
         let kind = Kind::of(&message);
         let body = &bytes[HEADER_LEN..];
         let longer = [body, &[0]].concat();
@@ -297,8 +313,8 @@ fn unknown_kinds_are_skipped() {
         epoch: Epoch { counter: 3, node: "a".parse().unwrap(), boot: BootId(4) },
     });
     let mut bytes = framed(4_711, &[0xff; 3_000]);
-    encode(&claim, &mut bytes).unwrap();
-    let expected = vec![Spoken::Unknown { kind: 4_711 }, Spoken::Message(claim)];
+    encode(None, &claim, &mut bytes).unwrap();
+    let expected = vec![Spoken::Unknown { number: None, kind: 4_711 }, Spoken::Message(None, claim)];
     assert_eq!(decode_in_chunks(&bytes, &[100]), (expected, None));
 }
 
@@ -352,7 +368,7 @@ fn too_many_things_in_one_message_are_refused_on_both_sides() {
     ];
     for (message, body) in [refresh, handover, heartbeat].into_iter().zip(bodies) {
         let mut bytes = vec![1];
-        assert_eq!(encode(&message, &mut bytes).unwrap_err().name(), "too-long");
+        assert_eq!(encode(None, &message, &mut bytes).unwrap_err().name(), "too-long");
         assert_eq!(bytes, [1]);
         // The body behind the number of the variant, which is below 128.
         let body = body.split_first().unwrap().1;
@@ -403,7 +419,7 @@ fn the_longest_messages_fit_their_kinds() {
     ];
     for message in longest {
         let mut bytes = Vec::new();
-        encode(&message, &mut bytes).unwrap();
-        assert_eq!(decode_in_chunks(&bytes, &[]), (vec![Spoken::Message(message)], None));
+        encode(None, &message, &mut bytes).unwrap();
+        assert_eq!(decode_in_chunks(&bytes, &[]), (vec![Spoken::Message(None, message)], None));
     }
 }

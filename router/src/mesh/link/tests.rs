@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::id::{BootId, Epoch, Interface, Mac, PerInterface};
-use crate::mesh::{Claim, codec};
+use crate::mesh::{Claim, Hello, codec};
 
 fn node(text: &str) -> NodeId {
     text.parse().unwrap()
@@ -21,6 +21,10 @@ fn hello(name: &str) -> Hello {
     }
 }
 
+fn greeting(name: &str) -> Greeting {
+    Greeting { hello: hello(name), lane: Lane::Control, resume: None }
+}
+
 fn identity(name: &str) -> Identity {
     let peers = ["a", "b", "c"].into_iter().filter(|peer| *peer != name).map(node).collect();
     Identity { hello: hello(name), peers }
@@ -34,23 +38,29 @@ fn claim() -> Message {
 /// Node b's link in that state; the peer is a, or c where b dialled.
 fn link_in(state: State) -> Link {
     let mut link = match state {
-        State::Connecting => Link::dialled(Instant::default(), node("c")),
-        State::AwaitingHello | State::Established | State::Closed => Link::accepted(Instant::default()),
+        State::Connecting => Link::dialled(Instant::default(), node("c"), Lane::Control, None),
+        State::Securing | State::AwaitingHello | State::Established | State::Closed => {
+            Link::accepted(Instant::default())
+        }
     };
     link.state = state;
+    link.certified = (state != State::Securing).then(|| node("a"));
     link
 }
 
 #[test]
 fn every_state_with_every_input() {
-    use State::{AwaitingHello, Closed, Connecting, Established};
+    use State::{AwaitingHello, Closed, Connecting, Established, Securing};
     let inputs = || {
         [
             ("connected", Input::Connected),
-            ("hello", Input::Spoken(Spoken::Hello(hello("a")))),
-            ("bad hello", Input::Spoken(Spoken::Hello(hello("z")))),
-            ("message", Input::Spoken(Spoken::Message(claim()))),
-            ("unknown", Input::Spoken(Spoken::Unknown { kind: 99 })),
+            ("secured", Input::Secured(node("a"))),
+            ("hello", Input::Spoken(Spoken::Greeting(greeting("a")))),
+            ("bad hello", Input::Spoken(Spoken::Greeting(greeting("z")))),
+            ("message", Input::Spoken(Spoken::Message(Some(1), claim()))),
+            ("message without number", Input::Spoken(Spoken::Message(None, claim()))),
+            ("received", Input::Spoken(Spoken::Received(7))),
+            ("unknown", Input::Spoken(Spoken::Unknown { number: Some(1), kind: 99 })),
             ("end", Input::EndOfStream),
             ("garbage", Input::Failed(PeerError::Garbage { kind: 3 })),
             ("deadline", Input::DeadlineReached),
@@ -58,11 +68,14 @@ fn every_state_with_every_input() {
     };
     // For each state: the state after each input, and the event's name.
     let early = (Closed, "message-before-hello");
-    let table: [(State, [(State, &str); 8]); 4] = [
+    let table: [(State, [(State, &str); 11]); 5] = [
         (
             Connecting,
             [
-                (AwaitingHello, "-"),
+                (Securing, "-"),
+                (Connecting, "-"),
+                early,
+                early,
                 early,
                 early,
                 early,
@@ -73,11 +86,30 @@ fn every_state_with_every_input() {
             ],
         ),
         (
+            Securing,
+            [
+                (Securing, "-"),
+                (AwaitingHello, "-"),
+                early,
+                early,
+                early,
+                early,
+                early,
+                early,
+                (Closed, "closed-before-hello"),
+                (Closed, "garbage"),
+                (Closed, "slow-hello"),
+            ],
+        ),
+        (
             AwaitingHello,
             [
                 (AwaitingHello, "-"),
+                (AwaitingHello, "-"),
                 (Established, "up"),
                 (Closed, "unknown-node"),
+                early,
+                early,
                 early,
                 early,
                 (Closed, "closed-before-hello"),
@@ -89,16 +121,19 @@ fn every_state_with_every_input() {
             Established,
             [
                 (Established, "-"),
+                (Established, "-"),
                 (Closed, "second-hello"),
                 (Closed, "second-hello"),
                 (Established, "arrived"),
-                (Established, "-"),
+                (Closed, "wrong-lane"),
+                (Established, "received"),
+                (Established, "skipped"),
                 (Closed, "closed"),
                 (Closed, "garbage"),
                 (Closed, "silent"),
             ],
         ),
-        (Closed, [(Closed, "-"); 8]),
+        (Closed, [(Closed, "-"); 11]),
     ];
     for (state, row) in table {
         for ((name, input), expected) in inputs().into_iter().zip(row) {
@@ -107,7 +142,9 @@ fn every_state_with_every_input() {
             let told = match &event {
                 None => "-",
                 Some(LinkEvent::Up(_)) => "up",
-                Some(LinkEvent::Arrived(_)) => "arrived",
+                Some(LinkEvent::Arrived(..)) => "arrived",
+                Some(LinkEvent::Skipped(_)) => "skipped",
+                Some(LinkEvent::Received(_)) => "received",
                 Some(LinkEvent::Closed(error)) => error.name(),
             };
             assert_eq!((link.state, told), expected, "{state:?} and {name}");
@@ -155,30 +192,75 @@ fn carry(now: Instant, from: &mut Link, to: &mut Link, identity: &Identity) -> V
     events
 }
 
+/// Two ends whose connection is open and secure: node a dialled node b.
+fn secured(now: Instant, dialling: &Identity, lane: Lane) -> (Link, Link) {
+    let (mut ours, mut theirs) = (Link::dialled(now, node("b"), lane, None), Link::accepted(now));
+    assert_eq!(ours.step(now, dialling, Input::Connected), None);
+    assert_eq!(ours.step(now, dialling, Input::Secured(node("b"))), None);
+    assert_eq!(theirs.step(now, &identity("b"), Input::Secured(dialling.hello.node)), None);
+    (ours, theirs)
+}
+
 #[test]
 fn two_links_say_hello_and_talk() {
     let now = Instant::default();
-    let (mut ours, mut theirs) = (Link::dialled(now, node("b")), Link::accepted(now));
-    assert_eq!(ours.step(now, &identity("a"), Input::Connected), None);
-    assert_eq!(carry(now, &mut ours, &mut theirs, &identity("b")), [LinkEvent::Up(hello("a"))]);
-    theirs.send(&claim()).unwrap();
+    let (mut ours, mut theirs) = secured(now, &identity("a"), Lane::Control);
+    assert_eq!(carry(now, &mut ours, &mut theirs, &identity("b")), [LinkEvent::Up(greeting("a"))]);
+    theirs.answer(&identity("b"), None).unwrap();
+    let mut numbered = Vec::new();
+    codec::encode(Some(1), &claim(), &mut numbered).unwrap();
+    theirs.send_encoded(&numbered).unwrap();
+    theirs.send_received(3).unwrap();
     let events = carry(now, &mut theirs, &mut ours, &identity("a"));
-    assert_eq!(events, [LinkEvent::Up(hello("b")), LinkEvent::Arrived(claim())]);
+    let expected = [LinkEvent::Up(greeting("b")), LinkEvent::Arrived(Some(1), claim()), LinkEvent::Received(3)];
+    assert_eq!(events, expected);
     assert!(ours.is_established() && theirs.is_established());
+}
+
+#[test]
+fn a_certificate_of_another_node_is_refused_whoever_dialled() {
+    let now = Instant::default();
+    let mut ours = Link::dialled(now, node("b"), Lane::Control, None);
+    ours.step(now, &identity("a"), Input::Connected);
+    let refused = ours.step(now, &identity("a"), Input::Secured(node("c")));
+    assert!(matches!(refused, Some(LinkEvent::Closed(PeerError::NotExpected { .. }))), "{refused:?}");
+    assert!(ours.unsent().is_empty(), "nothing is said to another node");
+
+    let mut theirs = Link::accepted(now);
+    theirs.step(now, &identity("b"), Input::Secured(node("c")));
+    let refused = theirs.step(now, &identity("b"), Input::Spoken(Spoken::Greeting(greeting("a"))));
+    let (certified, said) = (node("c"), node("a"));
+    assert_eq!(refused, Some(LinkEvent::Closed(PeerError::CertificateOfAnother { certified, said })));
+}
+
+#[test]
+fn frames_and_control_never_share_a_connection() {
+    let now = Instant::default();
+    let frame = Message::Handover(crate::mesh::Handover { interface: Interface::First, hops: 0, wire: vec![1] });
+    for (lane, good, bad) in
+        [(Lane::Frames, (None, frame.clone()), (Some(1), claim())), (Lane::Control, (Some(1), claim()), (None, frame))]
+    {
+        let (mut ours, mut theirs) = secured(now, &identity("a"), lane);
+        carry(now, &mut ours, &mut theirs, &identity("b"));
+        assert_eq!(theirs.lane(), lane);
+        assert_eq!(theirs.next_deadline().is_some(), lane == Lane::Control, "frames may be silent");
+        let arrived = theirs.step(now, &identity("b"), Input::Spoken(Spoken::Message(good.0, good.1.clone())));
+        assert_eq!(arrived, Some(LinkEvent::Arrived(good.0, good.1)));
+        let refused = theirs.step(now, &identity("b"), Input::Spoken(Spoken::Message(bad.0, bad.1)));
+        assert!(matches!(refused, Some(LinkEvent::Closed(PeerError::WrongLane { .. }))), "{refused:?}");
+    }
 }
 
 #[test]
 fn another_cluster_is_named_on_both_sides_and_nothing_else_is_answered() {
     let now = Instant::default();
     let foreign = Identity { hello: Hello { cluster: "other".to_owned(), ..hello("a") }, peers: vec![node("b")] };
-    let (mut ours, mut theirs) = (Link::dialled(now, node("b")), Link::accepted(now));
-    ours.step(now, &foreign, Input::Connected);
+    let (mut ours, mut theirs) = secured(now, &foreign, Lane::Control);
     for events in [carry(now, &mut ours, &mut theirs, &identity("b")), carry(now, &mut theirs, &mut ours, &foreign)] {
         assert!(matches!(&events[..], [LinkEvent::Closed(PeerError::WrongCluster { .. })]), "{events:?}");
     }
     let stranger = Identity { hello: hello("0-unknown"), peers: vec![node("b")] };
-    let (mut ours, mut theirs) = (Link::dialled(now, node("b")), Link::accepted(now));
-    ours.step(now, &stranger, Input::Connected);
+    let (mut ours, mut theirs) = secured(now, &stranger, Lane::Control);
     carry(now, &mut ours, &mut theirs, &identity("b"));
     assert!(theirs.unsent().is_empty());
 }
@@ -186,8 +268,8 @@ fn another_cluster_is_named_on_both_sides_and_nothing_else_is_answered() {
 #[test]
 fn a_slow_hello_and_silence_end_the_link_however_the_bytes_trickle() {
     let (mut hello_bytes, mut claim_bytes) = (Vec::new(), Vec::new());
-    codec::encode_hello(&hello("a"), &mut hello_bytes).unwrap();
-    codec::encode(&claim(), &mut claim_bytes).unwrap();
+    codec::encode_greeting(&greeting("a"), &mut hello_bytes).unwrap();
+    codec::encode(Some(1), &claim(), &mut claim_bytes).unwrap();
     for (state, bytes, expected) in
         [(State::AwaitingHello, &hello_bytes, "slow-hello"), (State::Established, &claim_bytes, "silent")]
     {
@@ -210,7 +292,8 @@ fn a_slow_hello_and_silence_end_the_link_however_the_bytes_trickle() {
 fn unknown_kinds_are_counted_and_keep_the_link_alive() {
     let mut link = link_in(State::Established);
     let later = Instant::from_nanos(1) + DETECTION_TIME / 2;
-    assert_eq!(link.step(later, &identity("b"), Input::Spoken(Spoken::Unknown { kind: 99 })), None);
+    let unknown = Input::Spoken(Spoken::Unknown { number: Some(1), kind: 99 });
+    assert_eq!(link.step(later, &identity("b"), unknown), Some(LinkEvent::Skipped(Some(1))));
     assert_eq!(link.unknown_kinds(), 1);
     assert_eq!(link.next_deadline(), Some(later + DETECTION_TIME));
 }
