@@ -15,11 +15,11 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// Bytes kept of each frame: all headers, and the beginning of the payload.
 const FRAME_LEN_KEPT: u32 = 512;
 
-/// Bytes kept of each frame of the mesh: as many messages as a node writes at once in a test that reads them.
-const MESH_FRAME_LEN_KEPT: u32 = 8192;
+/// Bytes kept of each frame of the mesh: two records, as much as a node writes at once in a test that reads them.
+const MESH_FRAME_LEN_KEPT: u32 = 32 * 1024;
 
-/// KiB of the kernel's buffer.
-const BUFFER_KIB: u32 = 32 * 1024;
+/// KiB of the kernel's buffer: each frame takes the place of the longest that is kept.
+const BUFFER_KIB: u32 = 64 * 1024;
 
 /// First bytes of a pcap file with nanoseconds, in this machine's byte order (pcap-savefile(5)).
 const MAGIC: u32 = 0xa1b2_3c4d;

@@ -10,6 +10,7 @@ mod mesh_talk;
 mod process;
 mod sighting;
 mod streams;
+mod tls_record;
 mod way;
 
 pub use books::Books;

@@ -1,6 +1,7 @@
 //! The way of a stream through the cluster, followed from captures: who had which packet, and who sent it on.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use herald::flow::FlowKey;
 use herald::id::{Interface, Mac, PerInterface};
@@ -27,6 +28,8 @@ pub struct Astray {
 pub struct Watch {
     captures: PerInterface<Capture>,
     mesh: Capture,
+    /// Where the nodes write down the secrets of their links.
+    key_logs: Vec<PathBuf>,
     /// Each node's own MACs.
     macs: BTreeMap<String, PerInterface<Mac>>,
     holders: PerInterface<String>,
@@ -78,8 +81,8 @@ impl Watch {
         let roles = lab.json("a", &["roles"]);
         let holder = |interface: Interface| field(&roles, &[interface.as_str(), "holder"]);
         let status = lab.status();
-        let nodes = status.get("nodes").and_then(Value::as_array).into_iter().flatten();
-        let macs = nodes.map(|node| {
+        let nodes = || status.get("nodes").and_then(Value::as_array).into_iter().flatten();
+        let macs = nodes().map(|node| {
             let node = field(node, &["node"]);
             let status = lab.json(&node, &["status"]);
             let mac = |i: Interface| field(&status, &["interfaces", i.as_str(), "mac"]);
@@ -90,6 +93,7 @@ impl Watch {
             holders: PerInterface::from_fn(holder),
             captures: PerInterface::from_fn(|i| lab.capture(i.as_str())),
             mesh: lab.capture("mesh"),
+            key_logs: nodes().map(|node| PathBuf::from(field(node, &["log"])).with_file_name("key-log")).collect(),
         }
     }
 
@@ -102,7 +106,7 @@ impl Watch {
     #[track_caller]
     pub fn seen(&mut self) -> Seen {
         let frames = [self.captures.first.frames(), self.captures.second.frames(), self.mesh.frames()];
-        Seen::new(&frames, self.macs.clone(), self.holders.clone())
+        Seen::new(&frames, &self.key_logs, self.macs.clone(), self.holders.clone())
     }
 }
 
@@ -126,6 +130,7 @@ fn virtual_mac(flow: &FlowKey) -> Mac {
 impl Seen {
     fn new(
         [first, second, mesh]: &[Vec<CapturedFrame>; 3],
+        key_logs: &[PathBuf],
         macs: BTreeMap<String, PerInterface<Mac>>,
         holders: PerInterface<String>,
     ) -> Self {
@@ -140,7 +145,7 @@ impl Seen {
             }
             flows
         });
-        Self { packets, said: overheard(mesh), macs, holders }
+        Self { packets, said: overheard(mesh, key_logs), macs, holders }
     }
 
     /// The node with this MAC.
