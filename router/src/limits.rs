@@ -104,6 +104,12 @@ pub const UNIDENTIFIED_LINKS_MAX: usize = 64;
 /// Of those, connections from addresses that are no peer's: the others are left for peers that come back.
 pub const STRANGER_LINKS_MAX: usize = 48;
 
+/// Lines of the log about refused connections in a second: a person reads no more, and each is counted besides.
+pub const REFUSAL_LINES_PER_SECOND_MAX: u32 = 10;
+
+/// The same at once: every peer of a large cluster.
+pub const REFUSAL_LINES_BURST_MAX: u32 = 128;
+
 /// Members of a cluster.
 pub const MEMBERS_MAX: usize = 64;
 

@@ -23,10 +23,10 @@ use crate::host::Chain;
 use crate::id::{Interface, PerInterface};
 use crate::io::peers::{PeerEvent, Peers};
 use crate::io::{Pool, StopSignals, clock};
-use crate::limits::{EVENTS_MAX, POOL_FRAMES_MAX};
+use crate::limits::{EVENTS_MAX, POOL_FRAMES_MAX, REFUSAL_LINES_BURST_MAX, REFUSAL_LINES_PER_SECOND_MAX};
 use crate::node::Node;
 use crate::outbox::Outbox;
-use crate::time::Instant;
+use crate::time::{Bucket, Instant};
 use ring::Ring;
 use who::Waiting;
 
@@ -86,6 +86,8 @@ pub struct EventLoop {
     ring: Ring,
     told: Vec<PeerEvent>,
     waiting: Waiting,
+    /// Lines of the log about refused connections: strangers must not fill the disk.
+    refusal_lines: Bucket,
     asked: bool,
     /// More streams of a bulk could be sent at once.
     bulk: bool,
@@ -119,6 +121,7 @@ impl EventLoop {
             ring: Ring::new(EVENTS_MAX),
             told: Vec::new(),
             waiting: Waiting::default(),
+            refusal_lines: Bucket::new(clock::now(), REFUSAL_LINES_PER_SECOND_MAX, REFUSAL_LINES_BURST_MAX),
             asked: false,
             bulk: false,
             stopping: false,
@@ -217,7 +220,12 @@ impl EventLoop {
                 node.link_lost(now, peer, plugins, &mut self.out);
             }
             PeerEvent::FramesLost(peer, error) => tracing::debug!("connection for frames with {peer}: {error}"),
-            PeerEvent::Refused { address, error } => tracing::warn!("connection with {address} refused: {error}"),
+            // Those without a line are counted all the same.
+            PeerEvent::Refused { address, error } => {
+                if self.refusal_lines.take(now).is_some() {
+                    tracing::warn!("connection with {address} refused: {error}");
+                }
+            }
         }
     }
 }
