@@ -35,6 +35,11 @@ fn errors_are_one_line_and_have_their_exit_code() {
         (&["config", "check", &good, "--set", "nothing=1"], 1, "there is no such key"),
         (&["run", "--config", "/nonexistent.toml"], 1, "/nonexistent.toml: cannot be read"),
         (&["roles", "--control", "/nonexistent.sock"], 1, "no node at /nonexistent.sock"),
+        (&["keys", "issue", "a", "--folder", "/nonexistent"], 1, "make one with `herald keys init"),
+        (&["keys", "issue", "A"], 2, "is no node id"),
+        (&["keys", "issue", "a", "--days", "0"], 2, "0 is not in 1..=3650"),
+        (&["keys", "init"], 2, "--cluster <NAME>"),
+        (&["run", "--config", &good], 1, "mesh.ca = /etc/herald/ca.pem: cannot be read"),
     ];
     for (arguments, code, reason) in cases {
         let output = herald(arguments);
@@ -61,6 +66,24 @@ fn a_configuration_is_checked_and_shown() {
     assert_eq!(checked, format!("{file}: good: node a of cluster example with peers b, c\n"));
     let shown = String::from_utf8(herald(&["config", "show", &file, "--set", "timeouts.udp_s=7"]).stdout).unwrap();
     assert!(shown.contains("udp_s = 7") && shown.contains("secret = \"(hidden)\""), "{shown}");
+}
+
+#[test]
+fn keys_are_made_once_and_a_node_takes_them() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("keys").display().to_string();
+    let init = || herald(&["keys", "init", "--cluster", "three", "--folder", &folder]);
+    assert!(String::from_utf8(init().stdout).unwrap().contains("ca.key: keep it secret"));
+    let issued = herald(&["keys", "issue", "a", "--folder", &folder, "--days", "1"]);
+    let section: toml::Table = String::from_utf8(issued.stdout).unwrap().parse().unwrap();
+    for (key, file) in [("ca", "ca.pem"), ("certificate", "node-a.pem"), ("key", "node-a.key")] {
+        let path = section["mesh"][key].as_str().unwrap();
+        assert_eq!(path, format!("{folder}/{file}"));
+        assert!(Path::new(path).exists(), "{path}");
+    }
+    let again = init();
+    let said = String::from_utf8(again.stderr).unwrap();
+    assert!(!again.status.success() && said.contains("never overwritten") && said.lines().count() == 1, "{said}");
 }
 
 #[test]

@@ -73,6 +73,7 @@ pub enum RunError {
 /// Why it could not start, or why it ended.
 pub fn run(config: &Config) -> Result<(), RunError> {
     let system = |what| move |error| RunError::System { what, error };
+    let tls = read_keys(config)?;
     // Namespaces are visited and signals taken over while there is one thread; plugins and control start more.
     let signals = StopSignals::take_over().map_err(system("cannot take over signals"))?;
     let ports = open_ports(config)?;
@@ -83,7 +84,7 @@ pub fn run(config: &Config) -> Result<(), RunError> {
     let hash_key = HashKey(random().map_err(system("cannot read random bytes"))?);
     let started = clock::now();
     let node = Node::new(started, node_settings(config, boot, hash_key), plugins.state_len())?;
-    let peers = open_peers(config, boot, &poll)?;
+    let peers = open_peers(config, boot, &poll, tls)?;
     let waker = event_loop::waker(&poll).map_err(system("cannot make a waker"))?;
     let (asker, questions) = control::questions(Arc::new(waker));
     let shared = Shared { node: config.options.node, tables: node.tables(), plugins: plugins.report() };
@@ -116,13 +117,21 @@ fn open_port(config: &Config, interface: Interface) -> Result<Port, TapError> {
     Ok(Port::new(tap, watch, options.tap.clone(), config.macs[interface]))
 }
 
-fn open_peers(config: &Config, boot: BootId, poll: &Poll) -> Result<Option<Peers>, RunError> {
-    let Some(address) = config.options.mesh.listen else { return Ok(None) };
-    let peers = config.options.mesh.peers.iter().map(|(node, address)| (*node, *address)).collect();
-    let tls = TlsIdentity::read(config.options.node, &tls_files(&config.options.mesh))?;
-    if let Some(key_log) = &config.options.mesh.key_log {
+/// What a node with links needs for them. It comes first, so that nothing is touched when it is missing.
+fn read_keys(config: &Config) -> Result<Option<TlsIdentity>, RunError> {
+    let mesh = &config.options.mesh;
+    if mesh.listen.is_none() {
+        return Ok(None);
+    }
+    if let Some(key_log) = &mesh.key_log {
         tracing::warn!("the secrets of all links are written to {}: this is for tests", key_log.display());
     }
+    Ok(Some(TlsIdentity::read(config.options.node, &tls_files(mesh))?))
+}
+
+fn open_peers(config: &Config, boot: BootId, poll: &Poll, tls: Option<TlsIdentity>) -> Result<Option<Peers>, RunError> {
+    let Some((address, tls)) = config.options.mesh.listen.zip(tls) else { return Ok(None) };
+    let peers = config.options.mesh.peers.iter().map(|(node, address)| (*node, *address)).collect();
     let peers = Peers::new(poll.registry(), PEERS_FIRST_TOKEN, address, peers, hello(config, boot), tls);
     peers.map(Some).map_err(|error| RunError::Listen { address, error })
 }

@@ -72,6 +72,15 @@ fn identity_wins_over_the_file_and_settings_over_all() {
     assert_eq!(node["interfaces"]["second"]["tap"].as_str(), Some("mine"));
     assert_eq!(node["mesh"]["listen"].as_str(), Some("10.9.0.12:7400"));
     assert_eq!(node["mesh"]["peers"].to_string(), "{ a = \"10.9.0.11:7400\", c = \"10.9.0.13:7400\" }");
+    let folder = Folder::of(&LabName::default());
+    for (key, file) in [
+        ("ca", "keys/ca.pem"),
+        ("certificate", "keys/node-b.pem"),
+        ("key", "keys/node-b.key"),
+        ("key_log", "b/key-log"),
+    ] {
+        assert_eq!(node["mesh"][key].as_str(), folder.path().join(file).to_str());
+    }
     assert_eq!(node["plugins"].as_array().unwrap().len(), 2);
     assert_eq!(node["routes"][0]["via"].as_str(), Some("10.2.0.254"));
 }
