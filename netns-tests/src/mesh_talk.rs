@@ -264,7 +264,7 @@ mod tests {
         let mut expected = Vec::new();
         for counter in 0..20 {
             let mut bytes = Vec::new();
-            codec::encode(Some(counter + 1), &claim(counter), &mut bytes).unwrap();
+            codec::encode_numbered(counter + 1, &claim(counter), &mut bytes).unwrap();
             assert_eq!(a.push(&bytes), bytes.len());
             let at_nanos = 100 + counter;
             let frame = carry(&mut a, &mut b, &mut from_a, [11, 12]).unwrap();

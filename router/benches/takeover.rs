@@ -149,7 +149,7 @@ fn main() {
     while c.has_bulk() {
         let began = std::time::Instant::now();
         c.send_bulk(now, &|_| 256 * 1024, &mut Nothing, &mut out);
-        out.send.drain(..).for_each(|(_, message)| codec::encode(None, &message, &mut wire).unwrap());
+        out.send.drain(..).for_each(|(_, message)| codec::encode(&message, &mut wire).unwrap());
         telling += began.elapsed();
         bytes += wire.len();
         let began = std::time::Instant::now();

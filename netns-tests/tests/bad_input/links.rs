@@ -273,7 +273,7 @@ fn a_stranger_on_the_mesh_is_refused_by_name_and_disturbs_nobody() {
     let mut cut = bytes_of(&good);
     cut.truncate(cut.len() / 2);
     let mut early = Vec::new();
-    encode(None, &Message::Heartbeat(heartbeat()), &mut early).unwrap();
+    encode(&Message::Heartbeat(heartbeat()), &mut early).unwrap();
     let mut frames = Vec::new();
     let greeting = Greeting { hello: good.clone(), lane: Lane::Frames, resume: None };
     encode_greeting(&greeting, &mut frames).unwrap();
@@ -326,7 +326,7 @@ fn ten_thousand_half_open_links_and_one_byte_a_second_disturb_nobody() {
 
     // A member that is slower than any message: its link is silent.
     let mut beat = Vec::new();
-    encode(None, &Message::Heartbeat(heartbeat()), &mut beat).unwrap();
+    encode(&Message::Heartbeat(heartbeat()), &mut beat).unwrap();
     let (hello, files) = (hexadecimal(&bytes_of(&hello(&lab))), issuer.arguments(Certificate::Of("0")));
     let beat = hexadecimal(&beat);
     let output = lab.exec("stranger", &["python3", "-c", TRICKLE, "10.9.0.13", &hello, &beat, &files[0], &files[1]]);
@@ -359,7 +359,7 @@ fn garbage_of_a_member_ends_its_own_link_only() {
     let (roles, memory_before) = (lab.await_mesh(LIMIT, &NODES), memory(&lab, "VmHWM:"));
     let (issuer, hello) = (Issuer::new(&lab), bytes_of(&hello(&lab)));
     let mut beat = Vec::new();
-    encode(None, &Message::Heartbeat(heartbeat()), &mut beat).unwrap();
+    encode(&Message::Heartbeat(heartbeat()), &mut beat).unwrap();
     let kind: [u8; 2] = beat[4..6].try_into().unwrap();
     let message = |len: u32, body: &[u8]| [&len.to_be_bytes()[..], &kind[..], body].concat();
     for (bytes, line) in [

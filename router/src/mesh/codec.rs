@@ -12,15 +12,16 @@
 //! know is skipped and counted: that is how version N understands version N + 1. A known kind is understood to its last
 //! byte or refused.
 
+mod frames;
 mod kind;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::error::PeerError;
 use super::greeting::Greeting;
-use super::message::{Handover, Hello, Message, Redirect};
-use crate::id::{Epoch, Interface};
+use super::message::{Hello, Message};
 use crate::limits;
+use frames::{HandoverBytes, RedirectBytes};
 use kind::Kind;
 
 /// Oldest protocol version this node speaks.
@@ -91,12 +92,25 @@ pub fn encode_received(number: u64, into: &mut Vec<u8>) -> Result<(), PeerError>
     append(Kind::Received, None, &number, into)
 }
 
-/// Appends a message, with a number if it shall have one.
+/// Appends a message without a number.
 ///
 /// # Errors
 ///
 /// [`PeerError::TooLong`] if it is over a bound; nothing is appended then.
-pub fn encode(number: Option<u64>, message: &Message, into: &mut Vec<u8>) -> Result<(), PeerError> {
+pub fn encode(message: &Message, into: &mut Vec<u8>) -> Result<(), PeerError> {
+    encode_message(None, message, into)
+}
+
+/// Appends a message with a number.
+///
+/// # Errors
+///
+/// [`PeerError::TooLong`] if it is over a bound; nothing is appended then.
+pub fn encode_numbered(number: u64, message: &Message, into: &mut Vec<u8>) -> Result<(), PeerError> {
+    encode_message(Some(number), message, into)
+}
+
+fn encode_message(number: Option<u64>, message: &Message, into: &mut Vec<u8>) -> Result<(), PeerError> {
     let kind = Kind::of(message);
     if !message_within_bounds(message) {
         return Err(PeerError::TooLong { len: usize::MAX, len_max: kind.len_max() });
@@ -255,52 +269,6 @@ fn decode_body(kind_number: u16, number: Option<u64>, body: &[u8]) -> Result<Spo
         Kind::Relay => whole(body).map(|b| Spoken::Message(number, Message::Relay(b))),
     };
     spoken.filter(within_bounds).ok_or(PeerError::Garbage { kind: kind_number })
-}
-
-/// A handover whose frame is copied in one piece instead of byte by byte; the encoding is the same.
-#[derive(Serialize, Deserialize)]
-struct HandoverBytes<'a> {
-    interface: Interface,
-    hops: u8,
-    #[serde(borrow, serialize_with = "serialize_bytes")]
-    wire: &'a [u8],
-}
-
-fn serialize_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_bytes(bytes)
-}
-
-impl<'a> From<&'a Handover> for HandoverBytes<'a> {
-    fn from(handover: &'a Handover) -> Self {
-        Self { interface: handover.interface, hops: handover.hops, wire: &handover.wire }
-    }
-}
-
-impl From<HandoverBytes<'_>> for Handover {
-    fn from(bytes: HandoverBytes<'_>) -> Self {
-        Self { interface: bytes.interface, hops: bytes.hops, wire: bytes.wire.to_vec() }
-    }
-}
-
-/// The same for a redirected frame.
-#[derive(Serialize, Deserialize)]
-struct RedirectBytes<'a> {
-    interface: Interface,
-    epoch: Epoch,
-    #[serde(borrow, serialize_with = "serialize_bytes")]
-    wire: &'a [u8],
-}
-
-impl<'a> From<&'a Redirect> for RedirectBytes<'a> {
-    fn from(redirect: &'a Redirect) -> Self {
-        Self { interface: redirect.interface, epoch: redirect.epoch, wire: &redirect.wire }
-    }
-}
-
-impl From<RedirectBytes<'_>> for Redirect {
-    fn from(bytes: RedirectBytes<'_>) -> Self {
-        Self { interface: bytes.interface, epoch: bytes.epoch, wire: bytes.wire.to_vec() }
-    }
 }
 
 /// A value that takes the whole body, to the last byte.

@@ -36,7 +36,7 @@ impl SendQueue {
     /// Appends a message without a number, or says why not: too long, or the queue is full.
     pub(super) fn push(&mut self, message: &Message) -> Result<(), PeerError> {
         self.make_room()?;
-        codec::encode(None, message, &mut self.bytes)
+        codec::encode(message, &mut self.bytes)
     }
 
     /// Appends messages that are encoded already, or says that the queue is full.
@@ -108,7 +108,7 @@ mod tests {
         let (mut queue, mut expected, mut got) = (SendQueue::new(), Vec::new(), Vec::new());
         for round in 0..20_000 {
             queue.push(&message).unwrap();
-            codec::encode(None, &message, &mut expected).unwrap();
+            codec::encode(&message, &mut expected).unwrap();
             let len = queue.unsent().len().min(250 + round % 23);
             got.extend_from_slice(&queue.unsent()[..len]);
             queue.written(len);

@@ -112,7 +112,7 @@ impl Resend {
             self.begin = 0;
         }
         let before = self.bytes.len();
-        codec::encode(Some(self.sent + 1), message, &mut self.bytes)?;
+        codec::encode_numbered(self.sent + 1, message, &mut self.bytes)?;
         self.sent += 1;
         self.lens.push_back(self.bytes.len() - before);
         Ok(self.bytes.get(before..).unwrap_or_default())

@@ -28,7 +28,7 @@ impl Node {
             let (Some(via), true) = (via, may_be_relayed(message)) else { continue };
             let mut bytes = Vec::new();
             // What is over its bound is lost on a link, too, and counted there.
-            if codec::encode(None, message, &mut bytes).is_ok() {
+            if codec::encode(message, &mut bytes).is_ok() {
                 *message = Message::Relay(Relay { source: self.node, target: *to, bytes });
                 *to = via;
             }

@@ -402,7 +402,7 @@ fn each_wrong_peer_is_refused_by_name_and_the_good_link_stays() {
     let foreign = Hello { cluster: "other".to_owned(), ..hello("a", 1) };
     let newer = Hello { version_min: 1_000, version_max: 1_001, ..hello("a", 1) };
     let mut early = Vec::new();
-    codec::encode(Some(1), &claim(1), &mut early).unwrap();
+    codec::encode_numbered(1, &claim(1), &mut early).unwrap();
     let (mut wrong_boot, mut lanes) = (Vec::new(), greeting(&hello("a", 9)));
     lanes.lane = Lane::Frames;
     codec::encode_greeting(&lanes, &mut wrong_boot).unwrap();
@@ -528,7 +528,7 @@ fn deaf_peer() -> (Room, Hand) {
 
 fn heartbeat_bytes() -> Vec<u8> {
     let mut alive = Vec::new();
-    codec::encode(None, &heartbeat(), &mut alive).unwrap();
+    codec::encode(&heartbeat(), &mut alive).unwrap();
     alive
 }
 
@@ -590,7 +590,7 @@ fn frames_that_do_not_fit_are_told_and_harm_nothing_else() {
     deaf.heard.clear();
     room.parties[0].peers.send(a, &claim(77)).unwrap();
     let mut expected = Vec::new();
-    codec::encode(Some(1), &claim(77), &mut expected).unwrap();
+    codec::encode_numbered(1, &claim(77), &mut expected).unwrap();
     room.until(|_| {
         deaf.say(&alive);
         deaf.turn();

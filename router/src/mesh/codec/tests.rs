@@ -11,8 +11,8 @@ use crate::flow::FlowKey;
 use crate::id::{BootId, Epoch, Generation, Interface, Mac, NodeId, PerInterface};
 use crate::inspector::Direction;
 use crate::mesh::{
-    Acknowledge, Announce, Answer, Assign, Claim, Close, Compare, Fence, Heartbeat, Lane, Query, Refresh, Refuse,
-    Relay, Resume, SyncEnd, Unheard,
+    Acknowledge, Announce, Answer, Assign, Claim, Close, Compare, Fence, Handover, Heartbeat, Lane, Query, Redirect,
+    Refresh, Refuse, Relay, Resume, SyncEnd, Unheard,
 };
 use crate::packet::{Content, Frame, Packet};
 use crate::session::Life;
@@ -258,7 +258,10 @@ proptest! {
         encode_greeting(&greeting, &mut bytes).unwrap();
         encode_received(received, &mut bytes).unwrap();
         for (number, message) in &messages {
-            encode(*number, message, &mut bytes).unwrap();
+            match number {
+                Some(number) => encode_numbered(*number, message, &mut bytes).unwrap(),
+                None => encode(message, &mut bytes).unwrap(),
+            }
         }
         let first = [Spoken::Greeting(greeting), Spoken::Received(received)];
         let then = messages.into_iter().map(|(number, message)| Spoken::Message(number, message));
@@ -284,7 +287,7 @@ proptest! {
     #[test]
     fn changed_bytes_never_panic(message in any_message(), at: prop::sample::Index, to: u8) {
         let mut bytes = Vec::new();
-        encode(None, &message, &mut bytes).unwrap();
+        encode(&message, &mut bytes).unwrap();
         let at = at.index(bytes.len());
         bytes[at] = to;
         let _ = decode_in_chunks(&bytes, &[]);
@@ -293,7 +296,7 @@ proptest! {
     #[test]
     fn a_byte_more_or_less_is_garbage(message in any_message()) {
         let mut bytes = Vec::new();
-        encode(None, &message, &mut bytes).unwrap();
+        encode(&message, &mut bytes).unwrap();
         let kind = Kind::of(&message);
         let body = &bytes[HEADER_LEN..];
         let longer = [body, &[0]].concat();
@@ -313,7 +316,7 @@ fn unknown_kinds_are_skipped() {
         epoch: Epoch { counter: 3, node: "a".parse().unwrap(), boot: BootId(4) },
     });
     let mut bytes = framed(4_711, &[0xff; 3_000]);
-    encode(None, &claim, &mut bytes).unwrap();
+    encode(&claim, &mut bytes).unwrap();
     let expected = vec![Spoken::Unknown { number: None, kind: 4_711 }, Spoken::Message(None, claim)];
     assert_eq!(decode_in_chunks(&bytes, &[100]), (expected, None));
 }
@@ -368,7 +371,7 @@ fn too_many_things_in_one_message_are_refused_on_both_sides() {
     ];
     for (message, body) in [refresh, handover, heartbeat].into_iter().zip(bodies) {
         let mut bytes = vec![1];
-        assert_eq!(encode(None, &message, &mut bytes).unwrap_err().name(), "too-long");
+        assert_eq!(encode(&message, &mut bytes).unwrap_err().name(), "too-long");
         assert_eq!(bytes, [1]);
         // The body behind the number of the variant, which is below 128.
         let body = body.split_first().unwrap().1;
@@ -419,7 +422,7 @@ fn the_longest_messages_fit_their_kinds() {
     ];
     for message in longest {
         let mut bytes = Vec::new();
-        encode(None, &message, &mut bytes).unwrap();
+        encode(&message, &mut bytes).unwrap();
         assert_eq!(decode_in_chunks(&bytes, &[]), (vec![Spoken::Message(None, message)], None));
     }
 }
