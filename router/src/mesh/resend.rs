@@ -20,6 +20,9 @@ use super::message::Message;
 use crate::id::BootId;
 use crate::limits::{LINK_QUEUE_BYTES_KEPT, RESEND_BYTES_MAX};
 
+/// No talk comes that far: a greater number is a lie.
+const NUMBER_MAX: u64 = 1 << 62;
+
 /// What a numbered message is to its receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
@@ -80,16 +83,22 @@ impl Resend {
     ///
     /// # Errors
     ///
-    /// [`PeerError::WrongNumber`] if it says that it has what was never sent.
+    /// [`PeerError::WrongNumber`] if it says that it has what was never sent. All is forgotten then, so that the next
+    /// greeting goes on with what the peer has.
     pub fn linked(&mut self, peer: BootId, theirs: Option<Resume>) -> Result<(), PeerError> {
-        if self.peer != Some(peer) {
-            self.give_up();
-            (self.peer, self.sent, self.received) = (Some(peer), 0, 0);
-        }
-        self.expected = true;
         let theirs = theirs.filter(|resume| resume.boot == self.own);
         let (received, first_kept) = theirs.map_or((0, 1), |resume| (resume.received, resume.first_kept));
-        self.acknowledged(received)?;
+        if received.max(first_kept) > NUMBER_MAX {
+            return Err(PeerError::WrongNumber { number: received.max(first_kept) });
+        }
+        if self.peer != Some(peer) {
+            self.give_up();
+            // Zero for a new boot. It is more where this boot was talking to the peer's before and has forgotten: another
+            // process with the peer's id came between.
+            (self.peer, self.sent, self.received) = (Some(peer), received, 0);
+        }
+        self.expected = true;
+        self.acknowledged(received).inspect_err(|_| self.peer = None)?;
         self.received = self.received.max(first_kept.saturating_sub(1));
         self.told = self.received;
         Ok(())

@@ -408,7 +408,7 @@ fn each_wrong_peer_is_refused_by_name_and_the_good_link_stays() {
     codec::encode_greeting(&lanes, &mut wrong_boot).unwrap();
     let mut never_sent = Vec::new();
     let resume = Some(Resume { boot: BootId(1), received: 1_000_000, first_kept: 1 });
-    codec::encode_greeting(&Greeting { resume, ..greeting(&hello("a", 9)) }, &mut never_sent).unwrap();
+    codec::encode_greeting(&Greeting { resume, ..greeting(&hello("a", 1)) }, &mut never_sent).unwrap();
     let cases = [
         ("wrong-cluster", "a", said(&foreign)),
         ("no-common-version", "a", said(&newer)),

@@ -198,9 +198,34 @@ fn numbers_that_cannot_be_are_refused() {
     assert_eq!([1, 1].map(|number| resend.arrived(number).unwrap()), [Arrival::New, Arrival::Again]);
     assert_eq!(resend.acknowledged(1).unwrap_err().name(), "wrong-number");
     let resume = |received, first_kept| Some(Resume { boot: OWN, received, first_kept });
-    assert_eq!(resend.linked(PEER, resume(1, 1)).unwrap_err().name(), "wrong-number");
-    resend.linked(PEER, resume(0, u64::MAX)).unwrap();
-    assert_eq!(resend.arrived(u64::MAX).unwrap(), Arrival::New);
-    assert_eq!(resend.arrived(u64::MAX).unwrap(), Arrival::Again);
-    assert_eq!([resend.tell(), resend.tell()], [Some(u64::MAX), None]);
+    for lie in [resume(1, 1), resume(0, u64::MAX), resume(u64::MAX, 1)] {
+        assert_eq!(resend.linked(PEER, lie).unwrap_err().name(), "wrong-number");
+        resend.linked(PEER, None).unwrap();
+    }
+    resend.linked(PEER, resume(0, NUMBER_MAX)).unwrap();
+    assert_eq!([1, 2].map(|_| resend.arrived(NUMBER_MAX).unwrap()), [Arrival::New, Arrival::Again]);
+    assert_eq!([resend.tell(), resend.tell()], [Some(NUMBER_MAX), None]);
+}
+
+#[test]
+fn a_second_process_with_the_same_id_does_not_end_the_talk_for_ever() {
+    // Either end may be the one that was deceived.
+    for deceived in [0, 1] {
+        let mut ends = [End::new(OWN), End::new(PEER)];
+        reconnect(&mut ends, true);
+        for from in [0, 1] {
+            ends[from].say();
+            let len = ends[from].wire.len();
+            carry(&mut ends, from, len);
+        }
+        ends[1 - deceived].say();
+        ends[deceived].resend.linked(BootId(99), None).unwrap();
+        reconnect(&mut ends, true);
+        ends[deceived].say();
+        for from in [0, 1] {
+            let len = ends[from].wire.len();
+            carry(&mut ends, from, len);
+        }
+        assert_eq!((&ends[1 - deceived].heard[..], &ends[deceived].heard[..]), (&[1, 2][..], &[1, 1, 2][..]));
+    }
 }
