@@ -133,7 +133,8 @@ impl PeerSocket {
                 Ok(Pulled::Nothing) => match self.read(budget) {
                     Progress::Some => continue,
                     Progress::None => return None,
-                    Progress::Ended(input) => input,
+                    Progress::Closed => Input::EndOfStream,
+                    Progress::Broken(error) => Input::Failed(broken(&error)),
                 },
                 Ok(Pulled::Secured(node)) => Input::Secured(node),
                 Ok(Pulled::Ended) => Input::EndOfStream,
@@ -211,7 +212,7 @@ impl PeerSocket {
             budget.handshakes = left;
         }
         match self.stream.read(self.session.space()) {
-            Ok(0) => Progress::Ended(Input::EndOfStream),
+            Ok(0) => Progress::Closed,
             Ok(len) => {
                 self.session.filled(len);
                 budget.bytes = budget.bytes.saturating_sub(len);
@@ -222,7 +223,7 @@ impl PeerSocket {
                 Progress::None
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Progress::Some,
-            Err(error) => Progress::Ended(Input::Failed(broken(&error))),
+            Err(error) => Progress::Broken(error),
         }
     }
 }
@@ -233,8 +234,10 @@ enum Progress {
     Some,
     /// Not before the poll says so, or the next turn.
     None,
-    /// The stream ended or broke.
-    Ended(Input),
+    /// The peer closed its end.
+    Closed,
+    /// The connection broke.
+    Broken(io::Error),
 }
 
 fn broken(error: &io::Error) -> PeerError {

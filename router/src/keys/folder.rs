@@ -134,9 +134,13 @@ fn write(keys: &Keys, certificate: &Path, key: &Path) -> Result<(), FolderError>
 fn write_new(path: &Path, mode: u32, text: &str) -> Result<(), FolderError> {
     let opened = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
     let written = opened.and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
-    written.map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => FolderError::Exists(path.to_owned()),
-        _ => FolderError::File { verb: "write", path: path.to_owned(), error },
+    written.map_err(|error| {
+        let path = path.to_owned();
+        if error.kind() == io::ErrorKind::AlreadyExists {
+            FolderError::Exists(path)
+        } else {
+            FolderError::File { verb: "write", path, error }
+        }
     })
 }
 

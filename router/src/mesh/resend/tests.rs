@@ -53,11 +53,10 @@ impl End {
             self.decoder.space()[0] = *byte;
             self.decoder.filled(1);
             match self.decoder.decode(usize::MAX).unwrap() {
-                Some(Spoken::Message(Some(number), message)) => {
-                    if self.resend.arrived(number).unwrap() == Arrival::New {
-                        self.heard.push(counter(&message));
-                    }
-                }
+                Some(Spoken::Message(Some(number), message)) => match self.resend.arrived(number).unwrap() {
+                    Arrival::New => self.heard.push(counter(&message)),
+                    Arrival::Again => {}
+                },
                 Some(Spoken::Received(number)) => self.resend.acknowledged(number).unwrap(),
                 Some(other) => panic!("{other:?}"),
                 None => {}
