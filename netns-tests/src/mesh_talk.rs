@@ -236,7 +236,7 @@ mod tests {
         let mut frame = Vec::new();
         builder.tcp(ports.0, ports.1, *sequence, 1024).write(&mut frame, &bytes).unwrap();
         *sequence = sequence.wrapping_add(u32::try_from(bytes.len()).unwrap());
-        (!bytes.is_empty()).then(|| CapturedFrame { at_nanos: 0, len: frame.len(), bytes: frame })
+        (!bytes.is_empty()).then_some(CapturedFrame { at_nanos: 0, len: frame.len(), bytes: frame })
     }
 
     #[test]

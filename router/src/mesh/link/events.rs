@@ -7,7 +7,7 @@ use crate::mesh::{Greeting, Message, PeerError};
 /// What a link tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkEvent {
-    /// The peer said a hello that this node accepts. If the other end dialled, it awaits [`Link::answer`].
+    /// The peer said a hello that this node accepts. If the other end dialled, it awaits [`super::Link::answer`].
     Up(Greeting),
     /// A message of the peer, with its number if it has one.
     Arrived(Option<u64>, Message),
@@ -32,6 +32,6 @@ pub enum Input {
     EndOfStream,
     /// The connection broke, cannot be opened or secured, or is not wanted any more.
     Failed(PeerError),
-    /// [`Link::next_deadline`] has come.
+    /// [`super::Link::next_deadline`] has come.
     DeadlineReached,
 }
