@@ -15,7 +15,7 @@ const PORT: u16 = 7;
 
 /// The hosts stand for other machines: thousands of their threads must not take the processors from a node, which has
 /// one thread, until its peers count it as dead.
-const NICE: &str = "19";
+pub(crate) const NICE: &str = "19";
 
 /// Time for a program to start.
 const START_TIME_MAX: Duration = Duration::from_secs(30);
@@ -116,7 +116,7 @@ fn host(interface: Interface) -> &'static str {
 
 /// The program `traffic`, which is built with the tests.
 #[track_caller]
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     let test = std::env::current_exe().unwrap_or_default();
     // target/release/deps/TEST and target/release/traffic
     let path = test.ancestors().nth(2).unwrap_or(Path::new("")).join("traffic");
