@@ -1,6 +1,6 @@
 //! `herald lab test`: what a script gets, what is printed, and that nothing stays.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's own steps may panic too")]
+#![expect(clippy::unwrap_used, reason = "a test's own steps may panic too")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -204,7 +204,7 @@ pub fn run(command: LabCommand) -> Result<ExitCode, LabCommandError> {
         LabCommand::Impair(arguments) => breaking::impair(arguments)?,
         LabCommand::Heal(arguments) => breaking::heal(arguments)?,
         LabCommand::Demo(arguments) => demo::run(&arguments)?,
-        LabCommand::Test(arguments) => return Ok(scripts::run(&arguments)?),
+        LabCommand::Test(arguments) => return scripts::run(&arguments),
         LabCommand::Script { name, script } => return Ok(exit_code(lab::run_script(&name, &script))?),
         LabCommand::Down { lab } => {
             let name = lab.name()?;

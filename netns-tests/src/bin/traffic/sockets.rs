@@ -26,10 +26,10 @@ pub(crate) fn wrong(what: &str) -> io::Error {
 
 /// An error with what was being done; the end of a socket's time is said as such.
 pub(crate) fn told(error: io::Error, what: &str) -> io::Error {
-    match error.kind() {
-        io::ErrorKind::WouldBlock => io::Error::new(io::ErrorKind::TimedOut, format!("{what}: no more time")),
-        kind => io::Error::new(kind, format!("{what}: {error}")),
+    if error.kind() == io::ErrorKind::WouldBlock {
+        return io::Error::new(io::ErrorKind::TimedOut, format!("{what}: no more time"));
     }
+    io::Error::new(error.kind(), format!("{what}: {error}"))
 }
 
 pub(crate) fn parse<T: FromStr>(word: &str) -> io::Result<T> {
