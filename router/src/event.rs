@@ -274,6 +274,26 @@ drop_reasons! {
     MeshQueueFull = "mesh-queue-full",
     /// The peer that should have the frame cannot be reached over the mesh now.
     MeshUnreachable = "mesh-unreachable",
+    /// An advert crossed a router: its TTL or hop limit is not 255 (RFC 9568, section 7.1).
+    VrrpHopLimit = "vrrp-hop-limit",
+    /// An advert of another version of VRRP than 3.
+    VrrpVersion = "vrrp-version",
+    /// A VRRP message that is no advert.
+    VrrpType = "vrrp-type",
+    /// An advert without addresses, cut short, or longer than its addresses.
+    VrrpLength = "vrrp-length",
+    /// The checksum of an advert is wrong.
+    VrrpChecksum = "vrrp-checksum",
+    /// An advert for another virtual router.
+    VrrpVrid = "vrrp-vrid",
+    /// An advert for other addresses than the cluster's.
+    VrrpAddresses = "vrrp-addresses",
+    /// An advert that comes from no member: by its address, or not by the virtual MAC.
+    VrrpStranger = "vrrp-stranger",
+    /// An advert that contradicts what its sender says over a living link.
+    VrrpContradicts = "vrrp-contradicts",
+    /// Another host says that it has an address of this node or of the cluster.
+    AddressConflict = "address-conflict",
     /// No buffer was free.
     PoolEmpty = "pool-empty",
 }

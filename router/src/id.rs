@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 use serde::de::{self, Visitor};
@@ -193,6 +194,13 @@ impl Mac {
     pub fn is_multicast(self) -> bool {
         let [first, ..] = self.0;
         first & 1 != 0
+    }
+
+    /// The link-local IPv6 address of this MAC (RFC 4291, appendix A; RFC 4862, section 5.3).
+    #[must_use]
+    pub fn link_local(self) -> Ipv6Addr {
+        let [a, b, c, d, e, f] = self.0;
+        Ipv6Addr::from([0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f])
     }
 }
 

@@ -12,6 +12,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use super::HolderState;
 use super::settings::InterfaceSettings;
 use crate::id::Mac;
+use crate::packet::vrrp::GROUP_V6;
 
 /// All routers on the link: where router solicitations go (RFC 4291, section 2.7.1).
 pub(super) const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
@@ -40,7 +41,7 @@ impl Local {
             mac: settings.mac,
             virtual_mac_v4: settings.virtual_mac_v4,
             virtual_mac_v6: settings.virtual_mac_v6,
-            link_local: link_local_of(settings.mac),
+            link_local: settings.mac.link_local(),
             holds: HolderState::DoesNot,
             mtu: settings.mtu,
             v4: Vec::new(),
@@ -61,7 +62,7 @@ impl Local {
             }
         }
         if !local.virtual_v6.iter().any(Ipv6Addr::is_unicast_link_local) {
-            local.virtual_v6.push(link_local_of(settings.virtual_mac_v6));
+            local.virtual_v6.push(settings.virtual_mac_v6.link_local());
         }
         local
     }
@@ -111,7 +112,7 @@ impl Local {
 
     /// The groups that this node listens to now, each once. All nodes' group needs no report (RFC 3810, section 6).
     pub(super) fn groups(&self) -> Vec<Ipv6Addr> {
-        let mut groups: Vec<_> = self.own_v6().map(solicited_node).chain([ALL_ROUTERS]).collect();
+        let mut groups: Vec<_> = self.own_v6().map(solicited_node).chain([ALL_ROUTERS, GROUP_V6]).collect();
         if self.is_holder() {
             groups.extend(self.virtual_groups());
         }
@@ -150,12 +151,6 @@ impl Local {
             }
         }
     }
-}
-
-/// The link-local address of a MAC (RFC 4291, appendix A; RFC 4862, section 5.3).
-pub(super) fn link_local_of(mac: Mac) -> Ipv6Addr {
-    let [a, b, c, d, e, f] = mac.0;
-    Ipv6Addr::from([0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f])
 }
 
 /// The solicited-node multicast address (RFC 4291, section 2.7.1).

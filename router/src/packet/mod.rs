@@ -5,6 +5,7 @@ mod icmp;
 mod offload;
 mod parse;
 pub mod rewrite;
+pub mod vrrp;
 
 pub use frame::{BUFFER_LEN, FRAME_LEN_MAX, Frame, OFFLOAD_HEADER_LEN};
 pub use offload::Offload;
