@@ -84,6 +84,7 @@ fn settings() -> Settings {
             priorities: PerInterface { first: 100, second: 100 },
             weight: 100,
             roles: RolesMode::Static(PerInterface { first: Some(node), second: Some(node) }),
+            adverts: membership::AdvertSettings::default(),
         },
         forward: forward::Settings {
             interfaces: PerInterface::from_fn(|i| forward::InterfaceSettings {

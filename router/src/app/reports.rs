@@ -31,7 +31,7 @@ pub struct Role {
 pub struct MemberRow {
     /// The member.
     pub node: NodeId,
-    /// `alive`, `suspect` or `dead`.
+    /// `alive`, `suspect`, `cut` or `dead`.
     pub state: &'static str,
     /// `up` or `down`; a node's link to itself is always up.
     pub link: &'static str,
@@ -171,6 +171,17 @@ pub struct InterfaceStatus {
     pub mac: Mac,
     /// Offloads that the kernel took.
     pub offloads: &'static str,
+    /// VRRP adverts of both families.
+    pub adverts: AdvertStatus,
+}
+
+/// VRRP adverts since the start; those that were refused are among the drops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct AdvertStatus {
+    /// Sent by this node.
+    pub sent: u64,
+    /// Heard of members.
+    pub heard: u64,
 }
 
 /// How many sessions there are.

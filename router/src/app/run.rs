@@ -9,19 +9,20 @@ use mio::Poll;
 
 use super::config::{Config, MeshOptions, MidstreamOption, RedirectOption, RedirectorsOption, RolesOption};
 use super::control::{self, ControlSocket, Shared, SocketError};
-use super::event_loop::{self, About, EventLoop, PEERS_FIRST_TOKEN, Parts, Port};
+use super::event_loop::{self, About, EventLoop, KNOCKS_FIRST_TOKEN, PEERS_FIRST_TOKEN, Parts, Port};
 use super::watchdog::{self, Progress};
 use crate::chosen::HoldMax;
 use crate::flow::HashKey;
 use crate::forward::{self, InterfaceSettings, StaticRoute};
 use crate::host::{self, Chain, HostError, PluginSettings};
-use crate::id::{BootId, Interface, Mac, PerInterface};
+use crate::id::{BootId, Interface, Mac, NodeId, PerInterface};
 use crate::inspector::Inspector;
 use crate::io::chance::random;
+use crate::io::knocks::Knocks;
 use crate::io::peers::Peers;
 use crate::io::tls::{TlsError, TlsFiles, TlsIdentity};
 use crate::io::{StopSignals, Tap, TapError, clock};
-use crate::membership::{self, RolesMode};
+use crate::membership::{self, AdvertSettings, Preemption, RolesMode};
 use crate::mesh::Hello;
 use crate::mesh::codec::{VERSION_MAX, VERSION_MIN};
 use crate::node::{self, Announcing, Node, Redirecting};
@@ -90,7 +91,9 @@ pub fn run(config: &Config) -> Result<(), RunError> {
     let shared = Shared { node: config.options.node, tables: node.tables(), plugins: plugins.report() };
     let about = About { node: config.options.node, cluster: config.options.cluster.id.clone(), started };
     let progress = Arc::new(Progress::default());
-    let parts = Parts { poll, node, plugins, ports, peers, signals, questions, progress: Arc::clone(&progress), about };
+    let knocks = Knocks::new(KNOCKS_FIRST_TOKEN, peer_addresses(config));
+    let progress_seen = Arc::clone(&progress);
+    let parts = Parts { poll, node, plugins, ports, peers, knocks, signals, questions, progress: progress_seen, about };
     let mut event_loop = EventLoop::new(parts).map_err(system("cannot watch the node's descriptors"))?;
     let _control = control::start(socket, asker, shared).map_err(system("cannot start the control thread"))?;
     let _watchdog = watchdog::start(progress).map_err(system("cannot start the watchdog"))?;
@@ -131,7 +134,7 @@ fn read_keys(config: &Config) -> Result<Option<TlsIdentity>, RunError> {
 
 fn open_peers(config: &Config, boot: BootId, poll: &Poll, tls: Option<TlsIdentity>) -> Result<Option<Peers>, RunError> {
     let Some((address, tls)) = config.options.mesh.listen.zip(tls) else { return Ok(None) };
-    let peers = config.options.mesh.peers.iter().map(|(node, address)| (*node, *address)).collect();
+    let peers = peer_addresses(config);
     let peers = Peers::new(poll.registry(), PEERS_FIRST_TOKEN, address, peers, hello(config, boot), tls);
     peers.map(Some).map_err(|error| RunError::Listen { address, error })
 }
@@ -141,6 +144,10 @@ fn tls_files(mesh: &MeshOptions) -> TlsFiles {
     let path = |option: &Option<PathBuf>| option.clone().unwrap_or_default();
     let (ca, certificate, key) = (path(&mesh.ca), path(&mesh.certificate), path(&mesh.key));
     TlsFiles { ca, certificate, key, key_log: mesh.key_log.clone() }
+}
+
+fn peer_addresses(config: &Config) -> Vec<(NodeId, std::net::SocketAddr)> {
+    config.options.mesh.peers.iter().map(|(node, address)| (*node, *address)).collect()
 }
 
 fn hello(config: &Config, boot: BootId) -> Hello {
@@ -234,6 +241,22 @@ fn membership_settings(config: &Config, boot: BootId) -> membership::Settings {
                 RolesMode::Static(PerInterface { first: holders.map(|h| h.first), second: holders.map(|h| h.second) })
             }
         },
+        adverts: advert_settings(config),
+    }
+}
+
+fn advert_settings(config: &Config) -> AdvertSettings {
+    let options = &config.options;
+    let vrrp = &options.vrrp;
+    AdvertSettings {
+        centiseconds: vrrp.advert_centiseconds,
+        preemption: if vrrp.preempt {
+            Preemption::After(Duration::from_millis(vrrp.preempt_delay_ms.into()))
+        } else {
+            Preemption::Never
+        },
+        vrids: PerInterface::from_fn(|i| options.interfaces.of(i).vrid),
+        virtual_addresses: PerInterface::from_fn(|i| options.interfaces.of(i).virtual_addresses.clone()),
     }
 }
 

@@ -83,9 +83,7 @@ impl Forward {
         self.local[interface].holds = state;
         match state {
             HolderState::Holds => {
-                let again = Repeat { at: now + HOLDER_ANNOUNCE_INTERVAL, left: HOLDER_ANNOUNCEMENTS_MAX - 1 };
-                self.schedule[interface].takeover = Some(again);
-                self.announce_virtual(interface, out);
+                self.announce_takeover(now, interface, out);
                 self.join(now, interface, out);
             }
             HolderState::DoesNot => {
@@ -95,6 +93,20 @@ impl Forward {
                 self.report(interface, Record::Leaves, &left, out);
             }
         }
+    }
+
+    /// Another node acted as holder until now: the network hears again, several times, who does. Once at a time, whatever
+    /// comes.
+    pub fn announce_again(&mut self, now: Instant, interface: Interface, out: &mut Outbox) {
+        if self.local[interface].is_holder() && self.schedule[interface].takeover.is_none() {
+            self.announce_takeover(now, interface, out);
+        }
+    }
+
+    fn announce_takeover(&mut self, now: Instant, interface: Interface, out: &mut Outbox) {
+        let again = Repeat { at: now + HOLDER_ANNOUNCE_INTERVAL, left: HOLDER_ANNOUNCEMENTS_MAX - 1 };
+        self.schedule[interface].takeover = Some(again);
+        self.announce_virtual(interface, out);
     }
 
     /// Says what is due.
@@ -243,6 +255,22 @@ mod tests {
         assert_eq!(announced(&mut router, FIRST), (vec![], 0));
         router.forward.interface_up(router.now, FIRST, &mut router.out);
         assert_eq!(announced(&mut router, FIRST), ([own(), virtuals()].concat(), 1));
+    }
+
+    #[test]
+    fn a_holder_whose_role_was_contested_announces_again_once_at_a_time() {
+        let mut router = Router::new();
+        let again = |router: &mut Router| router.forward.announce_again(router.now, FIRST, &mut router.out);
+        again(&mut router);
+        assert!(router.sent().is_empty(), "it holds nothing");
+        let mut router = router.holding(FIRST);
+        router.wait(Duration::from_secs(10));
+        router.sent();
+        (0..100).for_each(|_| again(&mut router));
+        assert_eq!(announced(&mut router, FIRST).0, virtuals());
+        router.wait(Duration::from_secs(5));
+        let times = usize::from(HOLDER_ANNOUNCEMENTS_MAX) - 1;
+        assert_eq!(announced(&mut router, FIRST).0.len(), times * virtuals().len());
     }
 
     #[test]

@@ -23,14 +23,17 @@ impl Forward {
         if arp.sender_mac.is_multicast() || arp.sender_mac == Mac::default() {
             return out.drop(frame, DropReason::Malformed);
         }
-        out.consume(frame);
         let local = &self.local[interface];
-        if let Some(mac) = local.answers_v4(arp.sender) {
-            if mac != arp.sender_mac && self.schedule[interface].may_defend(now) {
+        if let Some(mac) = local.claims_v4(arp.sender) {
+            if mac == arp.sender_mac {
+                return out.consume(frame);
+            }
+            if local.answers_v4(arp.sender).is_some() && self.schedule[interface].may_defend(now) {
                 transmit(interface, announcement(mac, arp.sender), out);
             }
-            return;
+            return out.drop(frame, DropReason::AddressConflict);
         }
+        out.consume(frame);
         let answers = local.answers_v4(arp.target);
         if let (ArpOperation::Request, Some(mac)) = (arp.operation, answers) {
             transmit(interface, reply(mac, arp), out);
@@ -231,6 +234,13 @@ mod tests {
         router.now = router.now + DEFEND_INTERVAL;
         router.arrives(FIRST, frame(Mac::BROADCAST, 1, (VIRTUAL_MAC_V4, VIRTUAL), (Mac::default(), VIRTUAL)));
         assert!(router.sent().is_empty());
+        assert_eq!(router.dropped(DropReason::AddressConflict), 3);
+        // A node that does not hold the role counts it, too, and leaves the defence to the holder.
+        let mut router = Router::new();
+        router.arrives(FIRST, thief(VIRTUAL));
+        router.arrives(FIRST, answers((CLIENT_MAC, VIRTUAL)));
+        assert!(router.sent().is_empty());
+        assert_eq!(router.dropped(DropReason::AddressConflict), 2);
         assert!(router.forward.neighbours().is_empty());
     }
 }

@@ -58,6 +58,13 @@ impl Forward {
             return out.drop(frame, DropReason::Malformed);
         };
         let link_source = frame.bytes().get(6..12).and_then(|b| b.try_into().ok()).map_or(Mac::default(), Mac);
+        if let Message::Advertisement { target, told } = &message
+            && let Some(mac) =
+                self.local[interface].claims_v6(*target).filter(|mac| told.mac.is_some_and(|m| m != *mac))
+        {
+            self.defend(now, interface, *target, mac, out);
+            return out.drop(frame, DropReason::AddressConflict);
+        }
         out.consume(frame);
         match message {
             Message::Solicitation { target, asker } => {
@@ -75,6 +82,16 @@ impl Forward {
                 self.told_v6(now, Hop { interface, next_hop: target.into() }, told, Unknown::Ignore, out);
             }
             Message::Other => {}
+        }
+    }
+
+    /// Another host advertises an address that has this MAC: if this node answers for it, it says so again.
+    fn defend(&mut self, now: Instant, interface: Interface, address: Ipv6Addr, mac: Mac, out: &mut Outbox) {
+        if self.local[interface].answers_v6(address).is_some()
+            && self.schedule[interface].may_defend(now)
+            && let Some(frame) = announcement(mac, address)
+        {
+            out.transmit(interface, frame, Leaving::Generated);
         }
     }
 
@@ -355,6 +372,22 @@ mod tests {
         assert!(router.sent().is_empty());
         router.arrives(FIRST, partial);
         assert_eq!(router.sent().len(), 1);
+    }
+
+    #[test]
+    fn whoever_advertises_an_address_of_the_cluster_is_counted_and_contradicted_by_its_holder_only() {
+        let thief = |target| Said { to: "ff02::1", flags: 0x20, target, from: "fe80::64", ..ANSWERS }.frame();
+        for (router, defended) in [(Router::new().holding(FIRST), 1), (Router::new(), 0)] {
+            let mut router = router;
+            for target in ["fd00:1::1", "fe80::200:5eff:fe00:201", "fd00:1::1"] {
+                router.arrives(FIRST, thief(target));
+            }
+            assert_eq!(router.dropped(DropReason::AddressConflict), 3);
+            let sent = router.sent();
+            assert_eq!(sent.len(), defended, "once in a while");
+            assert!(sent.iter().all(|frame| frame.packet().source == VIRTUAL_MAC_V6));
+            assert!(router.forward.neighbours().is_empty());
+        }
     }
 
     #[test]

@@ -83,6 +83,18 @@ impl Local {
         (self.is_holder() && self.virtual_v6.contains(&address)).then_some(self.virtual_mac_v6)
     }
 
+    /// The MAC that belongs to an IPv4 address of this node or of the cluster, whoever answers for it.
+    pub(super) fn claims_v4(&self, address: Ipv4Addr) -> Option<Mac> {
+        let virtual_mac = || self.virtual_v4.contains(&address).then_some(self.virtual_mac_v4);
+        self.own_v4().any(|own| own == address).then_some(self.mac).or_else(virtual_mac)
+    }
+
+    /// The MAC that belongs to an IPv6 address of this node or of the cluster, whoever answers for it.
+    pub(super) fn claims_v6(&self, address: Ipv6Addr) -> Option<Mac> {
+        let virtual_mac = || self.virtual_v6.contains(&address).then_some(self.virtual_mac_v6);
+        self.own_v6().any(|own| own == address).then_some(self.mac).or_else(virtual_mac)
+    }
+
     pub(super) fn is_holder(&self) -> bool {
         match self.holds {
             HolderState::Holds => true,

@@ -3,6 +3,7 @@
 pub mod chance;
 pub mod clock;
 pub mod interface_watch;
+pub mod knocks;
 pub mod netns;
 pub mod peer_socket;
 pub mod peers;

@@ -30,7 +30,7 @@ impl Membership {
         changed
     }
 
-    /// In sync, both interfaces working, linked to both holders by both ends' reports. A vacant role asks for no link.
+    /// In sync, both interfaces working and heard, linked to both holders by both ends' reports. A vacant role asks for no link.
     fn may_be_chosen(&self, member: &Member) -> bool {
         let holders = Interface::BOTH.into_iter().filter_map(|interface| self.holder(interface));
         member.state == MemberState::Alive
@@ -38,8 +38,7 @@ impl Membership {
             && member.in_sync
             && !member.draining
             && member.weight > 0
-            && member.interfaces.first
-            && member.interfaces.second
+            && Interface::BOTH.into_iter().all(|i| member.interfaces[i] && !self.is_unheard(member.node, i))
             && holders.into_iter().all(|holder| self.are_linked(member.node, holder))
     }
 

@@ -1,5 +1,6 @@
-//! Who holds one interface's redirector, by plain priority: one state machine, without I/O and without a view of the
-//! cluster. Membership tells it what it heard and how this node stands among the living; it answers with its state.
+//! Who holds one interface's redirector: the state machine of VRRP (RFC 9568, section 6.4), one for both families and
+//! without a clock or a view of the cluster. Membership tells it what it heard, whether the holder's adverts have ceased
+//! and how this node stands among the living; it answers with its state.
 
 use crate::id::{BootId, Epoch, NodeId};
 
@@ -15,9 +16,10 @@ pub(super) enum Teller {
 /// How this node stands among those it knows to live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It has just started and may not take a role yet.
-    Starting,
-    /// Its interface does not work, or it is not in sync.
+    /// It has just started, has just slept too long, or hears a holder that it cannot speak with: it takes no role now.
+    Waiting,
+    /// Its interface does not work or is heard by nobody, it is not in sync, it gives up its roles, or it is on the
+    /// smaller side of a cut.
     Unfit,
     /// Another is to hold.
     Behind,
@@ -28,24 +30,27 @@ pub(super) enum Standing {
 /// What is seen of the holder this node follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sight {
-    /// Nobody alive sees it, or it cannot hold any more.
+    /// It is dead, has resigned, or cannot hold any more.
     Gone,
+    /// Its adverts have ceased for the `Active_Down_Interval`, but nothing else says that it is gone.
+    Silent,
     /// It lives, and nothing says that this node is to take its place.
     Stays,
-    /// It lives and has a lower priority than this node.
+    /// It lives, and this node may preempt it.
     Yields,
 }
 
-/// Who holds the role, as this node knows.
+/// Who holds the role, as this node knows. Vacant is `Initialize` of RFC 9568, or `Backup` without a holder; Following is
+/// `Backup`, Holding is `Active`.
 ///
 /// ```text
 ///                 best: takes it, counter + 1
 ///        ┌──────────────────────────────────────▶ Holding ──┐
-///        │  ┌─────────── unfit: gives it up ──────┘  ▲      │
+///        │  ┌─ unfit: gives it up; lease lapsed ──┘  ▲      │
 ///        │  ▼                                        │      │ higher epoch heard
 ///      Vacant ◀────── holder gone ────────┐    best, and    │
 ///        │                                │    the holder   │
-///        └──────── epoch heard ───────▶ Following ─ yields ─┘
+///        └──────── epoch heard ───────▶ Following ─ silent ─┘ (or gone, or yields)
 ///                                         │   ▲  ◀──────────┘
 ///                                         └───┘ higher epoch heard
 /// ```
@@ -125,20 +130,25 @@ impl Election {
     pub(super) fn judged(&mut self, standing: Standing, sight: Sight) {
         self.state = match (self.state, standing, sight) {
             (State::Holding(_), Standing::Unfit, _) => State::Vacant,
-            (State::Holding(epoch), Standing::Starting | Standing::Behind | Standing::Best, _) => State::Holding(epoch),
-            (State::Vacant, Standing::Best, _) | (State::Following(_), Standing::Best, Sight::Gone | Sight::Yields) => {
-                self.taken()
-            }
+            (State::Holding(epoch), Standing::Waiting | Standing::Behind | Standing::Best, _) => State::Holding(epoch),
+            (State::Vacant, Standing::Best, _)
+            | (State::Following(_), Standing::Best, Sight::Gone | Sight::Silent | Sight::Yields) => self.taken(),
             (State::Following(epoch), Standing::Best, Sight::Stays) => State::Following(epoch),
-            (State::Vacant, Standing::Starting | Standing::Unfit | Standing::Behind, _) => State::Vacant,
-            (State::Following(_), Standing::Starting | Standing::Unfit | Standing::Behind, Sight::Gone) => {
-                State::Vacant
-            }
+            (State::Vacant, Standing::Waiting | Standing::Unfit | Standing::Behind, _) => State::Vacant,
+            (State::Following(_), Standing::Waiting | Standing::Unfit | Standing::Behind, Sight::Gone) => State::Vacant,
             (
                 State::Following(epoch),
-                Standing::Starting | Standing::Unfit | Standing::Behind,
-                Sight::Stays | Sight::Yields,
+                Standing::Waiting | Standing::Unfit | Standing::Behind,
+                Sight::Silent | Sight::Stays | Sight::Yields,
             ) => State::Following(epoch),
+        };
+    }
+
+    /// This node did not run for so long that another may have taken its role.
+    pub(super) fn lapsed(&mut self) {
+        self.state = match self.state {
+            State::Holding(_) | State::Vacant => State::Vacant,
+            State::Following(epoch) => State::Following(epoch),
         };
     }
 
@@ -174,21 +184,19 @@ mod tests {
         let (vacant, following, holding) =
             (State::Vacant, State::Following(epoch(5, "c")), State::Holding(epoch(5, "b")));
         let taken = State::Holding(epoch(6, "b"));
-        let standings = [Standing::Starting, Standing::Unfit, Standing::Behind, Standing::Best];
-        let sights = [Sight::Gone, Sight::Stays, Sight::Yields];
+        let standings = [Standing::Waiting, Standing::Unfit, Standing::Behind, Standing::Best];
+        let sights = [Sight::Gone, Sight::Silent, Sight::Stays, Sight::Yields];
+        let stays = [vacant, following, following, following];
         let table = [
-            (vacant, [[vacant; 3], [vacant; 3], [vacant; 3], [taken; 3]]),
-            (
-                following,
-                [
-                    [vacant, following, following],
-                    [vacant, following, following],
-                    [vacant, following, following],
-                    [taken, following, taken],
-                ],
-            ),
-            (holding, [[holding; 3], [vacant; 3], [holding; 3], [holding; 3]]),
+            (vacant, [[vacant; 4], [vacant; 4], [vacant; 4], [taken; 4]]),
+            (following, [stays, stays, stays, [taken, taken, following, taken]]),
+            (holding, [[holding; 4], [vacant; 4], [holding; 4], [holding; 4]]),
         ];
+        for (state, lapsed) in [(vacant, vacant), (following, following), (holding, vacant)] {
+            let mut election = election(state);
+            election.lapsed();
+            assert_eq!(election.state, lapsed);
+        }
         for (state, rows) in table {
             for (standing, row) in standings.into_iter().zip(rows) {
                 for (sight, expected) in sights.into_iter().zip(row) {

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::id::{BootId, Epoch, Interface, Mac, NodeId, PerInterface};
+use crate::limits::DETECTION_TIME;
 use crate::mesh::{Heartbeat, Hello};
 use crate::time::Instant;
 
@@ -13,7 +14,9 @@ pub enum MemberState {
     Alive,
     /// Its link is lost; the detection time runs.
     Suspect,
-    /// Not heard for the detection time, or never.
+    /// Silent on the mesh for the detection time, but heard on an interface: it keeps its streams and gets no new ones.
+    Cut,
+    /// Silent everywhere, or never heard, or nobody listens at its address any more.
     Dead,
 }
 
@@ -24,6 +27,7 @@ impl MemberState {
         match self {
             Self::Alive => "alive",
             Self::Suspect => "suspect",
+            Self::Cut => "cut",
             Self::Dead => "dead",
         }
     }
@@ -64,6 +68,14 @@ pub struct Member {
     pub links: Vec<NodeId>,
     /// When it was last heard over its link.
     pub(super) heard: Instant,
+    /// When it was last heard on an interface.
+    pub(super) seen: PerInterface<Option<Instant>>,
+    /// [`Member::heard_on`] as places in the list of members, itself left out.
+    pub(super) hears: PerInterface<u64>,
+    /// Since when nobody has heard it on an interface.
+    pub(super) unheard_since: PerInterface<Option<Instant>>,
+    /// Its death is proven: only a new hello makes it live again.
+    pub(super) is_proven_dead: bool,
 }
 
 impl Member {
@@ -86,14 +98,20 @@ impl Member {
             heard_on: PerInterface::default(),
             links: Vec::new(),
             heard: Instant::default(),
+            seen: PerInterface::default(),
+            hears: PerInterface::default(),
+            unheard_since: PerInterface::default(),
+            is_proven_dead: false,
         }
     }
 
-    /// Its link is up. What an older boot said is forgotten.
+    /// Its link is up. What an older boot said is forgotten. It counts as heard on the interfaces until the first probes
+    /// must have come.
     pub(super) fn greeted(&mut self, now: Instant, hello: &Hello) {
         if self.boot != Some(hello.boot) {
-            *self = Self::unheard(self.node);
+            *self = Self { seen: PerInterface::from_fn(|_| Some(now)), ..Self::unheard(self.node) };
         }
+        self.is_proven_dead = false;
         self.boot = Some(hello.boot);
         self.macs = Some(hello.macs);
         self.addresses.clone_from(&hello.addresses);
@@ -117,9 +135,32 @@ impl Member {
     #[must_use]
     pub fn lives(&self) -> bool {
         match self.state {
-            MemberState::Alive | MemberState::Suspect => true,
+            MemberState::Alive | MemberState::Suspect | MemberState::Cut => true,
             MemberState::Dead => false,
         }
+    }
+
+    /// True if what it says over its link is its present word.
+    pub(super) fn is_joined(&self) -> bool {
+        self.state == MemberState::Alive && self.link_up
+    }
+
+    /// True if it is expected on the mesh: alive, or suspect until the detection time is over.
+    pub(super) fn is_expected(&self) -> bool {
+        match self.state {
+            MemberState::Alive | MemberState::Suspect => true,
+            MemberState::Cut | MemberState::Dead => false,
+        }
+    }
+
+    /// True if it was heard on the interface within the detection time.
+    pub(super) fn is_seen(&self, now: Instant, interface: Interface) -> bool {
+        self.seen[interface].is_some_and(|seen| now < seen + DETECTION_TIME)
+    }
+
+    /// Its report says that it holds the redirector.
+    pub(super) fn says_it_holds(&self, interface: Interface) -> bool {
+        self.epochs[interface].is_some_and(|epoch| epoch.node == self.node)
     }
 
     /// Its rank for holding a redirector: higher priority first, then lower id. `None` while its priority is unknown.

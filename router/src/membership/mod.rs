@@ -1,23 +1,55 @@
 //! Who takes part, who is alive, who holds which redirector in which epoch, and who may be chosen.
 //!
-//! Told of links, heartbeats, claims and its own interfaces; asked on the way of every frame. After each call the node
-//! drains [`Membership::next_change`].
+//! Told of links, heartbeats, claims, adverts and its own interfaces; asked on the way of every frame. After each call the
+//! node drains [`Membership::next_change`].
+//!
+//! **Authority is the mesh; adverts are for speed.** A role is taken in an epoch above all that was heard of, and claimed
+//! on the mesh before the first advert is written. An advert never makes anybody a holder here. It keeps a holder in its
+//! role, and its absence takes it away: after three intervals and the skew, unless a linked member still hears it.
+//!
+//! ```text
+//! holder:  advert ---- lease: two intervals ----| may not act |---- renews; after three: gives up, waits, hears
+//! backup:  advert -------- three intervals and the skew --------------| takes the role, claims it, advertises
+//!                  less: one interval, once a reconnect was refused and so the process is dead
+//! ```
+//!
+//! Why two holders that the mesh joins do not both act for longer than the detection time (I5): a holder that sleeps has
+//! no lease when it wakes, and before it takes a frame it renews the lease or, where a backup may have acted already, gives
+//! the role up. A holder that runs and is not heard on its interface learns of the claim over the mesh, and whoever is in
+//! the lower epoch steps down, whatever its priority; if their link is down, it learns of it from any member linked with
+//! both, whose heartbeat names the epoch that it obeys. Nodes joined by no path of links may both act; on meeting, the
+//! higher epoch stays, is answered by nobody, and its holder announces the virtual addresses again.
+//!
+//! Why epochs come to rest (L6): nobody takes a role from a holder that it, or a member that it is linked with, hears. Who
+//! is heard by nobody takes none. Who preempts must be heard by all. The smaller side of a cut mesh gives its roles up, and
+//! waits for as long as it hears the other side's holder. What is left is that two nodes without a third do not hear each
+//! other: then the holder stays for as long as its link lives.
+//!
+//! Adverts and probes carry no proof of their sender (RFC 9568, section 9). A host that forges a member's adverts or
+//! probes can delay that a dead member is noticed, and on a cut mesh that its role is given up; it cannot take a role, nor
+//! make a member with a living link lose one.
 
+mod adverts;
 mod candidates;
 mod election;
+mod hearing;
 mod member;
+mod questions;
 mod roles;
 mod settings;
+mod telling;
 
 use std::collections::VecDeque;
 
+pub use adverts::AdvertCounts;
+use adverts::Adverts;
 pub use candidates::Candidate;
 use election::{Election, Teller};
 pub use member::{Member, MemberState};
-pub use settings::{RolesMode, Settings};
+pub use settings::{AdvertSettings, Preemption, RolesMode, Settings};
 
 use crate::event::Event;
-use crate::id::{BootId, Epoch, Interface, Mac, NodeId, PerInterface};
+use crate::id::{BootId, Epoch, Interface, NodeId, PerInterface};
 use crate::limits::{DETECTION_TIME, HEARTBEAT_INTERVAL, MEMBERS_MAX, START_TIME_MAX};
 use crate::mesh::{Claim, Heartbeat, Hello, Message};
 use crate::outbox::Outbox;
@@ -68,6 +100,11 @@ pub enum Change {
         /// The member.
         node: NodeId,
     },
+    /// Another holder gave way to this node: the network must hear again where the virtual addresses are.
+    RoleContested {
+        /// Which redirector.
+        interface: Interface,
+    },
     /// [`Membership::candidates`] differs.
     CandidatesChanged,
 }
@@ -88,6 +125,16 @@ pub struct Membership {
     /// The epoch followed, once its holder's own report has come since: what was known of the holder before may be older
     /// than its epoch.
     confirmed: PerInterface<Option<Epoch>>,
+    /// The epoch followed, once its holder itself has named it: when its next report does not, it has given the role up.
+    named: PerInterface<Option<Epoch>>,
+    adverts: PerInterface<Adverts>,
+    /// When the first lease of a held role runs out.
+    lease_until: Instant,
+    /// A role was given up because this node did not run, which it is too late to advertise.
+    has_lapsed: PerInterface<bool>,
+    /// Members that nobody hears on an interface, by their places.
+    unheard: PerInterface<u64>,
+    stopping: bool,
     candidates: Vec<Candidate>,
     spare_candidates: Vec<Candidate>,
     candidates_changed: bool,
@@ -124,6 +171,12 @@ impl Membership {
             told_roles: PerInterface::default(),
             previous: PerInterface::default(),
             confirmed: PerInterface::default(),
+            named: PerInterface::default(),
+            adverts: PerInterface::from_fn(|interface| Adverts::new(&settings, interface)),
+            lease_until: Instant::NEVER,
+            has_lapsed: PerInterface::default(),
+            unheard: PerInterface::default(),
+            stopping: false,
             candidates: Vec::new(),
             spare_candidates: Vec::new(),
             candidates_changed: false,
@@ -176,15 +229,20 @@ impl Membership {
     /// A peer told its view.
     pub fn heartbeat_arrived(&mut self, now: Instant, from: NodeId, heartbeat: &Heartbeat, out: &mut Outbox) {
         let Some(boot) = self.heard_from(now, from) else { return };
+        let hears = PerInterface::from_fn(|interface| self.places(&heartbeat.heard[interface]) & !self.places(&[from]));
         if let Some(member) = self.peer_mut(from) {
             member.reported(heartbeat);
+            member.hears = hears;
         }
         for interface in Interface::BOTH {
             if let Some(epoch) = heartbeat.epochs[interface] {
-                self.epoch_heard(interface, epoch, (from, boot), out);
+                self.epoch_heard(now, (interface, epoch), (from, boot), out);
             }
+        }
+        for interface in Interface::BOTH {
             let followed = self.elections[interface].followed().filter(|epoch| epoch.node == from);
-            self.confirmed[interface] = followed.or(self.confirmed[interface]);
+            let told = followed.filter(|epoch| heartbeat.epochs[interface] == Some(*epoch));
+            self.confirmed[interface] = told.or(self.confirmed[interface]);
         }
         self.settle(now, out);
     }
@@ -192,7 +250,7 @@ impl Membership {
     /// A peer says that it holds a redirector, or who does.
     pub fn claim_arrived(&mut self, now: Instant, from: NodeId, claim: &Claim, out: &mut Outbox) {
         let Some(boot) = self.heard_from(now, from) else { return };
-        self.epoch_heard(claim.interface, claim.epoch, (from, boot), out);
+        self.epoch_heard(now, (claim.interface, claim.epoch), (from, boot), out);
         self.settle(now, out);
     }
 
@@ -230,109 +288,50 @@ impl Membership {
         // Where this node itself did not run for so long, the silence was its own.
         let paused = now.since(self.checked) > DETECTION_TIME;
         self.checked = now;
-        for index in 0..self.members.len() {
-            let Some(member) = self.members.get_mut(index).filter(|member| member.node != self.settings.node) else {
-                continue;
-            };
-            if paused {
-                member.heard = now;
-            }
-            if member.lives() && now >= member.heard + DETECTION_TIME {
-                let node = member.node;
-                self.died(node, out);
-            }
+        if paused {
+            self.forgive_silence(now);
         }
+        self.judge_silent(now, out);
+        self.end_lapsed_roles(now);
         if now >= self.heartbeat_at {
             self.heartbeat_at = now + HEARTBEAT_INTERVAL;
             self.reported = None;
+            self.probe(out);
         }
         self.settle(now, out);
+        self.advertise_due(now, out);
+        self.renew_lease();
+    }
+
+    /// This node stops: it gives up its roles, on the mesh and by priority 0, and takes none any more.
+    pub fn stop(&mut self, now: Instant, out: &mut Outbox) {
+        self.stopping = true;
+        self.service_changed(now, Service::Draining, out);
     }
 
     /// When [`Membership::deadline_reached`] is due.
     #[must_use]
     pub fn next_deadline(&self) -> Instant {
-        let peers = self.members.iter().filter(|member| member.node != self.settings.node && member.lives());
+        let peers = self.members.iter().filter(|member| member.node != self.settings.node && member.is_expected());
         let deaths = peers.map(|member| member.heard + DETECTION_TIME);
-        deaths.chain(self.starting_until).fold(self.heartbeat_at, Instant::min)
+        let roles = Interface::BOTH.into_iter().flat_map(|interface| self.role_deadlines(interface));
+        deaths.chain(self.starting_until).chain(roles).fold(self.heartbeat_at, Instant::min)
+    }
+
+    /// When something becomes due for a role. What was due at the last look has been looked at.
+    fn role_deadlines(&self, interface: Interface) -> impl Iterator<Item = Instant> + '_ {
+        let adverts = &self.adverts[interface];
+        let held = adverts.due_at().filter(|_| self.holds(interface));
+        let followed = self.followed(interface).map(|_| adverts.heard);
+        let silence = followed.map(|heard| heard + adverts.down_interval());
+        let proof = followed.map(|heard| heard + adverts.interval());
+        let others = [silence, proof, adverts.quiet_until, adverts.rival_until(), self.preempts_at(interface)];
+        held.into_iter().chain(others.into_iter().flatten().filter(|at| *at > self.checked))
     }
 
     /// What has changed, in order; `None` when everything was taken.
     pub fn next_change(&mut self) -> Option<Change> {
         self.changes.pop_front()
-    }
-
-    /// Who holds a redirector.
-    #[must_use]
-    pub fn holder(&self, interface: Interface) -> Option<NodeId> {
-        self.roles[interface].map(|epoch| epoch.node)
-    }
-
-    /// The epoch this node obeys.
-    #[must_use]
-    pub fn epoch(&self, interface: Interface) -> Option<Epoch> {
-        self.roles[interface]
-    }
-
-    /// True if this node holds the redirector.
-    #[must_use]
-    pub fn holds(&self, interface: Interface) -> bool {
-        self.holder(interface) == Some(self.settings.node)
-    }
-
-    /// The warm standby: who is to hold the redirector after its holder.
-    #[must_use]
-    pub fn standby(&self, interface: Interface) -> Option<NodeId> {
-        self.standbys[interface]
-    }
-
-    /// True once this node has heard every peer, or waited long enough for those it has not heard.
-    #[must_use]
-    pub fn has_started(&self) -> bool {
-        self.starting_until.is_none()
-    }
-
-    /// Who held the redirector before, for one detection time after a change.
-    #[must_use]
-    pub fn previous_holder(&self, now: Instant, interface: Interface) -> Option<NodeId> {
-        let previous = self.previous[interface].filter(|previous| now < previous.until)?;
-        (self.holder(interface) != Some(previous.node)).then_some(previous.node)
-    }
-
-    /// A member's own MAC; `None` before its first hello.
-    #[must_use]
-    pub fn mac(&self, node: NodeId, interface: Interface) -> Option<Mac> {
-        Some(self.member(node)?.macs?[interface])
-    }
-
-    /// A member's present boot; `None` before its first hello.
-    #[must_use]
-    pub fn boot(&self, node: NodeId) -> Option<BootId> {
-        self.member(node)?.boot
-    }
-
-    /// The member with this MAC, dead or alive, this node included.
-    #[must_use]
-    pub fn member_by_mac(&self, interface: Interface, mac: Mac) -> Option<NodeId> {
-        let has_it = |member: &&Member| member.macs.is_some_and(|macs| macs[interface] == mac);
-        self.members.iter().find(has_it).map(|member| member.node)
-    }
-
-    /// One member, which may be this node.
-    #[must_use]
-    pub fn member(&self, node: NodeId) -> Option<&Member> {
-        self.members.iter().find(|member| member.node == node)
-    }
-
-    /// All configured members in the order of their ids, this node included.
-    pub fn members(&self) -> impl Iterator<Item = &Member> {
-        self.members.iter()
-    }
-
-    /// Who may be chosen for a new stream, in the order of ids.
-    #[must_use]
-    pub fn candidates(&self) -> &[Candidate] {
-        &self.candidates
     }
 
     fn peer_mut(&mut self, node: NodeId) -> Option<&mut Member> {
@@ -347,86 +346,30 @@ impl Membership {
         member.boot
     }
 
-    /// A peer named an epoch: its own, which must be of its present boot, or one that it obeys.
-    fn epoch_heard(&mut self, interface: Interface, epoch: Epoch, from: (NodeId, BootId), out: &mut Outbox) {
-        let (node, boot) = from;
+    /// A peer named an epoch: its own, which must be of its present boot, or one that it obeys. A holder that named a lower
+    /// one learns of the highest; if that is this node's, the network must hear who holds the role.
+    fn epoch_heard(&mut self, now: Instant, named: (Interface, Epoch), from: (NodeId, BootId), out: &mut Outbox) {
+        let ((interface, epoch), (node, boot)) = (named, from);
         let teller = if epoch.node == node { Teller::Holder } else { Teller::Member };
         if teller == Teller::Holder && epoch.boot != boot {
             return;
         }
+        let before = self.elections[interface].followed();
         if let Some(epoch) = self.elections[interface].heard(epoch, teller) {
             out.send(node, Message::Claim(Claim { interface, epoch }));
+            if self.elections[interface].held().is_some() {
+                self.note(Change::RoleContested { interface });
+            }
         }
-    }
-
-    fn died(&mut self, node: NodeId, out: &mut Outbox) {
-        if let Some(member) = self.peer_mut(node) {
-            member.state = MemberState::Dead;
-            out.tell(Event::MemberDied { node });
-            self.note(Change::MemberDied { node });
+        let followed = self.elections[interface].followed();
+        if followed != before {
+            self.adverts[interface].followed(now);
         }
-    }
-
-    fn note(&mut self, change: Change) {
-        // One of each is enough, which also bounds the list.
-        if !self.changes.contains(&change) {
-            self.changes.push_back(change);
-        }
-    }
-
-    /// Draws the conclusions, then tells what has changed.
-    fn settle(&mut self, now: Instant, out: &mut Outbox) {
-        self.judge(now);
-        for interface in Interface::BOTH {
-            self.tell_role(now, interface, out);
-        }
-        if std::mem::take(&mut self.candidates_changed) {
-            self.note(Change::CandidatesChanged);
-        }
-        self.report(out);
-    }
-
-    fn tell_role(&mut self, now: Instant, interface: Interface, out: &mut Outbox) {
-        let epoch = self.roles[interface];
-        let before = std::mem::replace(&mut self.told_roles[interface], epoch);
-        if before == epoch {
-            return;
-        }
-        if let Some(before) = before.filter(|before| Some(before.node) != self.holder(interface)) {
-            self.previous[interface] = Some(Previous { node: before.node, until: now + DETECTION_TIME });
-        }
-        if let Some(epoch) = self.elections[interface].held() {
-            self.send_to_all(&Message::Claim(Claim { interface, epoch }), out);
-        }
-        out.tell(Event::HolderChanged { interface, epoch });
-        self.note(Change::HolderChanged { interface });
-    }
-
-    /// Sends this node's view to all if it differs from what was sent last; [`Membership::deadline_reached`] forgets
-    /// that every heartbeat interval.
-    fn report(&mut self, out: &mut Outbox) {
-        let Some(own) = self.member(self.settings.node) else { return };
-        let heartbeat = Heartbeat {
-            priorities: self.settings.priorities,
-            epochs: self.roles,
-            weight: own.weight,
-            in_sync: own.in_sync,
-            synced: own.synced,
-            draining: own.draining,
-            interfaces: own.interfaces,
-            heard: own.heard_on.clone(),
-            links: own.links.clone(),
-        };
-        if self.reported.as_ref() != Some(&heartbeat) {
-            let message = Message::Heartbeat(heartbeat.clone());
-            self.send_to_all(&message, out);
-            self.reported = Some(heartbeat);
-        }
-    }
-
-    fn send_to_all(&self, message: &Message, out: &mut Outbox) {
-        for member in self.members.iter().filter(|member| member.link_up && member.node != self.settings.node) {
-            out.send(member.node, message.clone());
+        if teller == Teller::Holder && followed == Some(epoch) {
+            self.named[interface] = followed;
+            if let Some(member) = self.peer_mut(node) {
+                member.epochs[interface] = followed;
+            }
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use super::election::{Sight, Standing};
 use super::member::{Member, MemberState};
-use super::{Change, Membership, RolesMode};
-use crate::id::{Epoch, Interface};
+use super::{Change, Membership, Preemption, RolesMode};
+use crate::id::{Epoch, Interface, NodeId};
 use crate::time::Instant;
 
 impl Membership {
@@ -13,8 +13,9 @@ impl Membership {
             self.starting_until = None;
         }
         self.update_own_view();
+        Interface::BOTH.into_iter().for_each(|interface| self.listen(now, interface));
         for interface in Interface::BOTH {
-            self.judge_role(interface);
+            self.judge_role(now, interface);
             self.judge_standby(interface);
         }
         let roles = self.roles;
@@ -24,16 +25,17 @@ impl Membership {
         self.candidates_changed |= self.recompute_candidates();
     }
 
-    fn judge_role(&mut self, interface: Interface) {
+    fn judge_role(&mut self, now: Instant, interface: Interface) {
         self.roles[interface] = match &self.settings.roles {
-            RolesMode::Static(holders) => holders[interface].and_then(|node| {
+            RolesMode::Static(holders) => holders[interface].filter(|node| !self.is_stopping(*node)).and_then(|node| {
                 let member = self.member(node).filter(|member| member.lives())?;
                 member.boot.map(|boot| Epoch { counter: 1, node, boot })
             }),
             RolesMode::Priority => {
-                let standing = self.standing(interface);
                 let followed = self.elections[interface].followed();
-                let sight = followed.map_or(Sight::Gone, |epoch| self.sight(interface, epoch));
+                self.judge_preemption(now, interface, followed);
+                let sight = followed.map_or(Sight::Gone, |epoch| self.sight(now, interface, epoch));
+                let standing = self.standing(now, interface, sight);
                 self.elections[interface].judged(standing, sight);
                 self.elections[interface].epoch()
             }
@@ -45,6 +47,7 @@ impl Membership {
         let may = |member: &&Member| {
             member.state == MemberState::Alive
                 && member.interfaces[interface]
+                && !self.is_unheard(member.node, interface)
                 && !member.draining
                 && self.holder(interface) != Some(member.node)
         };
@@ -74,18 +77,35 @@ impl Membership {
         }
     }
 
-    fn standing(&self, interface: Interface) -> Standing {
+    /// How this node stands for a role, if its holder is seen so.
+    fn standing(&self, now: Instant, interface: Interface, sight: Sight) -> Standing {
         let Some(own) = self.member(self.settings.node) else { return Standing::Unfit };
-        if self.starting_until.is_some() {
-            return Standing::Starting;
-        }
-        if !self.is_fit(own, interface) && !(own.draining && self.is_needed(own, interface)) {
+        let unfit = !self.is_fit(own, interface) && !(own.draining && self.is_needed(own, interface));
+        if self.starting_until.is_none() && (unfit || self.is_stopping(own.node) || self.is_on_smaller_side()) {
             return Standing::Unfit;
         }
+        let adverts = &self.adverts[interface];
+        let quiet = adverts.quiet_until.is_some_and(|until| now < until);
+        if self.starting_until.is_some() || quiet || adverts.rival(now).is_some() {
+            return Standing::Waiting;
+        }
+        let followed = self.elections[interface].followed().map(|epoch| epoch.node);
+        let left = match sight {
+            Sight::Gone | Sight::Silent => followed,
+            Sight::Stays | Sight::Yields => None,
+        };
         let precedes = |member: &Member| {
-            member.lives() && self.is_fit(member, interface) && member.rank(interface) > own.rank(interface)
+            member.is_expected()
+                && Some(member.node) != left
+                && self.is_fit(member, interface)
+                && member.rank(interface) > own.rank(interface)
         };
         if self.members.iter().any(precedes) { Standing::Behind } else { Standing::Best }
+    }
+
+    /// True of this node once it was asked to stop.
+    fn is_stopping(&self, node: NodeId) -> bool {
+        self.stopping && node == self.settings.node
     }
 
     /// True while a draining holder has no successor whose sessions are complete.
@@ -96,42 +116,90 @@ impl Membership {
             && !successor.is_some_and(|member| member.in_sync && member.synced[interface])
     }
 
-    /// May hold the role. While nobody has ever held it, a member that is still starting is waited for: it will be in
-    /// sync within its starting time, and the role does not change hands at once.
+    /// May take the role.
     fn is_fit(&self, member: &Member, interface: Interface) -> bool {
-        let in_sync = member.in_sync || self.elections[interface].is_first();
-        in_sync && !member.draining && member.interfaces[interface] && member.priorities.is_some()
+        self.is_able(member, interface) && !member.draining
     }
 
-    /// What is seen of the holder of an epoch, by this node or through a member that has a link to it and obeys it: a
-    /// node out of this node's own reach is not succeeded while others reach it, or both would take the role in turn.
-    fn sight(&self, interface: Interface, epoch: Epoch) -> Sight {
-        let holder = self.member(epoch.node);
-        let lives = holder.is_some_and(Member::lives);
-        let same_boot = holder.filter(|holder| holder.boot == Some(epoch.boot));
-        if lives && same_boot.is_none() || !lives && !self.is_vouched_for(interface, epoch) {
+    /// May hold the role; a draining holder may until its successor is in sync, and then says that it does no more. While
+    /// nobody has ever held it, a member that is still starting is waited for: it will be in sync within its starting time,
+    /// and the role does not change hands at once.
+    fn is_able(&self, member: &Member, interface: Interface) -> bool {
+        (member.in_sync || self.elections[interface].is_first())
+            && member.interfaces[interface]
+            && member.priorities.is_some()
+            && !self.is_unheard(member.node, interface)
+    }
+
+    /// What is seen of the holder of an epoch. Its own word on a living link counts before anything else; then proof of its
+    /// death, which waits for one interval without an advert, so that a link that flaps changes no role; then its adverts,
+    /// unless a member that obeys it still hears them: a node that alone is deaf takes no role from others.
+    fn sight(&self, now: Instant, interface: Interface, epoch: Epoch) -> Sight {
+        let adverts = &self.adverts[interface];
+        let ceased = self.have_adverts_ceased(now, interface);
+        let Some(holder) = self.member(epoch.node) else {
+            return if ceased { Sight::Gone } else { Sight::Stays };
+        };
+        if adverts.resigned == Some(epoch) || holder.is_joined() && self.has_given_up(holder, interface, epoch) {
             return Sight::Gone;
         }
-        let Some((holder, rank)) = same_boot.and_then(|holder| Some((holder, holder.rank(interface)?))) else {
-            return Sight::Stays;
-        };
-        let own_rank = self.member(self.settings.node).and_then(|own| own.rank(interface));
-        if lives && self.confirmed[interface] == Some(epoch) && !self.is_fit(holder, interface) {
-            Sight::Gone
-        } else if own_rank > Some(rank) {
-            Sight::Yields
-        } else {
-            Sight::Stays
+        let idle = now >= adverts.heard + adverts.interval();
+        if holder.is_proven_dead && idle {
+            return Sight::Gone;
         }
+        if ceased && !self.is_vouched_for(interface, epoch) {
+            return match holder.state {
+                MemberState::Alive if holder.is_joined() && holder.epochs[interface] != Some(epoch) => Sight::Gone,
+                MemberState::Cut | MemberState::Dead => Sight::Gone,
+                MemberState::Alive | MemberState::Suspect if self.hears_others(epoch.node, interface) => Sight::Silent,
+                MemberState::Alive | MemberState::Suspect => Sight::Stays,
+            };
+        }
+        if self.may_preempt(now, interface) { Sight::Yields } else { Sight::Stays }
     }
 
+    /// The holder itself says so: it has another boot, holds in this epoch no more, or cannot hold.
+    fn has_given_up(&self, holder: &Member, interface: Interface, epoch: Epoch) -> bool {
+        holder.boot != Some(epoch.boot)
+            || self.named[interface] == Some(epoch) && holder.epochs[interface] != Some(epoch)
+            || self.confirmed[interface] == Some(epoch) && !self.is_able(holder, interface)
+    }
+
+    /// A member that this node is linked with obeys the epoch and hears its holder's adverts.
     fn is_vouched_for(&self, interface: Interface, epoch: Epoch) -> bool {
         self.members.iter().any(|member| {
             member.node != self.settings.node
                 && member.node != epoch.node
-                && member.state == MemberState::Alive
-                && member.links.contains(&epoch.node)
+                && member.is_joined()
                 && member.epochs[interface] == Some(epoch)
+                && member.heard_on[interface].contains(&epoch.node)
         })
+    }
+
+    /// Notes since when this node might take the role from the holder it follows: its rank is higher, it is in sync, and
+    /// every member says that it hears it on that interface.
+    fn judge_preemption(&mut self, now: Instant, interface: Interface, followed: Option<Epoch>) {
+        let own = self.member(self.settings.node);
+        let rank = |node| self.member(node).and_then(|member| member.rank(interface));
+        let outranks =
+            followed.is_some_and(|epoch| rank(epoch.node).is_some_and(|r| Some(r) < rank(self.settings.node)));
+        let mut others = self.members.iter().filter(|member| member.node != self.settings.node && member.is_joined());
+        let able = outranks
+            && own.is_some_and(|own| own.in_sync)
+            && others.all(|member| member.heard_on[interface].contains(&self.settings.node));
+        let since = self.adverts[interface].able_since.unwrap_or(now);
+        self.adverts[interface].able_since = able.then_some(since);
+    }
+
+    fn may_preempt(&self, now: Instant, interface: Interface) -> bool {
+        self.preempts_at(interface).is_some_and(|at| now >= at)
+    }
+
+    /// When this node preempts the holder it follows.
+    pub(super) fn preempts_at(&self, interface: Interface) -> Option<Instant> {
+        match self.settings.adverts.preemption {
+            Preemption::Never => None,
+            Preemption::After(delay) => self.adverts[interface].able_since.map(|since| since + delay),
+        }
     }
 }

@@ -24,7 +24,7 @@ use crate::limits::{BATCH_PACKETS_MAX, MEMBERS_MAX};
 use crate::membership::{Change, InterfaceState, Membership};
 use crate::mesh::{Announce, Answer, Hello};
 use crate::outbox::Outbox;
-use crate::packet::{Content, Frame, Headers, Packet, Transport};
+use crate::packet::{Content, Frame, Headers, Packet, Transport, vrrp};
 use crate::redirector::{self, Redirector, choice};
 use crate::session::Tables;
 use crate::time::Instant;
@@ -144,13 +144,25 @@ impl Node {
         out: &mut Outbox,
     ) {
         out.ledger.arrived[interface] += 1;
+        if self.membership.is_lease_over(now) {
+            self.membership.deadline_reached(now, out);
+            self.take_changes(now, plugins, out);
+        }
         let packet = match Packet::parse(&frame) {
             Ok(packet) => packet,
             Err(reason) => return out.drop(frame, reason),
         };
         match packet.content {
-            Content::Arp(arp) => self.forward.arp_arrived(now, interface, &arp, frame, out),
+            Content::Arp(arp) => {
+                self.membership.neighbour_heard(now, interface, packet.source);
+                self.forward.arp_arrived(now, interface, &arp, frame, out);
+            }
+            Content::Ip(headers) if vrrp::is_advert(&headers) => {
+                self.membership.advert_arrived(now, interface, packet.source, &headers, frame, out);
+                self.take_changes(now, plugins, out);
+            }
             Content::Ip(headers) if matches!(headers.transport, Transport::Discovery { .. }) => {
+                self.membership.neighbour_heard(now, interface, packet.source);
                 self.forward.discovery_arrived(now, interface, &headers, frame, out);
             }
             Content::Ip(headers) => match self.entrance(now, interface, &packet, &headers) {
@@ -192,6 +204,7 @@ impl Node {
     fn was_sent_by_holder(&self, now: Instant, interface: Interface, member: NodeId) -> bool {
         self.membership.holder(interface) == Some(member)
             || self.membership.previous_holder(now, interface) == Some(member)
+            || self.membership.cut_holder(now, interface) == Some(member)
     }
 
     /// The packets that came in since the last call, and those that waited for an answer, pass the plugins, in order.
@@ -221,6 +234,12 @@ impl Node {
     pub fn link_lost(&mut self, now: Instant, peer: NodeId, plugins: &mut dyn Inspector, out: &mut Outbox) {
         self.membership.link_lost(now, peer, out);
         self.find_detours();
+        self.take_changes(now, plugins, out);
+    }
+
+    /// Nobody listens at a peer's address, although its machine answers.
+    pub fn peer_refused(&mut self, now: Instant, peer: NodeId, plugins: &mut dyn Inspector, out: &mut Outbox) {
+        self.membership.peer_refused(now, peer, out);
         self.take_changes(now, plugins, out);
     }
 
@@ -279,9 +298,11 @@ impl Node {
         parts.into_iter().flatten().min()
     }
 
-    /// The node stops: plugins and redirectors hear that its streams end.
+    /// The node stops: it gives up its roles, and plugins and redirectors hear that its streams end.
     pub fn stop(&mut self, now: Instant, plugins: &mut dyn Inspector, out: &mut Outbox) {
         self.batch_ended(now, plugins, out);
+        self.membership.stop(now, out);
+        self.take_changes(now, plugins, out);
         let slots: Vec<u32> = self.chosen.markers.iter().map(|(slot, _)| slot).collect();
         for slot in slots {
             self.chosen.end(now, slot, EndReason::Shutdown, plugins, out);
@@ -301,6 +322,7 @@ impl Node {
                     self.nothing_more_from(node);
                     self.no_answer_from(now, node, plugins, out);
                 }
+                Change::RoleContested { interface } => self.forward.announce_again(now, interface, out),
                 Change::CandidatesChanged => {
                     self.candidates.clear();
                     self.candidates.extend(self.membership.candidates().iter().map(|c| choice::Candidate {

@@ -146,12 +146,8 @@ impl Advert {
 fn checksum(source: IpAddr, destination: IpAddr, message: &[u8]) -> Option<u16> {
     let len = u16::try_from(message.len()).ok()?;
     let sum = match (source, destination) {
-        (IpAddr::V4(from), IpAddr::V4(to)) => {
-            Sum16BitWords::new().add_4bytes(from.octets()).add_4bytes(to.octets())
-        }
-        (IpAddr::V6(from), IpAddr::V6(to)) => {
-            Sum16BitWords::new().add_16bytes(from.octets()).add_16bytes(to.octets())
-        }
+        (IpAddr::V4(from), IpAddr::V4(to)) => Sum16BitWords::new().add_4bytes(from.octets()).add_4bytes(to.octets()),
+        (IpAddr::V6(from), IpAddr::V6(to)) => Sum16BitWords::new().add_16bytes(from.octets()).add_16bytes(to.octets()),
         (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return None,
     };
     let sum = sum.add_2bytes(u16::from(PROTOCOL).to_be_bytes()).add_2bytes(len.to_be_bytes()).add_slice(message);

@@ -164,6 +164,10 @@ fn settings(number: u8, choices: &Choices) -> Settings {
                 }
                 None => RolesMode::Priority,
             },
+            adverts: membership::AdvertSettings {
+                virtual_addresses: PerInterface::from_fn(|i| vec![Ipv4Addr::new(10, net(i), 0, 1).into()]),
+                ..membership::AdvertSettings::default()
+            },
         },
         forward: forward::Settings {
             interfaces: PerInterface::from_fn(|i| forward::InterfaceSettings {
@@ -289,7 +293,7 @@ impl World {
         }
         let dead = &self.dead;
         for member in self.members.iter_mut().filter(|m| !dead.contains(&m.name)) {
-            if Some(member.place) != from {
+            if Some(member.place) != from && Some(member.name) != self.paused {
                 let frame = Frame::from_bytes(bytes);
                 member.node.frame_arrived(self.now, interface, frame, &mut member.plugins, &mut member.out);
             }

@@ -20,6 +20,9 @@ const SOCKET_PATH_LEN_MAX: usize = 107;
 const DEVICE_NAME_LEN_MAX: usize = 15;
 const SECRET_LEN_MIN: usize = 16;
 const HOLD_MS_MAX: u32 = 10_000;
+/// The field of an advert has 12 bits (RFC 9568, section 5.2.7).
+const ADVERT_CENTISECONDS_MAX: u16 = 4_095;
+const PREEMPT_DELAY_MS_MAX: u32 = 3_600_000;
 const ANNOUNCEMENT_DELAY_MS_MAX: u32 = 10_000;
 const TIMEOUT_S_MAX: u32 = 604_800;
 /// Smallest MTU of IPv6 (RFC 8200, section 5).
@@ -207,6 +210,9 @@ fn check_numbers(options: &Options) -> Checked {
     require((1..=HOLD_MS_MAX).contains(&options.hold_ms_max), "hold_ms_max")?;
     require((1..=HOLDS_FRAMES_MAX).contains(&(options.hold_frames_max as usize)), "hold_frames_max")?;
     require((FRAME_LEN_MAX..=HOLDS_BYTES_MAX).contains(&(options.hold_bytes_max as usize)), "hold_bytes_max")?;
+    let vrrp = &options.vrrp;
+    require((1..=ADVERT_CENTISECONDS_MAX).contains(&vrrp.advert_centiseconds), "vrrp.advert_centiseconds")?;
+    require(vrrp.preempt_delay_ms <= PREEMPT_DELAY_MS_MAX, "vrrp.preempt_delay_ms")?;
     require(options.choose.weight > 0, "choose.weight")?;
     require(options.testing.announcement_delay_ms <= ANNOUNCEMENT_DELAY_MS_MAX, "testing.announcement_delay_ms")?;
     let t = &options.timeouts;

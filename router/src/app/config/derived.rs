@@ -59,7 +59,7 @@ pub(super) fn digest(options: &Options) -> u64 {
     let shared = (
         options.roles,
         &options.holders,
-        options.redirect,
+        (options.redirect, options.vrrp.advert_centiseconds),
         options.choose.redirectors,
         options.choose.per_interface_key,
         shared_by_interface(&options.interfaces.first),

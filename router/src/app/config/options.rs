@@ -39,6 +39,8 @@ pub struct Options {
     pub interfaces: InterfacesOptions,
     /// The links to the peers.
     pub mesh: MeshOptions,
+    /// Adverts and preemption.
+    pub vrrp: VrrpOptions,
     /// The holders, if `roles` is static.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub holders: Option<HoldersOptions>,
@@ -58,7 +60,7 @@ pub struct Options {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RolesOption {
-    /// The highest living priority holds.
+    /// VRRP: the highest priority takes a vacant role.
     Priority,
     /// `[holders]` says who holds.
     Static,
@@ -209,6 +211,18 @@ pub struct MeshOptions {
     pub key_log: Option<PathBuf>,
 }
 
+/// `[vrrp]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VrrpOptions {
+    /// Time between two adverts in hundredths of a second.
+    pub advert_centiseconds: u16,
+    /// A higher priority takes the role from a living holder.
+    pub preempt: bool,
+    /// For how long everything must speak for that, in milliseconds.
+    pub preempt_delay_ms: u32,
+}
+
 /// `[holders]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -318,6 +332,10 @@ const ALLOWED: &[(&str, &str)] = &[
     ("mesh.certificate", "the path of this node's certificate"),
     ("mesh.key", "the path of this node's private key"),
     ("mesh.key_log", "the path of a file for the secrets of the links, for tests"),
+    ("vrrp", "a table of advert_centiseconds, preempt and preempt_delay_ms"),
+    ("vrrp.advert_centiseconds", "a number from 1 to 4095"),
+    ("vrrp.preempt", "true or false"),
+    ("vrrp.preempt_delay_ms", "a number from 0 to 3600000"),
     ("holders", "a table with first and second"),
     ("holders.*", "the id of this node or of a peer"),
     ("choose", "a table of redirectors, per_interface_key and weight"),

@@ -58,6 +58,12 @@ const WRONG_LINES: &[(&str, &str, &str)] = &[
     ("node = \"a\"", "node = \"a\"\nlog = \"herald=loud\"", "x.toml:2: log = \"herald=loud\": allowed is a level"),
     (
         "node = \"a\"",
+        "node = \"a\"\nvrrp.advert_centiseconds = 4096",
+        "x.toml:2: vrrp.advert_centiseconds = 4096: allowed is a number from 1 to 4095",
+    ),
+    ("node = \"a\"", "node = \"a\"\nvrrp.preempt = 1", "x.toml:2: vrrp.preempt = 1: allowed is true or false"),
+    (
+        "node = \"a\"",
         "node = \"a\"\nroles = \"vrrp\"",
         "x.toml:2: roles = \"vrrp\": allowed is \"priority\" or \"static\"",
     ),

@@ -1,10 +1,10 @@
 //! The loop's answers to commands: a look at the node, copied into plain data.
 
-use super::{EventLoop, Port};
+use super::EventLoop;
 use crate::app::control::Question;
 use crate::app::reports::{
-    Draining, Drops, FrameCounts, InterfaceStatus, MemberRow, NeighbourRow, Role, Roles, RouteRow, SessionCounts,
-    Status,
+    AdvertStatus, Draining, Drops, FrameCounts, InterfaceStatus, MemberRow, NeighbourRow, Role, Roles, RouteRow,
+    SessionCounts, Status,
 };
 use crate::app::watchdog::Phase;
 use crate::flow::FlowKey;
@@ -80,7 +80,7 @@ impl EventLoop {
             version: env!("CARGO_PKG_VERSION"),
             pid: std::process::id(),
             uptime_ms: u64::try_from(clock::now().since(self.parts.about.started).as_millis()).unwrap_or(u64::MAX),
-            interfaces: PerInterface::from_fn(|interface| interface_status(&self.parts.ports[interface])),
+            interfaces: PerInterface::from_fn(|interface| self.interface_status(interface)),
             roles: self.roles(),
             members: self.members(),
             sessions: SessionCounts {
@@ -90,6 +90,21 @@ impl EventLoop {
             frames: self.frames(),
             drops: self.drops(),
             refusals: self.parts.peers.iter().flat_map(Peers::refusals).collect(),
+        }
+    }
+
+    fn interface_status(&self, interface: Interface) -> InterfaceStatus {
+        let port = &self.parts.ports[interface];
+        let adverts = self.parts.node.membership().advert_counts(interface);
+        InterfaceStatus {
+            tap: port.name.clone(),
+            state: match port.usable {
+                Usable::Yes => "up",
+                Usable::No => "down",
+            },
+            mac: port.mac,
+            offloads: port.tap.offloads(),
+            adverts: AdvertStatus { sent: adverts.sent, heard: adverts.heard },
         }
     }
 
@@ -149,17 +164,5 @@ impl EventLoop {
     fn routes(&self) -> Vec<RouteRow> {
         let rows = self.parts.node.forward().routes();
         rows.map(|row| RouteRow { to: row.to.to_string(), interface: row.interface, via: row.via }).collect()
-    }
-}
-
-fn interface_status(port: &Port) -> InterfaceStatus {
-    InterfaceStatus {
-        tap: port.name.clone(),
-        state: match port.usable {
-            Usable::Yes => "up",
-            Usable::No => "down",
-        },
-        mac: port.mac,
-        offloads: port.tap.offloads(),
     }
 }

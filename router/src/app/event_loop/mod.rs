@@ -20,10 +20,12 @@ pub use port::Port;
 use super::control::Question;
 use super::watchdog::{Phase, Progress};
 use crate::host::Chain;
-use crate::id::{Interface, PerInterface};
+use crate::id::{Interface, NodeId, PerInterface};
+use crate::io::knocks::Knocks;
 use crate::io::peers::{PeerEvent, Peers};
 use crate::io::{Pool, StopSignals, clock};
 use crate::limits::{EVENTS_MAX, POOL_FRAMES_MAX, REFUSAL_LINES_BURST_MAX, REFUSAL_LINES_PER_SECOND_MAX};
+use crate::mesh::PeerError;
 use crate::node::Node;
 use crate::outbox::Outbox;
 use crate::time::{Bucket, Instant};
@@ -39,6 +41,9 @@ const WAKER: Token = Token(5);
 
 /// The first of the tokens that the peers' links use.
 pub const PEERS_FIRST_TOKEN: usize = 16;
+
+/// The first of the tokens that knocks at the peers' addresses use.
+pub const KNOCKS_FIRST_TOKEN: usize = PEERS_FIRST_TOKEN + Peers::TOKENS;
 
 /// Events fetched from the kernel at once; more are fetched in the next turn.
 const POLL_EVENTS_MAX: usize = 256;
@@ -56,6 +61,8 @@ pub struct Parts {
     pub ports: PerInterface<Port>,
     /// Its links; `None` without peers.
     pub peers: Option<Peers>,
+    /// Asks whether lost peers still listen.
+    pub knocks: Knocks,
     /// Signals that end the loop.
     pub signals: StopSignals,
     /// Questions of the control thread, which wakes the loop for each.
@@ -70,7 +77,7 @@ pub struct Parts {
 #[derive(Clone, Debug)]
 pub struct About {
     /// The node.
-    pub node: crate::id::NodeId,
+    pub node: NodeId,
     /// Its cluster.
     pub cluster: String,
     /// When it started.
@@ -189,6 +196,11 @@ impl EventLoop {
                     self.stopping = true;
                 }
             }
+            Token(KNOCKS_FIRST_TOKEN..) => {
+                if let Some(peer) = self.parts.knocks.ready(self.parts.poll.registry(), event.token()) {
+                    self.refused(now, peer);
+                }
+            }
             _ => {
                 if let Some(peers) = &mut self.parts.peers {
                     peers.ready(now, self.parts.poll.registry(), event, &mut self.told);
@@ -218,6 +230,9 @@ impl EventLoop {
             PeerEvent::Lost(peer, error) => {
                 tracing::info!("link to {peer}: {error}");
                 node.link_lost(now, peer, plugins, &mut self.out);
+                if error != PeerError::Replaced && self.parts.knocks.knock(self.parts.poll.registry(), peer) {
+                    self.refused(now, peer);
+                }
             }
             PeerEvent::FramesLost(peer, error) => tracing::debug!("connection for frames with {peer}: {error}"),
             // Those without a line are counted all the same.
@@ -227,5 +242,11 @@ impl EventLoop {
                 }
             }
         }
+    }
+
+    /// A lost peer's address refuses connections. What follows is carried out in this turn.
+    fn refused(&mut self, now: Instant, peer: NodeId) {
+        tracing::info!("nobody listens at the address of {peer} any more");
+        self.parts.node.peer_refused(now, peer, &mut self.parts.plugins, &mut self.out);
     }
 }

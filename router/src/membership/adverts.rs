@@ -1,0 +1,298 @@
+//! The adverts of one interface: what is written while this node holds the role, and what is heard of the others.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
+
+use super::{AdvertSettings, Change, Membership, RolesMode, Settings};
+use crate::event::DropReason;
+use crate::id::{Epoch, Interface, Mac, NodeId};
+use crate::outbox::{Leaving, Outbox};
+use crate::packet::vrrp::{self, Advert};
+use crate::packet::{Frame, Headers};
+use crate::time::Instant;
+
+/// Adverts of one interface, for reports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AdvertCounts {
+    /// Written by this node.
+    pub sent: u64,
+    /// Of members, and in agreement with what they say.
+    pub heard: u64,
+}
+
+/// What this node knows of one interface's adverts.
+#[derive(Debug)]
+pub(super) struct Adverts {
+    vrid: u8,
+    centiseconds: u16,
+    priority: u8,
+    virtual_macs: [Mac; 2],
+    /// The virtual addresses of each family, as adverts list them.
+    addresses: [Vec<IpAddr>; 2],
+    /// The own addresses that adverts come from.
+    sources: [Option<IpAddr>; 2],
+    /// The last one written in the present epoch.
+    written: Option<Instant>,
+    /// When the followed holder was last heard, or its epoch learned.
+    pub(super) heard: Instant,
+    /// The epoch that its holder gave up by priority 0, out of the mesh's reach.
+    pub(super) resigned: Option<Epoch>,
+    /// Who advertises beyond the mesh, and when it was last heard.
+    rival: Option<(NodeId, Instant)>,
+    /// Until then no role is taken: the own one had lapsed, and whoever took it is to be heard first.
+    pub(super) quiet_until: Option<Instant>,
+    /// Since when this node might preempt the holder.
+    pub(super) able_since: Option<Instant>,
+    pub(super) counts: AdvertCounts,
+}
+
+impl Adverts {
+    pub(super) fn new(settings: &Settings, interface: Interface) -> Self {
+        let AdvertSettings { vrids, virtual_addresses, centiseconds, .. } = &settings.adverts;
+        let vrid = vrids[interface];
+        // RFC 9568, section 7.3.
+        let virtual_macs = [Mac([0, 0, 0x5e, 0, 1, vrid]), Mac([0, 0, 0x5e, 0, 2, vrid])];
+        let [_, virtual_mac_v6] = virtual_macs;
+        let (v4, mut v6): (Vec<_>, Vec<_>) = virtual_addresses[interface].iter().copied().partition(IpAddr::is_ipv4);
+        if !v6.iter().copied().any(is_link_local) {
+            v6.push(virtual_mac_v6.link_local().into());
+        }
+        // A link-local address is the first one (RFC 9568, section 5.2.9).
+        v6.sort_by_key(|address| !is_link_local(*address));
+        let own_v4 = settings.addresses[interface].iter().copied().find(IpAddr::is_ipv4);
+        Self {
+            vrid,
+            centiseconds: *centiseconds,
+            priority: settings.priorities[interface],
+            virtual_macs,
+            addresses: [v4, v6],
+            sources: [own_v4, Some(settings.macs[interface].link_local().into())],
+            written: None,
+            heard: Instant::default(),
+            resigned: None,
+            rival: None,
+            quiet_until: None,
+            able_since: None,
+            counts: AdvertCounts::default(),
+        }
+    }
+
+    /// Time between two adverts.
+    pub(super) fn interval(&self) -> Duration {
+        Duration::from_millis(10) * u32::from(self.centiseconds)
+    }
+
+    /// Silence after which the holder counts as gone: three intervals and the skew, by which the higher priority comes
+    /// first (RFC 9568, section 6.1).
+    pub(super) fn down_interval(&self) -> Duration {
+        self.interval() * 3 + self.interval() * (256 - u32::from(self.priority)) / 256
+    }
+
+    /// Until when this node may act as holder: a backup waits at least one interval longer.
+    fn lease_until(&self) -> Instant {
+        self.written.map_or(Instant::default(), |written| written + self.interval() * 2)
+    }
+
+    /// True if a backup may have taken the role already.
+    fn has_lapsed(&self, now: Instant) -> bool {
+        self.written.is_some_and(|written| now >= written + self.interval() * 3)
+    }
+
+    /// When the next advert is due, if any was written.
+    pub(super) fn due_at(&self) -> Option<Instant> {
+        self.written.map(|written| written + self.interval())
+    }
+
+    /// Another epoch is followed from now on.
+    pub(super) fn followed(&mut self, now: Instant) {
+        (self.heard, self.resigned, self.rival, self.quiet_until) = (now, None, None, None);
+    }
+
+    /// A holder beyond the mesh's reach is heard.
+    pub(super) fn rival(&self, now: Instant) -> Option<NodeId> {
+        self.rival.filter(|(_, heard)| now < *heard + self.down_interval()).map(|(node, _)| node)
+    }
+
+    /// When a rival counts as gone.
+    pub(super) fn rival_until(&self) -> Option<Instant> {
+        self.rival.map(|(_, heard)| heard + self.down_interval())
+    }
+
+    /// The adverts of both families. A family without addresses has none.
+    fn frames(&self, priority: u8) -> impl Iterator<Item = Frame> {
+        self.addresses.iter().zip(self.sources).zip(self.virtual_macs).filter_map(move |((list, source), mac)| {
+            let (vrid, centiseconds) = (self.vrid, self.centiseconds);
+            Advert { vrid, priority, centiseconds, addresses: list.clone() }.frame(mac, source?)
+        })
+    }
+
+    /// The checks beyond the message itself.
+    fn check(&self, advert: &Advert, headers: &Headers) -> Result<(), DropReason> {
+        if advert.vrid != self.vrid {
+            return Err(DropReason::VrrpVrid);
+        }
+        let [v4, v6] = &self.addresses;
+        let expected = if headers.is_ipv6() { v6 } else { v4 };
+        let same = advert.addresses.len() == expected.len() && expected.iter().all(|a| advert.addresses.contains(a));
+        if same { Ok(()) } else { Err(DropReason::VrrpAddresses) }
+    }
+}
+
+impl Membership {
+    /// An advert arrived ([`vrrp::is_advert`]). Its frame ends here. Of a member whose link lives, only its agreement with
+    /// what the member says there is noted; the role itself is the mesh's affair.
+    pub fn advert_arrived(
+        &mut self,
+        now: Instant,
+        interface: Interface,
+        link_source: Mac,
+        headers: &Headers,
+        frame: Frame,
+        out: &mut Outbox,
+    ) {
+        let checked = Advert::parse(headers, &frame)
+            .and_then(|advert| self.adverts[interface].check(&advert, headers).map(|()| advert));
+        let advert = match checked {
+            Ok(advert) => advert,
+            Err(reason) => return out.drop(frame, reason),
+        };
+        let Some(node) = self.advertiser(interface, link_source, headers) else {
+            self.stranger_advertised(now);
+            return out.drop(frame, DropReason::VrrpStranger);
+        };
+        let resigns = advert.priority == vrrp::PRIORITY_RESIGNED;
+        let joined = match self.member(node).filter(|member| member.is_joined()) {
+            Some(member) if member.says_it_holds(interface) == resigns => {
+                return out.drop(frame, DropReason::VrrpContradicts);
+            }
+            joined => joined.is_some(),
+        };
+        out.consume(frame);
+        if let Some(member) = self.peer_mut(node) {
+            member.seen[interface] = Some(now);
+        }
+        let followed = self.followed(interface).filter(|epoch| epoch.node == node);
+        let contested = resigns && !joined && self.holds(interface);
+        let adverts = &mut self.adverts[interface];
+        adverts.counts.heard += 1;
+        match (followed, resigns) {
+            (Some(epoch), true) => adverts.resigned = Some(epoch),
+            (Some(_), false) => adverts.heard = now,
+            (None, true) => adverts.rival = adverts.rival.filter(|(rival, _)| *rival != node),
+            (None, false) if joined => {}
+            (None, false) => adverts.rival = Some((node, now)),
+        }
+        if contested {
+            self.note(Change::RoleContested { interface });
+        }
+        self.settle(now, out);
+    }
+
+    /// The member, other than this node, that an advert is from, by its address; all holders share the virtual MAC.
+    fn advertiser(&self, interface: Interface, link_source: Mac, headers: &Headers) -> Option<NodeId> {
+        let [v4, v6] = self.adverts[interface].virtual_macs;
+        if link_source != if headers.is_ipv6() { v6 } else { v4 } {
+            return None;
+        }
+        let others = self.members.iter().filter(|member| member.node != self.settings.node);
+        let mut found = others.filter(|member| match headers.source {
+            IpAddr::V4(_) => member.addresses[interface].contains(&headers.source),
+            IpAddr::V6(v6) => member.macs.is_some_and(|macs| macs[interface].link_local() == v6),
+        });
+        found.next().map(|member| member.node)
+    }
+
+    /// As long as this node starts and has not met every peer, the stranger may be one of them: a holder beyond the mesh's
+    /// reach is not challenged.
+    fn stranger_advertised(&mut self, now: Instant) {
+        if self.starting_until.is_some() && self.members.iter().any(|member| member.boot.is_none()) {
+            self.starting_until = Some(now + crate::limits::START_TIME_MAX);
+        }
+    }
+
+    /// Writes the adverts that are due.
+    pub(super) fn advertise_due(&mut self, now: Instant, out: &mut Outbox) {
+        for interface in Interface::BOTH {
+            if self.holds(interface) && self.adverts[interface].due_at().is_none_or(|due| due <= now) {
+                self.advertise(now, interface, out);
+            }
+        }
+    }
+
+    /// Writes the adverts of a held role, which renews its lease.
+    pub(super) fn advertise(&mut self, now: Instant, interface: Interface, out: &mut Outbox) {
+        self.adverts[interface].written = Some(now);
+        self.transmit_adverts(interface, self.settings.priorities[interface], out);
+    }
+
+    /// Gives the role up before the network.
+    pub(super) fn advertise_resignation(&mut self, interface: Interface, out: &mut Outbox) {
+        self.transmit_adverts(interface, vrrp::PRIORITY_RESIGNED, out);
+    }
+
+    fn transmit_adverts(&mut self, interface: Interface, priority: u8, out: &mut Outbox) {
+        let frames: Vec<_> = self.adverts[interface].frames(priority).collect();
+        self.adverts[interface].counts.sent += frames.len() as u64;
+        for frame in frames {
+            out.transmit(interface, frame, Leaving::Generated);
+        }
+    }
+
+    /// Ends roles whose lease ran out so long ago that another may have taken them.
+    pub(super) fn end_lapsed_roles(&mut self, now: Instant) {
+        for interface in Interface::BOTH {
+            if self.elections[interface].held().is_some() && self.adverts[interface].has_lapsed(now) {
+                self.elections[interface].lapsed();
+                let adverts = &mut self.adverts[interface];
+                // Alone there is nobody to wait for.
+                adverts.quiet_until = (self.members.len() > 1).then(|| now + adverts.down_interval());
+                self.has_lapsed[interface] = true;
+            }
+        }
+    }
+
+    /// Forgets the adverts of epochs that are over, and notes until when this node may act.
+    pub(super) fn renew_lease(&mut self) {
+        self.lease_until = Instant::NEVER;
+        for interface in Interface::BOTH {
+            if !self.holds(interface) {
+                self.adverts[interface].written = None;
+            } else if matches!(self.settings.roles, RolesMode::Priority) {
+                self.lease_until = self.lease_until.min(self.adverts[interface].lease_until());
+            }
+        }
+    }
+
+    /// True if this node's lease ran out for a role that it holds: [`Membership::deadline_reached`] must renew or end it
+    /// before the node acts as its holder again. One comparison, for every frame.
+    #[must_use]
+    pub fn is_lease_over(&self, now: Instant) -> bool {
+        now >= self.lease_until
+    }
+
+    /// True if this node holds the redirector and may act so now.
+    #[must_use]
+    pub fn may_emit(&self, now: Instant, interface: Interface) -> bool {
+        self.holds(interface) && !self.is_lease_over(now)
+    }
+
+    /// A member beyond the mesh's reach whose adverts say that it holds the redirector, while this node knows no holder: on
+    /// the smaller side of a cut its redirected frames are taken.
+    #[must_use]
+    pub fn cut_holder(&self, now: Instant, interface: Interface) -> Option<NodeId> {
+        if self.holder(interface).is_some() { None } else { self.adverts[interface].rival(now) }
+    }
+
+    /// How many adverts were written and heard.
+    #[must_use]
+    pub fn advert_counts(&self, interface: Interface) -> AdvertCounts {
+        self.adverts[interface].counts
+    }
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(v6) => Ipv6Addr::is_unicast_link_local(&v6),
+    }
+}

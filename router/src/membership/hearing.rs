@@ -1,0 +1,203 @@
+//! Who is heard on the interfaces: probes, the members whose interface nobody hears, and the sides of a cut.
+//!
+//! Every member is probed by unicast on each interface: a neighbour solicitation for its link-local address, which it
+//! answers without a host's help. Probe, answer and advert count alike. A member is *unheard* on an interface if no member
+//! that this node is linked with hears it there, although somebody is heard there: then the network works, and the
+//! member's interface does not. A node reports what it hears over the mesh, so a node whose own cable is cut learns from
+//! the others that they hear each other, and that it is the one.
+//!
+//! Two nodes that do not hear each other cannot tell whose cable it is: neither is unheard, and the holder keeps its role
+//! for as long as the mesh says that it lives.
+
+use etherparse::{Icmpv6Type, PacketBuilder};
+
+use super::Membership;
+use super::member::{Member, MemberState};
+use crate::event::Event;
+use crate::id::{Interface, Mac, NodeId};
+use crate::limits::DETECTION_TIME;
+use crate::outbox::{Leaving, Outbox};
+use crate::packet::Frame;
+use crate::packet::vrrp::HOP_LIMIT;
+use crate::time::Instant;
+
+impl Membership {
+    /// A frame that only neighbours exchange came from this MAC.
+    pub fn neighbour_heard(&mut self, now: Instant, interface: Interface, link_source: Mac) {
+        let own = self.settings.node;
+        let has_it =
+            |member: &&mut Member| member.node != own && member.macs.is_some_and(|macs| macs[interface] == link_source);
+        if let Some(member) = self.members.iter_mut().find(has_it) {
+            member.seen[interface] = Some(now);
+        }
+    }
+
+    /// Probes every member that was ever met, on every interface that works.
+    pub(super) fn probe(&self, out: &mut Outbox) {
+        let Some(own) = self.member(self.settings.node) else { return };
+        for interface in Interface::BOTH.into_iter().filter(|interface| own.interfaces[*interface]) {
+            let macs = self.members.iter().filter(|member| member.node != own.node).filter_map(|member| member.macs);
+            for frame in macs.filter_map(|macs| probe(self.settings.macs[interface], macs[interface])) {
+                out.transmit(interface, frame, Leaving::Generated);
+            }
+        }
+    }
+
+    /// Members that are silent on the mesh: dead, or cut off if they are heard on an interface.
+    pub(super) fn judge_silent(&mut self, now: Instant, out: &mut Outbox) {
+        let own = self.settings.node;
+        for index in 0..self.members.len() {
+            let Some(member) = self.members.get_mut(index).filter(|member| member.node != own) else { continue };
+            let seen = Interface::BOTH.into_iter().any(|interface| member.is_seen(now, interface));
+            let silent = now >= member.heard + DETECTION_TIME;
+            match (member.state, seen) {
+                (MemberState::Alive | MemberState::Suspect, true) if silent => member.state = MemberState::Cut,
+                (MemberState::Dead, true) if member.boot.is_some() && !member.is_proven_dead => {
+                    member.state = MemberState::Cut;
+                }
+                (MemberState::Alive | MemberState::Suspect, false) if silent => {
+                    let node = member.node;
+                    self.died(node, out);
+                }
+                (MemberState::Cut, false) => {
+                    let node = member.node;
+                    self.died(node, out);
+                }
+                (MemberState::Alive | MemberState::Suspect | MemberState::Cut | MemberState::Dead, _) => {}
+            }
+        }
+    }
+
+    /// Nobody listens at a peer's address any more, although its machine answers: if its link was lost, its process is dead.
+    pub fn peer_refused(&mut self, now: Instant, peer: NodeId, out: &mut Outbox) {
+        let Some(member) = self.peer_mut(peer).filter(|member| !member.link_up) else { return };
+        if member.state == MemberState::Suspect {
+            member.is_proven_dead = true;
+            self.died(peer, out);
+            self.settle(now, out);
+        }
+    }
+
+    /// A member is dead: what this run of it owned is gone.
+    pub(super) fn died(&mut self, node: NodeId, out: &mut Outbox) {
+        if let Some(member) = self.peer_mut(node) {
+            member.state = MemberState::Dead;
+            out.tell(Event::MemberDied { node });
+            self.note(super::Change::MemberDied { node });
+        }
+    }
+
+    /// This node did not run for so long that the others' silence was its own.
+    pub(super) fn forgive_silence(&mut self, now: Instant) {
+        for member in &mut self.members {
+            member.heard = now;
+            for interface in Interface::BOTH {
+                member.seen[interface] = member.seen[interface].map(|_| now);
+            }
+        }
+        for interface in Interface::BOTH {
+            self.adverts[interface].heard = now;
+        }
+    }
+
+    /// Whom this node hears on an interface, into its own report. Of the holder, adverts are what counts.
+    pub(super) fn listen(&mut self, now: Instant, interface: Interface) {
+        let own = self.settings.node;
+        let ceased = self.have_adverts_ceased(now, interface);
+        let silent = self.followed(interface).filter(|_| ceased).map(|epoch| epoch.node);
+        let works = self.member(own).is_some_and(|member| member.interfaces[interface]);
+        let heard: Vec<NodeId> = self
+            .members
+            .iter()
+            .filter(|member| works && member.node != own && member.is_seen(now, interface))
+            .filter(|member| Some(member.node) != silent)
+            .map(|member| member.node)
+            .collect();
+        let hears = self.places(&heard);
+        if let Some(member) = self.members.iter_mut().find(|member| member.node == own) {
+            member.heard_on[interface] = heard;
+            member.hears[interface] = hears;
+        }
+        self.judge_unheard(now, interface);
+    }
+
+    /// Who has been unheard for a detection time: what two members report need not be of the same moment.
+    fn judge_unheard(&mut self, now: Instant, interface: Interface) {
+        let speaks = |member: &&Member| member.node == self.settings.node || member.is_joined();
+        let works = |member: &&Member| member.interfaces[interface];
+        let places = |all: u64, member: &Member| all | self.place(member.node);
+        let heard = self.members.iter().filter(speaks).fold(0, |all, member| all | member.hears[interface]);
+        let listeners = self.members.iter().filter(speaks).filter(works).fold(0, places);
+        // A member that says that its interface is down proves nothing, though it was heard a moment ago.
+        let proof = heard & self.members.iter().filter(works).fold(0, places);
+        let mut unheard = 0;
+        for place in 0..self.members.len() {
+            let Some(member) = self.members.get_mut(place) else { continue };
+            let bit = bit(place);
+            let is_heard = heard & bit != 0 || proof & !bit == 0 || listeners & !bit == 0;
+            let since = if is_heard { None } else { member.unheard_since[interface].or(Some(now)) };
+            member.unheard_since[interface] = since;
+            if since.is_some_and(|since| now >= since + DETECTION_TIME) {
+                unheard |= bit;
+            }
+        }
+        self.unheard[interface] = unheard;
+    }
+
+    /// True if the holder that this node follows has not been heard for the `Active_Down_Interval`.
+    pub(super) fn have_adverts_ceased(&self, now: Instant, interface: Interface) -> bool {
+        let adverts = &self.adverts[interface];
+        now >= adverts.heard + adverts.down_interval()
+    }
+
+    /// True if nobody hears the member on that interface, although the network works.
+    pub(super) fn is_unheard(&self, node: NodeId, interface: Interface) -> bool {
+        self.unheard[interface] & self.place(node) != 0
+    }
+
+    /// True if this node hears any other member than `node` on that interface.
+    pub(super) fn hears_others(&self, node: NodeId, interface: Interface) -> bool {
+        self.member(self.settings.node).is_some_and(|own| own.hears[interface] & !self.place(node) != 0)
+    }
+
+    /// True if the mesh is cut, and this node on the smaller side: of equal ones, the one without the lowest id.
+    pub(super) fn is_on_smaller_side(&self) -> bool {
+        let mut near = self.place(self.settings.node);
+        for member in self.members.iter().filter(|member| member.is_joined()) {
+            near |= self.place(member.node) | self.places(&member.links);
+        }
+        let cut = self.members.iter().filter(|member| member.state == MemberState::Cut);
+        let far = cut.fold(0, |far, member| far | self.place(member.node)) & !near;
+        let lowest = (near | far) & (near | far).wrapping_neg();
+        let (ours, theirs) = (near.count_ones(), far.count_ones());
+        ours < theirs || (ours == theirs && lowest & near == 0)
+    }
+
+    /// Members as a set of their places.
+    pub(super) fn places(&self, nodes: &[NodeId]) -> u64 {
+        nodes.iter().fold(0, |all, node| all | self.place(*node))
+    }
+
+    /// A member's place as a set; empty for others.
+    fn place(&self, node: NodeId) -> u64 {
+        self.members.binary_search_by_key(&node, |member| member.node).map_or(0, bit)
+    }
+}
+
+/// A place as a set. There are at most 64 members.
+fn bit(place: usize) -> u64 {
+    u32::try_from(place).ok().and_then(|place| 1_u64.checked_shl(place)).unwrap_or_default()
+}
+
+/// A neighbour solicitation for the link-local address of `to`, by unicast (RFC 4861, section 7.3.1). It does not name the
+/// own MAC, so that the neighbour learns nothing from it but that this node is there.
+fn probe(from: Mac, to: Mac) -> Option<Frame> {
+    let (source, target) = (from.link_local().octets(), to.link_local().octets());
+    let mut bytes = Vec::with_capacity(96);
+    PacketBuilder::ethernet2(from.0, to.0)
+        .ipv6(source, target, HOP_LIMIT)
+        .icmpv6(Icmpv6Type::NeighborSolicitation)
+        .write(&mut bytes, &target)
+        .ok()?;
+    Some(Frame::from_bytes(&bytes))
+}

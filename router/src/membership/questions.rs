@@ -1,0 +1,85 @@
+//! What is asked of membership, most of it on the way of every frame.
+
+use super::{Candidate, Member, Membership};
+use crate::id::{BootId, Epoch, Interface, Mac, NodeId};
+use crate::time::Instant;
+
+impl Membership {
+    /// Who holds a redirector.
+    #[must_use]
+    pub fn holder(&self, interface: Interface) -> Option<NodeId> {
+        self.roles[interface].map(|epoch| epoch.node)
+    }
+
+    /// The epoch this node obeys.
+    #[must_use]
+    pub fn epoch(&self, interface: Interface) -> Option<Epoch> {
+        self.roles[interface]
+    }
+
+    /// True if this node holds the redirector.
+    #[must_use]
+    pub fn holds(&self, interface: Interface) -> bool {
+        self.holder(interface) == Some(self.settings.node)
+    }
+
+    /// The warm standby: who is to hold the redirector after its holder.
+    #[must_use]
+    pub fn standby(&self, interface: Interface) -> Option<NodeId> {
+        self.standbys[interface]
+    }
+
+    /// True once this node has heard every peer, or waited long enough for those it has not heard.
+    #[must_use]
+    pub fn has_started(&self) -> bool {
+        self.starting_until.is_none()
+    }
+
+    /// Who held the redirector before, for one detection time after a change.
+    #[must_use]
+    pub fn previous_holder(&self, now: Instant, interface: Interface) -> Option<NodeId> {
+        let previous = self.previous[interface].filter(|previous| now < previous.until)?;
+        (self.holder(interface) != Some(previous.node)).then_some(previous.node)
+    }
+
+    /// A member's own MAC; `None` before its first hello.
+    #[must_use]
+    pub fn mac(&self, node: NodeId, interface: Interface) -> Option<Mac> {
+        Some(self.member(node)?.macs?[interface])
+    }
+
+    /// A member's present boot; `None` before its first hello.
+    #[must_use]
+    pub fn boot(&self, node: NodeId) -> Option<BootId> {
+        self.member(node)?.boot
+    }
+
+    /// The member with this MAC, dead or alive, this node included.
+    #[must_use]
+    pub fn member_by_mac(&self, interface: Interface, mac: Mac) -> Option<NodeId> {
+        let has_it = |member: &&Member| member.macs.is_some_and(|macs| macs[interface] == mac);
+        self.members.iter().find(has_it).map(|member| member.node)
+    }
+
+    /// One member, which may be this node.
+    #[must_use]
+    pub fn member(&self, node: NodeId) -> Option<&Member> {
+        self.members.iter().find(|member| member.node == node)
+    }
+
+    /// All configured members in the order of their ids, this node included.
+    pub fn members(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter()
+    }
+
+    /// Who may be chosen for a new stream, in the order of ids.
+    #[must_use]
+    pub fn candidates(&self) -> &[Candidate] {
+        &self.candidates
+    }
+
+    /// The epoch of another holder, which this node obeys.
+    pub(super) fn followed(&self, interface: Interface) -> Option<Epoch> {
+        self.roles[interface].filter(|epoch| epoch.node != self.settings.node)
+    }
+}

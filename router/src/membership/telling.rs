@@ -1,0 +1,82 @@
+//! What follows from a call: conclusions, then what the node, the members and the network are told of them.
+
+use super::{Change, Membership, Previous};
+use crate::event::Event;
+use crate::id::Interface;
+use crate::limits::DETECTION_TIME;
+use crate::mesh::{Claim, Heartbeat, Message};
+use crate::outbox::Outbox;
+use crate::time::Instant;
+
+impl Membership {
+    pub(super) fn note(&mut self, change: Change) {
+        // One of each is enough, which also bounds the list.
+        if !self.changes.contains(&change) {
+            self.changes.push_back(change);
+        }
+    }
+
+    /// Draws the conclusions, then tells what has changed.
+    pub(super) fn settle(&mut self, now: Instant, out: &mut Outbox) {
+        self.judge(now);
+        for interface in Interface::BOTH {
+            self.tell_role(now, interface, out);
+        }
+        if std::mem::take(&mut self.candidates_changed) {
+            self.note(Change::CandidatesChanged);
+        }
+        self.report(out);
+        self.renew_lease();
+    }
+
+    fn tell_role(&mut self, now: Instant, interface: Interface, out: &mut Outbox) {
+        let epoch = self.roles[interface];
+        let before = std::mem::replace(&mut self.told_roles[interface], epoch);
+        if before == epoch {
+            return;
+        }
+        if let Some(before) = before.filter(|before| Some(before.node) != self.holder(interface)) {
+            self.previous[interface] = Some(Previous { node: before.node, until: now + DETECTION_TIME });
+        }
+        if let Some(epoch) = self.elections[interface].held() {
+            self.send_to_all(&Message::Claim(Claim { interface, epoch }), out);
+        }
+        let own = self.settings.node;
+        let lapsed = std::mem::take(&mut self.has_lapsed[interface]);
+        if epoch.is_some_and(|epoch| epoch.node == own) {
+            self.advertise(now, interface, out);
+        } else if epoch.is_none() && before.is_some_and(|before| before.node == own) && !lapsed {
+            self.advertise_resignation(interface, out);
+        }
+        out.tell(Event::HolderChanged { interface, epoch });
+        self.note(Change::HolderChanged { interface });
+    }
+
+    /// Sends this node's view to all if it differs from what was sent last; [`Membership::deadline_reached`] forgets
+    /// that every heartbeat interval.
+    fn report(&mut self, out: &mut Outbox) {
+        let Some(own) = self.member(self.settings.node) else { return };
+        let heartbeat = Heartbeat {
+            priorities: self.settings.priorities,
+            epochs: self.roles,
+            weight: own.weight,
+            in_sync: own.in_sync,
+            synced: own.synced,
+            draining: own.draining,
+            interfaces: own.interfaces,
+            heard: own.heard_on.clone(),
+            links: own.links.clone(),
+        };
+        if self.reported.as_ref() != Some(&heartbeat) {
+            let message = Message::Heartbeat(heartbeat.clone());
+            self.send_to_all(&message, out);
+            self.reported = Some(heartbeat);
+        }
+    }
+
+    fn send_to_all(&self, message: &Message, out: &mut Outbox) {
+        for member in self.members.iter().filter(|member| member.link_up && member.node != self.settings.node) {
+            out.send(member.node, message.clone());
+        }
+    }
+}
