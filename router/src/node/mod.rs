@@ -3,6 +3,7 @@
 mod announcing;
 mod asking;
 mod claim_wait;
+mod entrance;
 mod messages;
 mod moving;
 mod relaying;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::chosen::{self, Arrival, Came, Chosen};
-use crate::event::{DropReason, EndReason};
+use crate::event::EndReason;
 use crate::flow::FlowKey;
 use crate::forward::{self, Forward, HolderState};
 use crate::id::{BootId, Interface, Mac, NodeId, PerInterface};
@@ -24,11 +25,12 @@ use crate::limits::{BATCH_PACKETS_MAX, MEMBERS_MAX};
 use crate::membership::{Change, InterfaceState, Membership};
 use crate::mesh::{Announce, Answer, Hello};
 use crate::outbox::Outbox;
-use crate::packet::{Content, Frame, Headers, Packet, Transport, vrrp};
+use crate::packet::{Content, Frame, Packet, Transport, vrrp};
 use crate::redirector::{self, Redirector, choice};
 use crate::session::Tables;
 use crate::time::Instant;
 use claim_wait::ClaimWait;
+use entrance::Entrance;
 use moving::Drain;
 pub use moving::Remaining;
 pub use settings::{Announcing, Redirecting, Settings};
@@ -69,20 +71,6 @@ pub struct Node {
 
 /// Answers that nobody has fetched yet.
 const ANSWERS_MAX: usize = MEMBERS_MAX * 16;
-
-/// By which door a packet comes in.
-enum Entrance {
-    /// From a host, to be steered.
-    Ingress,
-    /// From the redirector, for this node as chosen node.
-    Redirected,
-    /// From a member that is not known as the holder yet.
-    Early(NodeId),
-    /// For an address of the cluster.
-    Local,
-    /// By none.
-    Refused(DropReason),
-}
 
 impl Node {
     /// A node that knows only itself. `state_len`: bytes that the plugins keep for each stream.
@@ -177,34 +165,6 @@ impl Node {
                 Entrance::Refused(reason) => out.drop(frame, reason),
             },
         }
-    }
-
-    /// Who may send what to which address of ours.
-    fn entrance(&self, now: Instant, interface: Interface, packet: &Packet, headers: &Headers) -> Entrance {
-        let own = packet.destination == self.macs[interface];
-        if !own && !self.virtual_macs[interface].contains(&packet.destination) {
-            let multicast = packet.destination.is_multicast();
-            return Entrance::Refused(if multicast { DropReason::Multicast } else { DropReason::OtherMac });
-        }
-        let holds = self.membership.holds(interface);
-        let destination = headers.destination;
-        let local = self.forward.is_own_address(destination) || holds && self.forward.is_virtual_address(destination);
-        let member = self.membership.member_by_mac(interface, packet.source);
-        match (own, member) {
-            (false, _) if !holds => Entrance::Refused(DropReason::NotHolder),
-            (false, Some(_)) => Entrance::Refused(DropReason::MemberSource),
-            (true | false, _) if local => Entrance::Local,
-            (false, None) => Entrance::Ingress,
-            (true, None) => Entrance::Refused(DropReason::NotFromHolder),
-            (true, Some(member)) if self.was_sent_by_holder(now, interface, member) => Entrance::Redirected,
-            (true, Some(member)) => Entrance::Early(member),
-        }
-    }
-
-    fn was_sent_by_holder(&self, now: Instant, interface: Interface, member: NodeId) -> bool {
-        self.membership.holder(interface) == Some(member)
-            || self.membership.previous_holder(now, interface) == Some(member)
-            || self.membership.cut_holder(now, interface) == Some(member)
     }
 
     /// The packets that came in since the last call, and those that waited for an answer, pass the plugins, in order.

@@ -1,0 +1,51 @@
+//! By which door a packet comes in: who may send what to which address of this node.
+
+use super::Node;
+use crate::event::DropReason;
+use crate::id::{Interface, NodeId};
+use crate::packet::{Headers, Packet};
+use crate::time::Instant;
+
+/// By which door a packet comes in.
+pub(super) enum Entrance {
+    /// From a host, to be steered.
+    Ingress,
+    /// From the redirector, for this node as chosen node.
+    Redirected,
+    /// From a member that is not known as the holder yet.
+    Early(NodeId),
+    /// For an address of the cluster.
+    Local,
+    /// By none.
+    Refused(DropReason),
+}
+
+impl Node {
+    /// Who may send what to which address of ours.
+    pub(super) fn entrance(&self, now: Instant, interface: Interface, packet: &Packet, headers: &Headers) -> Entrance {
+        let own = packet.destination == self.macs[interface];
+        if !own && !self.virtual_macs[interface].contains(&packet.destination) {
+            let multicast = packet.destination.is_multicast();
+            return Entrance::Refused(if multicast { DropReason::Multicast } else { DropReason::OtherMac });
+        }
+        let holds = self.membership.holds(interface);
+        let destination = headers.destination;
+        let local = self.forward.is_own_address(destination) || holds && self.forward.is_virtual_address(destination);
+        let member = self.membership.member_by_mac(interface, packet.source);
+        match (own, member) {
+            (false, _) if !holds => Entrance::Refused(DropReason::NotHolder),
+            (false, Some(_)) => Entrance::Refused(DropReason::MemberSource),
+            (true | false, _) if local => Entrance::Local,
+            (false, None) => Entrance::Ingress,
+            (true, None) => Entrance::Refused(DropReason::NotFromHolder),
+            (true, Some(member)) if self.was_sent_by_holder(now, interface, member) => Entrance::Redirected,
+            (true, Some(member)) => Entrance::Early(member),
+        }
+    }
+
+    pub(super) fn was_sent_by_holder(&self, now: Instant, interface: Interface, member: NodeId) -> bool {
+        self.membership.holder(interface) == Some(member)
+            || self.membership.previous_holder(now, interface) == Some(member)
+            || self.membership.cut_holder(now, interface) == Some(member)
+    }
+}
