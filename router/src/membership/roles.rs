@@ -80,7 +80,11 @@ impl Membership {
     /// How this node stands for a role, if its holder is seen so.
     fn standing(&self, now: Instant, interface: Interface, sight: Sight) -> Standing {
         let Some(own) = self.member(self.settings.node) else { return Standing::Unfit };
-        let unfit = !self.is_fit(own, interface) && !(own.draining && self.is_needed(own, interface));
+        let unfit = if self.elections[interface].held().is_some() {
+            !self.is_able(own, interface) || own.draining && !self.is_needed(own, interface)
+        } else {
+            !self.is_fit(own, interface)
+        };
         if self.starting_until.is_none() && (unfit || self.is_stopping(own.node) || self.is_on_smaller_side()) {
             return Standing::Unfit;
         }
@@ -116,19 +120,17 @@ impl Membership {
             && !successor.is_some_and(|member| member.in_sync && member.synced[interface])
     }
 
-    /// May take the role.
+    /// May take the role. While nobody has ever held it, a member that is still starting is waited for: it will be in sync
+    /// within its starting time, and the role does not change hands at once.
     fn is_fit(&self, member: &Member, interface: Interface) -> bool {
-        self.is_able(member, interface) && !member.draining
+        let in_sync = member.in_sync || self.elections[interface].is_first();
+        in_sync && !member.draining && self.is_able(member, interface)
     }
 
-    /// May hold the role; a draining holder may until its successor is in sync, and then says that it does no more. While
-    /// nobody has ever held it, a member that is still starting is waited for: it will be in sync within its starting time,
-    /// and the role does not change hands at once.
+    /// May keep the role. A holder comes into sync for its epoch only after it took it; a draining one goes on until its
+    /// successor is in sync, and then says that it holds no more.
     fn is_able(&self, member: &Member, interface: Interface) -> bool {
-        (member.in_sync || self.elections[interface].is_first())
-            && member.interfaces[interface]
-            && member.priorities.is_some()
-            && !self.is_unheard(member.node, interface)
+        member.interfaces[interface] && member.priorities.is_some() && !self.is_unheard(member.node, interface)
     }
 
     /// What is seen of the holder of an epoch. Its own word on a living link counts before anything else; then proof of its
