@@ -60,6 +60,7 @@ fn settings(number: u8) -> Settings {
             peers: NODES.iter().map(|n| id(n)).filter(|n| *n != node).collect(),
             priorities: PerInterface { first: 100, second: 100 },
             weight: 100,
+            adverts: membership::AdvertSettings::default(),
             roles: RolesMode::Static(PerInterface { first: Some(id("a")), second: Some(id("b")) }),
         },
         forward: forward::Settings {

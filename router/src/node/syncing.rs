@@ -61,13 +61,17 @@ impl Node {
 
     /// Another node holds the redirector of an interface, or stands by for it.
     pub(super) fn keeper_changed(&mut self, now: Instant, interface: Interface, out: &mut Outbox) {
-        let epoch = self.membership.epoch(interface).filter(|_| self.keeps(interface));
-        if self.keeping[interface].epoch == epoch {
+        let keeps = self.keeps(interface);
+        let epoch = self.membership.epoch(interface).filter(|_| keeps);
+        if self.keeping[interface].epoch == epoch && (keeps || self.redirector.sessions(interface) == 0) {
             return;
         }
         let unfinished = std::mem::take(&mut self.keeping[interface]).compared;
         let Some(epoch) = epoch else {
-            self.redirector.forget(interface);
+            // While nobody holds the role, who stands by for it keeps what it has.
+            if !keeps {
+                self.redirector.forget(interface);
+            }
             for parked in self.redirector.parking.take_all(interface) {
                 out.drop(parked.frame, DropReason::NotHolder);
             }

@@ -41,11 +41,7 @@ fn cases(arrival: FlowKey) -> Vec<Case> {
         boot: BootId(boot),
         generation: generation(counter, node),
     };
-    let digests = vec![7; BUCKETS];
-    let first = Interface::First;
     let close = |counter, node| Close { arrival, return_key, generation: generation(counter, node) };
-    let assign = |node| Assign { arrival, return_key, choice: 7, generation: generation(9, node), life: None };
-    let relay = |bytes: &[u8]| Relay { source: id("c"), target: id("a"), bytes: bytes.to_vec() };
     vec![
         ("another's stream", "a", Message::Announce(announce(9, "c", 3)), unauthorised),
         ("an old boot's stream", "a", Message::Announce(announce(9, "b", 1)), stale),
@@ -73,6 +69,23 @@ fn cases(arrival: FlowKey) -> Vec<Case> {
             Message::Refuse(Refuse { return_key, generation: generation(5, "c"), winner: Some(generation(9, "b")) }),
             stale,
         ),
+    ]
+}
+
+fn more_cases(arrival: FlowKey) -> Vec<Case> {
+    let return_key = arrival.reversed(Interface::Second);
+    let first = Interface::First;
+    let digests = vec![7; BUCKETS];
+    let announce = |counter, node: &str, boot| Announce {
+        arrival,
+        return_key,
+        choice: 7,
+        boot: BootId(boot),
+        generation: generation(counter, node),
+    };
+    let assign = |node| Assign { arrival, return_key, choice: 7, generation: generation(9, node), life: None };
+    let relay = |bytes: &[u8]| Relay { source: id("c"), target: id("a"), bytes: bytes.to_vec() };
+    vec![
         ("a stream for somebody else", "a", Message::Assign(assign("c")), unauthorised),
         (
             "an owned stream that is another's",
@@ -130,15 +143,15 @@ fn what_a_member_may_not_say_is_counted_and_changes_nothing() {
         rows.sort();
         rows
     };
+    let arrival = opener(Interface::First, port);
     let before = state(&world);
-    for (what, to, message, counter) in cases(opener(Interface::First, port)) {
+    for (what, to, message, counter) in cases(arrival).into_iter().chain(more_cases(arrival)) {
         let counted = counter(&world.member(to).out.ledger);
         world.say("b", to, message);
         assert_eq!(counter(&world.member(to).out.ledger), counted + 1, "{what}");
         assert_eq!(state(&world), before, "{what}");
     }
     // Without effect, and without need for a counter: a fence and a claim about what is not the case.
-    let arrival = opener(Interface::First, port);
     world.say("b", "c", Message::Fence(Fence { arrival, generation: generation(9, "c") }));
     world.say("b", "c", Message::Claim(Claim { interface: Interface::First, epoch: epoch(0, "a") }));
     assert_eq!(state(&world), before);
