@@ -161,7 +161,8 @@ impl Chosen {
                     life: Life::started(&arrival.headers),
                     size,
                 };
-                match self.start(now, slot, Opening::of(&arrival.headers), new, plugins, out) {
+                let may_start = self.may_start(Opening::of(&arrival.headers));
+                match may_start.and_then(|()| self.start(now, slot, new, plugins, out)) {
                     Ok((slot, verdict)) => (slot, Direction::FromOpener, verdict),
                     Err(reason) => {
                         out.drop(arrival.frame, reason);
@@ -209,21 +210,24 @@ impl Chosen {
         Meeting::New { generation, slot: Some(slot) }
     }
 
-    /// Marks a stream whose first packet has come, if that may be one.
+    /// Whether a packet may be a stream's first.
+    fn may_start(&self, opening: Opening) -> Result<(), DropReason> {
+        match (opening, self.settings.midstream) {
+            (Opening::Connects | Opening::Opens, _) | (Opening::Midstream, Midstream::PickUp) => Ok(()),
+            (Opening::Midstream, Midstream::Drop) => Err(DropReason::MidStream),
+            (Opening::Quotes, _) => Err(DropReason::UnknownQuote),
+        }
+    }
+
+    /// Marks a stream whose first packet has come.
     fn start(
         &mut self,
         now: Instant,
         slot: Option<u32>,
-        opening: Opening,
         new: NewMarker,
         plugins: &mut dyn Inspector,
         out: &mut Outbox,
     ) -> Result<(u32, Verdict), DropReason> {
-        match (opening, self.settings.midstream) {
-            (Opening::Connects | Opening::Opens, _) | (Opening::Midstream, Midstream::PickUp) => {}
-            (Opening::Midstream, Midstream::Drop) => return Err(DropReason::MidStream),
-            (Opening::Quotes, _) => return Err(DropReason::UnknownQuote),
-        }
         let flow = new.stream.opener;
         let marked = self.mark(now, slot, new, plugins)?;
         out.tell(Event::Step { step: Step::M4, flow, node: self.settings.node });

@@ -139,14 +139,13 @@ impl Adverts {
 }
 
 impl Membership {
-    /// An advert arrived ([`vrrp::is_advert`]). Its frame ends here. Of a member whose link lives, only its agreement with
+    /// An advert arrived ([`vrrp::is_advert`]), from this MAC and with these headers. Its frame ends here. Of a member whose link lives, only its agreement with
     /// what the member says there is noted; the role itself is the mesh's affair.
     pub fn advert_arrived(
         &mut self,
         now: Instant,
         interface: Interface,
-        link_source: Mac,
-        headers: &Headers,
+        (link_source, headers): (Mac, &Headers),
         frame: Frame,
         out: &mut Outbox,
     ) {

@@ -42,10 +42,17 @@ impl Membership {
             && holders.into_iter().all(|holder| self.are_linked(member.node, holder))
     }
 
-    /// True if this node has no link to a living holder, by either end's report: it keeps its streams, gets no new ones,
-    /// and is to give away those it has.
+    /// True if an interface of this node does not work or is heard by nobody, or if it has no link to a living holder, by
+    /// either end's report: it keeps its streams, gets no new ones, and is to give away those it has.
     #[must_use]
     pub fn is_out_of_reach(&self) -> bool {
+        let own = self.settings.node;
+        let deaf = |interface: Interface| {
+            self.is_unheard(own, interface) || self.member(own).is_some_and(|member| !member.interfaces[interface])
+        };
+        if Interface::BOTH.into_iter().any(deaf) {
+            return true;
+        }
         Interface::BOTH.into_iter().filter_map(|interface| self.holder(interface)).any(|holder| {
             self.member(holder).is_some_and(Member::lives) && !self.are_linked(self.settings.node, holder)
         })

@@ -290,7 +290,7 @@ impl World {
             }
             match packet.content {
                 Content::Ip(headers) if vrrp::is_advert(&headers) => {
-                    membership.advert_arrived(now, interface, packet.source, &headers, frame, out);
+                    membership.advert_arrived(now, interface, (packet.source, &headers), frame, out);
                 }
                 Content::Ip(_) | Content::Arp(_) if packet.destination == membership.settings.macs[interface] => {
                     membership.neighbour_heard(now, interface, packet.source);
@@ -788,7 +788,7 @@ impl World {
         let Content::Ip(headers) = packet.content else { panic!("no IP") };
         let mut reason = None;
         self.call(to, |membership, now, out| {
-            membership.advert_arrived(now, Interface::First, packet.source, &headers, frame, out);
+            membership.advert_arrived(now, Interface::First, (packet.source, &headers), frame, out);
             assert_eq!(out.spent.len(), 1);
             reason = out.drops().next().map(|(reason, _)| reason);
         });

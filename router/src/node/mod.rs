@@ -146,7 +146,7 @@ impl Node {
                 self.forward.arp_arrived(now, interface, &arp, frame, out);
             }
             Content::Ip(headers) if vrrp::is_advert(&headers) => {
-                self.membership.advert_arrived(now, interface, packet.source, &headers, frame, out);
+                self.membership.advert_arrived(now, interface, (packet.source, &headers), frame, out);
                 self.take_changes(now, plugins, out);
             }
             Content::Ip(headers) if matches!(headers.transport, Transport::Discovery { .. }) => {

@@ -43,7 +43,7 @@ impl Node {
         Remaining { roles, streams: self.chosen.alive() }
     }
 
-    /// A node that stays out of a holder's reach gives its streams away as a draining one does.
+    /// A node that stays out of reach gives its streams away as a draining one does.
     pub(super) fn watch_reach(&mut self, now: Instant) {
         let before = self.out_of_reach;
         self.out_of_reach = self.membership.is_out_of_reach().then(|| before.unwrap_or(now));
@@ -59,7 +59,9 @@ impl Node {
     pub(super) fn drain_on(&mut self, now: Instant, plugins: &mut dyn Inspector, out: &mut Outbox) {
         let Some(drain) = self.drain.filter(|drain| drain.at <= now) else { return };
         let mut next = drain.next;
-        if self.remaining().roles == 0 && self.chosen.alive() > 0 {
+        // Who drains gives its roles away first; who is cut off cannot wait for that.
+        let may = self.out_of_reach.is_some() || self.remaining().roles == 0;
+        if may && self.chosen.alive() > 0 {
             for _ in 0..DRAIN_STREAMS_MAX {
                 let Some(slot) = self.chosen.markers.slot_from(next) else {
                     next = 0;

@@ -197,7 +197,7 @@ impl EventLoop {
                 }
             }
             Token(KNOCKS_FIRST_TOKEN..) => {
-                if let Some(peer) = self.parts.knocks.ready(self.parts.poll.registry(), event.token()) {
+                if let Some(peer) = self.parts.knocks.ready(now, self.parts.poll.registry(), event.token()) {
                     self.refused(now, peer);
                 }
             }
@@ -230,7 +230,7 @@ impl EventLoop {
             PeerEvent::Lost(peer, error) => {
                 tracing::info!("link to {peer}: {error}");
                 node.link_lost(now, peer, plugins, &mut self.out);
-                if error != PeerError::Replaced && self.parts.knocks.knock(self.parts.poll.registry(), peer) {
+                if error != PeerError::Replaced && self.parts.knocks.knock(now, self.parts.poll.registry(), peer) {
                     self.refused(now, peer);
                 }
             }
