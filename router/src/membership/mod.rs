@@ -17,8 +17,8 @@
 //! no lease when it wakes, and before it takes a frame it renews the lease or, where a backup may have acted already, gives
 //! the role up. A holder that runs and is not heard on its interface learns of the claim over the mesh, and whoever is in
 //! the lower epoch steps down, whatever its priority; if their link is down, it learns of it from any member linked with
-//! both, whose heartbeat names the epoch that it obeys. Nodes joined by no path of links may both act; on meeting, the
-//! higher epoch stays, is answered by nobody, and its holder announces the virtual addresses again.
+//! both, whose heartbeat names the epoch that it obeys. Nodes joined by no path of links may both act; on meeting, a
+//! lower claim is answered with the higher epoch, whose holder announces the virtual addresses again.
 //!
 //! Why epochs come to rest (L6): nobody takes a role from a holder that it, or a member that it is linked with, hears. Who
 //! is heard by nobody takes none. Who preempts must be heard by all. The smaller side of a cut mesh gives its roles up, and
