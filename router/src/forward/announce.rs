@@ -75,13 +75,12 @@ impl Forward {
     }
 
     /// This node took or gave up an interface's redirector: from now on it answers for the virtual addresses, and tells
-    /// everyone so several times; or it is silent about them.
+    /// everyone so several times; or it is silent about them. A holder that took the role anew tells it again: another
+    /// node had it in between, and the switches know only that one.
     pub fn holder_changed(&mut self, now: Instant, interface: Interface, state: HolderState, out: &mut Outbox) {
-        if self.local[interface].holds == state {
-            return;
-        }
-        self.local[interface].holds = state;
+        let before = std::mem::replace(&mut self.local[interface].holds, state);
         match state {
+            HolderState::DoesNot if before == state => {}
             HolderState::Holds => {
                 self.announce_takeover(now, interface, out);
                 self.join(now, interface, out);
@@ -274,9 +273,19 @@ mod tests {
     }
 
     #[test]
+    fn a_holder_that_takes_its_role_anew_announces_it_anew() {
+        let mut router = Router::new();
+        for _ in 0..2 {
+            router.forward.holder_changed(router.now, FIRST, HolderState::Holds, &mut router.out);
+            assert_eq!(announced(&mut router, FIRST), (virtuals(), 1));
+            router.wait(Duration::from_secs(60));
+            announced(&mut router, FIRST);
+        }
+    }
+
+    #[test]
     fn a_former_holder_falls_silent_and_leaves_the_groups() {
         let mut router = Router::new();
-        router.forward.holder_changed(router.now, FIRST, HolderState::Holds, &mut router.out);
         router.forward.holder_changed(router.now, FIRST, HolderState::Holds, &mut router.out);
         assert_eq!(announced(&mut router, FIRST).0.len(), 3);
         router.forward.holder_changed(router.now, FIRST, HolderState::DoesNot, &mut router.out);
