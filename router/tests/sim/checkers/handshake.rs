@@ -1,0 +1,32 @@
+//! L3: a new stream completes its handshake within one retransmission of the SYN.
+
+use std::time::Duration;
+
+use super::{ADVERTS, Checker};
+use crate::world::{SETTLED_MS, Sight, World, at_ms};
+
+/// The stacks' first retransmission time-out, and a little for the way.
+const ONE_RETRANSMISSION: Duration = Duration::from_millis(1_300);
+
+pub(super) struct Handshake;
+
+impl Checker for Handshake {
+    fn invariant(&self) -> &'static str {
+        "L3"
+    }
+
+    fn see(&mut self, world: &World, sight: &Sight<'_>) -> Result<(), String> {
+        let Sight::Sampled = sight else { return Ok(()) };
+        if world.silent || !ADVERTS && world.had_two_holders {
+            return Ok(());
+        }
+        let late = world.talks.iter().find(|talk| {
+            let new = talk.opened_at >= at_ms(SETTLED_MS) && talk.open.is_tcp();
+            new && talk.established_at.is_none() && world.now.since(talk.opened_at) > ONE_RETRANSMISSION
+        });
+        match late {
+            Some(talk) => Err(format!("{} is not established", talk.open.flow())),
+            None => Ok(()),
+        }
+    }
+}

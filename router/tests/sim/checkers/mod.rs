@@ -1,0 +1,81 @@
+//! The invariants of a cluster, each watched by a checker that knows everything: what every node thinks, what is on every
+//! wire, and what has happened when.
+
+mod agreement;
+mod books;
+mod bounds;
+mod epochs;
+mod expiry;
+mod first_packet;
+mod forgery;
+mod generations;
+mod handshake;
+mod joining;
+mod loops;
+mod one_node;
+mod passed;
+mod payload;
+mod steering;
+mod unknown_kinds;
+mod untouched;
+mod vacancy;
+
+use crate::world::{Sight, Violation, World};
+
+/// Holders send adverts, by which switches learn the virtual MAC again after two nodes have acted as holders. Until the
+/// program does that, frames may go to the wrong node for a while after such a time, and L3 is not checked in such a run.
+pub(crate) const ADVERTS: bool = false;
+
+/// Watches one invariant.
+pub(crate) trait Checker {
+    /// The invariant's name in the design.
+    fn invariant(&self) -> &'static str;
+
+    /// Something happened; the error says how it broke the invariant.
+    fn see(&mut self, world: &World, sight: &Sight<'_>) -> Result<(), String>;
+}
+
+/// All of them.
+pub(crate) struct Checkers(Vec<Box<dyn Checker>>);
+
+impl Default for Checkers {
+    fn default() -> Self {
+        Self(vec![
+            Box::new(one_node::OneNode::default()),
+            Box::new(passed::Passed::default()),
+            Box::new(first_packet::FirstPacket::default()),
+            Box::new(loops::NoLoops::default()),
+            Box::new(epochs::Epochs::default()),
+            Box::new(steering::Steering),
+            Box::new(generations::Generations::default()),
+            Box::new(bounds::Bounds),
+            Box::new(books::Books),
+            Box::new(payload::Payload),
+            Box::new(forgery::Forgery),
+            Box::new(joining::Joining),
+            Box::new(unknown_kinds::UnknownKinds),
+            Box::new(agreement::Agreement::default()),
+            Box::new(vacancy::Vacancy::default()),
+            Box::new(handshake::Handshake),
+            Box::new(expiry::Expiry::default()),
+            Box::new(untouched::Untouched::default()),
+            Box::new(epochs::SteadyEpochs::default()),
+        ])
+    }
+}
+
+impl Checkers {
+    /// Nobody watches.
+    pub(crate) fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    /// All of them see it; the first invariant that is broken.
+    pub(crate) fn see(&mut self, world: &World, sight: &Sight<'_>) -> Option<Violation> {
+        let broken = self.0.iter_mut().find_map(|checker| {
+            let what = checker.see(world, sight).err()?;
+            Some((checker.invariant(), what))
+        });
+        broken.map(|(invariant, what)| Violation { invariant, what, at: world.now })
+    }
+}

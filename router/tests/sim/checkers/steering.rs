@@ -1,0 +1,36 @@
+//! I6: nobody steers to a node that has left, once that could be detected.
+
+use std::time::Duration;
+
+use herald::limits::DETECTION_TIME;
+use herald::outbox::Leaving;
+
+use super::Checker;
+use crate::member::{NODES, Process, node_mac};
+use crate::switch::mac_at;
+use crate::world::{Sight, World};
+
+/// Detection by a clock that is 10 % slow, and messages on their way.
+const DETECTED: Duration = DETECTION_TIME.saturating_mul(2);
+
+pub(super) struct Steering;
+
+impl Checker for Steering {
+    fn invariant(&self) -> &'static str {
+        "I6"
+    }
+
+    fn see(&mut self, world: &World, sight: &Sight<'_>) -> Result<(), String> {
+        let Sight::Left { place, interface, bytes, leaving: Leaving::Redirected } = sight else { return Ok(()) };
+        let to = mac_at(bytes, 0);
+        let Some(chosen) = (0..NODES.len()).find(|node| Some(node_mac(*interface, *node)) == to) else {
+            return Err(format!("{} redirected to {to:?}, which is no node's", NODES[*place]));
+        };
+        let (member, steerer) = (&world.members[chosen], &world.members[*place]);
+        let gone = member.process == Process::Off && world.now.since(member.since) > DETECTED;
+        if gone && world.now.since(steerer.back_since) > DETECTED {
+            return Err(format!("{} redirected to {}, which is gone", NODES[*place], NODES[chosen]));
+        }
+        Ok(())
+    }
+}

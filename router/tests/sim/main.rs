@@ -1,0 +1,68 @@
+//! The simulator: the unchanged core, three nodes of it, in a world where one seed decides everything.
+//!
+//! ```text
+//! cargo test -p herald --test sim                                  300 seeds, each twice, and the corpus
+//! cargo test -p herald --test sim --profile sim -- --seeds 20000 --from 1000   a long run on all cores
+//! cargo test -p herald --test sim -- --seeds 1 --from 17 --tell    one seed, with everything that happens
+//! cargo test -p herald --test sim -- --replay FILE                 one event list
+//! cargo test -p herald --test sim --features mutations -- --mutations   is every mutation caught?
+//! ```
+//!
+//! What the cluster promises is in `checkers`, one file for each promise; what goes wrong meanwhile is in `swarm`.
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by a panic")]
+
+mod chance;
+mod checkers;
+mod corpus;
+mod coverage;
+mod forge;
+mod host;
+mod hostile;
+mod links;
+mod member;
+mod mesh;
+mod options;
+mod packets;
+mod recorder;
+mod report;
+mod run;
+mod scenario;
+mod shrink;
+mod swarm;
+mod switch;
+mod tables;
+mod trace;
+mod turn;
+mod world;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::options::Options;
+use crate::run::Telling;
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    if !options.is_asked() {
+        return ExitCode::SUCCESS;
+    }
+    if options.show {
+        print!("{}", swarm::scenario(options.from));
+        return ExitCode::SUCCESS;
+    }
+    if let Some(file) = &options.replay {
+        let scenario = std::fs::read_to_string(file).unwrap().parse().unwrap();
+        return report::one(&scenario, Telling::Loud);
+    }
+    if options.tell {
+        return report::one(&swarm::scenario(options.from), Telling::Loud);
+    }
+    if options.survey {
+        return report::survey(&options);
+    }
+    match corpus::replay() {
+        Ok(()) => report::seeds(&options),
+        Err(failure) => failure,
+    }
+}

@@ -1,0 +1,55 @@
+//! The command line of the simulator.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+/// Runs three real nodes in a simulated world, seed by seed, and checks after every event what a cluster promises.
+#[derive(Debug, Parser)]
+#[command(name = "sim")]
+pub(crate) struct Options {
+    /// How many seeds.
+    #[arg(long, default_value_t = 300)]
+    pub(crate) seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) from: u64,
+    /// Threads; all cores if not given.
+    #[arg(long)]
+    pub(crate) threads: Option<usize>,
+    /// Runs one scenario file and tells what happens.
+    #[arg(long)]
+    pub(crate) replay: Option<PathBuf>,
+    /// Prints the scenario of the first seed, and runs nothing.
+    #[arg(long)]
+    pub(crate) show: bool,
+    /// Tells everything that happens in a run of the first seed.
+    #[arg(long)]
+    pub(crate) tell: bool,
+    /// Goes on after a failure and counts failures by invariant.
+    #[arg(long)]
+    pub(crate) survey: bool,
+    /// Breaks the program on purpose, once for each mutation, and prints how many seeds it takes to notice.
+    #[arg(long)]
+    pub(crate) mutations: bool,
+    /// Only the mutation with this name.
+    #[arg(long)]
+    pub(crate) mutation: Option<String>,
+    /// Names of tests, as `cargo test NAME` passes them: without `sim` among them nothing is run.
+    names: Vec<String>,
+    #[arg(long, hide = true)]
+    list: bool,
+    #[arg(long, hide = true)]
+    nocapture: bool,
+    #[arg(long, short, hide = true)]
+    quiet: bool,
+    #[arg(long, hide = true)]
+    test_threads: Option<usize>,
+}
+
+impl Options {
+    /// False if `cargo test` asks for other tests or only for their names.
+    pub(crate) fn is_asked(&self) -> bool {
+        !self.list && (self.names.is_empty() || self.names.iter().any(|name| "simulation".contains(name.as_str())))
+    }
+}
