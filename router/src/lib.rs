@@ -7,7 +7,7 @@
 //! { io, lab } -> keys
 //! node -> { redirector, chosen, membership, forward }      strangers to each other
 //!      -> session, mesh, outbox
-//!      -> ground: packet flow id time event limits inspector
+//!      -> ground: packet flow id time event limits inspector mutation
 //! ```
 //!
 //! The core (everything from `node` down) has no clock, no sockets, no threads, no files and no logging: time, randomness
@@ -27,6 +27,7 @@ pub mod lab;
 pub mod limits;
 pub mod membership;
 pub mod mesh;
+pub mod mutation;
 pub mod node;
 pub mod outbox;
 pub mod packet;

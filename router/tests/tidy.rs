@@ -13,7 +13,7 @@ const LAYERS: &[(&[&str], Siblings)] = &[
     (&["keys"], Siblings::Strangers),
     (&["redirector", "chosen", "membership", "forward"], Siblings::Strangers),
     (&["session", "mesh", "outbox"], Siblings::Known),
-    (&["packet", "flow", "id", "time", "event", "limits", "inspector"], Siblings::Known),
+    (&["packet", "flow", "id", "time", "event", "limits", "inspector", "mutation"], Siblings::Known),
 ];
 
 /// Whether modules of one layer may use each other.
@@ -40,6 +40,7 @@ const CORE: &[&str] = &[
     "event",
     "limits",
     "inspector",
+    "mutation",
 ];
 
 const NOT_IN_CORE: &[&str] = &[

@@ -9,6 +9,7 @@ use crate::event::DropReason;
 use crate::flow::{HashKey, Hop};
 use crate::id::Interface;
 use crate::limits::{HOLDS_BYTES_MAX, HOLDS_FRAMES_MAX};
+use crate::mutation::{Mutation, is_on};
 use crate::packet::{Frame, Headers};
 use crate::time::Instant;
 
@@ -83,7 +84,8 @@ impl Hold {
         }
         let queue = self.queues.get(&slot).copied();
         let (frames_kept, bytes_kept) = queue.map_or((0, 0), |queue| (queue.frames, queue.bytes));
-        if frames_kept >= self.max.frames || bytes_kept + bytes > self.max.bytes {
+        let full = frames_kept >= self.max.frames || bytes_kept + bytes > self.max.bytes;
+        if full && !is_on(Mutation::UnboundedHold) {
             return Err((held.frame, DropReason::HoldFull));
         }
         self.bytes += bytes;

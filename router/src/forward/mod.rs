@@ -46,6 +46,7 @@ use crate::event::DropReason;
 use crate::flow::Hop;
 use crate::id::{Interface, Mac, PerInterface};
 use crate::limits::{ICMP_ERRORS_BURST_MAX, ICMP_ERRORS_PER_SECOND_MAX, RESETS_BURST_MAX, RESETS_PER_SECOND_MAX};
+use crate::mutation::{Mutation, is_on};
 use crate::outbox::{Leaving, Outbox};
 use crate::packet::rewrite::{decrement_hop_limit, set_macs};
 use crate::packet::{Frame, Headers};
@@ -303,8 +304,12 @@ impl Forward {
     }
 
     fn leave_transit(&self, interface: Interface, to: Mac, headers: &Headers, mut frame: Frame, out: &mut Outbox) {
-        decrement_hop_limit(&mut frame, headers);
-        set_macs(&mut frame, to, self.local[interface].mac);
+        if !is_on(Mutation::KeepHopLimit) {
+            decrement_hop_limit(&mut frame, headers);
+        }
+        let local = &self.local[interface];
+        let source = if is_on(Mutation::VirtualSource) { local.virtual_mac_v4 } else { local.mac };
+        set_macs(&mut frame, to, source);
         out.transmit(interface, frame, Leaving::Forwarded);
     }
 

@@ -3,6 +3,7 @@
 use super::Membership;
 use super::member::{Member, MemberState};
 use crate::id::{Interface, NodeId};
+use crate::mutation::{Mutation, is_on};
 
 /// A member that may be chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +36,7 @@ impl Membership {
         let holders = Interface::BOTH.into_iter().filter_map(|interface| self.holder(interface));
         member.state == MemberState::Alive
             && member.link_up
-            && member.in_sync
+            && (member.in_sync || is_on(Mutation::JoinUnsynced))
             && !member.draining
             && member.weight > 0
             && Interface::BOTH.into_iter().all(|i| member.interfaces[i] && !self.is_unheard(member.node, i))

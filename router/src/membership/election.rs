@@ -3,6 +3,7 @@
 //! and how this node stands among the living; it answers with its state.
 
 use crate::id::{BootId, Epoch, NodeId};
+use crate::mutation::{Mutation, is_on};
 
 /// Who told of an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +122,10 @@ impl Election {
         if is_news {
             self.highest = Some(epoch);
             // This node's own id: an earlier boot's epoch, or one it has given up. It is known, but nobody holds in it.
-            self.state = if epoch.node == self.node { State::Vacant } else { State::Following(epoch) };
+            let keeps = is_on(Mutation::KeepRole) && self.held().is_some();
+            if !keeps {
+                self.state = if epoch.node == self.node { State::Vacant } else { State::Following(epoch) };
+            }
         }
         self.highest.filter(|highest| *highest > epoch && teller == Teller::Holder)
     }
@@ -131,6 +135,11 @@ impl Election {
         self.state = match (self.state, standing, sight) {
             (State::Holding(_), Standing::Unfit, _) => State::Vacant,
             (State::Holding(epoch), Standing::Waiting | Standing::Behind | Standing::Best, _) => State::Holding(epoch),
+            (State::Vacant | State::Following(_), Standing::Best, _)
+                if is_on(Mutation::NeverTake) && self.highest.is_some() =>
+            {
+                State::Vacant
+            }
             (State::Vacant, Standing::Best, _)
             | (State::Following(_), Standing::Best, Sight::Gone | Sight::Silent | Sight::Yields) => self.taken(),
             (State::Following(epoch), Standing::Best, Sight::Stays) => State::Following(epoch),
@@ -156,6 +165,7 @@ impl Election {
         let counter = self.highest.map_or(0, |epoch| epoch.counter).checked_add(1);
         // After the last number nobody takes the role any more: an epoch is never used twice.
         let Some(counter) = counter else { return State::Vacant };
+        let counter = if is_on(Mutation::ReuseEpoch) { 1 } else { counter };
         let epoch = Epoch { counter, node: self.node, boot: self.boot };
         self.highest = Some(epoch);
         State::Holding(epoch)

@@ -44,7 +44,7 @@ use std::collections::VecDeque;
 pub use adverts::AdvertCounts;
 use adverts::Adverts;
 pub use candidates::Candidate;
-use election::{Election, Teller};
+use election::{Election, Sight, Standing, Teller};
 pub use member::{Member, MemberState};
 pub use settings::{AdvertSettings, Preemption, RolesMode, Settings};
 
@@ -52,6 +52,7 @@ use crate::event::Event;
 use crate::id::{BootId, Epoch, Interface, NodeId, PerInterface};
 use crate::limits::{DETECTION_TIME, HEARTBEAT_INTERVAL, MEMBERS_MAX, START_TIME_MAX};
 use crate::mesh::{Claim, Heartbeat, Hello, Message};
+use crate::mutation::{Mutation, is_on};
 use crate::outbox::Outbox;
 use crate::time::Instant;
 
@@ -297,6 +298,9 @@ impl Membership {
             self.heartbeat_at = now + HEARTBEAT_INTERVAL;
             self.reported = None;
             self.probe(out);
+            if is_on(Mutation::RestlessHolder) {
+                self.elections.first.judged(Standing::Unfit, Sight::Gone);
+            }
         }
         self.settle(now, out);
         self.advertise_due(now, out);

@@ -21,6 +21,7 @@ use super::error::PeerError;
 use super::greeting::Greeting;
 use super::message::{Hello, Message};
 use crate::limits;
+use crate::mutation::{Mutation, is_on};
 use frames::{HandoverBytes, RedirectBytes};
 use kind::Kind;
 
@@ -239,6 +240,9 @@ fn decode_numbered(kind: u16, rest: &[u8]) -> Result<Spoken, PeerError> {
 
 fn decode_body(kind_number: u16, number: Option<u64>, body: &[u8]) -> Result<Spoken, PeerError> {
     let Some(kind) = Kind::from_number(kind_number) else {
+        if is_on(Mutation::RefuseUnknown) {
+            return Err(PeerError::Garbage { kind: kind_number });
+        }
         return Ok(Spoken::Unknown { number, kind: kind_number });
     };
     let spoken = match kind {

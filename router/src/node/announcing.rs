@@ -6,7 +6,9 @@ use crate::event::{DropReason, Event, Step};
 use crate::id::{Generation, Interface, NodeId};
 use crate::limits::{DELAYED_ANNOUNCEMENTS_MAX, HANDOVER_HOPS_MAX};
 use crate::mesh::{Announce, Message, Refuse, Unheard};
+use crate::mutation::{Mutation, is_on};
 use crate::outbox::Outbox;
+use crate::packet::Frame;
 use crate::redirector::Heard;
 use crate::session::Announced;
 use crate::time::Instant;
@@ -43,6 +45,10 @@ impl Node {
             Told::Sent(Some(peer)) if self.chosen.breakers.is_open(peer) => {
                 self.chosen.wait(now, slot);
                 self.fall_back(now, slot, held, out);
+            }
+            Told::Sent(_) if is_on(Mutation::TransmitEarly) => {
+                self.chosen.wait(now, slot);
+                self.release(now, slot, held, out);
             }
             Told::Sent(_) => {
                 self.chosen.wait(now, slot);
@@ -154,6 +160,11 @@ impl Node {
     /// The stream is acknowledged: this packet and all behind it may leave.
     fn release(&mut self, now: Instant, slot: u32, held: Held, out: &mut Outbox) {
         self.chosen.first_left(slot, out);
+        if is_on(Mutation::TransmitTwice)
+            && let Some(copy) = Frame::from_wire(held.frame.wire())
+        {
+            self.forward.transmit(now, held.hop, &held.headers, copy, out);
+        }
         self.forward.transmit(now, held.hop, &held.headers, held.frame, out);
     }
 
@@ -190,6 +201,11 @@ impl Node {
     /// The redirector of the return packets has acknowledged.
     pub(super) fn acknowledged(&mut self, now: Instant, slot: u32, from: NodeId, out: &mut Outbox) {
         self.chosen.acknowledged(slot, from, out);
+        if is_on(Mutation::ReleaseBackwards) {
+            let mut held: Vec<_> = std::iter::from_fn(|| self.chosen.hold.take(slot)).collect();
+            held.reverse();
+            return held.into_iter().for_each(|held| self.release(now, slot, held, out));
+        }
         while let Some(held) = self.chosen.hold.take(slot) {
             self.release(now, slot, held, out);
         }
@@ -197,7 +213,7 @@ impl Node {
 
     /// A redirector refused this node's announcement.
     pub(super) fn refused(&mut self, now: Instant, refuse: &Refuse, out: &mut Outbox) {
-        if self.chosen.is_known_as_moved(now, &refuse.return_key, refuse.winner) {
+        if is_on(Mutation::IgnoreRefuse) || self.chosen.is_known_as_moved(now, &refuse.return_key, refuse.winner) {
             return;
         }
         let Some(slot) = self.chosen.slot_announced(&refuse.return_key, refuse.generation) else {

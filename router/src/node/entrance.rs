@@ -3,6 +3,7 @@
 use super::Node;
 use crate::event::DropReason;
 use crate::id::{Interface, NodeId};
+use crate::mutation::{Mutation, is_on};
 use crate::packet::{Headers, Packet};
 use crate::time::Instant;
 
@@ -37,7 +38,9 @@ impl Node {
             (false, Some(_)) => Entrance::Refused(DropReason::MemberSource),
             (true | false, _) if local => Entrance::Local,
             (false, None) => Entrance::Ingress,
+            (true, None) if is_on(Mutation::AcceptFromAnyone) => Entrance::Redirected,
             (true, None) => Entrance::Refused(DropReason::NotFromHolder),
+            (true, Some(_)) if is_on(Mutation::RedirectTwice) => Entrance::Ingress,
             (true, Some(member)) if self.was_sent_by_holder(now, interface, member) => Entrance::Redirected,
             (true, Some(member)) => Entrance::Early(member),
         }

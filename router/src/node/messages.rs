@@ -7,6 +7,7 @@ use crate::id::NodeId;
 use crate::inspector::Inspector;
 use crate::limits::HANDOVER_HOPS_MAX;
 use crate::mesh::{Acknowledge, Announce, Close, Handover, Message, Redirect, Refresh};
+use crate::mutation::{Mutation, is_on};
 use crate::outbox::Outbox;
 use crate::packet::{Content, Frame, Packet};
 use crate::redirector::{Heard, Redirector};
@@ -46,12 +47,12 @@ impl Node {
 
     /// True if `from` is the node that the announcement makes the owner, in its present boot.
     pub(super) fn may_announce(&self, from: NodeId, announce: &Announce, out: &mut Outbox) -> bool {
-        if announce.generation.node != from {
+        if announce.generation.node != from && !is_on(Mutation::SpeakForOthers) {
             out.ledger.messages_unauthorised += 1;
             return false;
         }
         let member = self.membership.members().find(|member| member.node == from);
-        if member.and_then(|member| member.boot) != Some(announce.boot) {
+        if member.and_then(|member| member.boot) != Some(announce.boot) && !is_on(Mutation::AcceptAnyBoot) {
             out.ledger.messages_stale += 1;
             return false;
         }
@@ -63,7 +64,7 @@ impl Node {
         if !self.may_announce(from, announce, out) {
             return;
         }
-        if !self.hear(now, from, announce, out) {
+        if !is_on(Mutation::AcknowledgeUnheard) && !self.hear(now, from, announce, out) {
             return;
         }
         let back = announce.return_key.interface();
@@ -120,7 +121,9 @@ impl Node {
         }
         let slot = self.chosen.slot_announced(&acknowledge.return_key, acknowledge.generation);
         match slot {
-            Some(slot) if self.membership.epoch(interface) == Some(acknowledge.epoch) => {
+            Some(slot)
+                if self.membership.epoch(interface) == Some(acknowledge.epoch) || is_on(Mutation::AcceptOldEpoch) =>
+            {
                 self.acknowledged(now, slot, from, out);
             }
             Some(_) | None => out.ledger.messages_stale += 1,
@@ -129,7 +132,7 @@ impl Node {
 
     /// A chosen node closes a stream.
     fn closed(&mut self, now: Instant, from: NodeId, close: &Close, out: &mut Outbox) {
-        if close.generation.node != from {
+        if close.generation.node != from && !is_on(Mutation::CloseForOthers) {
             out.ledger.messages_unauthorised += 1;
             return;
         }

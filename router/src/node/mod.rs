@@ -24,6 +24,7 @@ use crate::inspector::{Inspection, Inspector};
 use crate::limits::{BATCH_PACKETS_MAX, MEMBERS_MAX};
 use crate::membership::{Change, InterfaceState, Membership};
 use crate::mesh::{Announce, Answer, Hello};
+use crate::mutation::{Mutation, is_on};
 use crate::outbox::Outbox;
 use crate::packet::{Content, Frame, Packet, Transport, vrrp};
 use crate::redirector::{self, Redirector, choice};
@@ -171,7 +172,7 @@ impl Node {
     pub fn batch_ended(&mut self, now: Instant, plugins: &mut dyn Inspector, out: &mut Outbox) {
         self.release_answered(now, plugins, out);
         let mut batch = std::mem::take(&mut self.batch);
-        if !batch.is_empty() {
+        if !batch.is_empty() && !is_on(Mutation::SkipChain) {
             plugins.inspect(now, &mut batch, self.chosen.markers.states());
         }
         for inspection in batch.drain(..) {

@@ -7,6 +7,7 @@ use crate::inspector::Inspector;
 use crate::limits::{DETECTION_TIME, DRAIN_INTERVAL, DRAIN_STREAMS_MAX};
 use crate::membership::Service;
 use crate::mesh::{Assign, Fence, Message};
+use crate::mutation::{Mutation, is_on};
 use crate::outbox::Outbox;
 use crate::time::Instant;
 
@@ -83,7 +84,9 @@ impl Node {
         let choice = self.chosen.markers.at(slot).map(|session| session.choice);
         let successor = choice.and_then(|choice| self.choice.choose(choice, &self.candidates));
         let Some(to) = successor.filter(|to| *to != self.node) else { return };
-        if let Some(assign) = self.chosen.give_away(now, slot, to, plugins, out) {
+        if let Some(assign) = self.chosen.give_away(now, slot, to, plugins, out)
+            && !is_on(Mutation::LoseOnDrain)
+        {
             out.send(to, Message::Assign(assign));
         }
     }

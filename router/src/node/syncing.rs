@@ -15,6 +15,7 @@ use crate::inspector::Inspector;
 use crate::limits::{BUCKETS, BULK_SLOTS_MAX, COMPARE_INTERVAL, REFRESH_STREAMS_MAX, SMALL_MESSAGE_LEN_MAX};
 use crate::membership::{Member, Sync};
 use crate::mesh::{Announce, Compare, Message, Refresh, SyncEnd};
+use crate::mutation::{Mutation, is_on};
 use crate::outbox::Outbox;
 use crate::session::bucket_of;
 use crate::time::Instant;
@@ -81,6 +82,11 @@ impl Node {
             return;
         };
         let living = self.membership.members().filter(|member| member.lives()).map(|member| member.node);
+        if is_on(Mutation::SyncAtOnce) {
+            let again = now + COMPARE_INTERVAL;
+            self.keeping[interface] = Keeping { epoch: Some(epoch), again, ..Keeping::default() };
+            return;
+        }
         self.keeping[interface] = Keeping { epoch: Some(epoch), awaited: living.collect(), ..Keeping::default() };
         self.compare(now, interface, out);
     }

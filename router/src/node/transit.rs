@@ -7,6 +7,7 @@ use crate::forward::Received;
 use crate::id::{Interface, NodeId, PerInterface};
 use crate::inspector::{Action, Direction, Inspection, Inspector};
 use crate::limits::BATCH_PACKETS_MAX;
+use crate::mutation::{Mutation, is_on};
 use crate::outbox::{Leaving, Outbox};
 use crate::packet::{Content, Frame, Packet, rewrite};
 use crate::redirector::Steer;
@@ -62,6 +63,11 @@ impl Node {
 
     /// The same frame, to the chosen node: to its MAC, or over the mesh.
     fn redirect(&mut self, interface: Interface, chosen: NodeId, mut frame: Frame, out: &mut Outbox) {
+        if is_on(Mutation::CorruptPayload)
+            && let Some([.., a, b, c, d]) = frame.bytes_mut().get_mut(70..)
+        {
+            (*a, *b, *c, *d) = (*c, *d, *a, *b);
+        }
         match (self.redirecting, self.membership.mac(chosen, interface), self.membership.epoch(interface)) {
             (Redirecting::Ethernet, Some(mac), _) => {
                 rewrite::set_macs(&mut frame, mac, self.macs[interface]);

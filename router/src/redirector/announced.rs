@@ -6,6 +6,7 @@ use crate::id::{Epoch, NodeId};
 use crate::inspector::Direction;
 use crate::limits::DETECTION_TIME;
 use crate::mesh::{Acknowledge, Announce, Close, Refuse};
+use crate::mutation::{Mutation, is_on};
 use crate::session::{RedirectorSession, Standing};
 use crate::time::Instant;
 
@@ -53,7 +54,7 @@ impl Redirector {
             Standing::Moving if old.generation == announce.generation => {}
             Standing::Announced | Standing::Moving if old.stream != stream => return refuse(None),
             Standing::Announced | Standing::Moving | Standing::Tombstone
-                if announce.generation.wins_over(old.generation) => {}
+                if announce.generation.wins_over(old.generation) || is_on(Mutation::LowerGenerationWins) => {}
             Standing::Announced | Standing::Moving | Standing::Tombstone => return refuse(Some(old.generation)),
         }
         self.copies.toggle(interface, &session);
@@ -94,7 +95,7 @@ impl Redirector {
     pub fn session_closed(&mut self, now: Instant, key: &FlowKey, close: &Close) {
         let Some(mut session) = self.tables.redirector.get_mut(key) else { return };
         let provisional = session.generation.node == close.generation.node && session.standing == Standing::Provisional;
-        if session.generation == close.generation || provisional {
+        if session.generation == close.generation || provisional || is_on(Mutation::CloseForOthers) {
             self.copies.toggle(key.interface(), &session);
             session.generation = close.generation;
             session.standing = Standing::Tombstone;

@@ -19,6 +19,7 @@ use crate::id::{BootId, Generation, Interface, NodeId, PerInterface};
 use crate::inspector::Direction;
 use crate::limits::{ASSIGN_RETRY_DELAY, GONE_TIME_MAX, REDIRECTOR_SESSIONS_MAX};
 use crate::mesh::Assign;
+use crate::mutation::{Mutation, is_on};
 use crate::outbox::Outbox;
 use crate::session::{Deadlines, Midstream, Opening, RedirectorSession, Standing, Tables, Timeouts};
 use crate::time::Instant;
@@ -134,6 +135,7 @@ impl Redirector {
             {
                 self.steer_orphan(now, summary, &session, candidates)
             }
+            (Some(Known::Orphan(_)) | None, _) if is_on(Mutation::Guess) => self.choose(now, summary, candidates, out),
             (Some(Known::Orphan(_)) | None, Opening::Connects | Opening::Opens) if in_sync[key.interface()] => {
                 self.choose(now, summary, candidates, out)
             }
@@ -248,7 +250,10 @@ impl Redirector {
             let Some(boot) = boot_of(node) else { continue };
             self.gone.swap_remove(place);
             self.retain(|_, session| {
-                session.generation.node != node || session.boot == boot || session.standing == Standing::Moving
+                session.generation.node != node
+                    || session.boot == boot
+                    || session.standing == Standing::Moving
+                    || is_on(Mutation::KeepDeadBoot)
             });
         }
     }
@@ -322,7 +327,7 @@ impl Redirector {
 }
 
 fn is_gone(gone: &[(NodeId, Instant)], node: NodeId) -> bool {
-    gone.iter().any(|(left, _)| *left == node)
+    !is_on(Mutation::SteerToDead) && gone.iter().any(|(left, _)| *left == node)
 }
 
 /// What a packet's session says.

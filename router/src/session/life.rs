@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::inspector::Direction;
+use crate::mutation::{Mutation, is_on};
 use crate::packet::{Headers, TcpFlags, Transport};
 
 /// How long a stream may be silent in each state (RFC 5382 for TCP, RFC 4787 for UDP, RFC 5508 for ICMP).
@@ -214,6 +215,12 @@ impl Life {
     /// How long the stream may be silent now.
     #[must_use]
     pub fn timeout(&self, timeouts: &Timeouts) -> Duration {
+        if is_on(Mutation::ExpireEarly) {
+            return timeouts.udp / 4;
+        }
+        if is_on(Mutation::NeverExpire) {
+            return timeouts.tcp_established * 1000;
+        }
         match self.state {
             State::Opening => timeouts.tcp_opening,
             State::Established => timeouts.tcp_established,

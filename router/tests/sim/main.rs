@@ -21,6 +21,8 @@ mod hostile;
 mod links;
 mod member;
 mod mesh;
+#[cfg(feature = "mutations")]
+mod mutations;
 mod options;
 mod packets;
 mod recorder;
@@ -57,6 +59,10 @@ fn main() -> ExitCode {
     }
     if options.tell {
         return report::one(&swarm::scenario(options.from), Telling::Loud);
+    }
+    #[cfg(feature = "mutations")]
+    if options.mutations {
+        return mutations::try_all(&options);
     }
     if options.survey {
         return report::survey(&options);

@@ -106,7 +106,7 @@ impl World {
         if numbered && (connection.is_some() || talk.is_expected()) {
             bytes.extend_from_slice(talk.keep(message).map_err(|_| DropReason::MeshQueueFull)?);
         } else {
-            codec::encode(None, message, &mut bytes).unwrap();
+            codec::encode(message, &mut bytes).unwrap();
         }
         if talk.untold() >= TOLD_AFTER
             && let Some(number) = talk.tell()

@@ -271,7 +271,12 @@ impl World {
         }
         for event in &events {
             if let Event::MemberDied { node } = event {
-                self.members[place].talks[place_of(*node).unwrap()].forget();
+                let peer = place_of(*node).unwrap();
+                let (pair, side) = self.links.between(place, peer);
+                // As the program's links do: nothing is forgotten while there is one.
+                if self.links.pairs[pair].used[side].is_none() {
+                    self.members[place].talks[peer].forget();
+                }
             }
             self.see(&Sight::Told { place, event });
         }

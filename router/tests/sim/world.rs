@@ -529,6 +529,7 @@ impl World {
                 Process::Stopped => self.act(&Action::Continue(node)),
                 Process::Running => {}
             }
+            self.give(node, Came::Serve(Service::Normal));
         }
         self.disturb(Disturbance::Network);
     }

@@ -1,0 +1,117 @@
+//! Ways to break the program on purpose, so that the simulator's checkers can be seen to notice. They exist only with the
+//! feature `mutations`, which nothing but the simulator asks for; without it [`is_on`] is a constant `false`, and the
+//! compiler leaves nothing of a mutation. A switch for the thread and not a setting, so that the program's own settings
+//! know nothing of it; each simulated world runs in one thread.
+
+/// Declares the mutations with their names, so that none lacks one.
+macro_rules! mutations {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
+        /// One way to break the program.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Mutation { $($(#[$doc])* $variant,)* }
+
+        impl Mutation {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The name on the command line and in the table.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+mutations! {
+    /// The first packet leaves without waiting for the acknowledgement.
+    TransmitEarly = "transmit-early",
+    /// A redirector acknowledges without making the session.
+    AcknowledgeUnheard = "acknowledge-unheard",
+    /// An acknowledgement counts whatever epoch it names.
+    AcceptOldEpoch = "accept-old-epoch",
+    /// Anybody may announce anybody's streams.
+    SpeakForOthers = "speak-for-others",
+    /// An announcement counts whatever boot it names.
+    AcceptAnyBoot = "accept-any-boot",
+    /// Anybody may close anybody's streams, and a lower generation wins.
+    CloseForOthers = "close-for-others",
+    /// Streams do not end by silence.
+    NeverExpire = "never-expire",
+    /// Streams end after a quarter of their time.
+    ExpireEarly = "expire-early",
+    /// What was redirected is steered again.
+    RedirectTwice = "redirect-twice",
+    /// A stranger may hand packets to the chosen node.
+    AcceptFromAnyone = "accept-from-anyone",
+    /// A refused node goes on.
+    IgnoreRefuse = "ignore-refuse",
+    /// A packet without a session is chosen for at once instead of asked about.
+    Guess = "guess",
+    /// A new holder asks nobody for sessions and counts itself in sync.
+    SyncAtOnce = "sync-at-once",
+    /// Sessions of an older boot stand when the node comes back.
+    KeepDeadBoot = "keep-dead-boot",
+    /// The death of a chosen node changes nothing.
+    SteerToDead = "steer-to-dead",
+    /// Packets go on without the plugins.
+    SkipChain = "skip-chain",
+    /// A forwarded packet keeps its TTL.
+    KeepHopLimit = "keep-hop-limit",
+    /// Transit packets leave with the virtual MAC as their source.
+    VirtualSource = "virtual-source",
+    /// Held packets leave in the wrong order.
+    ReleaseBackwards = "release-backwards",
+    /// A released packet leaves twice.
+    TransmitTwice = "transmit-twice",
+    /// Dropped frames are not counted.
+    LoseFrames = "lose-frames",
+    /// Two words of a redirected packet change places, which no checksum sees.
+    CorruptPayload = "corrupt-payload",
+    /// A hold takes everything.
+    UnboundedHold = "unbounded-hold",
+    /// Who takes a role counts no epoch on.
+    ReuseEpoch = "reuse-epoch",
+    /// A holder does not step down for a higher epoch.
+    KeepRole = "keep-role",
+    /// A vacant role stays vacant once it was held.
+    NeverTake = "never-take",
+    /// A node may be chosen before it is in sync.
+    JoinUnsynced = "join-unsynced",
+    /// A new holder does not announce the virtual MAC.
+    SilentTakeover = "silent-takeover",
+    /// A lower generation displaces a higher one.
+    LowerGenerationWins = "lower-generation-wins",
+    /// A draining node ends its streams instead of giving them away.
+    LoseOnDrain = "lose-on-drain",
+    /// A message of an unknown kind ends the link.
+    RefuseUnknown = "refuse-unknown",
+    /// A holder takes its role anew with each heartbeat.
+    RestlessHolder = "restless-holder",
+}
+
+#[cfg(feature = "mutations")]
+thread_local! {
+    static ON: std::cell::Cell<Option<Mutation>> = const { std::cell::Cell::new(None) };
+}
+
+/// Breaks the program in this way, in this thread, from now on; `None` mends it.
+#[cfg(feature = "mutations")]
+pub fn switch(mutation: Option<Mutation>) {
+    ON.set(mutation);
+}
+
+/// True if the program is to be broken in this way.
+#[cfg(feature = "mutations")]
+#[must_use]
+pub fn is_on(mutation: Mutation) -> bool {
+    ON.get() == Some(mutation)
+}
+
+/// False: nothing is broken.
+#[cfg(not(feature = "mutations"))]
+#[must_use]
+#[inline(always)]
+pub const fn is_on(_: Mutation) -> bool {
+    false
+}
