@@ -42,8 +42,6 @@ mutations! {
     ExpireEarly = "expire-early",
     /// What was redirected is steered again.
     RedirectTwice = "redirect-twice",
-    /// A stranger may hand packets to the chosen node.
-    AcceptFromAnyone = "accept-from-anyone",
     /// A refused node goes on.
     IgnoreRefuse = "ignore-refuse",
     /// A packet without a session is chosen for at once instead of asked about.

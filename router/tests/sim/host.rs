@@ -248,7 +248,20 @@ impl Talk {
         if role == 0 { self.open.request } else { self.open.response }
     }
 
+    /// How much of it may be said now.
+    fn may_say(&self, now: Instant, role: usize) -> u32 {
+        let amount = self.amount(role);
+        if self.open.ending != Ending::Slow || role == 1 {
+            return amount;
+        }
+        let elapsed = now.since(self.opened_at).as_millis() / 100;
+        u32::try_from((u128::from(amount) * (elapsed + 1) / 30).min(u128::from(amount))).unwrap()
+    }
+
     fn step_tcp(&mut self, now: Instant, role: usize, host: &mut Host) {
+        if now >= self.next_datagram {
+            self.next_datagram = now + std::time::Duration::from_millis(100);
+        }
         let socket = host.sockets.get_mut::<tcp::Socket<'_>>(self.ends[role]);
         if role == 0 && socket.may_send() && self.established_at.is_none() {
             self.established_at = Some(now);
@@ -266,20 +279,25 @@ impl Talk {
             self.corrupted |= wrong.unwrap_or(false);
         }
         let may_speak = role == 0 || self.heard[1] >= self.open.request;
-        while may_speak && socket.can_send() && self.said[role] < self.amount(role) {
-            let left = (self.amount(role) - self.said[role]) as usize;
+        let may_say = self.may_say(now, role);
+        while may_speak && socket.can_send() && self.said[role] < may_say {
+            let left = (may_say - self.said[role]) as usize;
             let from = self.said[role] as usize;
             let bytes: Vec<u8> = (from..from + left.min(1000)).map(|i| byte_at(self.number, role, i)).collect();
             self.said[role] += u32::try_from(socket.send_slice(&bytes).unwrap_or(0)).unwrap();
         }
         let all_heard = self.heard[0] >= self.open.response;
         match self.open.ending {
-            Ending::Close if role == 0 && all_heard && socket.may_send() => socket.close(),
-            Ending::Close if role == 1 && !socket.may_recv() && socket.may_send() && self.heard[1] > 0 => {
+            Ending::Close | Ending::Slow if role == 0 && all_heard && socket.may_send() => socket.close(),
+            Ending::Close | Ending::Slow
+                if role == 1 && !socket.may_recv() && socket.may_send() && self.heard[1] > 0 =>
+            {
                 socket.close();
             }
-            Ending::Close if role == 0 && all_heard && !socket.is_active() => self.finish(now, Progress::Done),
-            Ending::Close if role == 0 && all_heard && socket.state() == tcp::State::TimeWait => {
+            Ending::Close | Ending::Slow if role == 0 && all_heard && !socket.is_active() => {
+                self.finish(now, Progress::Done)
+            }
+            Ending::Close | Ending::Slow if role == 0 && all_heard && socket.state() == tcp::State::TimeWait => {
                 self.finish(now, Progress::Done);
             }
             Ending::Reset if role == 0 && all_heard => {
@@ -287,7 +305,7 @@ impl Talk {
                 self.finish(now, Progress::Done);
             }
             Ending::Idle if role == 0 && all_heard => self.finish(now, Progress::Done),
-            Ending::Close | Ending::Reset | Ending::Idle => {}
+            Ending::Close | Ending::Slow | Ending::Reset | Ending::Idle => {}
         }
     }
 
@@ -334,7 +352,8 @@ impl Talk {
 
     /// When it wants to say more.
     pub(crate) fn next_turn(&self) -> Option<Instant> {
-        (self.progress == Progress::Speaking && !self.open.is_tcp()).then_some(self.next_datagram)
+        let paced = !self.open.is_tcp() || self.open.ending == Ending::Slow;
+        (self.progress == Progress::Speaking && paced).then_some(self.next_datagram)
     }
 }
 

@@ -73,6 +73,8 @@ pub(crate) enum Ending {
     Close,
     Reset,
     Idle,
+    /// The request takes three seconds, then it is closed.
+    Slow,
 }
 
 /// A conversation: who opens it, by what, which ports, and how much each end says (bytes; datagrams for UDP).
@@ -339,7 +341,7 @@ fn parse_action(words: &[&str]) -> Option<Action> {
             key: key.parse().ok()?,
             request: request.parse().ok()?,
             response: response.parse().ok()?,
-            ending: one_of(&[Ending::Close, Ending::Reset, Ending::Idle], ending)?,
+            ending: one_of(&[Ending::Close, Ending::Reset, Ending::Idle, Ending::Slow], ending)?,
         }),
         ["cut", name, "--interface", interface, way @ ..] => {
             Action::CutInterface { node: node(name)?, interface: parse_interface(interface)?, way: parse_way(way)? }

@@ -72,7 +72,7 @@ fn conversation(chance: &mut Chance, key: u16) -> Open {
         key,
         request: amount(chance, (1, 6_000)),
         response: amount(chance, (1, 16_000)),
-        ending: chance.pick(&[Ending::Close, Ending::Close, Ending::Reset, Ending::Idle]),
+        ending: chance.pick(&[Ending::Close, Ending::Slow, Ending::Reset, Ending::Idle]),
     }
 }
 

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use herald::event::Event;
+use herald::id::NodeId;
 use herald::limits::DETECTION_TIME;
 use herald::outbox::Leaving;
+use herald::session::Standing;
 
 use super::Checker;
 use crate::member::{NODES, Process, node_mac};
@@ -21,6 +24,9 @@ impl Checker for Steering {
     }
 
     fn see(&mut self, world: &World, sight: &Sight<'_>) -> Result<(), String> {
+        if let Sight::Told { place, event: Event::LinkUp { peer } } = sight {
+            return of_present_boot(world, *place, *peer);
+        }
         let Sight::Left { place, interface, bytes, leaving: Leaving::Redirected } = sight else { return Ok(()) };
         let to = mac_at(bytes, 0);
         let Some(chosen) = (0..NODES.len()).find(|node| Some(node_mac(*interface, *node)) == to) else {
@@ -32,5 +38,17 @@ impl Checker for Steering {
             return Err(format!("{} redirected to {}, which is gone", NODES[*place], NODES[chosen]));
         }
         Ok(())
+    }
+}
+
+/// When a member is back with a new boot, nothing of the old one is left.
+fn of_present_boot(world: &World, place: usize, peer: NodeId) -> Result<(), String> {
+    let Some(node) = &world.members[place].node else { return Ok(()) };
+    let boot = node.membership().boot(peer);
+    let tables = node.tables();
+    let mut announced = tables.redirector.iter().filter(|entry| entry.standing == Standing::Announced);
+    match announced.find(|entry| entry.generation.node == peer && Some(entry.boot) != boot) {
+        Some(entry) => Err(format!("{} steers {} to an older boot of {peer}", NODES[place], entry.key())),
+        None => Ok(()),
     }
 }
