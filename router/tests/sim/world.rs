@@ -215,7 +215,7 @@ impl World {
     fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::Turn(place) => self.turn(place),
-            Happening::IntoSwitch(interface, port, frame) => self.into_switch(interface, port, &frame),
+            Happening::IntoSwitch(interface, port, frame) => self.enter_switch(interface, port, &frame),
             Happening::OutOfSwitch(interface, port, frame) => self.out_of_switch(interface, port, frame),
             Happening::HostTurn(interface) => self.host_turn(interface),
             Happening::Dial(pair) => self.dial(pair),
@@ -309,7 +309,7 @@ impl World {
 
     // Frames.
 
-    pub(crate) fn into_switch(&mut self, interface: Interface, port: Port, frame: &[u8]) {
+    pub(crate) fn enter_switch(&mut self, interface: Interface, port: Port, frame: &[u8]) {
         let switch = &mut self.switches[interface as usize];
         let ports = switch.ports_for(self.now, port, frame);
         for to in ports {

@@ -76,7 +76,6 @@ impl Epochs {
 const STEADY: Duration = Duration::from_secs(3);
 
 /// L6: epochs change only for a reason.
-#[derive(Default)]
 pub(super) struct SteadyEpochs;
 
 impl Checker for SteadyEpochs {

@@ -59,7 +59,7 @@ impl Default for Checkers {
             Box::new(handshake::Handshake),
             Box::new(expiry::Expiry::default()),
             Box::new(untouched::Untouched::default()),
-            Box::new(epochs::SteadyEpochs::default()),
+            Box::new(epochs::SteadyEpochs),
         ])
     }
 }
