@@ -38,7 +38,6 @@ impl Node {
             (false, Some(_)) => Entrance::Refused(DropReason::MemberSource),
             (true | false, _) if local => Entrance::Local,
             (false, None) => Entrance::Ingress,
-            (true, None) if is_on(Mutation::AcceptFromAnyone) => Entrance::Redirected,
             (true, None) => Entrance::Refused(DropReason::NotFromHolder),
             (true, Some(_)) if is_on(Mutation::RedirectTwice) => Entrance::Ingress,
             (true, Some(member)) if self.was_sent_by_holder(now, interface, member) => Entrance::Redirected,

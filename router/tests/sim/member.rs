@@ -256,6 +256,13 @@ fn settings(place: Place, boot: BootId, choices: &Choices) -> Settings {
             priorities: PerInterface { first: priority(0), second: priority(1) },
             weight: 100,
             roles: RolesMode::Priority,
+            adverts: membership::AdvertSettings {
+                virtual_addresses: PerInterface::from_fn(|i| {
+                    let (v4, v6) = host_address(i, 1);
+                    vec![v4.into(), v6.into()]
+                }),
+                ..membership::AdvertSettings::default()
+            },
         },
         forward: forward::Settings {
             interfaces: PerInterface::from_fn(|i| {
