@@ -165,6 +165,11 @@
 #define HERALD_END_SHUTDOWN 6
 
 /**
+ * End reason: another node has taken the stream over from this one.
+ */
+#define HERALD_END_HANDED_OVER 7
+
+/**
  * Log level: something failed.
  */
 #define HERALD_LEVEL_ERROR 1
