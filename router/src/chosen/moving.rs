@@ -18,7 +18,7 @@ use crate::flow::{FlowKey, HashKey};
 use crate::id::{Generation, NodeId};
 use crate::inspector::{Direction, Inspector, Stream};
 use crate::limits::{FENCE_DELAY, FENCE_TIME_MAX, FENCED_FRAMES_MAX, HANDOVER_HOPS_MAX};
-use crate::mesh::{Assign, Fence};
+use crate::mesh::{Assign, Close, Fence};
 use crate::outbox::Outbox;
 use crate::session::{Announced, Life, Moved, NewMarker};
 use crate::time::Instant;
@@ -110,14 +110,20 @@ impl Chosen {
         true
     }
 
-    /// The next fence that is due, and to whom.
+    /// The next fence that is due, and to whom. A redirector that does not know of the move by then may never: the new
+    /// owner may have died. It is told that this node has the stream no more.
     pub fn next_fence(&mut self, now: Instant) -> Option<(NodeId, Fence)> {
+        let node = self.settings.node;
         while let Some((at, (slot, id))) = self.fences.pop_due(now) {
             let Some(session) = self.markers.at_mut(slot).filter(|session| session.stream.id == id) else { continue };
             let Announced::Moved(moved) = &mut session.announced else { continue };
             if moved.fence == Some(at) {
                 moved.fence = None;
                 self.unfenced -= 1;
+                if let (true, Some(return_key)) = (moved.told_by < REDIRECTORS, session.return_key) {
+                    let generation = Generation { counter: session.generation, node };
+                    self.closed.push(Close { arrival: session.stream.opener, return_key, generation });
+                }
                 return Some((moved.to.node, Fence { arrival: session.stream.opener, generation: moved.to }));
             }
         }
@@ -153,8 +159,12 @@ impl Chosen {
             && let Some(session) = self.markers.at_mut(slot)
             && session.alive
         {
-            session.generation = session.generation.max(assign.generation.counter);
-            return Ok(slot);
+            if session.stream.opener == assign.arrival {
+                session.generation = session.generation.max(assign.generation.counter);
+                return Ok(slot);
+            }
+            // A frame that was handed over came before this and was taken for the first of another stream.
+            self.end(now, slot, EndReason::Replaced, plugins, out);
         }
         let new = NewMarker {
             stream: Stream { id: 0, opener: assign.arrival, chosen: self.settings.node, midstream: true },

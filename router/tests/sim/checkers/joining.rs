@@ -1,4 +1,5 @@
-//! I13: a node that is not in sync holds no role and is chosen for nothing.
+//! I13: a node that is not in sync takes no role and is chosen for nothing, unless it starts the cluster: who holds a
+//! role in its first epoch comes into sync as its holder.
 
 use herald::id::Interface;
 
@@ -19,7 +20,8 @@ impl Checker for Joining {
         let membership = node.membership();
         let in_sync = |node| membership.member(node).is_some_and(|member| member.in_sync);
         for interface in Interface::BOTH {
-            if membership.holds(interface) && !in_sync(id(*place)) {
+            let starts = membership.epoch(interface).is_some_and(|epoch| epoch.counter == 1);
+            if membership.holds(interface) && !starts && !in_sync(id(*place)) {
                 return Err(format!("{} holds {interface} and is not in sync", NODES[*place]));
             }
         }
