@@ -113,7 +113,9 @@ fn a_demo_without_announcements_fails_shows_how_far_it_came_and_leaves_nothing()
 fn a_demo_that_is_interrupted_leaves_nothing() {
     for signal in [Signal::SIGINT, Signal::SIGKILL] {
         let name = name("stop");
-        let mut running = Running::start(&mut demo(&name, &[]));
+        // The page waits for its announcement, so the demo is not over before the signal.
+        let slow = ["--set", "testing.announcement_delay_ms=5000", "--set", "hold_ms_max=10000"];
+        let mut running = Running::start(&mut demo(&name, &slow));
         eventually(LIMIT, "the lab is up", || running.stdout().contains("is up").then_some(()));
         running.signal(signal);
         assert_eq!(running.wait(LIMIT).code, 128 + signal as i32);
