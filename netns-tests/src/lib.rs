@@ -19,7 +19,7 @@ pub use capture::{Capture, CapturedFrame};
 pub use lab::{Builder, Lab, binary};
 pub use mesh_talk::{Said, overheard};
 pub use outage::{Load, Outage, Size, Stream, print_takes};
-pub use process::{Output, Running, eventually, pause};
+pub use process::{Output, Running, eventually, interruptible, pause};
 pub use sighting::{Sighting, sightings};
 pub use streams::{Family, Protocol, Streams, echo};
 pub use way::{Astray, Seen, Watch, Way};

@@ -51,6 +51,20 @@ fn exit_code(status: ExitStatus) -> i32 {
     status.code().or_else(|| status.signal().map(|s| s.saturating_add(128))).unwrap_or(-1)
 }
 
+/// The same command, which SIGINT ends: where tests run in the background of a script, it is ignored, and that is inherited.
+#[must_use]
+pub fn interruptible(command: &Command) -> Command {
+    let mut own = Command::new("env");
+    own.arg("--default-signal=INT").arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => own.env(name, value),
+            None => own.env_remove(name),
+        };
+    }
+    own
+}
+
 /// A program that runs until it ends by itself or this guard is dropped.
 #[derive(Debug)]
 pub struct Running {

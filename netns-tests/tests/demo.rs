@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use netns_tests::{Output, Running, binary, eventually};
+use netns_tests::{Output, Running, binary, eventually, interruptible};
 use nix::sys::signal::Signal;
 use nix::unistd::geteuid;
 
@@ -115,7 +115,7 @@ fn a_demo_that_is_interrupted_leaves_nothing() {
         let name = name("stop");
         // The page waits for its announcement, so the demo is not over before the signal.
         let slow = ["--set", "testing.announcement_delay_ms=5000", "--set", "hold_ms_max=10000"];
-        let mut running = Running::start(&mut demo(&name, &slow));
+        let mut running = Running::start(&mut interruptible(&demo(&name, &slow)));
         eventually(LIMIT, "the lab is up", || running.stdout().contains("is up").then_some(()));
         running.signal(signal);
         assert_eq!(running.wait(LIMIT).code, 128 + signal as i32);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use netns_tests::{Output, Running, binary, eventually};
+use netns_tests::{Output, Running, binary, eventually, interruptible};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
@@ -130,7 +130,8 @@ fn whatever_ends_the_test_nothing_stays() {
         let scripts = Scripts::new();
         let mark = scripts.0.path().join("began");
         let endless = scripts.write("endless", &format!("echo > {}; while :; do sleep 0.1; done", mark.display()));
-        let mut child = command(&[&endless], &["--nodes", "1"]).stdout(std::process::Stdio::null()).spawn().unwrap();
+        let mut command = interruptible(&command(&[&endless], &["--nodes", "1"]));
+        let mut child = command.stdout(std::process::Stdio::null()).spawn().unwrap();
         eventually(LIMIT, "the script runs", || mark.exists().then_some(()));
         let pid = child.id();
         assert!(labs(pid).len() == 1 || !nix::unistd::geteuid().is_root());
