@@ -24,7 +24,7 @@ fn orders() -> Vec<Streams> {
     let order = |number: u16| Streams {
         protocol: Protocol::Tcp,
         family: if number % 4 < 2 { Family::V4 } else { Family::V6 },
-        opened_at: if number % 2 == 0 { Interface::First } else { Interface::Second },
+        opened_at: if number.is_multiple_of(2) { Interface::First } else { Interface::Second },
         source_port: 10_000 + number * AT_ONCE,
         count: AT_ONCE,
         len: 500,
