@@ -12,7 +12,7 @@ use smoltcp::socket::{tcp, udp};
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr};
 
 use crate::member::host_address;
-use crate::scenario::{Ending, Open, Protocol};
+use crate::scenario::{Ending, Open, Protocol, ports};
 
 /// Last byte of an honest host's addresses.
 const HOST: u8 = 100;
@@ -152,11 +152,6 @@ fn byte_at(number: usize, side: usize, place: usize) -> u8 {
 
 /// Bytes of a datagram.
 const DATAGRAM: usize = 64;
-
-/// The source port of the conversation with this key, and the port it goes to.
-pub(crate) fn ports(key: u16) -> (u16, u16) {
-    (40_000 + key, 1_000 + key)
-}
 
 /// The addresses of opener and other end.
 pub(crate) fn talk_addresses(open: &Open) -> (std::net::IpAddr, std::net::IpAddr) {
@@ -358,13 +353,6 @@ impl Talk {
 }
 
 impl Open {
-    pub(crate) fn is_tcp(&self) -> bool {
-        match self.protocol {
-            Protocol::Tcp4 | Protocol::Tcp6 => true,
-            Protocol::Udp4 | Protocol::Udp6 => false,
-        }
-    }
-
     /// The opener's flow as it arrives at the cluster.
     pub(crate) fn flow(&self) -> herald::flow::FlowKey {
         let (from, to) = talk_addresses(self);

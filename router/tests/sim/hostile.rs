@@ -4,9 +4,8 @@ use etherparse::PacketBuilder;
 use herald::id::{Interface, Mac};
 
 use crate::chance::Chance;
-use crate::host::ports;
 use crate::member::{host_address, node_mac, virtual_macs};
-use crate::scenario::Hostility;
+use crate::scenario::{Hostility, ports};
 
 pub(crate) fn hostile_mac(interface: Interface) -> Mac {
     Mac([2, 0, 0, 0, 0x20 + interface as u8, 66])

@@ -49,6 +49,8 @@ pub(crate) struct Pair {
     pub(crate) cut: [bool; 2],
     /// Bytes from this side wait until then.
     pub(crate) stalled_until: [Instant; 2],
+    /// How much later bytes come than usual, in microseconds, and percent of the packets that are lost at first.
+    pub(crate) impaired: (u64, u64),
     /// The connection that this side uses.
     pub(crate) used: [Option<ConnectionId>; 2],
     pub(crate) dial_planned: bool,
@@ -68,6 +70,7 @@ impl Links {
             nodes: [low, high],
             cut: [false; 2],
             stalled_until: Default::default(),
+            impaired: (0, 0),
             used: [None; 2],
             dial_planned: false,
         };

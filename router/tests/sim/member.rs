@@ -20,12 +20,7 @@ use herald::time::Instant;
 use crate::links::ConnectionId;
 use crate::recorder::Recorder;
 use crate::scenario::Choices;
-
-/// The nodes, by their places.
-pub(crate) const NODES: [&str; 3] = ["a", "b", "c"];
-
-/// A node by its number from 0.
-pub(crate) type Place = usize;
+pub(crate) use crate::scenario::{NODES, Place};
 
 /// Frames that wait in a TAP until the node reads them; more are lost, as in a kernel's queue.
 const TAP_FRAMES_MAX: usize = 128;

@@ -15,6 +15,9 @@ use crate::world::{Disturbance, Happening, World};
 /// After so many messages a node says with its next one how far it has come.
 const TOLD_AFTER: u64 = 4;
 
+/// The shortest time after which Linux sends a lost segment again (TCP_RTO_MIN).
+const RETRANSMISSION_TIME: Duration = Duration::from_millis(200);
+
 impl World {
     pub(crate) fn side_of(&self, connection: ConnectionId, place: Place) -> Option<Side> {
         self.links.connections.get(&connection)?.nodes.iter().position(|node| *node == place)
@@ -133,7 +136,7 @@ impl World {
     fn carry(&mut self, connection: ConnectionId, side: Side, lane: Lane, bytes: Vec<u8>) {
         let Some(index) = self.links.pair_of(connection) else { return };
         let (cut, until) = (self.links.pairs[index].cut[side], self.links.pairs[index].stalled_until[side]);
-        let delay = self.mesh_delay();
+        let delay = self.mesh_delay() + self.impaired_delay(index);
         let now = self.now;
         let end = self.end_mut(connection, 1 - side);
         // What a cut keeps back stays before what comes later.
@@ -144,6 +147,16 @@ impl World {
         let at = (now + delay).max(end.last_in[lane_index(lane)]);
         end.last_in[lane_index(lane)] = at;
         self.plan(at, Happening::Bytes(connection, 1 - side, lane, bytes));
+    }
+
+    /// What an impairment adds: a lost packet is sent again after TCP's shortest retransmission time.
+    fn impaired_delay(&mut self, pair: usize) -> Duration {
+        let (delay_us, loss) = self.links.pairs[pair].impaired;
+        let mut delay = Duration::from_micros(delay_us);
+        if loss > 0 && self.mesh_chance.happens(loss) {
+            delay += RETRANSMISSION_TIME;
+        }
+        delay
     }
 
     pub(crate) fn bytes_came(&mut self, connection: ConnectionId, side: Side, lane: Lane, mut bytes: Vec<u8>) {
@@ -244,6 +257,12 @@ impl World {
             Way::Out => self.links.pairs[pair].cut[side] = true,
             Way::In => self.links.pairs[pair].cut[1 - side] = true,
         }
+    }
+
+    pub(crate) fn impair_mesh(&mut self, from: Place, to: Place, delay_us: u64, loss: u64) {
+        self.disturb(Disturbance::Network);
+        let (pair, _) = self.links.between(from, to);
+        self.links.pairs[pair].impaired = (delay_us, loss);
     }
 
     /// The connection of two nodes breaks: each end gets some of the bytes on their way and learns of it in its own time.

@@ -8,8 +8,7 @@ use herald::session::Midstream;
 
 use crate::chance::Chance;
 use crate::member::{NODES, Place};
-use crate::scenario::{Action, Choices, Ending, Hostility, Open, Protocol, Scenario, Step, Way};
-use crate::switch::Impairment;
+use crate::scenario::{Action, Choices, Ending, Hostility, Impairment, Open, Protocol, Scenario, Step, Way};
 use crate::world::{FAULTS_FROM_MS, HEAL_MS, SETTLED_MS};
 
 /// The scenario of a seed.
@@ -235,6 +234,7 @@ pub(crate) fn class_name(action: &Action) -> &'static str {
         Action::Drain(_) => "fault: drain",
         Action::Undrain(_) => "undrain",
         Action::Impair { .. } => "fault: impairment",
+        Action::ImpairMesh { .. } => "fault: mesh impairment",
         Action::Hostile { .. } => "fault: hostile frame",
         Action::Unknown { .. } => "fault: unknown message",
         Action::Heal => "heal",

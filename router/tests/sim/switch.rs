@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use herald::id::Mac;
+
+use crate::scenario::Impairment;
 use herald::time::Instant;
 
 /// Where something is plugged in: the nodes by their places, then the host, then the hostile host.
@@ -26,19 +28,6 @@ pub(crate) struct Cable {
     pub(crate) cut_out: bool,
     /// The node sees that there is no cable.
     pub(crate) unplugged: bool,
-}
-
-/// What happens to frames on their way through.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Impairment {
-    /// Percent that are lost.
-    pub(crate) loss: u64,
-    /// Percent that come twice.
-    pub(crate) duplicate: u64,
-    /// Percent that are overtaken by others.
-    pub(crate) reorder: u64,
-    /// Longest delay in microseconds.
-    pub(crate) delay_us: u64,
 }
 
 /// One switch.

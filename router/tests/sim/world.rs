@@ -16,13 +16,13 @@ use crate::chance::Chance;
 use crate::checkers::Checkers;
 use crate::coverage::Coverage;
 use crate::host::{Host, Progress, Talk};
+use crate::hostile;
 use crate::links::{ConnectionId, Links, Side};
 use crate::member::{Came, Member, NODES, Place, Process};
 use crate::recorder::Note;
-use crate::scenario::{Action, Hostility, Open, Scenario, Way};
-use crate::switch::{HOST_PORT, HOSTILE_PORT, Impairment, Port, Switch};
+use crate::scenario::{Action, Hostility, Impairment, Open, Scenario, Way, ports};
+use crate::switch::{HOST_PORT, HOSTILE_PORT, Port, Switch};
 use crate::trace::Trace;
-use crate::{host, hostile};
 
 /// Something that will happen.
 #[derive(Debug)]
@@ -389,7 +389,7 @@ impl World {
         if self.silent {
             return;
         }
-        let same = |talk: &Talk| talk.open.flow() == open.flow() || host::ports(talk.open.key) == host::ports(open.key);
+        let same = |talk: &Talk| talk.open.flow() == open.flow() || ports(talk.open.key) == ports(open.key);
         if let Some(place) = self.talks.iter().position(same) {
             if self.talks[place].progress == Progress::Speaking {
                 return;
@@ -467,6 +467,7 @@ impl World {
                 self.disturb(Disturbance::Network);
                 self.switches[interface as usize].impairment = impairment;
             }
+            Action::ImpairMesh { from, to, delay_us, loss } => self.impair_mesh(from, to, delay_us, loss),
             Action::Heal => self.heal(),
         }
         self.see(&Sight::Acted(action));
@@ -511,7 +512,7 @@ impl World {
 
     fn heal(&mut self) {
         for pair in 0..self.links.pairs.len() {
-            self.links.pairs[pair].cut = [false; 2];
+            (self.links.pairs[pair].cut, self.links.pairs[pair].impaired) = ([false; 2], (0, 0));
             self.flush_kept_back(pair);
         }
         for interface in Interface::BOTH {

@@ -1,13 +1,4 @@
-//! A run as text: choices, and a list of what happens when. A seed makes one ([`crate::swarm`]); a failure is shrunk to
-//! the shortest one ([`crate::shrink`]) and kept in the corpus.
-//!
-//! ```text
-//! seed 17
-//! set hold-ms 20
-//! at 1200ms open first tcp4 3 4000 9000 close
-//! at 3000ms cut a b one-way
-//! at 5000ms stop c
-//! ```
+//! Scenarios as text, in both directions.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,183 +8,7 @@ use herald::node::Redirecting;
 use herald::redirector::choice::{Keying, Redirectors};
 use herald::session::Midstream;
 
-use crate::member::{NODES, Place};
-use crate::switch::Impairment;
-
-/// What does not change during a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Choices {
-    pub(crate) keying: Keying,
-    pub(crate) redirectors: Redirectors,
-    pub(crate) redirecting: Redirecting,
-    pub(crate) midstream: Midstream,
-    /// Longest hold in milliseconds.
-    pub(crate) hold_ms: u64,
-    /// Frames of one hold.
-    pub(crate) hold_frames: u64,
-    /// Time in seconds after which switches forget.
-    pub(crate) ageing_s: u64,
-    /// Longest delay of the mesh in microseconds.
-    pub(crate) mesh_us: u64,
-    /// Millionths by which each node's clock is too fast.
-    pub(crate) drift: [i64; 3],
-    /// Percent of messages that come with a forged copy before them.
-    pub(crate) forged: u64,
-}
-
-impl Default for Choices {
-    fn default() -> Self {
-        Self {
-            keying: Keying::PerInterface,
-            redirectors: Redirectors::Equal,
-            redirecting: Redirecting::Ethernet,
-            midstream: Midstream::Drop,
-            hold_ms: 20,
-            hold_frames: 32,
-            ageing_s: 300,
-            mesh_us: 300,
-            drift: [0; 3],
-            forged: 0,
-        }
-    }
-}
-
-/// What two hosts say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Protocol {
-    Tcp4,
-    Tcp6,
-    Udp4,
-    Udp6,
-}
-
-/// How a conversation ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
-    Close,
-    Reset,
-    Idle,
-    /// The request takes three seconds, then it is closed.
-    Slow,
-}
-
-/// A conversation: who opens it, by what, which ports, and how much each end says (bytes; datagrams for UDP).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Open {
-    pub(crate) from: Interface,
-    pub(crate) protocol: Protocol,
-    /// Number of the ports: equal numbers use a key again.
-    pub(crate) key: u16,
-    pub(crate) request: u32,
-    pub(crate) response: u32,
-    pub(crate) ending: Ending,
-}
-
-/// Which way a cable is cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
-    Both,
-    In,
-    Out,
-}
-
-/// What the hostile host sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Hostility {
-    /// Bytes without sense.
-    Garbage,
-    /// A transit packet that seems to come from a node's MAC.
-    Spoof(Place),
-    /// A transit packet to a node's own MAC.
-    Direct(Place),
-    /// TCP of a connection that does not exist.
-    Midstream,
-    /// A reset for the conversation with this key.
-    Reset(u16),
-    /// A SYN from each end at the same time, with the same ports.
-    BothOpen(u16),
-    /// An ICMP error about nothing.
-    Quote,
-    /// Hundreds of datagrams of one stream at once.
-    Flood,
-}
-
-/// Something that happens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Action {
-    Open(Open),
-    /// Bytes from one node to another do not come through.
-    CutMesh {
-        from: Place,
-        to: Place,
-        way: Way,
-    },
-    /// A connection breaks, at any byte.
-    Break {
-        from: Place,
-        to: Place,
-    },
-    /// The mesh is slow for a while, in milliseconds.
-    Stall {
-        from: Place,
-        to: Place,
-        ms: u64,
-    },
-    /// A node's cable is cut; it does not notice.
-    CutInterface {
-        node: Place,
-        interface: Interface,
-        way: Way,
-    },
-    /// A node's cable is pulled; it notices.
-    Unplug {
-        node: Place,
-        interface: Interface,
-    },
-    /// The process dies; its kernel resets its connections.
-    Kill(Place),
-    /// The machine dies without a word.
-    PowerOff(Place),
-    /// SIGSTOP.
-    Stop(Place),
-    /// SIGCONT.
-    Continue(Place),
-    Start(Place),
-    /// The node gives away what it has.
-    Drain(Place),
-    /// It serves again.
-    Undrain(Place),
-    Impair {
-        interface: Interface,
-        impairment: Impairment,
-    },
-    Hostile {
-        interface: Interface,
-        what: Hostility,
-    },
-    /// A message of a kind that nobody knows.
-    Unknown {
-        from: Place,
-        to: Place,
-    },
-    /// Everything works again, everybody runs.
-    Heal,
-}
-
-/// An action and its time in milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Step {
-    pub(crate) at_ms: u64,
-    pub(crate) action: Action,
-}
-
-/// A run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Scenario {
-    pub(crate) seed: u64,
-    pub(crate) choices: Choices,
-    pub(crate) steps: Vec<Step>,
-}
+use super::{Action, Choices, Ending, Hostility, Impairment, NODES, Open, Place, Protocol, Scenario, Step, Way};
 
 impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -244,7 +59,11 @@ impl fmt::Display for Action {
             Self::Drain(node) => write!(f, "drain {}", name(node)),
             Self::Undrain(node) => write!(f, "undrain {}", name(node)),
             Self::Impair { interface, impairment: i } => {
-                write!(f, "impair {interface} {} {} {} {}", i.loss, i.duplicate, i.reorder, i.delay_us)
+                write!(f, "impair {interface} --loss {}% --duplicate {}%", i.loss, i.duplicate)?;
+                write!(f, " --reorder {}% --delay {}us", i.reorder, i.delay_us)
+            }
+            Self::ImpairMesh { from, to, delay_us, loss } => {
+                write!(f, "impair {} {} --delay {delay_us}us --loss {loss}%", name(from), name(to))
             }
             Self::Hostile { interface, what } => write!(f, "hostile {interface} {what}"),
             Self::Unknown { from, to } => write!(f, "unknown {} {}", name(from), name(to)),
@@ -275,8 +94,8 @@ fn lower(value: &impl fmt::Debug) -> String {
 fn way_text(way: Way) -> &'static str {
     match way {
         Way::Both => "",
-        Way::In => " one-way-in",
-        Way::Out => " one-way",
+        Way::In => " --one-way=in",
+        Way::Out => " --one-way",
     }
 }
 
@@ -285,9 +104,10 @@ impl FromStr for Scenario {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let mut scenario = Self { seed: 0, choices: Choices::default(), steps: Vec::new() };
-        for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
-            let words: Vec<&str> = line.split_whitespace().collect();
-            scenario.take_line(&words).ok_or_else(|| format!("not understood: {line}"))?;
+        let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+        for statement in lines.flat_map(|line| line.split(';')).map(str::trim).filter(|said| !said.is_empty()) {
+            let words: Vec<&str> = statement.split_whitespace().collect();
+            scenario.take(&words).ok_or_else(|| format!("not understood: {statement}"))?;
         }
         scenario.steps.sort_by_key(|step| step.at_ms);
         Ok(scenario)
@@ -295,14 +115,13 @@ impl FromStr for Scenario {
 }
 
 impl Scenario {
-    fn take_line(&mut self, words: &[&str]) -> Option<()> {
+    fn take(&mut self, words: &[&str]) -> Option<()> {
         match words {
             ["seed", seed] => self.seed = seed.parse().ok()?,
             ["set", "drift", a, b, c] => self.choices.drift = [a.parse().ok()?, b.parse().ok()?, c.parse().ok()?],
             ["set", what, value] => self.choices.set(what, value)?,
             ["at", at, action @ ..] => {
-                let at_ms = at.strip_suffix("ms")?.parse().ok()?;
-                self.steps.push(Step { at_ms, action: parse_action(action)? });
+                self.steps.push(Step { at_ms: parse_micros(at)? / 1_000, action: parse_action(action)? });
             }
             _ => return None,
         }
@@ -359,15 +178,15 @@ fn parse_action(words: &[&str]) -> Option<Action> {
         ["start", name] => Action::Start(node(name)?),
         ["drain", name] => Action::Drain(node(name)?),
         ["undrain", name] => Action::Undrain(node(name)?),
-        ["impair", interface, loss, duplicate, reorder, delay] => Action::Impair {
-            interface: parse_interface(interface)?,
-            impairment: Impairment {
-                loss: loss.parse().ok()?,
-                duplicate: duplicate.parse().ok()?,
-                reorder: reorder.parse().ok()?,
-                delay_us: delay.parse().ok()?,
-            },
-        },
+        ["impair", from, to, options @ ..] if node(from).is_some() => {
+            let Impairment { loss, duplicate: 0, reorder: 0, delay_us } = parse_impairment(options)? else {
+                return None;
+            };
+            Action::ImpairMesh { from: node(from)?, to: node(to)?, delay_us, loss }
+        }
+        ["impair", interface, options @ ..] => {
+            Action::Impair { interface: parse_interface(interface)?, impairment: parse_impairment(options)? }
+        }
         ["hostile", interface, what @ ..] => {
             Action::Hostile { interface: parse_interface(interface)?, what: parse_hostility(what)? }
         }
@@ -392,6 +211,33 @@ fn parse_hostility(words: &[&str]) -> Option<Hostility> {
     })
 }
 
+fn parse_impairment(options: &[&str]) -> Option<Impairment> {
+    let mut impairment = Impairment::default();
+    for option in options.chunks(2) {
+        let percent = |text: &str| text.strip_suffix('%')?.parse().ok();
+        match option {
+            ["--loss", share] => impairment.loss = percent(share)?,
+            ["--duplicate", share] => impairment.duplicate = percent(share)?,
+            ["--reorder", share] => impairment.reorder = percent(share)?,
+            ["--delay", time] => impairment.delay_us = parse_micros(time)?,
+            _ => return None,
+        }
+    }
+    Some(impairment)
+}
+
+/// A whole number of seconds, milliseconds or microseconds, in microseconds.
+fn parse_micros(text: &str) -> Option<u64> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+    let micros = match unit {
+        "s" => 1_000_000,
+        "ms" => 1_000,
+        "us" => 1,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(micros)
+}
+
 fn parse_interface(name: &str) -> Option<Interface> {
     Interface::BOTH.into_iter().find(|interface| interface.as_str() == name)
 }
@@ -399,8 +245,8 @@ fn parse_interface(name: &str) -> Option<Interface> {
 fn parse_way(words: &[&str]) -> Option<Way> {
     match words {
         [] => Some(Way::Both),
-        ["one-way-in"] => Some(Way::In),
-        ["one-way"] => Some(Way::Out),
+        ["--one-way=in"] => Some(Way::In),
+        ["--one-way" | "--one-way=out"] => Some(Way::Out),
         _ => None,
     }
 }
