@@ -1,4 +1,4 @@
-//! Past failures as event lists: each must stay mended.
+//! Past failures as event lists: each must stay mended. And the scenarios that a lab runs, too.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -6,9 +6,13 @@ use std::process::ExitCode;
 use crate::report;
 use crate::run::run_twice;
 
+/// Past failures, and what runs in a lab, below the package's folder.
+const FOLDERS: [&str; 2] = ["tests/sim/corpus", "../netns-tests/scenarios"];
+
 fn files() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sim/corpus");
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = FOLDERS.iter().flat_map(|folder| std::fs::read_dir(package.join(folder)).unwrap());
+    let entries = folders.map(|entry| entry.unwrap().path());
     let mut files: Vec<_> = entries.filter(|path| path.extension().is_some_and(|e| e == "scenario")).collect();
     files.sort();
     files
@@ -20,10 +24,10 @@ pub(crate) fn replay() -> Result<(), ExitCode> {
     for file in &files {
         let scenario = std::fs::read_to_string(file).unwrap().parse().unwrap();
         if let Some(violation) = run_twice(&scenario).violation {
-            println!("{} fails again", file.display());
+            println!("{} fails", file.display());
             return Err(report::failure(&scenario, &violation));
         }
     }
-    println!("corpus: {} past failures stay mended", files.len());
+    println!("{} scenarios, of past failures and of labs, are well", files.len());
     Ok(())
 }
