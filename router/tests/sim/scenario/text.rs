@@ -22,7 +22,8 @@ impl fmt::Display for Scenario {
         writeln!(f, "set redirecting {redirecting}\nset midstream {midstream}")?;
         writeln!(f, "set hold-ms {}\nset hold-frames {}", c.hold_ms, c.hold_frames)?;
         writeln!(f, "set ageing-s {}\nset mesh-us {}\nset forged {}", c.ageing_s, c.mesh_us, c.forged)?;
-        writeln!(f, "set drift {} {} {}", c.drift[0], c.drift[1], c.drift[2])?;
+        let [a, b, c] = c.drift;
+        writeln!(f, "set drift {a} {b} {c}")?;
         for step in &self.steps {
             writeln!(f, "at {}ms {}", step.at_ms, step.action)?;
         }
@@ -30,9 +31,12 @@ impl fmt::Display for Scenario {
     }
 }
 
+fn name(place: &Place) -> &'static str {
+    NODES.get(*place).copied().unwrap_or_default()
+}
+
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = |place: &Place| NODES[*place];
         match self {
             Self::Open(o) => write!(
                 f,
@@ -76,8 +80,8 @@ impl fmt::Display for Hostility {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Garbage => write!(f, "garbage"),
-            Self::Spoof(node) => write!(f, "spoof {}", NODES[*node]),
-            Self::Direct(node) => write!(f, "direct {}", NODES[*node]),
+            Self::Spoof(node) => write!(f, "spoof {}", name(node)),
+            Self::Direct(node) => write!(f, "direct {}", name(node)),
             Self::Midstream => write!(f, "midstream"),
             Self::Reset(key) => write!(f, "reset {key}"),
             Self::BothOpen(key) => write!(f, "both-open {key}"),
