@@ -22,6 +22,9 @@ const NUMBERS_MAX: u64 = 40_000;
 /// Bytes of the longest record with which numbers are tried; a heartbeat is shorter.
 const TRIED_RECORD_LEN_MAX: usize = 1024;
 
+/// Segments of one direction that wait for one that is missing: a few round trips of them.
+const WAITING_SEGMENTS_MAX: usize = 64;
+
 /// One message between two nodes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Said {
@@ -57,6 +60,7 @@ pub fn overheard(frames: &[CapturedFrame], key_logs: &[PathBuf]) -> Vec<Said> {
 type Ends = ((IpAddr, u16), (IpAddr, u16));
 
 /// The payload of one TCP packet.
+#[derive(Clone, Copy)]
 struct Segment<'a> {
     at_nanos: u64,
     ends: Ends,
@@ -98,30 +102,73 @@ struct Stream<'a> {
     /// The sequence number of the next byte.
     next: Option<u32>,
     bytes: Vec<u8>,
+    /// Segments that came before others that are before them.
+    waiting: Vec<Segment<'a>>,
     decoder: Decoder,
 }
 
 impl<'a> Stream<'a> {
     fn new(keys: &'a [RecordKey]) -> Self {
-        Self { keys, own: None, whole: false, next: None, bytes: Vec::new(), decoder: Decoder::default() }
+        Self {
+            keys,
+            own: None,
+            whole: false,
+            next: None,
+            bytes: Vec::new(),
+            waiting: Vec::new(),
+            decoder: Decoder::default(),
+        }
     }
 
-    /// The messages that this segment completes.
-    fn take(&mut self, segment: &Segment<'_>) -> Vec<Message> {
+    /// The messages that this segment completes. One that has overtaken others waits for them, but not for ever: the
+    /// capture may never have had them.
+    fn take(&mut self, segment: &Segment<'a>) -> Vec<Message> {
+        let mut messages = Vec::new();
+        if self.is_ahead(segment) {
+            self.waiting.push(*segment);
+            if self.waiting.len() <= WAITING_SEGMENTS_MAX {
+                return messages;
+            }
+        } else {
+            messages.extend(self.take_next(segment));
+        }
+        while let Some(place) = self.next_waiting() {
+            let segment = self.waiting.swap_remove(place);
+            messages.extend(self.take_next(&segment));
+        }
+        messages
+    }
+
+    fn is_ahead(&self, segment: &Segment<'_>) -> bool {
+        !segment.payload.is_empty() && self.ahead(segment) > 0
+    }
+
+    /// Bytes that are missing before this segment; below zero where it repeats what was there.
+    fn ahead(&self, segment: &Segment<'_>) -> i32 {
+        self.next.map_or(0, |next| segment.sequence.wrapping_sub(next).cast_signed())
+    }
+
+    /// The waiting segment to go on with: one that nothing is missing before, or the first if too many wait.
+    fn next_waiting(&self) -> Option<usize> {
+        let first = (0..self.waiting.len()).min_by_key(|place| self.waiting.get(*place).map(|s| self.ahead(s)))?;
+        let is_next = self.waiting.get(first).is_some_and(|segment| self.ahead(segment) <= 0);
+        (is_next || self.waiting.len() > WAITING_SEGMENTS_MAX).then_some(first)
+    }
+
+    fn take_next(&mut self, segment: &Segment<'_>) -> Vec<Message> {
         if segment.payload.is_empty() {
             return Vec::new();
         }
         if self.next.is_none() {
             self.whole = begins_handshake(segment.payload);
         }
-        // As a signed number: below zero where the segment repeats what was there.
-        let ahead = self.next.map_or(0, |next| segment.sequence.wrapping_sub(next).cast_signed());
+        let ahead = self.ahead(segment);
         if ahead > 0 {
             self.begin_anew();
         }
         let repeated = usize::try_from(-i64::from(ahead)).unwrap_or(0);
         let Some(news) = segment.payload.get(repeated..) else { return Vec::new() };
-        let len = u32::try_from(news.len()).unwrap_or(u32::MAX);
+        let len = u32::try_from(news.len().saturating_add(segment.missing)).unwrap_or(u32::MAX);
         let at = if ahead > 0 { segment.sequence } else { self.next.unwrap_or(segment.sequence) };
         self.next = Some(at.wrapping_add(len));
         self.bytes.extend_from_slice(news);
@@ -273,6 +320,12 @@ mod tests {
         }
         let logs = [key_log, place.path().join("nothing")];
         assert_eq!(overheard(&frames, &logs), expected);
+        // One that others overtook is heard before them.
+        let last = frames.len() - 1;
+        frames.swap(last - 2, last);
+        let contents = |said: Vec<Said>| said.into_iter().map(|said| said.message).collect::<Vec<_>>();
+        assert_eq!(contents(overheard(&frames, &logs)), contents(expected.clone()));
+        frames.swap(last - 2, last);
         // A retransmission is heard once.
         let again = frames[frames.len() - 3].clone();
         frames.insert(frames.len() - 1, again);
