@@ -12,6 +12,12 @@ use crate::process::eventually;
 pub struct Books(Value);
 
 impl Books {
+    /// Books made by hand.
+    #[cfg(test)]
+    pub(crate) fn of(counts: Value) -> Self {
+        Self(counts)
+    }
+
     /// One of the counts, such as `"redirected"`.
     ///
     /// # Panics

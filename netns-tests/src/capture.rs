@@ -21,6 +21,9 @@ const MESH_FRAME_LEN_KEPT: u32 = 32 * 1024;
 /// KiB of the kernel's buffer: each frame takes the place of the longest that is kept.
 const BUFFER_KIB: u32 = 64 * 1024;
 
+/// The same for the capture at a single port, of which a test has many.
+const PORT_BUFFER_KIB: u32 = 16 * 1024;
+
 /// First bytes of a pcap file with nanoseconds, in this machine's byte order (pcap-savefile(5)).
 const MAGIC: u32 = 0xa1b2_3c4d;
 
@@ -58,7 +61,8 @@ impl Capture {
         let file = NamedTempFile::new().unwrap_or_else(|e| panic!("cannot make a file: {e}"));
         let path = file.path().display().to_string();
         let kept = if host == "net-mesh" { MESH_FRAME_LEN_KEPT } else { FRAME_LEN_KEPT };
-        let (kept, buffer) = (kept.to_string(), BUFFER_KIB.to_string());
+        let buffer = if device == "bridge" { BUFFER_KIB } else { PORT_BUFFER_KIB };
+        let (kept, buffer) = (kept.to_string(), buffer.to_string());
         let tcpdump = lab.spawn(
             host,
             &[

@@ -9,7 +9,10 @@ mod lab;
 mod mesh_talk;
 mod outage;
 mod process;
+#[path = "../../router/tests/sim/scenario/mod.rs"]
+mod scenario;
 mod sighting;
+mod stage;
 mod streams;
 mod tls_record;
 mod way;
@@ -21,5 +24,6 @@ pub use mesh_talk::{Said, overheard};
 pub use outage::{Load, Outage, Size, Stream, print_takes};
 pub use process::{Output, Running, eventually, interruptible, pause};
 pub use sighting::{Sighting, sightings};
+pub use stage::perform;
 pub use streams::{Family, Protocol, Streams, echo};
 pub use way::{Astray, Seen, Watch, Way};

@@ -26,6 +26,10 @@ pub struct Sighting {
     pub hop_limit: u8,
     /// The packet's flow, as if it arrived at this interface's redirector.
     pub flow: FlowKey,
+    /// Identification of an IPv4 packet; 0 for IPv6.
+    pub identification: u16,
+    /// Bytes of the IP packet, of a super-frame the whole.
+    pub packet_len: usize,
     /// Packets on a wire without offloads.
     pub wire_packets: u64,
     /// Transport header and payload, as far as the capture has them, without the checksum: it may still be partial.
@@ -43,16 +47,16 @@ pub fn sightings(interface: Interface, frames: &[CapturedFrame]) -> Vec<Sighting
 fn sighting(interface: Interface, frame: &CapturedFrame) -> Option<Sighting> {
     let packet = LaxSlicedPacket::from_ethernet(&frame.bytes).ok()?;
     let LinkSlice::Ethernet2(link) = packet.link? else { return None };
-    let (source, destination, hop_limit, packet_len) = match packet.net? {
+    let (source, destination, hop_limit, identification, packet_len) = match packet.net? {
         LaxNetSlice::Ipv4(ip) => {
             let header = ip.header();
             let ends: (IpAddr, IpAddr) = (header.source_addr().into(), header.destination_addr().into());
-            (ends.0, ends.1, header.ttl(), usize::from(header.total_len()))
+            (ends.0, ends.1, header.ttl(), header.identification(), usize::from(header.total_len()))
         }
         LaxNetSlice::Ipv6(ip) => {
             let header = ip.header();
             let ends: (IpAddr, IpAddr) = (header.source_addr().into(), header.destination_addr().into());
-            (ends.0, ends.1, header.hop_limit(), header.slice().len() + usize::from(header.payload_length()))
+            (ends.0, ends.1, header.hop_limit(), 0, header.slice().len() + usize::from(header.payload_length()))
         }
         LaxNetSlice::Arp(_) => return None,
     };
@@ -72,9 +76,16 @@ fn sighting(interface: Interface, frame: &CapturedFrame) -> Option<Sighting> {
         frame_destination: Mac(link.destination()),
         hop_limit,
         flow: FlowKey::new(interface, protocol, (source, ports.0), (destination, ports.1)),
+        identification,
+        packet_len,
         wire_packets: wire_packets(packet_len, headers_len),
         content,
     })
+}
+
+/// A flow as if it arrived at the first interface: the same for one direction of a stream wherever it is seen.
+pub(crate) fn direction(flow: &FlowKey) -> FlowKey {
+    flow.reversed(Interface::First).reversed(Interface::First)
 }
 
 /// The kernel fills each packet of a super-frame but the last up to the MTU.
@@ -86,7 +97,36 @@ fn wire_packets(packet_len: usize, headers_len: usize) -> u64 {
     u64::try_from(packets).unwrap_or(u64::MAX)
 }
 
+/// What stays the same of a packet on its way through the cluster, and is another for each packet: even TCP's
+/// retransmissions have another identification or time stamp.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark {
+    flow: FlowKey,
+    identification: u16,
+    packet_len: usize,
+    head: Vec<u8>,
+}
+
+impl Mark {
+    /// The packet's flow, as if it arrived at the first interface.
+    #[must_use]
+    pub fn flow(&self) -> FlowKey {
+        self.flow
+    }
+}
+
+/// Bytes of a [`Mark`] from the transport header on: as many as every record of a packet has.
+const MARK_LEN_MAX: usize = 200;
+
 impl Sighting {
+    /// The packet's mark.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        let head = self.content.iter().take(MARK_LEN_MAX).copied().collect();
+        let (identification, packet_len) = (self.identification, self.packet_len);
+        Mark { flow: direction(&self.flow), identification, packet_len, head }
+    }
+
     /// True if the packet opens a stream: a SYN of a connection's opener, or UDP.
     #[must_use]
     pub fn opens(&self) -> bool {

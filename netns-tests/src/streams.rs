@@ -107,7 +107,7 @@ impl Streams {
 }
 
 /// The host at an interface.
-fn host(interface: Interface) -> &'static str {
+pub(crate) fn host(interface: Interface) -> &'static str {
     match interface {
         Interface::First => "client",
         Interface::Second => "server",

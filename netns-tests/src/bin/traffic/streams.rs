@@ -115,13 +115,13 @@ fn ask(order: Order, port: u16, barrier: &Barrier) -> io::Result<()> {
 }
 
 /// Bytes that differ from stream to stream, so that no answer can be taken for another's.
-fn content(port: u16, len: usize) -> Vec<u8> {
+pub(crate) fn content(port: u16, len: usize) -> Vec<u8> {
     let next = |state: &u32| Some(state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
     let numbers = std::iter::successors(Some(u32::from(port)), next);
     numbers.skip(1).map(|state| state.to_be_bytes()[0]).take(len).collect()
 }
 
-fn same(sent: &[u8], back: &[u8]) -> io::Result<()> {
+pub(crate) fn same(sent: &[u8], back: &[u8]) -> io::Result<()> {
     if sent == back {
         return Ok(());
     }

@@ -1,0 +1,43 @@
+//! The scenarios that the simulator runs, too, in a real lab: captures at every port, the nodes' events and a line of a
+//! plugin for each packet say whether the cluster kept its promises.
+
+use std::path::Path;
+
+fn perform(name: &str) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    netns_tests::perform(&folder.join(name).with_extension("scenario"));
+}
+
+/// One test for each file, and a test that says which file has none.
+macro_rules! scenarios {
+    ($($test:ident = $file:literal,)*) => {
+        $(#[test] fn $test() { perform($file); })*
+
+        #[test]
+        fn every_scenario_has_a_test() {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+            let mut files: Vec<String> = std::fs::read_dir(folder)
+                .unwrap()
+                .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
+                .collect();
+            files.sort();
+            let mut tests = vec![$($file),*];
+            tests.sort_unstable();
+            assert_eq!(files, tests);
+        }
+    };
+}
+
+scenarios! {
+    nothing_happens = "nothing-happens",
+    every_node_is_chosen = "every-node-is-chosen",
+    a_holder_is_killed = "a-holder-is-killed",
+    a_holder_is_stopped_and_goes_on = "a-holder-is-stopped-and-goes-on",
+    a_chosen_node_is_killed = "a-chosen-node-is-killed",
+    the_mesh_is_cut_one_way = "the-mesh-is-cut-one-way",
+    a_holders_cable_is_cut = "a-holders-cable-is-cut",
+    a_node_is_drained_and_comes_back = "a-node-is-drained-and-comes-back",
+    the_mesh_is_slow_and_loses = "the-mesh-is-slow-and-loses",
+    a_holder_is_killed_while_a_link_is_cut = "a-holder-is-killed-while-a-link-is-cut",
+    the_mesh_carries_the_frames = "the-mesh-carries-the-frames",
+}
