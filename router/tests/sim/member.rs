@@ -125,6 +125,8 @@ pub(crate) enum Came {
     Bytes(ConnectionId, Lane, Vec<u8>),
     /// The connection ended.
     Ended(ConnectionId),
+    /// Nobody listens at a lost peer's address.
+    Refused(Place),
     /// An interface's carrier came or went.
     Carrier(Interface, InterfaceState),
     /// Somebody drains the node, or lets it serve again.
@@ -138,6 +140,8 @@ pub(crate) struct Member {
     pub(crate) clock: Clock,
     pub(crate) process: Process,
     pub(crate) boot: u64,
+    /// Its machine lives, so that its kernel answers for a process that is gone.
+    pub(crate) has_kernel: bool,
     /// While a process exists.
     pub(crate) node: Option<Box<Node>>,
     pub(crate) plugins: Recorder,
@@ -162,6 +166,7 @@ impl Member {
             clock: Clock::new(place, drift),
             process: Process::Off,
             boot: 0,
+            has_kernel: true,
             node: None,
             plugins: Recorder::default(),
             out: Outbox::default(),
@@ -185,7 +190,7 @@ impl Member {
 
     /// A new process.
     pub(crate) fn start(&mut self, now: Instant, choices: &Choices) {
-        self.boot += 1;
+        (self.boot, self.has_kernel) = (self.boot + 1, true);
         let settings = settings(self.place, self.boot_id(), choices);
         self.node = Some(Box::new(Node::new(self.clock.shows(now), settings, 0).unwrap()));
         self.talks = NODES.map(|_| Resend::new(self.boot_id())).into();

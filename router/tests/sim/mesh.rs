@@ -215,16 +215,33 @@ impl World {
         if self.links.pairs[index].used[side] == Some(connection) {
             self.links.pairs[index].used[side] = None;
         }
-        let [node, peer] = [side, 1 - side].map(|side| self.links.pairs[index].nodes[side]);
+        let [place, peer] = [side, 1 - side].map(|side| self.links.pairs[index].nodes[side]);
         if side == 0 {
             self.plan_dial(index);
         }
-        let now = self.members[node].clock.shows(self.now);
-        let member = &mut self.members[node];
+        let now = self.members[place].clock.shows(self.now);
+        let member = &mut self.members[place];
         if let (true, Some(node)) = (was_up, &mut member.node) {
             node.link_lost(now, crate::member::id(peer), &mut member.plugins, &mut member.out);
+            self.plan_knock(place, peer);
         }
         self.forget_closed();
+    }
+
+    /// Who lost a link tries to connect; the answer takes a way there and back.
+    fn plan_knock(&mut self, node: Place, peer: Place) {
+        let most = self.scenario.choices.mesh_us;
+        let delay = Duration::from_micros(self.knock_chance.between(40, 40 + 2 * most));
+        self.plan(self.now + delay, Happening::Knock(node, peer));
+    }
+
+    /// The kernel of a machine that lives refuses for a process that is gone; everything else proves nothing.
+    pub(crate) fn knock(&mut self, node: Place, peer: Place) {
+        let (pair, _) = self.links.between(node, peer);
+        let refuses = self.members[peer].process == Process::Off && self.members[peer].has_kernel;
+        if refuses && self.links.pairs[pair].cut == [false; 2] {
+            self.give(node, Came::Refused(peer));
+        }
     }
 
     /// A node's process is gone; its kernel closes its connections, if there is one left.

@@ -114,6 +114,11 @@ impl World {
                 let Some(node) = &mut member.node else { return };
                 node.interface_changed(now, interface, state, &mut member.plugins, &mut member.out);
             }
+            Came::Refused(peer) => {
+                let member = &mut self.members[place];
+                let Some(node) = &mut member.node else { return };
+                node.peer_refused(now, id(peer), &mut member.plugins, &mut member.out);
+            }
             Came::Serve(service) => {
                 let member = &mut self.members[place];
                 let Some(node) = &mut member.node else { return };

@@ -43,6 +43,8 @@ pub(crate) enum Happening {
     Bytes(ConnectionId, Side, Lane, Vec<u8>),
     /// An end learns that the connection is gone.
     Ended(ConnectionId, Side),
+    /// A node asks whether a peer that it lost still listens.
+    Knock(Place, Place),
     /// A stall is over.
     Flush(usize),
     /// The next step of the scenario.
@@ -131,6 +133,7 @@ pub(crate) struct World {
     pub(crate) wire_chance: Chance,
     pub(crate) mesh_chance: Chance,
     pub(crate) forge_chance: Chance,
+    pub(crate) knock_chance: Chance,
     hostile_chance: Chance,
     pub(crate) trace: Trace,
     pub(crate) coverage: Coverage,
@@ -164,6 +167,7 @@ impl World {
             wire_chance: Chance::new(seed, "wire"),
             mesh_chance: Chance::new(seed, "mesh"),
             forge_chance: Chance::new(seed, "forge"),
+            knock_chance: Chance::new(seed, "knock"),
             hostile_chance: Chance::new(seed, "hostile"),
             trace: Trace::default(),
             coverage: Coverage::default(),
@@ -222,6 +226,7 @@ impl World {
             Happening::Opened(connection, side) => self.opened(connection, side),
             Happening::Bytes(connection, side, lane, bytes) => self.bytes_came(connection, side, lane, bytes),
             Happening::Ended(connection, side) => self.ended(connection, side),
+            Happening::Knock(node, peer) => self.knock(node, peer),
             Happening::Flush(pair) => self.flush_kept_back(pair),
             Happening::Step(number) => {
                 let action = self.scenario.steps[number].action;
@@ -488,6 +493,7 @@ impl World {
         }
         self.disturb(Disturbance::Process(node));
         self.members[node].end(self.now);
+        self.members[node].has_kernel = kernel == Process::Running;
         self.close_all_of(node, kernel == Process::Running);
     }
 
