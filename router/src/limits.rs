@@ -13,10 +13,10 @@ pub const BATCH_BYTES_MAX: usize = 128 * 1024;
 pub const TURN_FRAMES_MAX: usize = 256;
 
 /// Redirector sessions of one node.
-pub const REDIRECTOR_SESSIONS_MAX: usize = 2_000_000;
+pub const REDIRECTOR_SESSIONS_MAX: usize = 2 * MARKER_SESSIONS_MAX;
 
 /// Marker sessions of one node.
-pub const MARKER_SESSIONS_MAX: usize = 1_000_000;
+pub const MARKER_SESSIONS_MAX: usize = 1 << 20;
 
 /// Frames that all holds together keep; what one keeps is a setting.
 pub const HOLDS_FRAMES_MAX: usize = 4_096;
@@ -81,8 +81,9 @@ pub const FRAMES_QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// they are given up and the link is reset; comparing digests mends what was lost.
 pub const RESEND_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// Numbered messages after which the receiver says that it has them, although it has nothing else to say.
-pub const UNTOLD_MESSAGES_MAX: u64 = 64;
+/// Numbered messages after which the receiver says that it has them, although it has nothing else to say: before a bulk
+/// sender runs out of room, whatever their lengths.
+pub const UNTOLD_MESSAGES_MAX: u64 = 4;
 
 /// Bytes of a control connection's send buffer in the kernel, which doubles the number (socket(7)): acknowledgements must
 /// not wait behind megabytes.
@@ -335,6 +336,7 @@ const _: () = assert!(LINK_QUEUE_BYTES_MAX > 2 * MESSAGE_LEN_MAX);
 const _: () = assert!(LINK_QUEUE_BYTES_KEPT < LINK_QUEUE_BYTES_MAX && RESEND_BYTES_MAX <= LINK_QUEUE_BYTES_MAX);
 const _: () = assert!(STRANGER_LINKS_MAX < UNIDENTIFIED_LINKS_MAX && BULK_BYTES_MAX < RESEND_BYTES_MAX);
 const _: () = assert!(CONTROL_MESSAGE_LEN_MAX <= MESSAGE_LEN_MAX);
+const _: () = assert!(UNTOLD_MESSAGES_MAX as usize * CONTROL_MESSAGE_LEN_MAX < BULK_BYTES_MAX);
 const _: () = assert!(HELLO_LEN_MAX <= LINK_READ_LEN && LINK_READ_LEN <= MESSAGE_LEN_MAX);
 // The longest encodings: a node id takes 17 bytes, an address 18, a stream in a refresh 138.
 const _: () = assert!(HELLO_LEN_MAX > CLUSTER_NAME_LEN_MAX + 2 * 18 * ADDRESSES_MAX + 128);
