@@ -13,10 +13,10 @@ use crate::process::{Running, eventually};
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Bytes kept of each frame: all headers, and the beginning of the payload.
-const FRAME_LEN_KEPT: u32 = 512;
+pub(crate) const FRAME_LEN_KEPT: usize = 512;
 
-/// Bytes kept of each frame of the mesh: two records, as much as a node writes at once in a test that reads them.
-const MESH_FRAME_LEN_KEPT: u32 = 32 * 1024;
+/// Bytes kept of each frame of the mesh: whole super-frames, as redirected frames make them.
+const MESH_FRAME_LEN_KEPT: usize = 66 * 1024;
 
 /// KiB of the kernel's buffer: each frame takes the place of the longest that is kept.
 const BUFFER_KIB: u32 = 64 * 1024;

@@ -120,12 +120,17 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Begins a lab with a name of its own; `hint` is the beginning of it.
+    /// Begins a lab with a name of its own; `hint` is the beginning of it. `$HERALD_TEST_REDIRECT` says how its nodes
+    /// redirect, if it is set: tests that hold for every way to redirect run with each.
     pub fn up(hint: &str) -> Builder {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let hint: String = hint.chars().take(HINT_LEN_MAX).collect();
         let name = format!("{hint}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        Builder { name, nodes: 3, arguments: Vec::new(), configuration: None }
+        let builder = Builder { name, nodes: 3, arguments: Vec::new(), configuration: None };
+        match std::env::var("HERALD_TEST_REDIRECT") {
+            Ok(redirect) => builder.set("redirect", redirect),
+            Err(_) => builder,
+        }
     }
 
     /// The lab's name.

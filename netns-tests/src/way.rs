@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use herald::flow::FlowKey;
 use herald::id::{Interface, Mac, PerInterface};
 use herald::mesh::Message;
+use herald::packet::OFFLOAD_HEADER_LEN;
 use serde_json::Value;
 
-use crate::capture::{Capture, CapturedFrame};
+use crate::capture::{Capture, CapturedFrame, FRAME_LEN_KEPT};
 use crate::lab::Lab;
 use crate::mesh_talk::{Said, overheard};
 use crate::sighting::{Sighting, sightings};
@@ -127,6 +128,20 @@ fn virtual_mac(flow: &FlowKey) -> Mac {
     Mac([0, 0, 0x5e, 0, family, vrid])
 }
 
+/// The packets that were redirected over the mesh, as sightings of frames with the MACs that `redirect = "ethernet"` gives
+/// them.
+fn redirected(interface: Interface, said: &[Said], macs: &BTreeMap<String, PerInterface<Mac>>) -> Vec<Sighting> {
+    let sighting = |said: &Said| {
+        let Message::Redirect(redirect) = &said.message else { return None };
+        let frame = redirect.wire.get(OFFLOAD_HEADER_LEN..).filter(|_| redirect.interface == interface)?;
+        let mut bytes = frame.get(..frame.len().min(FRAME_LEN_KEPT))?.to_vec();
+        bytes.get_mut(..6)?.copy_from_slice(&macs.get(&said.to)?[interface].0);
+        bytes.get_mut(6..12)?.copy_from_slice(&macs.get(&said.from)?[interface].0);
+        sightings(interface, &[CapturedFrame { at_nanos: said.at_nanos, len: frame.len(), bytes }]).pop()
+    };
+    said.iter().filter_map(sighting).collect()
+}
+
 impl Seen {
     fn new(
         [first, second, mesh]: &[Vec<CapturedFrame>; 3],
@@ -134,18 +149,19 @@ impl Seen {
         macs: BTreeMap<String, PerInterface<Mac>>,
         holders: PerInterface<String>,
     ) -> Self {
+        let said = overheard(mesh, key_logs);
         let packets = PerInterface::from_fn(|interface| {
             let frames = match interface {
                 Interface::First => first,
                 Interface::Second => second,
             };
             let mut flows: BTreeMap<FlowKey, Vec<Sighting>> = BTreeMap::new();
-            for sighting in sightings(interface, frames) {
+            for sighting in sightings(interface, frames).into_iter().chain(redirected(interface, &said, &macs)) {
                 flows.entry(sighting.flow).or_default().push(sighting);
             }
             flows
         });
-        Self { packets, said: overheard(mesh, key_logs), macs, holders }
+        Self { packets, said, macs, holders }
     }
 
     /// The node with this MAC.

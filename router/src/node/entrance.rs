@@ -1,6 +1,6 @@
 //! By which door a packet comes in: who may send what to which address of this node.
 
-use super::Node;
+use super::{Node, Redirecting};
 use crate::event::DropReason;
 use crate::id::{Interface, NodeId};
 use crate::mutation::{Mutation, is_on};
@@ -39,6 +39,8 @@ impl Node {
             (true | false, _) if local => Entrance::Local,
             (false, None) => Entrance::Ingress,
             (true, None) => Entrance::Refused(DropReason::NotFromHolder),
+            // Where the mesh redirects, the network's frames are not the holder's, whatever their source says.
+            (true, Some(_)) if self.redirecting == Redirecting::Mesh => Entrance::Refused(DropReason::NotFromHolder),
             (true, Some(_)) if is_on(Mutation::RedirectTwice) => Entrance::Ingress,
             (true, Some(member)) if self.was_sent_by_holder(now, interface, member) => Entrance::Redirected,
             (true, Some(member)) => Entrance::Early(member),

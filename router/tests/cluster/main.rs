@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use herald::event::{DropReason, EndReason, Event, Step};
 use herald::flow::FlowKey;
-use herald::id::Interface;
+use herald::id::{Interface, Mac};
 use herald::inspector::{Action, Scope};
-use herald::node::Announcing;
+use herald::node::{Announcing, Redirecting};
 use world::*;
 
 /// The five layouts of holders and chosen node: first's holder, second's holder, chosen.
@@ -219,12 +219,10 @@ fn a_verdict_on_the_stream_ends_both_directions() {
     world.check_books();
 }
 
-#[test]
-fn a_member_cannot_feed_transit_packets_past_the_redirector() {
-    let mut world = World::new(&Choices::default());
-    let before = world.drops(DropReason::NotFromHolder);
+/// A transit packet comes to c's own MAC at the first interface, with this source.
+fn arrives_past_the_redirector(world: &mut World, source: Mac) {
     let mut bytes = Vec::new();
-    etherparse::PacketBuilder::ethernet2(host_mac(Interface::First).0, node_mac(Interface::First, 3).0)
+    etherparse::PacketBuilder::ethernet2(source.0, node_mac(Interface::First, 3).0)
         .ipv4(CLIENT.octets(), SERVER.octets(), 64)
         .udp(1000, 2000)
         .write(&mut bytes, b"past the redirector")
@@ -233,13 +231,28 @@ fn a_member_cannot_feed_transit_packets_past_the_redirector() {
     let c = &mut world.members[2];
     let frame = herald::packet::Frame::from_bytes(&bytes);
     c.node.frame_arrived(now, Interface::First, frame, &mut c.plugins, &mut c.out);
-    // The same from a member that holds no role waits for its claim, and ends without one.
-    bytes[6..12].copy_from_slice(&node_mac(Interface::First, 2).0);
-    let frame = herald::packet::Frame::from_bytes(&bytes);
-    c.node.frame_arrived(now, Interface::First, frame, &mut c.plugins, &mut c.out);
+}
+
+#[test]
+fn a_member_cannot_feed_transit_packets_past_the_redirector() {
+    let mut world = World::new(&Choices::default());
+    let before = world.drops(DropReason::NotFromHolder);
+    arrives_past_the_redirector(&mut world, host_mac(Interface::First));
+    // From a member that holds no role it waits for its claim, and ends without one.
+    arrives_past_the_redirector(&mut world, node_mac(Interface::First, 2));
     assert_eq!(world.drops(DropReason::NotFromHolder), before + 1);
     world.run(Duration::from_millis(25));
     assert_eq!(world.drops(DropReason::ClaimWait), 1);
+    world.check_books();
+}
+
+#[test]
+fn where_the_mesh_redirects_a_forged_mac_of_the_holder_is_of_no_use() {
+    let mut world = World::new(&Choices { redirecting: Redirecting::Mesh, ..Choices::default() });
+    let before = world.drops(DropReason::NotFromHolder);
+    arrives_past_the_redirector(&mut world, node_mac(Interface::First, 1));
+    assert_eq!(world.drops(DropReason::NotFromHolder), before + 1);
+    assert!(world.at_server.is_empty());
     world.check_books();
 }
 
