@@ -336,7 +336,7 @@ const _: () = assert!(LINK_QUEUE_BYTES_MAX > 2 * MESSAGE_LEN_MAX);
 const _: () = assert!(LINK_QUEUE_BYTES_KEPT < LINK_QUEUE_BYTES_MAX && RESEND_BYTES_MAX <= LINK_QUEUE_BYTES_MAX);
 const _: () = assert!(STRANGER_LINKS_MAX < UNIDENTIFIED_LINKS_MAX && BULK_BYTES_MAX < RESEND_BYTES_MAX);
 const _: () = assert!(CONTROL_MESSAGE_LEN_MAX <= MESSAGE_LEN_MAX);
-const _: () = assert!(UNTOLD_MESSAGES_MAX as usize * CONTROL_MESSAGE_LEN_MAX < BULK_BYTES_MAX);
+const _: () = assert!(UNTOLD_MESSAGES_MAX.saturating_mul(CONTROL_MESSAGE_LEN_MAX as u64) < BULK_BYTES_MAX as u64);
 const _: () = assert!(HELLO_LEN_MAX <= LINK_READ_LEN && LINK_READ_LEN <= MESSAGE_LEN_MAX);
 // The longest encodings: a node id takes 17 bytes, an address 18, a stream in a refresh 138.
 const _: () = assert!(HELLO_LEN_MAX > CLUSTER_NAME_LEN_MAX + 2 * 18 * ADDRESSES_MAX + 128);
