@@ -266,6 +266,8 @@ drop_reasons! {
     ReturnKeyTaken = "return-key-taken",
     /// A frame that awaits its sender's claim found no place or no claim.
     ClaimWait = "claim-wait",
+    /// A frame that was handed over before the assignment of its stream found no place or no assignment.
+    AssignWait = "assign-wait",
     /// The TAP did not take the frame.
     TapFull = "tap-full",
     /// The TAP refused the frame.

@@ -176,11 +176,11 @@ pub const FENCE_TIME_MAX: Duration = Duration::from_millis(100);
 /// Frames that all streams together keep back until their fences.
 pub const FENCED_FRAMES_MAX: usize = 1_024;
 
-/// Frames of members that are not known as holders yet, each waiting for its sender's claim.
-pub const CLAIM_WAIT_FRAMES_MAX: usize = 256;
+/// Frames that came before the claim of the holder that redirected them, or before the assignment of their stream.
+pub const EARLY_FRAMES_MAX: usize = 256;
 
 /// How long such a frame waits.
-pub const CLAIM_WAIT: Duration = Duration::from_millis(20);
+pub const EARLY_TIME_MAX: Duration = Duration::from_millis(20);
 
 /// Holds that must time out in a row before holding for that redirector is suspended.
 pub const BREAKER_TIMEOUTS: u32 = 8;
@@ -326,7 +326,7 @@ const _: () = assert!(
         + NEIGHBOUR_QUEUES_FRAMES_MAX
         + PARKED_FRAMES_MAX
         + FENCED_FRAMES_MAX
-        + CLAIM_WAIT_FRAMES_MAX
+        + EARLY_FRAMES_MAX
         + 2 * TURN_FRAMES_MAX
         + BATCH_PACKETS_MAX
         <= POOL_FRAMES_MAX

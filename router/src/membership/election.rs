@@ -37,7 +37,7 @@ pub(super) enum Sight {
     Silent,
     /// It lives, and nothing says that this node is to take its place.
     Stays,
-    /// It lives, and this node may preempt it.
+    /// It lives, and this node may take its place: it preempts it, or succeeds it as it drains.
     Yields,
 }
 

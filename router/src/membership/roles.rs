@@ -80,11 +80,8 @@ impl Membership {
     /// How this node stands for a role, if its holder is seen so.
     fn standing(&self, now: Instant, interface: Interface, sight: Sight) -> Standing {
         let Some(own) = self.member(self.settings.node) else { return Standing::Unfit };
-        let unfit = if self.elections[interface].held().is_some() {
-            !self.is_able(own, interface) || own.draining && !self.is_needed(own, interface)
-        } else {
-            !self.is_fit(own, interface)
-        };
+        let holds = self.elections[interface].held().is_some();
+        let unfit = if holds { !self.is_able(own, interface) } else { !self.is_fit(own, interface) };
         if self.starting_until.is_none() && (unfit || self.is_stopping(own.node) || self.is_on_smaller_side()) {
             return Standing::Unfit;
         }
@@ -112,12 +109,13 @@ impl Membership {
         self.stopping && node == self.settings.node
     }
 
-    /// True while a draining holder has no successor whose sessions are complete.
-    fn is_needed(&self, own: &Member, interface: Interface) -> bool {
-        let successor = self.standbys[interface].and_then(|node| self.member(node));
-        self.roles[interface].is_some_and(|epoch| epoch.node == own.node)
-            && own.interfaces[interface]
-            && !successor.is_some_and(|member| member.in_sync && member.synced[interface])
+    /// A draining holder goes on until its successor, whose sessions must be complete, has taken the role from it: so it
+    /// is held at every moment.
+    fn is_handed_over(&self, holder: &Member, interface: Interface) -> bool {
+        let own = self.member(self.settings.node);
+        holder.draining
+            && self.standbys[interface] == Some(self.settings.node)
+            && own.is_some_and(|own| own.in_sync && own.synced[interface])
     }
 
     /// May take the role. While nobody has ever held it, a member that is still starting is waited for: it will be in sync
@@ -127,8 +125,7 @@ impl Membership {
         in_sync && !member.draining && self.is_able(member, interface)
     }
 
-    /// May keep the role. A holder comes into sync for its epoch only after it took it; a draining one goes on until its
-    /// successor is in sync, and then says that it holds no more.
+    /// May keep the role. A holder comes into sync for its epoch only after it took it.
     fn is_able(&self, member: &Member, interface: Interface) -> bool {
         member.interfaces[interface] && member.priorities.is_some() && !self.is_unheard(member.node, interface)
     }
@@ -157,7 +154,8 @@ impl Membership {
                 MemberState::Alive | MemberState::Suspect => Sight::Stays,
             };
         }
-        if self.may_preempt(now, interface) { Sight::Yields } else { Sight::Stays }
+        let yields = self.may_preempt(now, interface) || self.is_handed_over(holder, interface);
+        if yields { Sight::Yields } else { Sight::Stays }
     }
 
     /// The holder itself says so: it has another boot, holds in this epoch no more, or cannot hold.

@@ -1,6 +1,7 @@
 //! What other nodes say. A message changes state only if its sender may speak for what it is about.
 
 use super::Node;
+use super::early::{Awaited, Early};
 use crate::chosen::{Arrival, Came};
 use crate::event::{DropReason, Event, Step};
 use crate::id::NodeId;
@@ -143,21 +144,25 @@ impl Node {
         }
     }
 
-    /// A frame of a stream that this node has won.
+    /// A frame of a stream that this node has won, or that was given to it: the assignment may still be on its way.
     fn handed_over(&mut self, now: Instant, handover: &Handover, plugins: &mut dyn Inspector, out: &mut Outbox) {
         let Some(frame) = Frame::from_wire(&handover.wire) else {
             out.ledger.messages_unauthorised += 1;
             return;
         };
         out.ledger.arrived_mesh += 1;
-        let came = Came::HandedOver { hops: handover.hops.min(HANDOVER_HOPS_MAX) };
-        match Packet::parse(&frame).map(|packet| packet.content) {
-            Ok(Content::Ip(headers)) => {
-                self.accept(now, Arrival { interface: handover.interface, headers, frame, came }, plugins, out);
-            }
-            Ok(Content::Arp(_)) => out.drop(frame, DropReason::Malformed),
-            Err(reason) => out.drop(frame, reason),
+        let (interface, hops) = (handover.interface, handover.hops.min(HANDOVER_HOPS_MAX));
+        let headers = match Packet::parse(&frame).map(|packet| packet.content) {
+            Ok(Content::Ip(headers)) => headers,
+            Ok(Content::Arp(_)) => return out.drop(frame, DropReason::Malformed),
+            Err(reason) => return out.drop(frame, reason),
+        };
+        let key = headers.flow_key(interface);
+        if self.chosen.markers.slot_of(&key).is_none() {
+            let awaited = Awaited::Assign(key);
+            return self.early.keep(now, Early { awaited, interface, hops, frame }, out);
         }
+        self.accept(now, Arrival { interface, headers, frame, came: Came::HandedOver { hops } }, plugins, out);
     }
 
     /// A frame from a redirector that redirects over the mesh. It must be the holder, in its present epoch; one whose
@@ -184,7 +189,8 @@ impl Node {
         if self.was_sent_by_holder(now, interface, from) {
             self.accept(now, Arrival { interface, headers, frame, came: Came::Directly }, plugins, out);
         } else if self.membership.epoch(interface).is_none_or(|own| redirect.epoch > own) {
-            self.early.keep(now, from, interface, frame, out);
+            let awaited = Awaited::Claim(from, interface);
+            self.early.keep(now, Early { awaited, interface, hops: 0, frame }, out);
         } else {
             out.drop(frame, DropReason::NotFromHolder);
         }

@@ -2,7 +2,7 @@
 
 mod announcing;
 mod asking;
-mod claim_wait;
+mod early;
 mod entrance;
 mod messages;
 mod moving;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::chosen::{self, Arrival, Came, Chosen};
-use crate::event::EndReason;
+use crate::event::{DropReason, EndReason};
 use crate::flow::FlowKey;
 use crate::forward::{self, Forward, HolderState};
 use crate::id::{BootId, Interface, Mac, NodeId, PerInterface};
@@ -30,7 +30,7 @@ use crate::packet::{Content, Frame, Packet, Transport, vrrp};
 use crate::redirector::{self, Redirector, choice};
 use crate::session::Tables;
 use crate::time::Instant;
-use claim_wait::ClaimWait;
+use early::{Awaited, Early, EarlyFrames};
 use entrance::Entrance;
 use moving::Drain;
 pub use moving::Remaining;
@@ -54,7 +54,7 @@ pub struct Node {
     tables: Arc<Tables>,
     candidates: Vec<choice::Candidate>,
     batch: Vec<Inspection>,
-    early: ClaimWait,
+    early: EarlyFrames,
     delayed: VecDeque<(Instant, NodeId, Announce)>,
     answers: Vec<Answer>,
     /// Keys of parked frames that were answered.
@@ -110,7 +110,7 @@ impl Node {
             tables,
             candidates: Vec::new(),
             batch: Vec::with_capacity(BATCH_PACKETS_MAX),
-            early: ClaimWait::default(),
+            early: EarlyFrames::default(),
             delayed: VecDeque::new(),
             answers: Vec::new(),
             answered: Vec::new(),
@@ -161,7 +161,10 @@ impl Node {
                 Entrance::Redirected => {
                     self.accept(now, Arrival { interface, headers, frame, came: Came::Directly }, plugins, out);
                 }
-                Entrance::Early(from) => self.early.keep(now, from, interface, frame, out),
+                Entrance::Early(from) => {
+                    let awaited = Awaited::Claim(from, interface);
+                    self.early.keep(now, Early { awaited, interface, hops: 0, frame }, out);
+                }
                 Entrance::Local => self.forward.local_arrived(now, interface, &headers, frame, out),
                 Entrance::Refused(reason) => out.drop(frame, reason),
             },
@@ -315,9 +318,25 @@ impl Node {
         }
         self.keeper_changed(now, interface, out);
         self.announce_held_again(now, interface, out);
-        let holder = self.membership.holder(interface);
-        while let Some((frame, headers)) = holder.and_then(|holder| self.early.take(holder, interface)) {
-            self.accept(now, Arrival { interface, headers, frame, came: Came::Directly }, plugins, out);
+        if let Some(holder) = self.membership.holder(interface) {
+            self.accept_early(now, &[Awaited::Claim(holder, interface)], plugins, out);
+        }
+    }
+
+    /// The word has come that some frames waited for.
+    fn accept_early(&mut self, now: Instant, come: &[Awaited], plugins: &mut dyn Inspector, out: &mut Outbox) {
+        while let Some(Early { awaited, interface, hops, frame }) = self.early.take(come) {
+            let came = match awaited {
+                Awaited::Claim(..) => Came::Directly,
+                Awaited::Assign(_) => Came::HandedOver { hops },
+            };
+            match Packet::parse(&frame).map(|packet| packet.content) {
+                Ok(Content::Ip(headers)) => {
+                    self.accept(now, Arrival { interface, headers, frame, came }, plugins, out);
+                }
+                Ok(Content::Arp(_)) => out.drop(frame, DropReason::Malformed),
+                Err(reason) => out.drop(frame, reason),
+            }
         }
     }
 
@@ -345,7 +364,7 @@ impl Node {
         Arc::clone(&self.tables)
     }
 
-    /// Frames that wait here: in holds, for answers, fences and claims, for neighbours, for the plugins.
+    /// Frames that wait here: in holds, for answers, fences, claims and assignments, for neighbours, for the plugins.
     #[must_use]
     pub fn frames_kept(&self) -> usize {
         let waiting = self.redirector.parking.frames() + self.chosen.fenced.frames() + self.early.frames();

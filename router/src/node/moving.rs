@@ -1,6 +1,7 @@
 //! Streams that change their chosen node: one that has died is succeeded, one that drains gives them away.
 
 use super::Node;
+use super::early::Awaited;
 use crate::chosen::Arrival;
 use crate::id::{Interface, NodeId};
 use crate::inspector::Inspector;
@@ -130,6 +131,8 @@ impl Node {
         // Without a place for the stream its frames end where they wait, with their own reason.
         let Ok(slot) = self.chosen.take_over(now, assign, identity, plugins, out) else { return };
         self.announce_again(now, slot, out);
+        let keys = [assign.arrival, assign.return_key];
+        self.accept_early(now, &keys.map(Awaited::Assign), plugins, out);
     }
 
     /// Nothing more is handed over of a stream: what came directly goes on behind it.

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use herald::event::{DropReason, EndReason, Event};
-use herald::id::Interface;
+use herald::id::{Generation, Interface};
 use herald::membership::Service;
-use herald::mesh::Message;
+use herald::mesh::{Assign, Handover, Message};
 use herald::node::Redirecting;
+use herald::packet::Frame;
 use herald::redirector::choice::Redirectors;
-use herald::session::Midstream;
+use herald::session::{Life, Midstream};
 
 use crate::world::*;
 use crate::{LAYOUTS, open_until_chosen, opener};
@@ -138,6 +139,34 @@ fn a_dead_chosen_node_touches_only_its_own_streams() {
         let before = world.at_server.len();
         world.host_sends_udp(Interface::First, 42_000, 53);
         assert_eq!(world.at_server.len(), before + 1, "a datagram goes on whoever its node was");
+        world.check_books();
+    }
+}
+
+#[test]
+fn a_frame_that_is_handed_over_before_its_assignment_waits_for_it() {
+    for assigned in [true, false] {
+        let mut world = World::new(&Choices::default());
+        // In mid-stream: without its session it is refused.
+        let arrival = opener(Interface::First, 41_500);
+        let mut bytes = Vec::new();
+        etherparse::PacketBuilder::ethernet2(host_mac(Interface::First).0, virtual_mac(Interface::First).0)
+            .ipv4(CLIENT.octets(), SERVER.octets(), 64)
+            .tcp(41_500, 80, 7, 65_000)
+            .ack(9)
+            .write(&mut bytes, b"early")
+            .unwrap();
+        let wire = Frame::from_bytes(&bytes).wire().to_vec();
+        world.say("c", "a", Message::Handover(Handover { interface: Interface::First, hops: 1, wire }));
+        assert!(world.at_server.is_empty());
+        let (return_key, generation) = (arrival.reversed(Interface::Second), Generation { counter: 2, node: id("a") });
+        let life = Some(Life::picked_up(6));
+        if assigned {
+            world.say("c", "a", Message::Assign(Assign { arrival, return_key, choice: 7, generation, life }));
+        }
+        world.run(Duration::from_millis(25));
+        assert_eq!(world.at_server.len(), usize::from(assigned));
+        assert_eq!(world.drops(DropReason::AssignWait), u64::from(!assigned));
         world.check_books();
     }
 }
