@@ -83,6 +83,11 @@ fn one_holder(lab: Builder) -> Builder {
     lab.set("interfaces.first.priority", 100).set("interfaces.second.priority", 100)
 }
 
+/// An advert every 30 ms instead of 100.
+fn fast_adverts(lab: Builder) -> Builder {
+    lab.set("vrrp.advert_centiseconds", 3)
+}
+
 fn dies(lab: &Lab, node: &str) {
     lab.kill(node, "KILL");
     await_succession(lab, node);
@@ -176,6 +181,24 @@ fn no_stream_is_lost_when_the_holder_of_both_is_stopped_and_goes_on() {
 fn no_stream_is_lost_when_an_interface_of_the_holder_of_both_is_cut() {
     let cut = |lab: &Lab| is_unplugged(lab, &holder_of_both(lab), "first");
     assert_no_stream_lost(&takes("holder of both, interface cut", one_holder, cut));
+}
+
+#[test]
+fn no_stream_is_lost_when_a_holder_with_fast_adverts_is_killed() {
+    let kill = |lab: &Lab| dies(lab, &holder_of(lab, "first"));
+    assert_no_stream_lost(&takes("first holder, kill -9, adverts of 30 ms", fast_adverts, kill));
+}
+
+#[test]
+fn no_stream_is_lost_when_a_holder_with_fast_adverts_is_stopped_and_goes_on() {
+    let stop = |lab: &Lab| stops_and_goes_on(lab, &holder_of(lab, "first"));
+    assert_no_stream_lost(&takes("first holder, SIGSTOP, adverts of 30 ms", fast_adverts, stop));
+}
+
+#[test]
+fn no_stream_is_lost_when_the_interface_of_a_holder_with_fast_adverts_is_cut() {
+    let cut = |lab: &Lab| is_unplugged(lab, &holder_of(lab, "first"), "first");
+    assert_no_stream_lost(&takes("first holder, interface cut, adverts of 30 ms", fast_adverts, cut));
 }
 
 /// What `herald who` says of a stream at a node.

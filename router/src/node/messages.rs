@@ -187,6 +187,9 @@ impl Node {
             Err(reason) => return out.drop(frame, reason),
         };
         if self.was_sent_by_holder(now, interface, from) {
+            if self.forward.is_own_address(headers.destination) {
+                return self.forward.local_arrived(now, interface, &headers, frame, out);
+            }
             self.accept(now, Arrival { interface, headers, frame, came: Came::Directly }, plugins, out);
         } else if self.membership.epoch(interface).is_none_or(|own| redirect.epoch > own) {
             let awaited = Awaited::Claim(from, interface);
