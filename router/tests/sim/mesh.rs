@@ -15,7 +15,7 @@ use crate::world::{Disturbance, Happening, World};
 /// After so many messages a node says with its next one how far it has come.
 const TOLD_AFTER: u64 = 4;
 
-/// The shortest time after which Linux sends a lost segment again (TCP_RTO_MIN).
+/// What Linux waits at least, beside the time of a way there and back, before it sends a lost segment again (TCP_RTO_MIN).
 const RETRANSMISSION_TIME: Duration = Duration::from_millis(200);
 
 impl World {
@@ -149,12 +149,12 @@ impl World {
         self.plan(at, Happening::Bytes(connection, 1 - side, lane, bytes));
     }
 
-    /// What an impairment adds: a lost packet is sent again after TCP's shortest retransmission time.
+    /// What an impairment adds: a lost packet is sent again after a way there and back and some time.
     fn impaired_delay(&mut self, pair: usize) -> Duration {
         let (delay_us, loss) = self.links.pairs[pair].impaired;
         let mut delay = Duration::from_micros(delay_us);
         if loss > 0 && self.mesh_chance.happens(loss) {
-            delay += RETRANSMISSION_TIME;
+            delay += RETRANSMISSION_TIME + Duration::from_micros(2 * delay_us);
         }
         delay
     }

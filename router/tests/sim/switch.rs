@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use herald::id::Mac;
 
-use crate::scenario::Impairment;
+use crate::scenario::{Impairment, Way};
 use herald::time::Instant;
 
 /// Where something is plugged in: the nodes by their places, then the host, then the hostile host.
@@ -49,6 +49,16 @@ impl Switch {
             cables: Default::default(),
             impairment: Impairment::default(),
             last_out: Default::default(),
+        }
+    }
+
+    /// Cuts the cable of a port. A switch that sees that a cable is dead forgets who was behind it.
+    pub(crate) fn cut(&mut self, port: Port, way: Way) {
+        let cable = &mut self.cables[port];
+        cable.cut_in |= way != Way::Out;
+        cable.cut_out |= way != Way::In;
+        if cable.cut_in && cable.cut_out {
+            self.learnt.retain(|_, (behind, _)| *behind != port);
         }
     }
 

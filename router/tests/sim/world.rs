@@ -436,14 +436,13 @@ impl World {
             Action::Stall { from, to, ms } => self.stall(from, to, ms),
             Action::CutInterface { node, interface, way } => {
                 self.disturb(Disturbance::Network);
-                let cable = &mut self.switches[interface as usize].cables[node];
-                cable.cut_in |= way != Way::Out;
-                cable.cut_out |= way != Way::In;
+                self.switches[interface as usize].cut(node, way);
             }
             Action::Unplug { node, interface } => {
                 self.disturb(Disturbance::Network);
-                let cable = &mut self.switches[interface as usize].cables[node];
-                (cable.cut_in, cable.cut_out, cable.unplugged) = (true, true, true);
+                let switch = &mut self.switches[interface as usize];
+                switch.cut(node, Way::Both);
+                switch.cables[node].unplugged = true;
                 self.give(node, Came::Carrier(interface, InterfaceState::Down));
             }
             Action::Kill(node) => self.kill(node, Process::Running),
