@@ -202,6 +202,10 @@ impl Record {
             let kind = format!("{:?}", heard.message);
             *messages.entry(kind.split(['(', ' ']).next().unwrap_or_default().to_owned()).or_default() += 1;
         }
+        for carried in &self.carried {
+            let kind = if carried.redirected { "Redirect" } else { "Handover" };
+            *messages.entry(kind.to_owned()).or_default() += 1;
+        }
         let _infallible = writeln!(text, "  messages: {messages:?}");
         text
     }
