@@ -248,6 +248,10 @@ pub const MAC_ANNOUNCE_INTERVAL: Duration = Duration::from_secs(30);
 /// Time in which a starting node awaits a link to every peer before it takes a role without them.
 pub const START_TIME_MAX: Duration = DETECTION_TIME.saturating_mul(3);
 
+/// Time for which adverts of unknown senders may hold a starting node back: they may be those of a holder that the mesh does
+/// not reach, or of a host that forges them.
+pub const START_DEFERRED_MAX: Duration = START_TIME_MAX.saturating_mul(10);
+
 /// Bytes of a greeting: what a stranger can make this node keep.
 pub const HELLO_LEN_MAX: usize = 2 * 1024;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{AdvertSettings, Change, Membership, RolesMode, Settings};
 use crate::event::DropReason;
 use crate::id::{Epoch, Interface, Mac, NodeId};
+use crate::limits::{START_DEFERRED_MAX, START_TIME_MAX};
 use crate::outbox::{Leaving, Outbox};
 use crate::packet::vrrp::{self, Advert};
 use crate::packet::{Frame, Headers};
@@ -202,10 +203,10 @@ impl Membership {
     }
 
     /// As long as this node starts and has not met every peer, the stranger may be one of them: a holder beyond the mesh's
-    /// reach is not challenged.
+    /// reach is not challenged, for some time.
     fn stranger_advertised(&mut self, now: Instant) {
         if self.starting_until.is_some() && self.members.iter().any(|member| member.boot.is_none()) {
-            self.starting_until = Some(now + crate::limits::START_TIME_MAX);
+            self.starting_until = Some((now + START_TIME_MAX).min(self.made + START_DEFERRED_MAX));
         }
     }
 

@@ -116,6 +116,8 @@ pub struct Membership {
     settings: Settings,
     /// Sorted by id, this node included.
     members: Vec<Member>,
+    /// When this view began.
+    made: Instant,
     /// While `Some`, this node takes no role before it has heard every peer or this instant has come.
     starting_until: Option<Instant>,
     elections: PerInterface<Election>,
@@ -165,6 +167,7 @@ impl Membership {
         members.dedup_by_key(|member| member.node);
         let mut membership = Self {
             members,
+            made: now,
             starting_until: Some(now + START_TIME_MAX),
             elections: PerInterface::from_fn(|_| Election::new(settings.node, settings.boot)),
             roles: PerInterface::default(),

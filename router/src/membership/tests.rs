@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::event::DropReason;
 use crate::id::Mac;
+use crate::limits::START_DEFERRED_MAX;
 use crate::packet::{Content, Frame, Packet, vrrp};
 
 const LATENCY: Duration = Duration::from_millis(1);
@@ -1036,6 +1037,19 @@ fn a_starting_node_that_hears_a_holder_beyond_the_mesh_takes_no_role() {
     }
     assert_eq!(world.holder_as_seen(1), None);
     world.advance(START_TIME_MAX + LATENCY);
+    world.assert_holders(1, 1);
+}
+
+#[test]
+fn a_stranger_that_never_ceases_to_advertise_does_not_hold_a_starting_node_back_for_ever() {
+    let mut world = World::empty(3, RolesMode::Priority);
+    world.start(1);
+    let from = world.now;
+    while world.now.since(from) < START_DEFERRED_MAX {
+        assert_eq!(world.holder_as_seen(1), None);
+        world.forge(1, address(0, Interface::First), 200);
+        world.advance(ADVERT_INTERVAL);
+    }
     world.assert_holders(1, 1);
 }
 
