@@ -28,16 +28,20 @@ macro_rules! scenarios {
     };
 }
 
-scenarios! {
-    nothing_happens = "nothing-happens",
-    every_node_is_chosen = "every-node-is-chosen",
-    a_holder_is_killed = "a-holder-is-killed",
-    a_holder_is_stopped_and_goes_on = "a-holder-is-stopped-and-goes-on",
-    a_chosen_node_is_killed = "a-chosen-node-is-killed",
-    the_mesh_is_cut_one_way = "the-mesh-is-cut-one-way",
-    a_holders_cable_is_cut = "a-holders-cable-is-cut",
-    a_node_is_drained_and_comes_back = "a-node-is-drained-and-comes-back",
-    the_mesh_is_slow_and_loses = "the-mesh-is-slow-and-loses",
-    a_holder_is_killed_while_a_link_is_cut = "a-holder-is-killed-while-a-link-is-cut",
-    the_mesh_carries_the_frames = "the-mesh-carries-the-frames",
+mod scenario {
+    use super::*;
+
+    scenarios! {
+        nothing_happens = "nothing-happens",
+        every_node_is_chosen = "every-node-is-chosen",
+        a_holder_is_killed = "a-holder-is-killed",
+        a_holder_is_stopped_and_goes_on = "a-holder-is-stopped-and-goes-on",
+        a_chosen_node_is_killed = "a-chosen-node-is-killed",
+        the_mesh_is_cut_one_way = "the-mesh-is-cut-one-way",
+        a_holders_cable_is_cut = "a-holders-cable-is-cut",
+        a_node_is_drained_and_comes_back = "a-node-is-drained-and-comes-back",
+        the_mesh_is_slow_and_loses = "the-mesh-is-slow-and-loses",
+        a_holder_is_killed_while_a_link_is_cut = "a-holder-is-killed-while-a-link-is-cut",
+        the_mesh_carries_the_frames = "the-mesh-carries-the-frames",
+    }
 }

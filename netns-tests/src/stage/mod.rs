@@ -62,7 +62,7 @@ fn play(scenario: &Scenario) -> (Lab, Record) {
     }
     let talks = conversations.await_end();
     part.await_quiet(&lab);
-    let record = Record::of(&lab, ports, part, talks);
+    let record = Record { expected: scenario.expected.clone(), ..Record::of(&lab, ports, part, talks) };
     (lab, record)
 }
 

@@ -292,7 +292,7 @@ mod tests {
 
     #[test]
     fn statements_stand_on_lines_and_behind_semicolons_and_are_written_as_they_are_read() {
-        let text = "# A line of words; at 1s kill b\nseed 7\nat 3s cut a c --one-way; at 5s stop b;\n\
+        let text = "# A line of words; at 1s kill b\nseed 7\nexpect holders first a b; expect owners 3\nat 3s cut a c --one-way; at 5s stop b;\n\
                     at 1500ms impair a b --delay 5ms --loss 2%;at 2s impair first --reorder 1%";
         let read = scenario(text);
         let steps: Vec<String> = read.steps.iter().map(|s| format!("{} {}", s.at_ms, s.action)).collect();

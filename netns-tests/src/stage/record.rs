@@ -21,7 +21,7 @@ use crate::books::Books;
 use crate::capture::CapturedFrame;
 use crate::lab::{Lab, binary};
 use crate::mesh_talk::overheard;
-use crate::scenario::{Action, NODES, Place};
+use crate::scenario::{Action, Expected, NODES, Place};
 use crate::sighting::{Sighting, direction, sightings};
 
 /// A packet at a node: at its port, or in its chain. Its flow has the interface where that was.
@@ -91,6 +91,8 @@ pub(super) struct Record {
     /// The books of the nodes that ran at the end.
     pub(super) books: Vec<(Place, Books)>,
     pub(super) drops: BTreeMap<String, u64>,
+    /// What the scenario expects of it.
+    pub(super) expected: Vec<Expected>,
 }
 
 impl Record {

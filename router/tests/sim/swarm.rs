@@ -19,7 +19,7 @@ pub(crate) fn scenario(seed: u64) -> Scenario {
     faults(&mut chance, &mut steps);
     steps.push(Step { at_ms: HEAL_MS, action: Action::Heal });
     steps.sort_by_key(|step| step.at_ms);
-    Scenario { seed, choices, steps }
+    Scenario { seed, choices, steps, expected: Vec::new() }
 }
 
 fn choices(chance: &mut Chance) -> Choices {

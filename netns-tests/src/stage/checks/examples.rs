@@ -7,9 +7,9 @@ use herald::id::{BootId, Epoch, Generation, Interface, Mac, PerInterface};
 use herald::mesh::{Acknowledge, Announce, Message};
 
 use crate::books::Books;
-use crate::scenario::{Action, Ending, Open, Place, Protocol};
+use crate::scenario::{Action, Ending, Expected, Open, Place, Protocol};
 use crate::sighting::Sighting;
-use crate::stage::checks::{books, broken, first_packet, loops, one_node, order, passed, untouched};
+use crate::stage::checks::{books, broken, expected, first_packet, loops, one_node, order, passed, untouched};
 use crate::stage::conversations::{Talk, flow};
 use crate::stage::record::{Act, Carried, Heard, Record, Seen, Told};
 
@@ -248,5 +248,22 @@ fn l5_sees_what_nobody_may_lose() {
     for (action, findings) in [(Action::Kill(A), 0), (Action::Drain(A), 1)] {
         record.acts = vec![act(action)];
         assert_eq!(untouched::broken(&record).len(), findings, "{action}");
+    }
+}
+
+#[test]
+fn what_a_scenario_expects_is_compared_with_what_was() {
+    let holders = |nodes: &[Place]| Expected::Holders { interface: Interface::First, nodes: nodes.to_vec() };
+    let owners = |nodes: &[Place]| Expected::Owners { key: 1, nodes: nodes.to_vec() };
+    for (expected, findings) in [
+        (holders(&[A]), 0),
+        (holders(&[A, B]), 1),
+        (holders(&[]), 1),
+        (owners(&[C]), 0),
+        (owners(&[C, B]), 1),
+        (owners(&[B]), 1),
+    ] {
+        let record = Record { expected: vec![expected.clone()], ..sound() };
+        assert_eq!(expected::broken(&record).len(), findings, "{expected}");
     }
 }

@@ -2,6 +2,7 @@
 //! what it found broken; nothing if nothing was.
 
 mod books;
+mod expected;
 mod first_packet;
 mod loops;
 mod one_node;
@@ -27,7 +28,7 @@ type Check = fn(&Record) -> Vec<String>;
 
 /// All that is broken, by invariant.
 pub(super) fn broken(record: &Record) -> Vec<String> {
-    let checks: [(&str, Check); 7] = [
+    let checks: [(&str, Check); 8] = [
         ("I1", one_node::broken),
         ("I2", passed::broken),
         ("I3", first_packet::broken),
@@ -35,6 +36,7 @@ pub(super) fn broken(record: &Record) -> Vec<String> {
         ("I9", books::broken),
         ("I10", order::broken),
         ("L5", untouched::broken),
+        ("expected", expected::broken),
     ];
     let found = checks.into_iter().flat_map(|(invariant, check)| {
         let found = check(record);

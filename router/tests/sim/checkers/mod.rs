@@ -5,6 +5,7 @@ mod agreement;
 mod books;
 mod bounds;
 mod epochs;
+mod expected;
 mod expiry;
 mod first_packet;
 mod forgery;
@@ -60,6 +61,7 @@ impl Default for Checkers {
             Box::new(expiry::Expiry::default()),
             Box::new(untouched::Untouched::default()),
             Box::new(epochs::SteadyEpochs),
+            Box::new(expected::AsExpected::default()),
         ])
     }
 }

@@ -8,6 +8,7 @@
 //! at 1200ms open first tcp4 3 4000 9000 close
 //! at 3s cut a b --one-way; at 3s impair b c --delay 5000us --loss 2%
 //! at 5s stop c; at 6s heal
+//! expect holders first a b; expect owners 3 c
 //! ```
 
 mod text;
@@ -221,12 +222,31 @@ impl Open {
     }
 }
 
+/// What a run must come to, in whichever world.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// The holders of a redirector, in the order of their epochs.
+    Holders { interface: Interface, nodes: Vec<Place> },
+    /// The nodes whose chains see the conversation with this key, one after the other.
+    Owners { key: u16, nodes: Vec<Place> },
+}
+
+impl Expected {
+    /// What is wrong if it came to this instead; nothing if it is as expected.
+    pub(crate) fn differs(&self, nodes: &[Place]) -> Option<String> {
+        let (Self::Holders { nodes: expected, .. } | Self::Owners { nodes: expected, .. }) = self;
+        let found: Vec<&str> = nodes.iter().filter_map(|node| NODES.get(*node).copied()).collect();
+        (nodes != expected).then(|| format!("{self}, but it was {}", found.join(" ")))
+    }
+}
+
 /// A run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Scenario {
     pub(crate) seed: u64,
     pub(crate) choices: Choices,
     pub(crate) steps: Vec<Step>,
+    pub(crate) expected: Vec<Expected>,
 }
 
 /// The source port of the conversation with this key, and the port it goes to.

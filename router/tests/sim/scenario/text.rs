@@ -8,7 +8,9 @@ use herald::node::Redirecting;
 use herald::redirector::choice::{Keying, Redirectors};
 use herald::session::Midstream;
 
-use super::{Action, Choices, Ending, Hostility, Impairment, NODES, Open, Place, Protocol, Scenario, Step, Way};
+use super::{
+    Action, Choices, Ending, Expected, Hostility, Impairment, NODES, Open, Place, Protocol, Scenario, Step, Way,
+};
 
 impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -27,7 +29,23 @@ impl fmt::Display for Scenario {
         for step in &self.steps {
             writeln!(f, "at {}ms {}", step.at_ms, step.action)?;
         }
-        Ok(())
+        self.expected.iter().try_for_each(|expected| writeln!(f, "{expected}"))
+    }
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nodes = match self {
+            Self::Holders { interface, nodes } => {
+                write!(f, "expect holders {interface}")?;
+                nodes
+            }
+            Self::Owners { key, nodes } => {
+                write!(f, "expect owners {key}")?;
+                nodes
+            }
+        };
+        nodes.iter().try_for_each(|node| write!(f, " {}", name(node)))
     }
 }
 
@@ -107,7 +125,7 @@ impl FromStr for Scenario {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let mut scenario = Self { seed: 0, choices: Choices::default(), steps: Vec::new() };
+        let mut scenario = Self { seed: 0, choices: Choices::default(), steps: Vec::new(), expected: Vec::new() };
         let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
         for statement in lines.flat_map(|line| line.split(';')).map(str::trim).filter(|said| !said.is_empty()) {
             let words: Vec<&str> = statement.split_whitespace().collect();
@@ -126,6 +144,13 @@ impl Scenario {
             ["set", what, value] => self.choices.set(what, value)?,
             ["at", at, action @ ..] => {
                 self.steps.push(Step { at_ms: parse_micros(at)? / 1_000, action: parse_action(action)? });
+            }
+            ["expect", "holders", interface, nodes @ ..] => {
+                let (interface, nodes) = (parse_interface(interface)?, parse_nodes(nodes)?);
+                self.expected.push(Expected::Holders { interface, nodes });
+            }
+            ["expect", "owners", key, nodes @ ..] => {
+                self.expected.push(Expected::Owners { key: key.parse().ok()?, nodes: parse_nodes(nodes)? });
             }
             _ => return None,
         }
@@ -155,8 +180,15 @@ impl Choices {
     }
 }
 
+fn parse_node(name: &str) -> Option<Place> {
+    NODES.iter().position(|node| *node == name)
+}
+
+fn parse_nodes(names: &[&str]) -> Option<Vec<Place>> {
+    names.iter().map(|name| parse_node(name)).collect()
+}
+
 fn parse_action(words: &[&str]) -> Option<Action> {
-    let node = |name: &str| NODES.iter().position(|n| *n == name);
     Some(match words {
         ["open", from, protocol, key, request, response, ending] => Action::Open(Open {
             from: parse_interface(from)?,
@@ -166,27 +198,31 @@ fn parse_action(words: &[&str]) -> Option<Action> {
             response: response.parse().ok()?,
             ending: one_of(&[Ending::Close, Ending::Reset, Ending::Idle, Ending::Slow], ending)?,
         }),
-        ["cut", name, "--interface", interface, way @ ..] => {
-            Action::CutInterface { node: node(name)?, interface: parse_interface(interface)?, way: parse_way(way)? }
+        ["cut", name, "--interface", interface, way @ ..] => Action::CutInterface {
+            node: parse_node(name)?,
+            interface: parse_interface(interface)?,
+            way: parse_way(way)?,
+        },
+        ["cut", from, to, way @ ..] => {
+            Action::CutMesh { from: parse_node(from)?, to: parse_node(to)?, way: parse_way(way)? }
         }
-        ["cut", from, to, way @ ..] => Action::CutMesh { from: node(from)?, to: node(to)?, way: parse_way(way)? },
-        ["break", from, to] => Action::Break { from: node(from)?, to: node(to)? },
-        ["stall", from, to, ms] => Action::Stall { from: node(from)?, to: node(to)?, ms: ms.parse().ok()? },
+        ["break", from, to] => Action::Break { from: parse_node(from)?, to: parse_node(to)? },
+        ["stall", from, to, ms] => Action::Stall { from: parse_node(from)?, to: parse_node(to)?, ms: ms.parse().ok()? },
         ["unplug", name, "--interface", interface] => {
-            Action::Unplug { node: node(name)?, interface: parse_interface(interface)? }
+            Action::Unplug { node: parse_node(name)?, interface: parse_interface(interface)? }
         }
-        ["kill", name] => Action::Kill(node(name)?),
-        ["power-off", name] => Action::PowerOff(node(name)?),
-        ["stop", name] => Action::Stop(node(name)?),
-        ["continue", name] => Action::Continue(node(name)?),
-        ["start", name] => Action::Start(node(name)?),
-        ["drain", name] => Action::Drain(node(name)?),
-        ["undrain", name] => Action::Undrain(node(name)?),
-        ["impair", from, to, options @ ..] if node(from).is_some() => {
+        ["kill", name] => Action::Kill(parse_node(name)?),
+        ["power-off", name] => Action::PowerOff(parse_node(name)?),
+        ["stop", name] => Action::Stop(parse_node(name)?),
+        ["continue", name] => Action::Continue(parse_node(name)?),
+        ["start", name] => Action::Start(parse_node(name)?),
+        ["drain", name] => Action::Drain(parse_node(name)?),
+        ["undrain", name] => Action::Undrain(parse_node(name)?),
+        ["impair", from, to, options @ ..] if parse_node(from).is_some() => {
             let Impairment { loss, duplicate: 0, reorder: 0, delay_us } = parse_impairment(options)? else {
                 return None;
             };
-            Action::ImpairMesh { from: node(from)?, to: node(to)?, delay_us, loss }
+            Action::ImpairMesh { from: parse_node(from)?, to: parse_node(to)?, delay_us, loss }
         }
         ["impair", interface, options @ ..] => {
             Action::Impair { interface: parse_interface(interface)?, impairment: parse_impairment(options)? }
@@ -194,18 +230,17 @@ fn parse_action(words: &[&str]) -> Option<Action> {
         ["hostile", interface, what @ ..] => {
             Action::Hostile { interface: parse_interface(interface)?, what: parse_hostility(what)? }
         }
-        ["unknown", from, to] => Action::Unknown { from: node(from)?, to: node(to)? },
+        ["unknown", from, to] => Action::Unknown { from: parse_node(from)?, to: parse_node(to)? },
         ["heal"] => Action::Heal,
         _ => return None,
     })
 }
 
 fn parse_hostility(words: &[&str]) -> Option<Hostility> {
-    let node = |name: &str| NODES.iter().position(|n| *n == name);
     Some(match words {
         ["garbage"] => Hostility::Garbage,
-        ["spoof", name] => Hostility::Spoof(node(name)?),
-        ["direct", name] => Hostility::Direct(node(name)?),
+        ["spoof", name] => Hostility::Spoof(parse_node(name)?),
+        ["direct", name] => Hostility::Direct(parse_node(name)?),
         ["midstream"] => Hostility::Midstream,
         ["reset", key] => Hostility::Reset(key.parse().ok()?),
         ["both-open", key] => Hostility::BothOpen(key.parse().ok()?),
