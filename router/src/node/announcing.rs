@@ -81,18 +81,10 @@ impl Node {
     fn tell_once(&mut self, now: Instant, announce: &Announce, out: &mut Outbox) -> Told {
         let (arrival, back) = (announce.arrival.interface(), announce.return_key.interface());
         for key in [announce.arrival, announce.return_key] {
-            if !self.keeps(key.interface()) {
-                continue;
-            }
-            let heard = self.redirector.session_announced(now, &key, announce);
-            self.note_answered(key);
-            if !self.membership.holds(key.interface()) {
-                continue;
-            }
-            match heard {
-                Heard::Acknowledged => {}
-                Heard::Displaced(loser, refuse) => out.send(loser, Message::Refuse(refuse)),
-                Heard::Refused(refuse) => return Told::Refused(refuse.winner),
+            match self.redirector_hears(now, key, announce) {
+                None | Some(Heard::Acknowledged) => {}
+                Some(Heard::Displaced(loser, refuse)) => out.send(loser, Message::Refuse(refuse)),
+                Some(Heard::Refused(refuse)) => return Told::Refused(refuse.winner),
             }
         }
         let back_holder = self.membership.holder(back);

@@ -4,6 +4,7 @@ use super::Node;
 use super::early::{Awaited, Early};
 use crate::chosen::{Arrival, Came};
 use crate::event::{DropReason, Event, Step};
+use crate::flow::FlowKey;
 use crate::id::NodeId;
 use crate::inspector::Inspector;
 use crate::limits::HANDOVER_HOPS_MAX;
@@ -79,29 +80,32 @@ impl Node {
     /// one that it holds refuses.
     pub(super) fn hear(&mut self, now: Instant, from: NodeId, announce: &Announce, out: &mut Outbox) -> bool {
         for key in [announce.arrival, announce.return_key] {
-            if !self.keeps(key.interface()) {
-                continue;
-            }
-            let heard = self.redirector.session_announced(now, &key, announce);
-            self.note_answered(key);
-            if !self.membership.holds(key.interface()) {
-                continue;
-            }
-            match heard {
-                Heard::Acknowledged => {}
-                Heard::Displaced(loser, refuse) if loser == self.node => self.refused(now, &refuse, out),
-                Heard::Displaced(loser, refuse) => out.send(loser, Message::Refuse(refuse)),
-                Heard::Refused(refuse) if from == self.node => {
+            match self.redirector_hears(now, key, announce) {
+                None | Some(Heard::Acknowledged) => {}
+                Some(Heard::Displaced(loser, refuse)) if loser == self.node => self.refused(now, &refuse, out),
+                Some(Heard::Displaced(loser, refuse)) => out.send(loser, Message::Refuse(refuse)),
+                Some(Heard::Refused(refuse)) if from == self.node => {
                     self.refused(now, &refuse, out);
                     return false;
                 }
-                Heard::Refused(refuse) => {
+                Some(Heard::Refused(refuse)) => {
                     out.send(from, Message::Refuse(refuse));
                     return false;
                 }
             }
         }
         true
+    }
+
+    /// The session of one of a stream's keys is made or confirmed, if this node keeps that interface's sessions. What
+    /// its redirector says to that, if it holds it.
+    pub(super) fn redirector_hears(&mut self, now: Instant, key: FlowKey, announce: &Announce) -> Option<Heard> {
+        if !self.keeps(key.interface()) {
+            return None;
+        }
+        let heard = self.redirector.session_announced(now, &key, announce);
+        self.note_answered(key);
+        Some(heard).filter(|_| self.membership.holds(key.interface()))
     }
 
     /// Streams of `from` that a comparison asked for.

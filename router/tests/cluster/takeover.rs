@@ -34,20 +34,6 @@ fn open(world: &mut World, first: u16, count: u16) -> Vec<(u16, &'static str)> {
     streams
 }
 
-/// Sends a segment each way; true if both arrived.
-fn talks(world: &mut World, port: u16) -> bool {
-    let before = (world.at_client.len(), world.at_server.len());
-    world.host_sends(Interface::First, port, 80, Segment { payload: 1, ..ACK });
-    world.host_sends(
-        Interface::Second,
-        80,
-        port,
-        Segment { flags: 16, sequence: 501, acknowledgement: 101, payload: 1 },
-    );
-    world.run(Duration::from_millis(1));
-    (world.at_client.len(), world.at_server.len()) == (before.0 + 1, before.1 + 1)
-}
-
 #[test]
 fn a_dead_holder_costs_no_stream_of_others() {
     for dead in ["a", "b"] {
@@ -56,7 +42,7 @@ fn a_dead_holder_costs_no_stream_of_others() {
         world.crash(dead);
         world.run(SOON);
         for &(port, chosen) in &streams {
-            assert_eq!(talks(&mut world, port), chosen != dead, "{dead} died; {port} of {chosen}");
+            assert_eq!(world.talks(port), chosen != dead, "{dead} died; {port} of {chosen}");
             let seen = world.inspectors(&opener(Interface::First, port));
             assert!(seen.iter().all(|(name, _)| *name == chosen), "{port}: {seen:?}");
         }
@@ -94,7 +80,7 @@ fn a_packet_without_a_session_is_parked_until_its_owner_has_answered() {
     let b = world.members.iter_mut().find(|m| m.name == "b").unwrap();
     b.node.tables().redirector.clear();
     for &(port, chosen) in streams.iter().filter(|(_, chosen)| *chosen != "a") {
-        assert!(talks(&mut world, port), "{port} of {chosen}");
+        assert!(world.talks(port), "{port} of {chosen}");
     }
     world.check_books();
 }
@@ -125,7 +111,7 @@ fn a_dead_chosen_node_touches_only_its_own_streams() {
         world.run(SOON);
         for &(port, chosen) in &streams {
             let lives = chosen != "c" || midstream == Midstream::PickUp;
-            assert_eq!(talks(&mut world, port), lives, "{midstream:?}: {port} of {chosen}");
+            assert_eq!(world.talks(port), lives, "{midstream:?}: {port} of {chosen}");
             let key = opener(Interface::First, port);
             let back = key.reversed(Interface::Second);
             let believed = [("a", key), ("b", back)].map(|(name, key)| {
@@ -181,7 +167,7 @@ fn a_drained_node_gives_away_roles_and_streams_and_nothing_is_lost() {
         let mut sent = 0;
         while world.remaining(drained) != (0, 0) && sent < 10_000 {
             for &(port, _) in &streams {
-                talks(&mut world, port);
+                world.talks(port);
                 sent += 1;
             }
         }
@@ -190,7 +176,7 @@ fn a_drained_node_gives_away_roles_and_streams_and_nothing_is_lost() {
         let arrived = (world.at_client.len() - before.0, world.at_server.len() - before.1);
         assert_eq!(arrived, (sent, sent), "while {drained} drained");
         for &(port, _) in &streams {
-            assert!(talks(&mut world, port), "{drained} is drained, {port}");
+            assert!(world.talks(port), "{drained} is drained, {port}");
         }
         let ended = &world.member(drained).plugins.ended;
         assert!(ended.iter().all(|(_, reason)| *reason == EndReason::HandedOver), "{ended:?}");
@@ -198,7 +184,7 @@ fn a_drained_node_gives_away_roles_and_streams_and_nothing_is_lost() {
         world.crash(drained);
         world.run(SOON);
         for &(port, _) in &streams {
-            assert!(talks(&mut world, port), "{drained} is gone, {port}");
+            assert!(world.talks(port), "{drained} is gone, {port}");
         }
         world.check_books();
     }
@@ -243,7 +229,7 @@ fn tables_that_have_silently_diverged_are_mended() {
     for second in 0..61 {
         world.run(Duration::from_secs(1));
         if second == 30 {
-            assert!(streams.iter().skip(20).all(|&(port, _)| talks(&mut world, port)));
+            assert!(streams.iter().skip(20).all(|&(port, _)| world.talks(port)));
         }
     }
     assert_eq!(sessions(&world), 20, "a comparison ends what its owner does not have");

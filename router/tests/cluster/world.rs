@@ -361,6 +361,16 @@ impl World {
         self.settle();
     }
 
+    /// Sends a segment each way of an open connection; true if both arrived.
+    pub(crate) fn talks(&mut self, port: u16) -> bool {
+        let before = (self.at_client.len(), self.at_server.len());
+        self.host_sends(Interface::First, port, 80, Segment { payload: 1, ..ACK });
+        let answer = Segment { flags: 16, sequence: 501, acknowledgement: 101, payload: 1 };
+        self.host_sends(Interface::Second, 80, port, answer);
+        self.run(Duration::from_millis(1));
+        (self.at_client.len(), self.at_server.len()) == (before.0 + 1, before.1 + 1)
+    }
+
     /// A member dies as by kill -9; the others lose their links to it at once.
     pub(crate) fn crash(&mut self, name: &'static str) {
         self.dead.push(name);
