@@ -3,27 +3,20 @@
 //! `cargo bench -p herald --bench core [PACKETS]`
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods, reason = "a benchmark")]
 
+mod nodes;
+
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use etherparse::PacketBuilder;
-use herald::chosen::HoldMax;
-use herald::event::EndReason;
-use herald::flow::HashKey;
-use herald::forward;
-use herald::id::{BootId, Interface, Mac, NodeId, PerInterface};
-use herald::inspector::{Inspection, Inspector, Line, States, Stream, Totals, Verdict};
+use herald::id::Interface;
 use herald::limits::BATCH_PACKETS_MAX;
-use herald::membership::{self, InterfaceState, RolesMode};
-use herald::node::{Announcing, Node, Redirecting, Settings};
+use herald::membership::InterfaceState;
+use herald::node::Node;
 use herald::outbox::Outbox;
 use herald::packet::{Frame, OFFLOAD_HEADER_LEN};
-use herald::redirector::choice::{self, Keying, Redirectors};
-use herald::session::{Midstream, Timeouts};
 use herald::time::Instant;
+use nodes::{Nothing, settings};
 
 const STREAMS: u16 = 1_000;
 const GATEWAY: [u8; 6] = [0, 0, 0x5e, 0, 1, 1];
@@ -52,70 +45,6 @@ unsafe impl GlobalAlloc for Counting {
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-/// No plugins.
-struct Nothing;
-
-impl Inspector for Nothing {
-    fn state_len(&self) -> usize {
-        0
-    }
-    fn stream_started(&mut self, _: Instant, _: &Stream, _: &[Cell<Line>]) -> Verdict {
-        Verdict::default()
-    }
-    fn inspect(&mut self, _: Instant, _: &mut [Inspection], _: &States) {}
-    fn stream_ended(&mut self, _: Instant, _: &Stream, _: &Totals, _: EndReason, _: &[Cell<Line>]) {}
-}
-
-fn settings() -> Settings {
-    let node: NodeId = "a".parse().unwrap();
-    let net = |i: Interface| if i == Interface::First { 1 } else { 2 };
-    let mac = |i: Interface| Mac([2, 0, 0, 0, net(i), 1]);
-    let long = Duration::from_secs(3600);
-    Settings {
-        node,
-        boot: BootId(1),
-        membership: membership::Settings {
-            node,
-            boot: BootId(1),
-            macs: PerInterface::from_fn(mac),
-            addresses: PerInterface::from_fn(|i| vec![Ipv4Addr::new(10, net(i), 0, 11).into()]),
-            peers: Vec::new(),
-            priorities: PerInterface { first: 100, second: 100 },
-            weight: 100,
-            roles: RolesMode::Static(PerInterface { first: Some(node), second: Some(node) }),
-            adverts: membership::AdvertSettings::default(),
-        },
-        forward: forward::Settings {
-            interfaces: PerInterface::from_fn(|i| forward::InterfaceSettings {
-                mac: mac(i),
-                virtual_mac_v4: Mac([0, 0, 0x5e, 0, 1, net(i)]),
-                virtual_mac_v6: Mac([0, 0, 0x5e, 0, 2, net(i)]),
-                addresses: vec![format!("10.{}.0.11/24", net(i)).parse().unwrap()],
-                virtual_addresses: vec![Ipv4Addr::new(10, net(i), 0, 1).into()],
-                mtu: 1500,
-            }),
-            routes: Vec::new(),
-            hash_key: HashKey([3; 16]),
-        },
-        choice: choice::Settings { key: HashKey([9; 16]), redirectors: Redirectors::Equal, keying: Keying::Shared },
-        midstream: Midstream::Drop,
-        hold_max: HoldMax { time: Duration::from_millis(20), frames: 32, bytes: 1 << 20 },
-        timeouts: Timeouts {
-            tcp_established: long,
-            tcp_opening: long,
-            tcp_closing: long,
-            tcp_closed: long,
-            udp: long,
-            icmp: long,
-            other: long,
-            provisional: long,
-        },
-        redirecting: Redirecting::Ethernet,
-        announcing: Announcing::On(Duration::ZERO),
-        hash_key: HashKey([5; 16]),
-    }
-}
 
 /// The server says where it is, as an answer to what the node asks.
 fn arp_reply() -> Frame {
@@ -153,7 +82,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let node = Node::new(Instant::from_nanos(0), settings(), 0).unwrap();
+        let node = Node::new(Instant::from_nanos(0), settings(&["a"], 1, ["a"; 2]), 0).unwrap();
         let mut bench = Self {
             started: std::time::Instant::now(),
             node,

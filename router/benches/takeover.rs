@@ -4,98 +4,26 @@
 //! `cargo bench -p herald --bench takeover [STREAMS]`
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods, reason = "a benchmark")]
 
-use std::cell::Cell;
+mod nodes;
+
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use herald::chosen::HoldMax;
-use herald::event::EndReason;
-use herald::flow::{FlowKey, HashKey};
-use herald::forward;
-use herald::id::{BootId, Generation, Interface, Mac, NodeId, PerInterface};
-use herald::inspector::{Inspection, Inspector, Line, States, Stream, Totals, Verdict};
-use herald::membership::{self, InterfaceState, RolesMode};
+use herald::flow::FlowKey;
+use herald::id::{Generation, Interface};
+use herald::membership::InterfaceState;
 use herald::mesh::codec::{self, Decoder, Spoken};
 use herald::mesh::{Assign, Hello, Message};
-use herald::node::{Announcing, Node, Redirecting, Settings};
+use herald::node::Node;
 use herald::outbox::Outbox;
-use herald::redirector::choice::{self, Keying, Redirectors};
-use herald::session::{Midstream, Timeouts};
 use herald::time::Instant;
+use nodes::{Nothing, id, settings};
 
 const NODES: [&str; 3] = ["a", "b", "c"];
-
-/// No plugins.
-struct Nothing;
-
-impl Inspector for Nothing {
-    fn state_len(&self) -> usize {
-        0
-    }
-    fn stream_started(&mut self, _: Instant, _: &Stream, _: &[Cell<Line>]) -> Verdict {
-        Verdict::default()
-    }
-    fn inspect(&mut self, _: Instant, _: &mut [Inspection], _: &States) {}
-    fn stream_ended(&mut self, _: Instant, _: &Stream, _: &Totals, _: EndReason, _: &[Cell<Line>]) {}
-}
-
-fn id(node: &str) -> NodeId {
-    node.parse().unwrap()
-}
-
-/// Node number `number` of a, b and c; a holds the first redirector and b the second.
-fn settings(number: u8) -> Settings {
-    let node = id(NODES[usize::from(number) - 1]);
-    let net = |i: Interface| if i == Interface::First { 1 } else { 2 };
-    let mac = |i: Interface| Mac([2, 0, 0, 0, net(i), number]);
-    let long = Duration::from_secs(3600);
-    Settings {
-        node,
-        boot: BootId(number.into()),
-        membership: membership::Settings {
-            node,
-            boot: BootId(number.into()),
-            macs: PerInterface::from_fn(mac),
-            addresses: PerInterface::from_fn(|i| vec![Ipv4Addr::new(10, net(i), 0, 10 + number).into()]),
-            peers: NODES.iter().map(|n| id(n)).filter(|n| *n != node).collect(),
-            priorities: PerInterface { first: 100, second: 100 },
-            weight: 100,
-            adverts: membership::AdvertSettings::default(),
-            roles: RolesMode::Static(PerInterface { first: Some(id("a")), second: Some(id("b")) }),
-        },
-        forward: forward::Settings {
-            interfaces: PerInterface::from_fn(|i| forward::InterfaceSettings {
-                mac: mac(i),
-                virtual_mac_v4: Mac([0, 0, 0x5e, 0, 1, net(i)]),
-                virtual_mac_v6: Mac([0, 0, 0x5e, 0, 2, net(i)]),
-                addresses: vec![format!("10.{}.0.{}/24", net(i), 10 + number).parse().unwrap()],
-                virtual_addresses: vec![Ipv4Addr::new(10, net(i), 0, 1).into()],
-                mtu: 1500,
-            }),
-            routes: Vec::new(),
-            hash_key: HashKey([3; 16]),
-        },
-        choice: choice::Settings { key: HashKey([9; 16]), redirectors: Redirectors::Equal, keying: Keying::Shared },
-        midstream: Midstream::Drop,
-        hold_max: HoldMax { time: Duration::from_millis(20), frames: 32, bytes: 1 << 20 },
-        timeouts: Timeouts {
-            tcp_established: long,
-            tcp_opening: long,
-            tcp_closing: long,
-            tcp_closed: long,
-            udp: long,
-            icmp: long,
-            other: long,
-            provisional: long,
-        },
-        redirecting: Redirecting::Ethernet,
-        announcing: Announcing::On(Duration::ZERO),
-        hash_key: HashKey([5; 16]),
-    }
-}
+const HOLDERS: [&str; 2] = ["a", "b"];
 
 fn hello(number: u8) -> Hello {
-    let membership = settings(number).membership;
+    let membership = settings(&NODES, number, HOLDERS).membership;
     Hello {
         version_min: 1,
         version_max: 1,
@@ -110,7 +38,7 @@ fn hello(number: u8) -> Hello {
 
 /// A node that is linked with the others.
 fn node(number: u8, now: Instant, out: &mut Outbox) -> Node {
-    let mut node = Node::new(now, settings(number), 0).unwrap();
+    let mut node = Node::new(now, settings(&NODES, number, HOLDERS), 0).unwrap();
     for interface in Interface::BOTH {
         node.interface_changed(now, interface, InterfaceState::Up, &mut Nothing, out);
     }
