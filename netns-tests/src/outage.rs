@@ -114,7 +114,7 @@ impl Load {
         let (port, count) = (text(TICKS_PORT), text(size.ticks));
         let ticks = start(lab, "client", &["ticks", &echo, &port, &count, TICK]);
         let (port, count) = (text(ALIVE_PORT), text(size.alive));
-        let alive = start(lab, "client", &["alive", &echo, &port, &count, "500"]);
+        let alive = start(lab, "client", &["alive", &echo, &port, &count]);
         let (port, count) = (text(DOWNLOADS_PORT), text(size.downloads));
         let downloads = start(lab, "client", &["downloads", &source, &port, &count]);
         let short = start(lab, "client", &["short", &echo, &text(size.short_ms)]);
@@ -254,7 +254,6 @@ struct StreamsReport {
 #[derive(Deserialize)]
 struct StreamReport {
     port: u16,
-    #[serde(alias = "slowest_ms")]
     gap_ms: u64,
     lost: Option<String>,
 }
@@ -324,7 +323,7 @@ mod tests {
         assert_eq!((stream.name.as_str(), stream.packets_lost), ("udp 10.1.0.100:9 10.2.0.100:7", 2));
         assert!(stream.lost.is_some() && stream.gap == Duration::from_millis(30));
         for line in [
-            r#"{"kind":"alive","streams":[{"port":1,"bytes":3,"slowest_ms":4,"lost":null}]}"#,
+            r#"{"kind":"alive","streams":[{"port":1,"bytes":3,"gap_ms":4,"lost":null}]}"#,
             r#"{"kind":"downloads","streams":[{"port":1,"bytes":3,"gap_ms":4,"lost":"reset"}]}"#,
         ] {
             assert_eq!(parse::<StreamsReport>(line).streams[0].gap_ms, 4);

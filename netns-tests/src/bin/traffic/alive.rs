@@ -3,42 +3,25 @@
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::process::ExitCode;
-use std::sync::mpsc;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use herald::io::clock;
-use serde::Serialize;
 
-use crate::sockets::{open, parse, raise_file_limit, spawn, told, wrong};
+use crate::lasting::{self, StreamReport};
+use crate::sockets::{open, parse, told, wrong};
 use crate::stop::Stop;
 use crate::streams::Order;
 
 /// Time for a byte to come back: enough for TCP to send it again many times.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// How it went.
-#[derive(Serialize)]
-struct Report {
-    kind: &'static str,
-    streams: Vec<StreamReport>,
-}
-
-/// How one connection went.
-#[derive(Serialize)]
-struct StreamReport {
-    port: u16,
-    /// Bytes that came back.
-    bytes: u64,
-    /// The longest time for a byte to come back.
-    slowest_ms: u64,
-    /// Why it was lost; nothing if it still worked in the end.
-    lost: Option<String>,
-}
+/// Time between two bytes of a connection.
+const INTERVAL: Duration = Duration::from_millis(500);
 
 /// Keeps connections alive until it is told to stop.
 pub(crate) fn run(words: &[&str]) -> io::Result<ExitCode> {
-    let [target, source_port, count, millis] = words else { return Err(wrong("four words are expected")) };
-    let interval = Duration::from_millis(parse(millis)?);
+    let [target, source_port, count] = words else { return Err(wrong("three words are expected")) };
     let order = Order {
         target: parse(target)?,
         source_port: parse(source_port)?,
@@ -46,61 +29,27 @@ pub(crate) fn run(words: &[&str]) -> io::Result<ExitCode> {
         len: 0,
         time_max: ANSWER_TIME_MAX,
     };
-    raise_file_limit()?;
-    let stop = Stop::prepare()?;
-    let (tell, hear) = mpsc::channel();
-    let mut running = Vec::new();
-    for number in 0..order.count {
-        let (stop, tell, port) = (stop.clone(), tell.clone(), order.source_port.saturating_add(number));
-        // So that they do not all send at the same moment.
-        let phase = interval * u32::from(number) / u32::from(order.count.max(1));
-        let times = (phase, interval);
-        running.push(spawn(move || Ok(keep_alive(order, port, times, &stop, &tell)))?);
-    }
-    for _ in 0..order.count {
-        hear.recv().map_err(io::Error::other)?;
-    }
-    stop.await_signal()?;
-    let mut streams = Vec::new();
-    for thread in running {
-        streams.push(thread.join().map_err(|_| io::Error::other("a thread panicked"))??);
-    }
-    println!("{}", serde_json::to_string(&Report { kind: "alive", streams })?);
-    Ok(ExitCode::SUCCESS)
+    lasting::run("alive", order, keep_alive)
 }
 
-fn keep_alive(
-    order: Order,
-    port: u16,
-    times: (Duration, Duration),
-    stop: &Stop,
-    tell: &mpsc::Sender<()>,
-) -> StreamReport {
-    let mut report = StreamReport { port, bytes: 0, slowest_ms: 0, lost: None };
-    let mut work = || -> io::Result<()> {
-        let mut stream = open(order, port)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(ANSWER_TIME_MAX))?;
-        exchange(&mut stream, &mut report)?;
-        let _main_has_gone = tell.send(());
-        stop.wait(times.0);
-        loop {
-            // Once more after the stop: so it is alive in the end.
-            let was_told = stop.is_told();
-            exchange(&mut stream, &mut report)?;
-            if was_told {
-                return Ok(());
-            }
-            stop.wait(times.1);
+fn keep_alive(order: Order, stop: &Stop, tell: &Sender<()>, report: &mut StreamReport) -> io::Result<()> {
+    let mut stream = open(order, report.port)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(ANSWER_TIME_MAX))?;
+    exchange(&mut stream, report)?;
+    let _main_has_gone = tell.send(());
+    // So that they do not all send at the same moment.
+    let number = report.port.saturating_sub(order.source_port);
+    stop.wait(INTERVAL * u32::from(number) / u32::from(order.count.max(1)));
+    loop {
+        // Once more after the stop: so it is alive in the end.
+        let was_told = stop.is_told();
+        exchange(&mut stream, report)?;
+        if was_told {
+            return Ok(());
         }
-    };
-    let ended = work();
-    if ended.is_err() {
-        // Nobody waits for it any more; the report says why.
-        let _main_has_gone = tell.send(());
+        stop.wait(INTERVAL);
     }
-    report.lost = ended.err().map(|error| error.to_string());
-    report
 }
 
 /// One byte there and back.
@@ -113,7 +62,6 @@ fn exchange(stream: &mut TcpStream, report: &mut StreamReport) -> io::Result<()>
         return Err(io::Error::other(format!("byte {} came back as another", report.bytes)));
     }
     report.bytes += 1;
-    let time = u64::try_from(clock::now().since(begun).as_millis()).unwrap_or(u64::MAX);
-    report.slowest_ms = report.slowest_ms.max(time);
+    report.waited(begun);
     Ok(())
 }

@@ -3,13 +3,13 @@
 use std::io::{self, Read, Write};
 use std::net::{Ipv6Addr, Shutdown, SocketAddr, TcpStream};
 use std::process::ExitCode;
-use std::sync::mpsc;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use herald::io::clock;
-use serde::Serialize;
 
 use crate::BUFFER_LEN;
+use crate::lasting::{self, StreamReport};
 use crate::sockets::{listener, open, parse, raise_file_limit, spawn, told, wrong};
 use crate::stop::Stop;
 use crate::streams::Order;
@@ -22,24 +22,6 @@ const PACE: Duration = Duration::from_millis(10);
 
 /// Time without a byte after which a download is lost.
 const STALL_MAX: Duration = Duration::from_secs(30);
-
-/// How it went.
-#[derive(Serialize)]
-struct Report {
-    kind: &'static str,
-    streams: Vec<StreamReport>,
-}
-
-/// How one download went.
-#[derive(Serialize)]
-struct StreamReport {
-    port: u16,
-    bytes: u64,
-    /// The longest time between two arrivals.
-    gap_ms: u64,
-    /// Why it was lost; nothing if it still ran in the end.
-    lost: Option<String>,
-}
 
 /// Serves until it is ended from outside.
 pub(crate) fn serve(port: u16) -> io::Result<()> {
@@ -72,38 +54,11 @@ pub(crate) fn run(words: &[&str]) -> io::Result<ExitCode> {
         len: 0,
         time_max: STALL_MAX,
     };
-    let stop = Stop::prepare()?;
-    let (tell, hear) = mpsc::channel();
-    let mut running = Vec::new();
-    for number in 0..order.count {
-        let (stop, tell, port) = (stop.clone(), tell.clone(), order.source_port.saturating_add(number));
-        running.push(spawn(move || Ok(download(order, port, &stop, &tell)))?);
-    }
-    for _ in 0..order.count {
-        hear.recv().map_err(io::Error::other)?;
-    }
-    stop.await_signal()?;
-    let mut streams = Vec::new();
-    for thread in running {
-        streams.push(thread.join().map_err(|_| io::Error::other("a thread panicked"))??);
-    }
-    println!("{}", serde_json::to_string(&Report { kind: "downloads", streams })?);
-    Ok(ExitCode::SUCCESS)
-}
-
-fn download(order: Order, port: u16, stop: &Stop, tell: &mpsc::Sender<()>) -> StreamReport {
-    let mut report = StreamReport { port, bytes: 0, gap_ms: 0, lost: None };
-    let ended = receive(order, stop, tell, &mut report);
-    if ended.is_err() {
-        // Nobody waits for it any more; the report says why.
-        let _main_has_gone = tell.send(());
-    }
-    report.lost = ended.err().map(|error| error.to_string());
-    report
+    lasting::run("downloads", order, download)
 }
 
 /// Tells when the first bytes have come. To be alive in the end, something has to come after the stop, too.
-fn receive(order: Order, stop: &Stop, tell: &mpsc::Sender<()>, report: &mut StreamReport) -> io::Result<()> {
+fn download(order: Order, stop: &Stop, tell: &Sender<()>, report: &mut StreamReport) -> io::Result<()> {
     let mut stream = open(order, report.port)?;
     stream.set_read_timeout(Some(STALL_MAX))?;
     let (pattern, mut buffer) = (pattern(), vec![0; BUFFER_LEN]);
@@ -111,12 +66,10 @@ fn receive(order: Order, stop: &Stop, tell: &mpsc::Sender<()>, report: &mut Stre
     loop {
         let was_told = stop.is_told();
         let read = stream.read(&mut buffer).map_err(|error| told(error, "no byte came"));
-        let now = clock::now();
         if report.bytes > 0 {
-            let gap = u64::try_from(now.since(last).as_millis()).unwrap_or(u64::MAX);
-            report.gap_ms = report.gap_ms.max(gap);
+            report.waited(last);
         }
-        last = now;
+        last = clock::now();
         let len = read?;
         if len == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());

@@ -11,7 +11,7 @@
 //! traffic answer WORD...                               the other end of conversations: tcp/PORT/BYTES/BYTES or udp/PORT
 //! traffic ask tcp|udp TARGET SOURCE_PORT REQUEST RESPONSE ENDING   one conversation
 //! traffic short TARGET MILLIS                          every MILLIS a connection: one request, one answer
-//! traffic alive TARGET SOURCE_PORT COUNT MILLIS        COUNT connections, a byte there and back every MILLIS each
+//! traffic alive TARGET SOURCE_PORT COUNT               COUNT connections, a byte there and back twice a second each
 //! ```
 //!
 //! `tcp` and `udp` print one line for each stream, `PORT ok` or `PORT failed: WHY`. What comes back must be what was
@@ -26,6 +26,7 @@
 mod alive;
 mod downloads;
 mod echo;
+mod lasting;
 mod short;
 mod sockets;
 mod stop;
