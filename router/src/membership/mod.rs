@@ -31,6 +31,7 @@
 
 mod adverts;
 mod candidates;
+mod claims;
 mod election;
 mod hearing;
 mod member;
@@ -44,14 +45,14 @@ use std::collections::VecDeque;
 pub use adverts::AdvertCounts;
 use adverts::Adverts;
 pub use candidates::Candidate;
-use election::{Election, Sight, Standing, Teller};
+use election::{Election, Sight, Standing};
 pub use member::{Member, MemberState};
 pub use settings::{AdvertSettings, Preemption, RolesMode, Settings};
 
 use crate::event::Event;
 use crate::id::{BootId, Epoch, Interface, NodeId, PerInterface};
 use crate::limits::{DETECTION_TIME, HEARTBEAT_INTERVAL, MEMBERS_MAX, START_TIME_MAX};
-use crate::mesh::{Claim, Heartbeat, Hello, Message};
+use crate::mesh::{Heartbeat, Hello};
 use crate::mutation::{Mutation, is_on};
 use crate::outbox::Outbox;
 use crate::time::Instant;
@@ -251,13 +252,6 @@ impl Membership {
         self.settle(now, out);
     }
 
-    /// A peer says that it holds a redirector, or who does.
-    pub fn claim_arrived(&mut self, now: Instant, from: NodeId, claim: &Claim, out: &mut Outbox) {
-        let Some(boot) = self.heard_from(now, from) else { return };
-        self.epoch_heard(now, (claim.interface, claim.epoch), (from, boot), out);
-        self.settle(now, out);
-    }
-
     /// One of this node's own interfaces works, or does not.
     pub fn interface_changed(&mut self, now: Instant, interface: Interface, state: InterfaceState, out: &mut Outbox) {
         let node = self.settings.node;
@@ -351,33 +345,6 @@ impl Membership {
         let member = self.peer_mut(from).filter(|member| member.link_up)?;
         (member.heard, member.state) = (now, MemberState::Alive);
         member.boot
-    }
-
-    /// A peer named an epoch: its own, which must be of its present boot, or one that it obeys. A holder that named a lower
-    /// one learns of the highest; if that is this node's, the network must hear who holds the role.
-    fn epoch_heard(&mut self, now: Instant, named: (Interface, Epoch), from: (NodeId, BootId), out: &mut Outbox) {
-        let ((interface, epoch), (node, boot)) = (named, from);
-        let teller = if epoch.node == node { Teller::Holder } else { Teller::Member };
-        if teller == Teller::Holder && epoch.boot != boot {
-            return;
-        }
-        let before = self.elections[interface].followed();
-        if let Some(epoch) = self.elections[interface].heard(epoch, teller) {
-            out.send(node, Message::Claim(Claim { interface, epoch }));
-            if self.elections[interface].held().is_some() {
-                self.note(Change::RoleContested { interface });
-            }
-        }
-        let followed = self.elections[interface].followed();
-        if followed != before {
-            self.adverts[interface].followed(now);
-        }
-        if teller == Teller::Holder && followed == Some(epoch) {
-            self.named[interface] = followed;
-            if let Some(member) = self.peer_mut(node) {
-                member.epochs[interface] = followed;
-            }
-        }
     }
 }
 

@@ -10,6 +10,7 @@ use super::*;
 use crate::event::DropReason;
 use crate::id::Mac;
 use crate::limits::START_DEFERRED_MAX;
+use crate::mesh::{Claim, Message};
 use crate::packet::{Content, Frame, Packet, vrrp};
 
 const LATENCY: Duration = Duration::from_millis(1);
@@ -735,10 +736,13 @@ fn a_member_speaks_only_for_itself_and_a_low_claim_is_answered() {
     membership.claim_arrived(now, name(2), &claim(name(2), boot, 0), &mut out);
     let epoch = membership.epoch(Interface::First).unwrap();
     assert_eq!(out.send, [(name(2), Message::Claim(Claim { interface: Interface::First, epoch }))]);
+    membership.claim_arrived(now, name(2), &claim(name(3), BootId(3), 10), &mut out);
+    assert!(membership.holder(Interface::First) == Some(name(3)), "a holder in a lower epoch is told of a higher one");
     membership.claim_arrived(now, name(2), &claim(name(2), boot, 20), &mut out);
     assert!(membership.holder(Interface::First) == Some(name(2)) && counter(membership) == Some(20), "a higher claim");
-    membership.claim_arrived(now, name(2), &claim(name(1), BootId(999), 30), &mut out);
-    assert!(membership.holds(Interface::First) && counter(membership) == Some(31), "nobody holds it by hearsay");
+    membership.claim_arrived(now, name(2), &claim(name(3), BootId(3), 30), &mut out);
+    assert!(membership.holder(Interface::First) == Some(name(2)), "who claims nothing is told nothing");
+    assert_eq!(out.ledger.messages_unauthorised, 2);
 }
 
 #[test]

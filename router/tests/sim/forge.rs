@@ -8,8 +8,9 @@ use herald::mesh::{Acknowledge, Announce, Claim, Close, Message, Refresh};
 use crate::chance::Chance;
 use crate::member::{Member, NODES, Place, id};
 
-/// A forged copy of a true message; `None` for kinds that have none.
-pub(crate) fn forged(message: &Message, from: Place, chance: &mut Chance) -> Option<Message> {
+/// A forged copy, for `to`, of a true message; `None` for kinds that have none.
+pub(crate) fn forged(message: &Message, from: Place, to: &Member, chance: &mut Chance) -> Option<Message> {
+    let to_holds = |interface| to.node.as_ref().is_some_and(|node| node.membership().holds(interface));
     let other = id((from + 1 + usize::from(chance.happens(50))) % NODES.len());
     match message {
         Message::Announce(announce) => Some(Message::Announce(forge_announce(*announce, other, chance))),
@@ -32,8 +33,13 @@ pub(crate) fn forged(message: &Message, from: Place, chance: &mut Chance) -> Opt
             Some(Message::Close(Close { generation, ..*close }))
         }
         Message::Claim(claim) => {
-            let boot = BootId(claim.epoch.boot.0 ^ 0xff00);
-            let epoch = Epoch { counter: claim.epoch.counter + 5, node: id(from), boot };
+            let (counter, boot) = (claim.epoch.counter + 5, BootId(claim.epoch.boot.0 ^ 0xff00));
+            // Of another boot, or for a node that does not claim the role.
+            let epoch = if to_holds(claim.interface) || chance.happens(50) {
+                Epoch { counter, node: id(from), boot }
+            } else {
+                Epoch { counter, node: other, ..claim.epoch }
+            };
             Some(Message::Claim(Claim { epoch, ..*claim }))
         }
         Message::Heartbeat(_)

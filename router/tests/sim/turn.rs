@@ -238,7 +238,7 @@ impl World {
         let from = self.links.pairs[pair].nodes[1 - side];
         let percent = self.scenario.choices.forged;
         if self.forge_chance.happens(percent)
-            && let Some(forged) = forge::forged(&message, from, &mut self.forge_chance)
+            && let Some(forged) = forge::forged(&message, from, &self.members[place], &mut self.forge_chance)
         {
             self.try_forged(place, from, forged);
         }
