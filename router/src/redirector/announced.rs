@@ -64,10 +64,15 @@ impl Redirector {
         };
         self.copies.toggle(interface, &session);
         drop(session);
+        // Two ends may have opened the stream: the loser's return key need not be the winner's.
+        let lost_return_key = match old.direction {
+            Direction::FromOpener => self.other_key(key),
+            Direction::ToOpener => *key,
+        };
         self.note_translation(key, announce);
         if old.standing == Standing::Announced && old.generation.node != announce.generation.node {
             let winner = Some(announce.generation);
-            let lost = Refuse { return_key: announce.return_key, generation: old.generation, winner };
+            let lost = Refuse { return_key: lost_return_key, generation: old.generation, winner };
             return Heard::Displaced(old.generation.node, lost);
         }
         Heard::Acknowledged
