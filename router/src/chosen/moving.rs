@@ -17,10 +17,10 @@ use crate::event::{DropReason, EndReason, Event};
 use crate::flow::{FlowKey, HashKey};
 use crate::id::{Generation, NodeId};
 use crate::inspector::{Direction, Inspector, Stream};
-use crate::limits::{FENCE_DELAY, FENCE_TIME_MAX, FENCED_FRAMES_MAX, HANDOVER_HOPS_MAX};
+use crate::limits::{DETECTION_TIME, FENCE_DELAY, FENCE_TIME_MAX, FENCED_FRAMES_MAX, HANDOVER_HOPS_MAX};
 use crate::mesh::{Assign, Close, Fence};
 use crate::outbox::Outbox;
-use crate::session::{Announced, Life, Moved, NewMarker};
+use crate::session::{Announced, Life, MarkerSession, Moved, NewMarker};
 use crate::time::Instant;
 
 /// Redirectors of a stream: both must know that it has moved.
@@ -84,7 +84,8 @@ impl Chosen {
         let generation = Generation { counter: session.generation.saturating_add(1), node: to };
         let (arrival, return_key) = (session.stream.opener, session.return_key?);
         let assign = Assign { arrival, return_key, choice: session.choice, generation, life: Some(session.life) };
-        let fence = now + FENCE_TIME_MAX;
+        // A new owner that no redirector has heard of by then is dead, or as good as that.
+        let fence = now + DETECTION_TIME + FENCE_TIME_MAX;
         let id = session.stream.id;
         session.announced = Announced::Moved(Moved { to: generation, told_by: 0, fence: Some(fence) });
         self.fences.push(fence, (slot, id));
@@ -102,12 +103,43 @@ impl Chosen {
             return false;
         }
         moved.told_by = moved.told_by.saturating_add(1);
-        if moved.told_by == REDIRECTORS && moved.fence.is_some() {
-            let fence = now + FENCE_DELAY;
+        let delay = if moved.told_by < REDIRECTORS { FENCE_TIME_MAX } else { FENCE_DELAY };
+        if moved.fence.is_some_and(|fence| now + delay < fence) {
+            let fence = now + delay;
             moved.fence = Some(fence);
             self.fences.push(fence, (slot, session.stream.id));
         }
         true
+    }
+
+    /// Streams that were given to this node and not fenced yet, by slot and choice hash.
+    #[must_use]
+    pub fn unfenced_at(&self, node: NodeId) -> Vec<(u32, u64)> {
+        let of_node = |session: &MarkerSession| match session.announced {
+            Announced::Moved(moved) => moved.to.node == node && moved.fence.is_some(),
+            Announced::No
+            | Announced::Waiting
+            | Announced::TimedOut { .. }
+            | Announced::Acknowledged
+            | Announced::Lost => false,
+        };
+        let unfenced = self.markers.iter().filter(|(_, session)| of_node(session));
+        unfenced.map(|(slot, session)| (slot, session.choice)).collect()
+    }
+
+    /// Gives a stream to another node than the one it was given to, which has died before it was heard.
+    pub fn give_anew(&mut self, now: Instant, slot: u32, to: NodeId) -> Option<Assign> {
+        let session = self.markers.at_mut(slot)?;
+        let Announced::Moved(moved) = &mut session.announced else { return None };
+        let generation = Generation { counter: moved.to.counter.saturating_add(1), node: to };
+        let fence = now + DETECTION_TIME + FENCE_TIME_MAX;
+        *moved = Moved { to: generation, told_by: 0, fence: Some(fence) };
+        self.fences.push(fence, (slot, session.stream.id));
+        let (arrival, return_key) = (session.stream.opener, session.return_key?);
+        if to == self.settings.node {
+            self.unfenced -= 1;
+        }
+        Some(Assign { arrival, return_key, choice: session.choice, generation, life: Some(session.life) })
     }
 
     /// The next fence that is due, and to whom. A redirector that does not know of the move by then may never: the new

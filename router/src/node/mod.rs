@@ -277,6 +277,7 @@ impl Node {
     /// What changed among members and roles takes effect.
     fn take_changes(&mut self, now: Instant, plugins: &mut dyn Inspector, out: &mut Outbox) {
         self.tell_sync(now, out);
+        let mut died = Vec::new();
         while let Some(change) = self.membership.next_change() {
             match change {
                 Change::HolderChanged { interface } => self.holder_changed(now, interface, plugins, out),
@@ -285,6 +286,7 @@ impl Node {
                     self.redirector.member_left(now, node);
                     self.nothing_more_from(node);
                     self.no_answer_from(now, node, plugins, out);
+                    died.push(node);
                 }
                 Change::RoleContested { interface } => self.forward.announce_again(now, interface, out),
                 Change::CandidatesChanged => {
@@ -298,6 +300,9 @@ impl Node {
             }
             // What this node knows of its own sessions now may change the view again.
             self.tell_sync(now, out);
+        }
+        for node in died {
+            self.give_anew(now, node, plugins, out);
         }
         self.note_returned_members();
     }

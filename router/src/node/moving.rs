@@ -92,6 +92,16 @@ impl Node {
         }
     }
 
+    /// A member died: what was being given to it goes to another, or comes back.
+    pub(super) fn give_anew(&mut self, now: Instant, died: NodeId, plugins: &mut dyn Inspector, out: &mut Outbox) {
+        for (slot, choice) in self.chosen.unfenced_at(died) {
+            let successor = self.choice.choose(choice, &self.candidates).filter(|to| *to != died);
+            if let Some(assign) = self.chosen.give_anew(now, slot, successor.unwrap_or(self.node)) {
+                self.assign(now, assign, plugins, out);
+            }
+        }
+    }
+
     /// Tells new owners that nothing more is handed over.
     pub(super) fn send_fences(&mut self, now: Instant, out: &mut Outbox) {
         while let Some((to, fence)) = self.chosen.next_fence(now) {
