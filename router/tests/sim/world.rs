@@ -145,8 +145,6 @@ pub(crate) struct World {
     pub(crate) disturbances: Vec<(Instant, Disturbance)>,
     /// Since when all running nodes are joined and agree on the roles.
     pub(crate) united_since: Instant,
-    /// Two nodes acted as holders of one redirector at the same time.
-    pub(crate) had_two_holders: bool,
     pub(crate) silent: bool,
     pub(crate) log: bool,
 }
@@ -176,7 +174,6 @@ impl World {
             disturbed_at: Instant::default(),
             disturbances: Vec::new(),
             united_since: Instant::default(),
-            had_two_holders: false,
             silent: false,
             log: false,
             scenario: scenario.clone(),
@@ -250,10 +247,6 @@ impl World {
         let agree = running.iter().all(|member| roles(member) == roles(running[0]));
         let places = || running.iter().map(|member| member.place);
         let joined = places().all(|one| places().all(|other| one == other || self.links.joined(one, other)));
-        let holds =
-            |member: &&Member, interface| member.node.as_ref().is_some_and(|node| node.membership().holds(interface));
-        let two = Interface::BOTH.into_iter().any(|i| running.iter().filter(|member| holds(member, i)).count() > 1);
-        self.had_two_holders |= two;
         if !agree || !joined {
             self.united_since = self.now;
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{ADVERTS, Checker};
+use super::Checker;
 use crate::world::{SETTLED_MS, Sight, World, at_ms};
 
 /// The stacks' first retransmission time-out, and a little for the way.
@@ -17,7 +17,7 @@ impl Checker for Handshake {
 
     fn see(&mut self, world: &World, sight: &Sight<'_>) -> Result<(), String> {
         let Sight::Sampled = sight else { return Ok(()) };
-        if world.silent || !ADVERTS && world.had_two_holders {
+        if world.silent {
             return Ok(());
         }
         let late = world.talks.iter().find(|talk| {

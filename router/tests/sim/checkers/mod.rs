@@ -23,10 +23,6 @@ mod vacancy;
 
 use crate::world::{Sight, Violation, World};
 
-/// Holders send adverts, by which switches learn the virtual MAC again after two nodes have acted as holders. Until the
-/// program does that, frames may go to the wrong node for a while after such a time, and L3 is not checked in such a run.
-pub(crate) const ADVERTS: bool = false;
-
 /// Watches one invariant.
 pub(crate) trait Checker {
     /// The invariant's name in the design.
