@@ -1,7 +1,7 @@
-//! Ways to break the program on purpose, so that the simulator's checkers can be seen to notice. They exist only with the
-//! feature `mutations`, which nothing but the simulator asks for; without it [`is_on`] is a constant `false`, and the
-//! compiler leaves nothing of a mutation. A switch for the thread and not a setting, so that the program's own settings
-//! know nothing of it; each simulated world runs in one thread.
+//! Ways to break the program on purpose, so that the simulator's checkers can be seen to notice. They exist only in builds
+//! with debug assertions; in a release [`is_on`] is a constant `false`, and the compiler leaves nothing of a mutation. A
+//! switch for the thread and not a setting, so that the program's own settings know nothing of it and nobody outside can
+//! reach it; each simulated world runs in one thread.
 
 /// Declares the mutations with their names, so that none lacks one.
 macro_rules! mutations {
@@ -88,26 +88,26 @@ mutations! {
     RestlessHolder = "restless-holder",
 }
 
-#[cfg(feature = "mutations")]
+#[cfg(debug_assertions)]
 thread_local! {
     static ON: std::cell::Cell<Option<Mutation>> = const { std::cell::Cell::new(None) };
 }
 
 /// Breaks the program in this way, in this thread, from now on; `None` mends it.
-#[cfg(feature = "mutations")]
+#[cfg(debug_assertions)]
 pub fn switch(mutation: Option<Mutation>) {
     ON.set(mutation);
 }
 
 /// True if the program is to be broken in this way.
-#[cfg(feature = "mutations")]
+#[cfg(debug_assertions)]
 #[must_use]
 pub fn is_on(mutation: Mutation) -> bool {
     ON.get() == Some(mutation)
 }
 
 /// False: nothing is broken.
-#[cfg(not(feature = "mutations"))]
+#[cfg(not(debug_assertions))]
 #[must_use]
 #[inline(always)]
 pub const fn is_on(_: Mutation) -> bool {

@@ -5,7 +5,7 @@
 //! cargo test -p herald --test sim --profile sim -- --seeds 20000 --from 1000   a long run on all cores
 //! cargo test -p herald --test sim -- --seeds 1 --from 17 --tell    one seed, with everything that happens
 //! cargo test -p herald --test sim -- --replay FILE                 one event list
-//! cargo test -p herald --test sim --features mutations -- --mutations   is every mutation caught?
+//! cargo test -p herald --test sim -- --mutations   is every mutation caught?
 //! ```
 //!
 //! What the cluster promises is in `checkers`, one file for each promise; what goes wrong meanwhile is in `swarm`.
@@ -22,7 +22,7 @@ mod hostile;
 mod links;
 mod member;
 mod mesh;
-#[cfg(feature = "mutations")]
+#[cfg(debug_assertions)]
 mod mutations;
 mod options;
 mod packets;
@@ -61,7 +61,7 @@ fn main() -> ExitCode {
     if options.tell {
         return report::one(&swarm::scenario(options.from), Telling::Loud);
     }
-    #[cfg(feature = "mutations")]
+    #[cfg(debug_assertions)]
     if options.mutations {
         return mutations::try_all(&options);
     }

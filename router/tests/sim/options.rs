@@ -30,11 +30,11 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) survey: bool,
     /// Breaks the program on purpose, once for each mutation, and prints how many seeds it takes to notice.
-    #[cfg(feature = "mutations")]
+    #[cfg(debug_assertions)]
     #[arg(long)]
     pub(crate) mutations: bool,
     /// Only the mutation with this name.
-    #[cfg(feature = "mutations")]
+    #[cfg(debug_assertions)]
     #[arg(long)]
     pub(crate) mutation: Option<String>,
     /// Names of tests, as `cargo test NAME` passes them: without `sim` among them nothing is run.
