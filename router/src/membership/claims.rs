@@ -25,7 +25,13 @@ impl Membership {
 
     /// A peer named an epoch: its own, which must be of its present boot, or one that it obeys. A holder that named a lower
     /// one learns of the highest; if that is this node's, the network must hear who holds the role.
-    pub(super) fn epoch_heard(&mut self, now: Instant, named: (Interface, Epoch), from: (NodeId, BootId), out: &mut Outbox) {
+    pub(super) fn epoch_heard(
+        &mut self,
+        now: Instant,
+        named: (Interface, Epoch),
+        from: (NodeId, BootId),
+        out: &mut Outbox,
+    ) {
         let ((interface, epoch), (node, boot)) = (named, from);
         let teller = if epoch.node == node { Teller::Holder } else { Teller::Member };
         if teller == Teller::Holder && epoch.boot != boot {
@@ -50,4 +56,3 @@ impl Membership {
         }
     }
 }
-

@@ -49,6 +49,8 @@ fn run_all(options: &Options, after: AfterFailure) -> Found {
             found.counted += u64::from(outcome.coverage.counts());
             found.coverage.merge(&outcome.coverage);
             if let Some(violation) = outcome.violation {
+                let what = violation.what.lines().next().unwrap_or_default();
+                println!("seed {seed}: {} is broken: {what}", violation.invariant);
                 stop.store(after == AfterFailure::Stop, Ordering::Relaxed);
                 found.failures.insert(seed, violation);
             }
@@ -88,15 +90,12 @@ pub(crate) fn survey(options: &Options) -> ExitCode {
     let began = clock::now();
     let found = run_all(options, AfterFailure::GoOn);
     print_found(&found, began);
-    let mut by_invariant: BTreeMap<&str, Vec<(u64, &str)>> = BTreeMap::new();
-    for (seed, violation) in &found.failures {
-        by_invariant.entry(violation.invariant).or_default().push((*seed, &violation.what));
+    let mut by_invariant: BTreeMap<&str, u64> = BTreeMap::new();
+    for violation in found.failures.values() {
+        *by_invariant.entry(violation.invariant).or_default() += 1;
     }
     for (invariant, seeds) in &by_invariant {
-        println!("{invariant}: {} seeds", seeds.len());
-        for (seed, what) in seeds.iter().take(5) {
-            println!("  {seed}: {}", what.lines().next().unwrap_or_default());
-        }
+        println!("{invariant}: {seeds} seeds");
     }
     if found.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
