@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::chosen::{self, Arrival, Came, Chosen};
-use crate::event::{DropReason, EndReason};
+use crate::event::DropReason;
 use crate::flow::FlowKey;
 use crate::forward::{self, Forward, HolderState};
 use crate::id::{BootId, Interface, Mac, NodeId, PerInterface};
@@ -260,18 +260,6 @@ impl Node {
             self.next_compare(),
         ];
         parts.into_iter().flatten().min()
-    }
-
-    /// The node stops: it gives up its roles, and plugins and redirectors hear that its streams end.
-    pub fn stop(&mut self, now: Instant, plugins: &mut dyn Inspector, out: &mut Outbox) {
-        self.batch_ended(now, plugins, out);
-        self.membership.stop(now, out);
-        self.take_changes(now, plugins, out);
-        let slots: Vec<u32> = self.chosen.markers.iter().map(|(slot, _)| slot).collect();
-        for slot in slots {
-            self.chosen.end(now, slot, EndReason::Shutdown, plugins, out);
-        }
-        self.tell_closed(now, out);
     }
 
     /// What changed among members and roles takes effect.

@@ -3,6 +3,7 @@
 use super::Node;
 use super::early::Awaited;
 use crate::chosen::Arrival;
+use crate::event::EndReason;
 use crate::id::{Interface, NodeId};
 use crate::inspector::Inspector;
 use crate::limits::{DETECTION_TIME, DRAIN_INTERVAL, DRAIN_STREAMS_MAX};
@@ -36,6 +37,18 @@ impl Node {
         self.membership.service_changed(now, service, out);
         self.watch_reach(now);
         self.take_changes(now, plugins, out);
+    }
+
+    /// The node stops: it gives up its roles, and plugins and redirectors hear that its streams end.
+    pub fn stop(&mut self, now: Instant, plugins: &mut dyn Inspector, out: &mut Outbox) {
+        self.batch_ended(now, plugins, out);
+        self.membership.stop(now, out);
+        self.take_changes(now, plugins, out);
+        let slots: Vec<u32> = self.chosen.markers.iter().map(|(slot, _)| slot).collect();
+        for slot in slots {
+            self.chosen.end(now, slot, EndReason::Shutdown, plugins, out);
+        }
+        self.tell_closed(now, out);
     }
 
     /// What a drained node would have given away already.
