@@ -41,6 +41,7 @@ mod scenario {
         a_holders_cable_is_cut = "a-holders-cable-is-cut",
         a_node_is_drained_and_comes_back = "a-node-is-drained-and-comes-back",
         the_mesh_is_slow_and_loses = "the-mesh-is-slow-and-loses",
+        a_holder_dies_and_the_others_are_cut_apart = "a-holder-dies-and-the-others-are-cut-apart",
         a_holder_is_killed_while_a_link_is_cut = "a-holder-is-killed-while-a-link-is-cut",
         the_mesh_carries_the_frames = "the-mesh-carries-the-frames",
     }

@@ -69,7 +69,9 @@ fn play(scenario: &Scenario) -> (Lab, Record) {
 /// The settings of a lab that a scenario chooses.
 fn shape(lab: Builder, choices: &Choices) -> Builder {
     let [keying, redirectors, redirecting, midstream] = part::words(choices);
-    lab.set("choose.per_interface_key", keying == "per-interface")
+    // So the same nodes are chosen in each run.
+    lab.set("cluster.secret", "all scenarios have this one")
+        .set("choose.per_interface_key", keying == "per-interface")
         .set("choose.redirectors", redirectors)
         .set("redirect", redirecting)
         .set("midstream", midstream)
