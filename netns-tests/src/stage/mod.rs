@@ -70,7 +70,8 @@ fn play(scenario: &Scenario) -> (Lab, Record) {
 fn shape(lab: Builder, choices: &Choices) -> Builder {
     let [keying, redirectors, redirecting, midstream] = part::words(choices);
     // So the same nodes are chosen in each run.
-    lab.set("cluster.secret", "all scenarios have this one")
+    lab.set("cluster.id", "scenarios")
+        .set("cluster.secret", "all scenarios have this one")
         .set("choose.per_interface_key", keying == "per-interface")
         .set("choose.redirectors", redirectors)
         .set("redirect", redirecting)
