@@ -80,8 +80,9 @@ impl Node {
 
     fn tell_once(&mut self, now: Instant, announce: &Announce, out: &mut Outbox) -> Told {
         let (arrival, back) = (announce.arrival.interface(), announce.return_key.interface());
+        let stream = self.choice.stream(&announce.arrival, &announce.return_key);
         for key in [announce.arrival, announce.return_key] {
-            match self.redirector_hears(now, key, announce) {
+            match self.redirector_hears(now, key, stream, announce) {
                 None | Some(Heard::Acknowledged) => {}
                 Some(Heard::Displaced(loser, refuse)) => out.send(loser, Message::Refuse(refuse)),
                 Some(Heard::Refused(refuse)) => return Told::Refused(refuse.winner),

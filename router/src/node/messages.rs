@@ -79,8 +79,9 @@ impl Node {
     /// The sessions of a stream are made or confirmed in the redirectors that this node holds or stands by for. False if
     /// one that it holds refuses.
     pub(super) fn hear(&mut self, now: Instant, from: NodeId, announce: &Announce, out: &mut Outbox) -> bool {
+        let stream = self.choice.stream(&announce.arrival, &announce.return_key);
         for key in [announce.arrival, announce.return_key] {
-            match self.redirector_hears(now, key, announce) {
+            match self.redirector_hears(now, key, stream, announce) {
                 None | Some(Heard::Acknowledged) => {}
                 Some(Heard::Displaced(loser, refuse)) if loser == self.node => self.refused(now, &refuse, out),
                 Some(Heard::Displaced(loser, refuse)) => out.send(loser, Message::Refuse(refuse)),
@@ -97,13 +98,19 @@ impl Node {
         true
     }
 
-    /// The session of one of a stream's keys is made or confirmed, if this node keeps that interface's sessions. What
+    /// The session of one of the keys of a stream, which has this identity, is made or confirmed, if this node keeps that interface's sessions. What
     /// its redirector says to that, if it holds it.
-    pub(super) fn redirector_hears(&mut self, now: Instant, key: FlowKey, announce: &Announce) -> Option<Heard> {
+    pub(super) fn redirector_hears(
+        &mut self,
+        now: Instant,
+        key: FlowKey,
+        stream: u64,
+        announce: &Announce,
+    ) -> Option<Heard> {
         if !self.keeps(key.interface()) {
             return None;
         }
-        let heard = self.redirector.session_announced(now, &key, announce);
+        let heard = self.redirector.session_announced(now, &key, stream, announce);
         self.note_answered(key);
         Some(heard).filter(|_| self.membership.holds(key.interface()))
     }

@@ -1,7 +1,11 @@
 //! What chosen nodes announce and close, and which of two that want the same stream or key gets it.
 
+use std::collections::HashMap;
+
+use dashmap::Entry;
+
 use super::{Redirector, is_gone, schedule};
-use crate::flow::FlowKey;
+use crate::flow::{FlowKey, HashKey};
 use crate::id::{Epoch, NodeId};
 use crate::inspector::Direction;
 use crate::limits::DETECTION_TIME;
@@ -22,25 +26,27 @@ pub enum Heard {
 }
 
 impl Redirector {
-    /// A chosen node says that packets with `key` are its own. `key` is one of the announcement's two keys.
-    pub fn session_announced(&mut self, now: Instant, key: &FlowKey, announce: &Announce) -> Heard {
+    /// A chosen node says that packets with `key` are its own. `key` is one of the announcement's two keys, `stream` the
+    /// stream's identity.
+    pub fn session_announced(&mut self, now: Instant, key: &FlowKey, stream: u64, announce: &Announce) -> Heard {
         let refuse = |winner| {
             Heard::Refused(Refuse { return_key: announce.return_key, generation: announce.generation, winner })
         };
-        let stream = self.settings.choice.stream(&announce.arrival, &announce.return_key);
         let interface = key.interface();
         let round = self.copies.round(announce.generation.node, interface);
         let announced = |old: Option<&RedirectorSession>| session_of(now, key, announce, (stream, round), old);
-        let Some(mut session) = self.tables.redirector.get_mut(key) else {
-            if self.is_full() {
-                return refuse(None);
+        let is_full = self.is_full();
+        let mut session = match self.tables.redirector.entry(*key) {
+            Entry::Occupied(session) => session.into_ref(),
+            Entry::Vacant(_) if is_full => return refuse(None),
+            Entry::Vacant(place) => {
+                let session = announced(None);
+                self.copies.toggle(interface, &session);
+                drop(place.insert(session));
+                self.sessions[key.interface()] += 1;
+                note_translation(&mut self.translated, key, announce);
+                return Heard::Acknowledged;
             }
-            let session = announced(None);
-            self.copies.toggle(interface, &session);
-            self.tables.redirector.insert(*key, session);
-            self.sessions[key.interface()] += 1;
-            self.note_translation(key, announce);
-            return Heard::Acknowledged;
         };
         let old = *session;
         let is_orphan = || old.generation.node != announce.generation.node && is_gone(&self.gone, old.generation.node);
@@ -69,25 +75,13 @@ impl Redirector {
             Direction::FromOpener => self.other_key(key),
             Direction::ToOpener => *key,
         };
-        self.note_translation(key, announce);
+        note_translation(&mut self.translated, key, announce);
         if old.standing == Standing::Announced && old.generation.node != announce.generation.node {
             let winner = Some(announce.generation);
             let lost = Refuse { return_key: lost_return_key, generation: old.generation, winner };
             return Heard::Displaced(old.generation.node, lost);
         }
         Heard::Acknowledged
-    }
-
-    /// Remembers the other key of a stream that a plugin translates.
-    fn note_translation(&mut self, key: &FlowKey, announce: &Announce) {
-        let other = if *key == announce.arrival { announce.return_key } else { announce.arrival };
-        if other == key.reversed(other.interface()) {
-            if !self.translated.is_empty() {
-                self.translated.remove(key);
-            }
-        } else {
-            self.translated.insert(*key, other);
-        }
     }
 
     /// The answer to an announcement that this node's redirector accepted in `epoch`.
@@ -107,6 +101,18 @@ impl Redirector {
             session.expires = now + DETECTION_TIME * 2;
             schedule(&mut self.deadlines, key, &mut session);
         }
+    }
+}
+
+/// Remembers the other key of a stream that a plugin translates.
+fn note_translation(translated: &mut HashMap<FlowKey, FlowKey, HashKey>, key: &FlowKey, announce: &Announce) {
+    let other = if *key == announce.arrival { announce.return_key } else { announce.arrival };
+    if other == key.reversed(other.interface()) {
+        if !translated.is_empty() {
+            translated.remove(key);
+        }
+    } else {
+        translated.insert(*key, other);
     }
 }
 

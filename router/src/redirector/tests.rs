@@ -118,7 +118,7 @@ proptest! {
                 }
                 Operation::Announce { key, counter, node: number } => {
                     let generation = Generation { counter, node: node(number) };
-                    let heard = redirector.session_announced(now, &flow(key), &announce(key, generation));
+                    let heard = redirector.session_announced(now, &flow(key), key.into(), &announce(key, generation));
                     let stands = !matches!(heard, Heard::Refused(_));
                     prop_assert_eq!(stands, model_announces(&mut model, key, generation));
                 }
