@@ -170,7 +170,7 @@ pub const DRAIN_INTERVAL: Duration = Duration::from_millis(2);
 /// this node's interface by then.
 pub const FENCE_DELAY: Duration = Duration::from_millis(5);
 
-/// Time after which a stream that was handed over is fenced whatever the redirectors say.
+/// Time between the first redirector's word that a stream has moved and the fence, whatever the other one says.
 pub const FENCE_TIME_MAX: Duration = Duration::from_millis(100);
 
 /// Frames that all streams together keep back until their fences.

@@ -115,6 +115,9 @@ impl Chosen {
     /// Streams that were given to this node and not fenced yet, by slot and choice hash.
     #[must_use]
     pub fn unfenced_at(&self, node: NodeId) -> Vec<(u32, u64)> {
+        if self.unfenced == 0 {
+            return Vec::new();
+        }
         let of_node = |session: &MarkerSession| match session.announced {
             Announced::Moved(moved) => moved.to.node == node && moved.fence.is_some(),
             Announced::No
@@ -212,7 +215,8 @@ impl Chosen {
         }
         self.block(slot, Direction::FromOpener, verdict);
         if let (Some(_), Some(session)) = (assign.life, self.markers.at_mut(slot)) {
-            // Twice the time in which the former owner sends the fence in any case.
+            // Frames come directly only once a redirector has heard of this node; from its word to the former owner on,
+            // the fence takes half of this.
             let until = now + FENCE_TIME_MAX * 2;
             session.fenced = Some(until);
             self.fenced.deadlines.push_back((until, slot, session.stream.id));
