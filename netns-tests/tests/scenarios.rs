@@ -18,7 +18,9 @@ macro_rules! scenarios {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
             let mut files: Vec<String> = std::fs::read_dir(folder)
                 .unwrap()
-                .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
+                .map(|entry| entry.unwrap().path())
+                .filter(|path| path.extension().is_some_and(|extension| extension == "scenario"))
+                .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
                 .collect();
             files.sort();
             let mut tests = vec![$($file),*];
@@ -44,5 +46,6 @@ mod scenario {
         a_holder_dies_and_the_others_are_cut_apart = "a-holder-dies-and-the-others-are-cut-apart",
         a_holder_is_killed_while_a_link_is_cut = "a-holder-is-killed-while-a-link-is-cut",
         the_mesh_carries_the_frames = "the-mesh-carries-the-frames",
+        the_networks_lose_and_double = "the-networks-lose-and-double",
     }
 }

@@ -162,6 +162,11 @@ impl Record {
         self.macs.iter().position(|macs| macs[interface] == mac)
     }
 
+    /// True for what came to a node by its own address.
+    pub(super) fn is_to_itself(&self, seen: &Seen) -> bool {
+        self.node(seen.packet.flow.interface(), seen.packet.frame_destination) == Some(seen.node)
+    }
+
     /// What a node sent to another node: redirected packets.
     pub(super) fn redirected(&self) -> impl Iterator<Item = (&Seen, Place)> {
         let to = |seen: &Seen| self.node(seen.packet.flow.interface(), seen.packet.frame_destination);
@@ -184,10 +189,8 @@ impl Record {
     pub(super) fn account(&self) -> String {
         let mut text = String::new();
         for interface in Interface::BOTH {
-            let changes = self.told.iter().filter(|t| t.event == "holder-changed" && t.interface == Some(interface));
-            let epochs: BTreeSet<(u64, &str)> = changes.filter_map(|t| Some((t.counter, name(t.about?)))).collect();
-            let epochs: Vec<String> = epochs.iter().map(|(counter, node)| format!("{node} {counter}")).collect();
-            let _infallible = writeln!(text, "  {interface} redirector held by: {}", epochs.join(", "));
+            let holders: Vec<&str> = self.holders(interface).into_iter().map(name).collect();
+            let _infallible = writeln!(text, "  {interface} redirector held by: {}", holders.join(", then "));
         }
         for talk in &self.talks {
             let owners: Vec<&str> = self.owners(&talk.flow).into_iter().map(name).collect();
@@ -210,6 +213,14 @@ impl Record {
         }
         let _infallible = writeln!(text, "  messages: {messages:?}");
         text
+    }
+
+    /// The holders of a redirector, in the order of their epochs.
+    pub(super) fn holders(&self, interface: Interface) -> Vec<Place> {
+        let changes = self.told.iter().filter(|told| told.event == "holder-changed");
+        let changes = changes.filter(|told| told.interface == Some(interface));
+        let epochs: BTreeSet<_> = changes.filter_map(|told| Some((told.counter, told.about?))).collect();
+        epochs.into_iter().map(|(_, node)| node).collect()
     }
 
     /// The nodes whose chains saw a stream, in the order of their turns.

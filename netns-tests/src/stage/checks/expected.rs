@@ -1,7 +1,5 @@
 //! What a scenario itself expects: who held the redirectors, and who owned its conversations.
 
-use std::collections::BTreeSet;
-
 use crate::scenario::{Expected, Place, ports};
 use crate::stage::record::Record;
 
@@ -11,14 +9,7 @@ pub(super) fn broken(record: &Record) -> Vec<String> {
 
 fn found(record: &Record, expected: &Expected) -> Vec<Place> {
     match expected {
-        Expected::Holders { interface, .. } => {
-            let of_interface = |interface| {
-                let changes = record.told.iter().filter(|told| told.event == "holder-changed");
-                changes.filter(move |told| told.interface == Some(interface))
-            };
-            let epochs = of_interface(*interface).filter_map(|told| Some((told.counter, told.about?)));
-            epochs.collect::<BTreeSet<_>>().into_iter().map(|(_, node)| node).collect()
-        }
+        Expected::Holders { interface, .. } => record.holders(*interface),
         Expected::Owners { key, .. } => {
             let (port, _) = ports(*key);
             let talk = record.talks.iter().find(|talk| talk.flow.source().port() == port);

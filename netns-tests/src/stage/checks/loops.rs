@@ -7,10 +7,10 @@ use super::has_held;
 use crate::scenario::Place;
 use crate::sighting::Mark;
 use crate::stage::part::name;
-use crate::stage::record::{Record, is_virtual};
+use crate::stage::record::{Record, Seen, is_virtual};
 
 /// How often something happened to a packet.
-type Counts = BTreeMap<Mark, u64>;
+pub(super) type Counts = BTreeMap<Mark, u64>;
 
 pub(super) fn broken(record: &Record) -> Vec<String> {
     let arrived = arrived(record);
@@ -38,8 +38,13 @@ fn count(marks: impl Iterator<Item = Mark>) -> Counts {
 
 /// How often each packet came from a host: to one node, as a switch that floods brings it to all of them.
 pub(super) fn arrived(record: &Record) -> Counts {
+    at_one_node(record.arrived().filter(|seen| is_virtual(seen.packet.frame_destination)))
+}
+
+/// How often each of these packets was seen at the node that saw it most often.
+pub(super) fn at_one_node<'a>(seen: impl Iterator<Item = &'a Seen>) -> Counts {
     let mut by_node: BTreeMap<(Mark, Place), u64> = BTreeMap::new();
-    for seen in record.arrived().filter(|seen| is_virtual(seen.packet.frame_destination)) {
+    for seen in seen {
         *by_node.entry((seen.packet.mark(), seen.node)).or_default() += 1;
     }
     let mut counts = Counts::new();
@@ -53,8 +58,8 @@ pub(super) fn arrived(record: &Record) -> Counts {
 /// Packets that a chain saw more often than they came to its node.
 fn without_door(record: &Record, arrived: &Counts) -> Vec<String> {
     let mut doors: BTreeMap<(Place, Mark), u64> = BTreeMap::new();
-    for (seen, to) in record.redirected() {
-        *doors.entry((to, seen.packet.mark())).or_default() += 1;
+    for seen in record.delivered.iter().filter(|seen| record.is_to_itself(seen)) {
+        *doors.entry((seen.node, seen.packet.mark())).or_default() += 1;
     }
     for carried in &record.carried {
         *doors.entry((carried.to, carried.packet.mark())).or_default() += 1;

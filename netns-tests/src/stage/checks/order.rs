@@ -5,12 +5,15 @@ use std::collections::{BTreeMap, VecDeque};
 
 use herald::flow::FlowKey;
 
-use super::loops::arrived;
+use super::loops::at_one_node;
+use crate::scenario::Action;
 use crate::sighting::{Mark, direction};
-use crate::stage::record::{Record, is_virtual};
+use crate::stage::record::{Record, Seen, is_virtual};
 
 pub(super) fn broken(record: &Record) -> Vec<String> {
-    let came = arrived(record);
+    // A network that doubles frames does so on each part of the way.
+    let meant = |seen: &&Seen| is_virtual(seen.packet.frame_destination) || record.is_to_itself(seen);
+    let came = at_one_node(record.delivered.iter().filter(meant));
     let mut left: BTreeMap<Mark, u64> = BTreeMap::new();
     record.left().for_each(|seen| *left.entry(seen.packet.mark()).or_default() += 1);
     let twice = left.iter().filter(|(mark, count)| **count > came.get(mark).copied().unwrap_or_default());
@@ -20,8 +23,15 @@ pub(super) fn broken(record: &Record) -> Vec<String> {
             format!("a packet of {} came {came} times and left {count} times", mark.flow())
         })
         .collect();
-    broken.extend(disordered(record));
+    if !record.acts.iter().any(|act| reorders(&act.action)) {
+        broken.extend(disordered(record));
+    }
     broken
+}
+
+/// True if the networks themselves change the order of frames.
+fn reorders(action: &Action) -> bool {
+    matches!(action, Action::Impair { impairment, .. } if impairment.reorder > 0)
 }
 
 /// Flows whose packets left in another order than they came.
