@@ -1,6 +1,7 @@
 //! The hold: frames that wait until the other redirector has acknowledged their stream, in order, bounded.
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::time::Duration;
 
 use slab::Slab;
@@ -52,13 +53,21 @@ struct Queue {
 }
 
 /// All holds of a node. Slots and ids are those of the marker sessions.
-#[derive(Debug)]
 pub struct Hold {
     max: HoldMax,
     bytes: usize,
     links: Slab<Link>,
     queues: HashMap<u32, Queue, HashKey>,
     deadlines: VecDeque<(Instant, u32, u64)>,
+}
+
+/// With every frame, which a slab leaves out.
+impl fmt::Debug for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hold ")?;
+        let (queues, deadlines) = (&self.queues, &self.deadlines);
+        f.debug_map().entries(self.links.iter()).entry(&"queues", queues).entry(&"deadlines", deadlines).finish()
+    }
 }
 
 impl Hold {

@@ -1,11 +1,20 @@
 //! Digests of sets of streams, by which a redirector and a chosen node find out where they disagree without naming one
 //! stream: equal sets have equal digests, and of unequal ones only the buckets that differ need to be told.
 
+use std::fmt;
+
 use crate::limits::BUCKETS;
 
 /// One digest for each bucket. A stream's identity, which says its bucket, is a keyed hash that no outsider can aim.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Digests(Vec<u64>);
+
+/// The buckets that are not empty.
+impl fmt::Debug for Digests {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.0.iter().enumerate().filter(|(_, digest)| **digest != 0)).finish()
+    }
+}
 
 impl Default for Digests {
     fn default() -> Self {

@@ -1,5 +1,6 @@
 //! Marker sessions: the chosen node's own notes of its streams, with the plugins' state beside them.
 
+use std::fmt;
 use std::sync::Arc;
 
 use slab::Slab;
@@ -83,12 +84,23 @@ pub struct MarkerSession {
 }
 
 /// All marker sessions of a node.
-#[derive(Debug)]
 pub struct Markers {
     tables: Arc<Tables>,
     sessions: Slab<MarkerSession>,
     states: States,
     next_id: u64,
+}
+
+/// With every session, which a slab leaves out.
+impl fmt::Debug for Markers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Markers ")?;
+        f.debug_map()
+            .entries(self.sessions.iter())
+            .entry(&"states", &self.states)
+            .entry(&"next_id", &self.next_id)
+            .finish()
+    }
 }
 
 impl Markers {
