@@ -176,15 +176,18 @@ impl Membership {
         })
     }
 
-    /// Notes since when this node might take the role from the holder it follows: its rank is higher, it is in sync, and
-    /// every member says that it hears it on that interface.
+    /// Notes since when this node might take the role from the holder it follows: its rank is higher, it is in sync, it is
+    /// linked with the holder, which would not learn of it otherwise, and every member says that it hears it on that
+    /// interface.
     fn judge_preemption(&mut self, now: Instant, interface: Interface, followed: Option<Epoch>) {
         let own = self.member(self.settings.node);
         let rank = |node| self.member(node).and_then(|member| member.rank(interface));
         let outranks =
             followed.is_some_and(|epoch| rank(epoch.node).is_some_and(|r| Some(r) < rank(self.settings.node)));
         let mut others = self.members.iter().filter(|member| member.node != self.settings.node && member.is_joined());
+        let is_joined = |epoch: Epoch| self.member(epoch.node).is_some_and(Member::is_joined);
         let able = outranks
+            && followed.is_some_and(is_joined)
             && own.is_some_and(|own| own.in_sync)
             && others.all(|member| member.heard_on[interface].contains(&self.settings.node));
         let since = self.adverts[interface].able_since.unwrap_or(now);
