@@ -121,7 +121,8 @@ impl Node {
     fn nobody_owns(&mut self, now: Instant, key: FlowKey, plugins: &mut dyn Inspector, out: &mut Outbox) {
         self.redirector.unowned.note(now, key);
         for parked in self.redirector.parking.take(&key) {
-            self.steer_unowned(now, unparked(key, parked), plugins, out);
+            // This node itself may have made the session meanwhile; else the key counts as nobody's now.
+            self.steer(now, unparked(key, parked), plugins, out);
         }
     }
 
