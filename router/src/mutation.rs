@@ -30,6 +30,8 @@ mutations! {
     AcknowledgeUnheard = "acknowledge-unheard",
     /// An acknowledgement counts whatever epoch it names.
     AcceptOldEpoch = "accept-old-epoch",
+    /// A node obeys whatever epoch it hears of last.
+    ObeyOldEpoch = "obey-old-epoch",
     /// Anybody may announce anybody's streams.
     SpeakForOthers = "speak-for-others",
     /// An announcement counts whatever boot it names.

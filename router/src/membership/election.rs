@@ -119,7 +119,7 @@ impl Election {
             Teller::Holder => Some(epoch) >= self.highest,
             Teller::Member => Some(epoch) > self.highest,
         };
-        if is_news {
+        if is_news || is_on(Mutation::ObeyOldEpoch) {
             self.highest = Some(epoch);
             // This node's own id: an earlier boot's epoch, or one it has given up. It is known, but nobody holds in it.
             let keeps = is_on(Mutation::KeepRole) && self.held().is_some();

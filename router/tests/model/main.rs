@@ -1,0 +1,53 @@
+//! A model of announcing, refusing, asking, assigning and taking over: three real nodes, up to two streams and two faults,
+//! and every order of what may happen. Time stands still; that somebody has waited for long enough is a step of its own. A
+//! state is made by doing again, with new nodes, what led to it: no rule has a second copy here, and nothing that a node
+//! remembers is left out of its fingerprint.
+//!
+//! ```text
+//! cargo test -p herald --test model                                   what every test run explores
+//! cargo test -p herald --test model --profile sim -- --full           two streams and two faults
+//! cargo test -p herald --test model --profile sim -- --mutations      is the model awake?
+//! ```
+//!
+//! There are eight channels: six directions of links, and two networks for redirected frames. What is sent where nothing is
+//! slow arrives at once. With all channels slow every interleaving is explored; where that is too much, every one for each
+//! choice of one or two slow channels.
+//!
+//! Heartbeats are the model's to give, as levers: of their own accord they tell nothing new. A role passes by preemption,
+//! when the other members report that they hear the node that outranks its holder, or by a proven death.
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by a panic")]
+#![expect(clippy::wildcard_enum_match_arm, reason = "a promise looks only at what concerns it")]
+#![expect(clippy::disallowed_methods, reason = "a run tells how long it took")]
+
+mod action;
+mod explore;
+mod faults;
+mod fingerprint;
+mod history;
+mod layout;
+#[cfg(debug_assertions)]
+mod mutations;
+mod options;
+mod runs;
+mod scenario;
+mod sights;
+mod story;
+mod world;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::options::Options;
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    if !options.is_asked() {
+        return ExitCode::SUCCESS;
+    }
+    #[cfg(debug_assertions)]
+    if options.mutations {
+        return mutations::try_all();
+    }
+    runs::all(&options)
+}
