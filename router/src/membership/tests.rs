@@ -566,18 +566,20 @@ fn who_is_not_heard_by_every_member_does_not_preempt() {
 
 #[test]
 fn who_has_no_link_to_the_holder_does_not_preempt() {
+    let delay = CONVERGENCE_TIME * 2;
     let mut world = World::empty(3, RolesMode::Priority);
-    world.adverts.preemption = Preemption::After(Duration::from_secs(1));
+    world.adverts.preemption = Preemption::After(delay);
     (0..3).for_each(|index| world.start(index));
     world.advance(CONVERGENCE_TIME);
     world.kill(0);
     world.advance(CONVERGENCE_TIME);
     world.start(0);
+    world.advance(CONVERGENCE_TIME);
     world.set_wire(0, 1, Wire::Cut);
-    world.advance(Duration::from_secs(5));
+    world.advance(delay * 2);
     world.assert_holders(1, 1);
     world.heal();
-    world.advance(CONVERGENCE_TIME + Duration::from_secs(2));
+    world.advance(delay * 2);
     world.assert_holders(0, 1);
 }
 
