@@ -165,8 +165,14 @@ impl Node {
     pub(super) fn holds_ran_out(&mut self, now: Instant, out: &mut Outbox) {
         while let Some(slot) = self.chosen.next_timed_out(now) {
             let Some(announce) = self.chosen.announcement(slot, self.boot) else { continue };
+            let holder = self.membership.holder(announce.return_key.interface());
+            if holder == Some(self.node) {
+                // The role came to this node while its streams without a packet waited for the former holder.
+                self.announce_again(now, slot, out);
+                continue;
+            }
             out.tell(Event::HoldTimedOut { flow: announce.arrival });
-            if let Some(peer) = self.membership.holder(announce.return_key.interface())
+            if let Some(peer) = holder
                 && self.chosen.breakers.timed_out(peer)
             {
                 out.tell(Event::Breaker { peer, open: true });

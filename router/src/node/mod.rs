@@ -364,6 +364,12 @@ impl Node {
         self.chosen.hold.frames() + waiting + self.forward.frames_queued() + self.batch.len()
     }
 
+    /// Frames among these that are held until an announcement is acknowledged.
+    #[must_use]
+    pub fn frames_held(&self) -> usize {
+        self.chosen.hold.frames()
+    }
+
     /// Whom the redirector of the key's interface believes to be chosen: at once if this node knows, else as one of
     /// [`take_answers`](Self::take_answers) under the same id.
     pub fn ask(&mut self, id: u64, key: FlowKey, out: &mut Outbox) -> Option<Answer> {

@@ -1,14 +1,24 @@
 //! What the hostile host sends.
 
 use etherparse::PacketBuilder;
+use herald::flow::FlowKey;
 use herald::id::{Interface, Mac};
 
 use crate::chance::Chance;
 use crate::member::{host_address, node_mac, virtual_macs};
 use crate::scenario::{Hostility, ports};
 
+/// Last byte of its addresses.
+const HOST: u8 = 66;
+
 pub(crate) fn hostile_mac(interface: Interface) -> Mac {
-    Mac([2, 0, 0, 0, 0x20 + interface as u8, 66])
+    Mac([2, 0, 0, 0, 0x20 + interface as u8, HOST])
+}
+
+/// True of a flow that only the hostile host takes part in, under its own addresses.
+pub(crate) fn is_own(flow: &FlowKey) -> bool {
+    let ends = [flow.source().ip(), flow.destination().ip()];
+    Interface::BOTH.into_iter().any(|interface| ends.contains(&host_address(interface, HOST).0.into()))
 }
 
 /// The frames of one act, each with the interface where it is sent.
@@ -63,7 +73,7 @@ fn garbage(interface: Interface, chance: &mut Chance) -> Vec<u8> {
 }
 
 fn datagram(interface: Interface, from: Mac, to: Mac, chance: &mut Chance) -> Vec<u8> {
-    let (source, _) = host_address(interface, 66);
+    let (source, _) = host_address(interface, HOST);
     let (destination, _) = host_address(interface.other(), 100);
     let port = u16::try_from(chance.between(5_000, 5_009)).unwrap();
     let mut bytes = Vec::new();
@@ -97,7 +107,7 @@ fn segment(interface: Interface, macs: (Mac, Mac), key: u16, kind: Kind, chance:
 /// "Port unreachable" about a packet that nobody sent.
 fn quote(interface: Interface, macs: (Mac, Mac), chance: &mut Chance) -> Vec<u8> {
     let quoted = segment(interface.other(), (macs.1, macs.0), 4_500, Kind::Ack, chance);
-    let (source, _) = host_address(interface, 66);
+    let (source, _) = host_address(interface, HOST);
     let (destination, _) = host_address(interface.other(), 100);
     let mut bytes = Vec::new();
     PacketBuilder::ethernet2(macs.0.0, macs.1.0)

@@ -25,6 +25,9 @@ struct Found {
     failures: BTreeMap<u64, Violation>,
 }
 
+/// A long run shows that it goes on each time it has done so many seeds.
+const PROGRESS_SEEDS: u64 = 1_000;
+
 /// Whether the first failure ends it all.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum AfterFailure {
@@ -46,6 +49,9 @@ fn run_all(options: &Options, after: AfterFailure) -> Found {
             let outcome = run_twice(&swarm::scenario(seed));
             let mut found = found.lock().unwrap();
             found.runs += 1;
+            if found.runs.is_multiple_of(PROGRESS_SEEDS) {
+                println!("{} seeds done", found.runs);
+            }
             found.counted += u64::from(outcome.coverage.counts());
             found.coverage.merge(&outcome.coverage);
             if let Some(violation) = outcome.violation {

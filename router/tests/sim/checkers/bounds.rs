@@ -1,13 +1,18 @@
 //! I8: everything is bounded.
 
+use herald::limits::{
+    BATCH_PACKETS_MAX, EARLY_FRAMES_MAX, FENCED_FRAMES_MAX, NEIGHBOUR_QUEUES_FRAMES_MAX, PARKED_FRAMES_MAX,
+};
+
 use super::Checker;
 use crate::member::NODES;
 use crate::world::{Sight, World};
 
 pub(super) struct Bounds;
 
-/// What waits for answers, fences, claims and neighbours: small in these worlds, and each bounded by itself.
-const OTHERS: usize = 128;
+/// What waits for answers, fences, claims, neighbours and plugins.
+const OTHERS: usize =
+    PARKED_FRAMES_MAX + FENCED_FRAMES_MAX + EARLY_FRAMES_MAX + NEIGHBOUR_QUEUES_FRAMES_MAX + BATCH_PACKETS_MAX;
 
 impl Checker for Bounds {
     fn invariant(&self) -> &'static str {
@@ -19,9 +24,10 @@ impl Checker for Bounds {
         let Some(node) = &world.members[*place].node else { return Ok(()) };
         let markers = node.tables().markers.len();
         let holds = usize::try_from(world.scenario.choices.hold_frames).unwrap() * markers;
-        let most = holds + OTHERS;
-        if node.frames_kept() > most {
-            return Err(format!("{} keeps {} frames, {most} are allowed", NODES[*place], node.frames_kept()));
+        let (held, others) = (node.frames_held(), node.frames_kept() - node.frames_held());
+        if held > holds || others > OTHERS {
+            let node = NODES[*place];
+            return Err(format!("{node} holds {held} frames of {holds} and keeps {others} others of {OTHERS}"));
         }
         Ok(())
     }

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use herald::event::Event;
 use herald::flow::FlowKey;
+use herald::node::Redirecting;
 use herald::time::Instant;
 
 use super::Checker;
+use crate::hostile;
 use crate::member::{NODES, Place};
 use crate::packets;
 use crate::recorder::Note;
-use crate::scenario::Action;
+use crate::scenario::{Action, Hostility};
 use crate::world::{Sight, World};
 
 /// Time for digests and a refusal to come after two nodes were both acknowledged.
@@ -24,6 +26,9 @@ pub(super) struct OneNode {
     owned: BTreeMap<(FlowKey, Place), Instant>,
     /// When a role, a member or a link changed last.
     changed_at: Instant,
+    /// The hostile host has used a node's MAC where that is all that a redirected frame shows of its sender: its own
+    /// streams may be anywhere.
+    is_forged: bool,
 }
 
 impl Checker for OneNode {
@@ -34,11 +39,17 @@ impl Checker for OneNode {
     fn see(&mut self, world: &World, sight: &Sight<'_>) -> Result<(), String> {
         match sight {
             Sight::Told { place, event } => self.told(world, *place, event),
+            Sight::Acted(Action::Hostile { what: Hostility::Spoof(_), .. }) => {
+                self.is_forged = world.scenario.choices.redirecting == Redirecting::Ethernet;
+            }
             Sight::Acted(Action::Kill(node) | Action::PowerOff(node)) => {
                 self.owned.retain(|(_, owner), _| owner != node);
             }
             Sight::Noted { place, note: Note::Inspected { interface, bytes } } => {
                 let Some(seen) = packets::seen(*interface, bytes) else { return Ok(()) };
+                if self.is_forged && hostile::is_own(&seen.flow) {
+                    return Ok(());
+                }
                 let stream = packets::stream(&seen.flow);
                 for ((_, owner), since) in self.owned.range((stream, 0)..=(stream, NODES.len())) {
                     let settled = world.now.since(*since) > RACE && world.now.since(self.changed_at) > RACE;
