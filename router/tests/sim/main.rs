@@ -1,11 +1,14 @@
 //! The simulator: the unchanged core, three nodes of it, in a world where one seed decides everything.
 //!
 //! ```text
-//! cargo test -p herald --test sim                                  300 seeds, each twice, and the corpus
-//! cargo test -p herald --test sim --profile sim -- --seeds 20000 --from 1000   a long run on all cores
-//! cargo test -p herald --test sim -- --seeds 1 --from 17 --tell    one seed, with everything that happens
-//! cargo test -p herald --test sim -- --replay FILE                 one event list
-//! cargo test -p herald --test sim -- --mutations   is every mutation caught?
+//! cargo test -p herald --test sim --profile sim -- OPTION...
+//!     (none)                         the corpus, and 300 seeds, each twice
+//!     --seeds 20000 --from 1000      a long run on all cores, until something fails
+//!     --seeds 20000 --survey         the same, to the end
+//!     --from 17 --tell               one seed, with everything that happens
+//!     --from 17 --show               its event list
+//!     --replay FILE                  one event list, with everything that happens
+//!     --mutations --seeds 120        is every mutation noticed?
 //! ```
 //!
 //! What the cluster promises is in `checkers`, one file for each promise; what goes wrong meanwhile is in `swarm`.
