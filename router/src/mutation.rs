@@ -67,6 +67,8 @@ mutations! {
     /// Dropped frames are not counted.
     LoseFrames = "lose-frames",
     /// Two words of a redirected packet change places, which no checksum sees.
+    CorruptRedirected = "corrupt-redirected",
+    /// The same of a packet that comes to its chosen node.
     CorruptPayload = "corrupt-payload",
     /// A hold takes everything.
     UnboundedHold = "unbounded-hold",
@@ -78,8 +80,8 @@ mutations! {
     NeverTake = "never-take",
     /// A node may be chosen before it is in sync.
     JoinUnsynced = "join-unsynced",
-    /// A new holder does not announce the virtual MAC.
-    SilentTakeover = "silent-takeover",
+    /// A holder writes no adverts.
+    SilentHolder = "silent-holder",
     /// A lower generation displaces a higher one.
     LowerGenerationWins = "lower-generation-wins",
     /// A draining node ends its streams instead of giving them away.

@@ -11,7 +11,6 @@ use crate::limits::{
     DEFEND_INTERVAL, HOLDER_ANNOUNCE_INTERVAL, HOLDER_ANNOUNCEMENTS_MAX, LISTENER_REPORT_INTERVAL,
     LISTENER_REPORTS_MAX, MAC_ANNOUNCE_INTERVAL,
 };
-use crate::mutation::{Mutation, is_on};
 use crate::outbox::{Leaving, Outbox};
 use crate::time::Instant;
 
@@ -143,7 +142,7 @@ impl Forward {
     /// Virtual addresses with the virtual MACs, by their holder only.
     fn announce_virtual(&self, interface: Interface, out: &mut Outbox) {
         let local = &self.local[interface];
-        if !local.is_holder() || is_on(Mutation::SilentTakeover) {
+        if !local.is_holder() {
             return;
         }
         let v4 = local.virtual_v4().iter().map(|&address| arp::announcement(local.virtual_mac_v4, address));

@@ -7,6 +7,7 @@ use super::{AdvertSettings, Change, Membership, RolesMode, Settings};
 use crate::event::DropReason;
 use crate::id::{Epoch, Interface, Mac, NodeId};
 use crate::limits::{START_DEFERRED_MAX, START_TIME_MAX};
+use crate::mutation::{Mutation, is_on};
 use crate::outbox::{Leaving, Outbox};
 use crate::packet::vrrp::{self, Advert};
 use crate::packet::{Frame, Headers};
@@ -231,6 +232,9 @@ impl Membership {
     }
 
     fn transmit_adverts(&mut self, interface: Interface, priority: u8, out: &mut Outbox) {
+        if is_on(Mutation::SilentHolder) {
+            return;
+        }
         let frames: Vec<_> = self.adverts[interface].frames(priority).collect();
         self.adverts[interface].counts.sent += frames.len() as u64;
         for frame in frames {

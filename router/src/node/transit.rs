@@ -63,11 +63,7 @@ impl Node {
 
     /// The same frame, to the chosen node: to its MAC, or over the mesh.
     fn redirect(&mut self, interface: Interface, chosen: NodeId, mut frame: Frame, out: &mut Outbox) {
-        if is_on(Mutation::CorruptPayload)
-            && let Some([.., a, b, c, d]) = frame.bytes_mut().get_mut(70..)
-        {
-            (*a, *b, *c, *d) = (*c, *d, *a, *b);
-        }
+        corrupt(Mutation::CorruptRedirected, &mut frame);
         match (self.redirecting, self.membership.mac(chosen, interface), self.membership.epoch(interface)) {
             (Redirecting::Ethernet, Some(mac), _) => {
                 rewrite::set_macs(&mut frame, mac, self.macs[interface]);
@@ -79,7 +75,8 @@ impl Node {
     }
 
     /// A packet for which this node is the chosen node.
-    pub(super) fn accept(&mut self, now: Instant, arrival: Arrival, plugins: &mut dyn Inspector, out: &mut Outbox) {
+    pub(super) fn accept(&mut self, now: Instant, mut arrival: Arrival, plugins: &mut dyn Inspector, out: &mut Outbox) {
+        corrupt(Mutation::CorruptPayload, &mut arrival.frame);
         let choice = self.choice;
         let accepted = self.chosen.accept(now, arrival, |opener| choice.hash(opener), plugins, out);
         let Some(mut inspection) = accepted else { return };
@@ -137,5 +134,14 @@ impl Node {
             Departure::Hold => self.keep_held(slot, Held { frame, headers, arrived: interface, hop }, out),
             Departure::Fallback => self.fall_back(now, slot, Held { frame, headers, arrived: interface, hop }, out),
         }
+    }
+}
+
+/// With this mutation two words at the frame's end change places.
+fn corrupt(mutation: Mutation, frame: &mut Frame) {
+    if is_on(mutation)
+        && let Some([.., a, b, c, d]) = frame.bytes_mut().get_mut(70..)
+    {
+        (*a, *b, *c, *d) = (*c, *d, *a, *b);
     }
 }

@@ -3,6 +3,7 @@
 use herald::flow::FlowKey;
 use herald::id::{Interface, Mac};
 use herald::packet::{Content, Frame, Packet};
+use herald::session::Opening;
 
 use crate::trace::Trace;
 
@@ -43,4 +44,11 @@ pub(crate) fn seen(interface: Interface, bytes: &[u8]) -> Option<Seen> {
 pub(crate) fn stream(flow: &FlowKey) -> FlowKey {
     let back = flow.reversed(Interface::First);
     back.min(back.reversed(Interface::First))
+}
+
+/// The flow of a packet that opens a TCP connection.
+pub(crate) fn connecting(interface: Interface, bytes: &[u8]) -> Option<FlowKey> {
+    let frame = Frame::from_bytes(bytes);
+    let Content::Ip(headers) = Packet::parse(&frame).ok()?.content else { return None };
+    (Opening::of(&headers) == Opening::Connects).then(|| headers.flow_key(interface))
 }

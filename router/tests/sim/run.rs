@@ -24,8 +24,16 @@ pub(crate) enum Telling {
 
 /// Runs a scenario. A panic of the program is a broken promise like any other.
 pub(crate) fn run(scenario: &Scenario, telling: Telling) -> (Outcome, String) {
+    run_watched(scenario, telling, None)
+}
+
+/// The same, watched only by the checkers of one invariant.
+pub(crate) fn run_watched(scenario: &Scenario, telling: Telling, only: Option<&str>) -> (Outcome, String) {
     let result = catch_unwind(AssertUnwindSafe(|| {
         let mut world = World::new(scenario);
+        if let Some(invariant) = only {
+            world.watch_only(invariant);
+        }
         world.log = telling == Telling::Loud;
         world.run();
         for place in 0..world.members.len() {

@@ -192,6 +192,11 @@ impl World {
         world
     }
 
+    /// Looks at one invariant only.
+    pub(crate) fn watch_only(&mut self, invariant: &str) {
+        self.checkers.keep_only(invariant);
+    }
+
     pub(crate) fn plan(&mut self, at: Instant, happening: Happening) {
         self.last_number += 1;
         self.queue.insert((at.max(self.now), self.last_number), happening);

@@ -1,0 +1,87 @@
+//! I3: a redirector never guesses: it chooses neither for a stream that a member owns which it could ask, nor, where
+//! streams are not picked up, for a connection that it has not seen opened.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use herald::event::{Event, Step};
+use herald::flow::FlowKey;
+use herald::session::Midstream;
+use herald::time::Instant;
+
+use super::Checker;
+use crate::member::{NODES, Place, id};
+use crate::packets;
+use crate::world::{Disturbance, Sight, World};
+
+/// Time for announcements, refusals and answers on a slow mesh.
+const ON_ITS_WAY: Duration = Duration::from_millis(700);
+
+/// Who knows what.
+#[derive(Default)]
+pub(super) struct NoGuesses {
+    /// Since when each stream is acknowledged to its node.
+    owned: BTreeMap<(FlowKey, Place), Instant>,
+    /// Flows of which a SYN came to a node.
+    opened: BTreeSet<(FlowKey, Place)>,
+}
+
+impl Checker for NoGuesses {
+    fn invariant(&self) -> &'static str {
+        "I3"
+    }
+
+    fn see(&mut self, world: &World, sight: &Sight<'_>) -> Result<(), String> {
+        let (place, event) = match sight {
+            Sight::Arrived { place, interface, bytes } => {
+                self.opened.extend(packets::connecting(*interface, bytes).map(|flow| (flow, *place)));
+                return Ok(());
+            }
+            Sight::Told { place, event } => (place, event),
+            _ => return Ok(()),
+        };
+        match event {
+            Event::Acknowledged { flow, .. } => {
+                self.owned.entry((packets::stream(flow), *place)).or_insert(world.now);
+            }
+            Event::StreamEnded { flow, .. } | Event::Refused { flow, .. } => {
+                self.owned.remove(&(packets::stream(flow), *place));
+            }
+            Event::Step { step: Step::M2, flow, .. } => {
+                let may_pick_up = flow.protocol() != 6 || world.scenario.choices.midstream == Midstream::PickUp;
+                if !may_pick_up && !self.opened.contains(&(*flow, *place)) {
+                    return Err(format!("{} chose for {flow}, which nobody opened", NODES[*place]));
+                }
+                let stream = packets::stream(flow);
+                for ((_, owner), since) in self.owned.range((stream, 0)..=(stream, NODES.len())) {
+                    if world.now.since(*since) > ON_ITS_WAY && could_ask(world, *place, *owner, flow) {
+                        let (node, owner) = (NODES[*place], NODES[*owner]);
+                        return Err(format!("{node} chose anew for {flow}, which {owner} owns"));
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// The owner lives, has the stream, and nothing has been between the two for a while.
+fn could_ask(world: &World, asker: Place, owner: Place, flow: &FlowKey) -> bool {
+    let recent = |(at, what): &(Instant, Disturbance)| {
+        let concerns = match what {
+            Disturbance::Network => true,
+            Disturbance::Process(node) => [asker, owner].contains(node),
+        };
+        concerns && world.now.since(*at) < ON_ITS_WAY * 2
+    };
+    let linked = |one: Place, other: Place| {
+        let member = world.members[one].node.as_ref().and_then(|node| node.membership().member(id(other)));
+        one == other || member.is_some_and(|member| member.link_up && member.lives())
+    };
+    let runs = world.members[owner].runs() && world.members[asker].runs();
+    let calm = !world.disturbances.iter().rev().take(20).any(recent);
+    let node = world.members[owner].node.as_ref();
+    let has_it = node.is_some_and(|node| node.tables().markers.get(flow).is_some_and(|entry| entry.state.is_some()));
+    runs && calm && has_it && linked(asker, owner) && linked(owner, asker)
+}
