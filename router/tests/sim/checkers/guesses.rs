@@ -12,6 +12,7 @@ use herald::time::Instant;
 use super::Checker;
 use crate::member::{NODES, Place, id};
 use crate::packets;
+use crate::scenario::Action;
 use crate::world::{Disturbance, Sight, World};
 
 /// Time for announcements, refusals and answers on a slow mesh.
@@ -35,6 +36,10 @@ impl Checker for NoGuesses {
         let (place, event) = match sight {
             Sight::Arrived { place, interface, bytes } => {
                 self.opened.extend(packets::connecting(*interface, bytes).map(|flow| (flow, *place)));
+                return Ok(());
+            }
+            Sight::Acted(Action::Kill(node) | Action::PowerOff(node)) => {
+                self.owned.retain(|(_, owner), _| owner != node);
                 return Ok(());
             }
             Sight::Told { place, event } => (place, event),
