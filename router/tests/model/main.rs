@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! cargo test -p herald --test model                                   what every test run explores
-//! cargo test -p herald --test model --profile sim -- --full           two streams and two faults
+//! cargo test -p herald --test model --profile sim -- --full           more of both, for hours
 //! cargo test -p herald --test model --profile sim -- --mutations      is the model awake?
 //! ```
 //!
