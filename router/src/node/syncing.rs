@@ -200,7 +200,9 @@ impl Node {
             more |= room >= SMALL_MESSAGE_LEN_MAX && self.send_some(now, bulk, room, out);
         }
         bulks.retain(|bulk| bulk.next != u32::MAX);
-        // Nothing above begins a bulk.
+        // The end of a comparison with this node itself may have begun the one that waited for it.
+        more |= !self.bulks.is_empty();
+        bulks.append(&mut self.bulks);
         self.bulks = bulks;
         self.take_changes(now, plugins, out);
         more
