@@ -153,6 +153,12 @@ fn byte_at(number: usize, side: usize, place: usize) -> u8 {
 /// Bytes of a datagram.
 const DATAGRAM: usize = 64;
 
+/// A conversation's datagram: its number, the datagram's own, and bytes that follow from both.
+fn datagram(number: u32, side: usize, count: u32) -> Vec<u8> {
+    let body = (8..DATAGRAM).map(|i| byte_at(number as usize, side, i + count as usize));
+    number.to_be_bytes().into_iter().chain(count.to_be_bytes()).chain(body).collect()
+}
+
 /// The addresses of opener and other end.
 pub(crate) fn talk_addresses(open: &Open) -> (std::net::IpAddr, std::net::IpAddr) {
     let (from, to) = (host_address(open.from, HOST), host_address(open.from.other(), HOST));
@@ -319,23 +325,26 @@ impl Talk {
         let socket = host.sockets.get_mut::<udp::Socket<'_>>(self.ends[role]);
         let (_, to) = talk_addresses(&self.open);
         let (_, port) = ports(self.open.key);
-        let datagram = |number: usize, role: usize, count: u32| -> Vec<u8> {
-            let body = (4..DATAGRAM).map(|i| byte_at(number, role, i + count as usize));
-            count.to_be_bytes().into_iter().chain(body).collect()
-        };
+        let own = u32::try_from(self.number).unwrap();
         while let Ok((bytes, from)) = socket.recv() {
-            let count = bytes.first_chunk::<4>().map_or(u32::MAX, |b| u32::from_be_bytes(*b));
-            self.corrupted |= bytes != datagram(self.number, 1 - role, count);
+            let field =
+                |at: usize| bytes.get(at..at + 4).map_or(u32::MAX, |b| u32::from_be_bytes(b.try_into().unwrap()));
+            let (number, count) = (field(0), field(4));
+            self.corrupted |= bytes != datagram(number, 1 - role, count);
+            if number != own {
+                // It is late: meant for an earlier conversation with the same ports.
+                continue;
+            }
             self.heard[role] += 1;
             if role == 1 {
-                let answer = datagram(self.number, 1, count);
+                let answer = datagram(own, 1, count);
                 socket.send_slice(&answer, from).ok();
             } else if self.established_at.is_none() {
                 self.established_at = Some(now);
             }
         }
         if role == 0 && now >= self.next_datagram && self.said[0] < self.open.request {
-            let bytes = datagram(self.number, 0, self.said[0]);
+            let bytes = datagram(own, 0, self.said[0]);
             socket.send_slice(&bytes, (IpAddress::from(to), port)).ok();
             self.said[0] += 1;
             self.next_datagram = now + std::time::Duration::from_millis(40);
