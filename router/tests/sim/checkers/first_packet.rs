@@ -56,9 +56,12 @@ impl Checker for FirstPacket {
             Sight::Noted { place, note: Note::Started(opener) } => {
                 let run = (*place, world.members[*place].boot);
                 let back = opener.reversed(opener.interface().other());
-                self.openers.remove(&(run, back));
                 self.acknowledged.remove(&(run, *opener));
-                self.openers.insert((run, *opener));
+                // A stream that the other end opens anew: packets of the one before may still wait for a neighbour, and
+                // nothing tells them from its own.
+                if !self.openers.remove(&(run, back)) {
+                    self.openers.insert((run, *opener));
+                }
                 Ok(())
             }
             Sight::Left { place, interface, bytes, leaving: Leaving::Forwarded } => {
