@@ -33,13 +33,17 @@ fn orders() -> Vec<Streams> {
     (0..count).map(order).collect()
 }
 
-/// Each stream with the nodes whose plugins saw any packet of it, whichever direction they took for the opener's.
+/// Each stream with the nodes whose plugins saw any packet of it, whichever direction they took for the opener's. A node
+/// that gave it to another, as one does that has lost its link to a holder for too long, is none of them.
 fn inspectors(lab: &Lab) -> BTreeMap<[SocketAddr; 2], BTreeSet<String>> {
     let mut streams: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
     for node in lab.status()["nodes"].as_array().unwrap() {
         let file = Path::new(node["log"].as_str().unwrap()).with_file_name("flows.json");
         for line in fs::read_to_string(file).unwrap().lines() {
             let Ok(line) = serde_json::from_str::<Value>(line) else { continue };
+            if line["flow"]["reason"] == "handed-over" {
+                continue;
+            }
             let end = |address: &str, port: &str| {
                 let address: IpAddr = line[address].as_str().unwrap().parse().unwrap();
                 SocketAddr::new(address, u16::try_from(line[port].as_u64().unwrap()).unwrap())
