@@ -133,12 +133,12 @@ impl Chosen {
     /// Gives a stream to another node than the one it was given to, which has died before it was heard.
     pub fn give_anew(&mut self, now: Instant, slot: u32, to: NodeId) -> Option<Assign> {
         let session = self.markers.at_mut(slot)?;
+        let (arrival, return_key) = (session.stream.opener, session.return_key?);
         let Announced::Moved(moved) = &mut session.announced else { return None };
         let generation = Generation { counter: moved.to.counter.saturating_add(1), node: to };
         let fence = now + DETECTION_TIME + FENCE_TIME_MAX;
         *moved = Moved { to: generation, told_by: 0, fence: Some(fence) };
         self.fences.push(fence, (slot, session.stream.id));
-        let (arrival, return_key) = (session.stream.opener, session.return_key?);
         if to == self.settings.node {
             self.unfenced -= 1;
         }
