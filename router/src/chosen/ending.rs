@@ -30,8 +30,8 @@ impl Chosen {
         self.alive -= 1;
         session.seen = now;
         let generation = Generation { counter: session.generation, node };
-        let (packets_from_opener, bytes_from_opener) = self.markers.counted(Some(stream.opener));
-        let (packets_to_opener, bytes_to_opener) = self.markers.counted(return_key);
+        let (packets_from_opener, bytes_from_opener) = self.markers.counted(slot, Some(stream.opener));
+        let (packets_to_opener, bytes_to_opener) = self.markers.counted(slot, return_key);
         let totals =
             Totals { packets_from_opener, bytes_from_opener, packets_to_opener, bytes_to_opener, started, last_packet };
         plugins.stream_ended(now, &stream, &totals, reason, self.markers.states().of(slot));

@@ -14,12 +14,14 @@ pub use moving::Fenced;
 
 use crate::event::{DropReason, EndReason, Event, Step};
 use crate::flow::{FlowKey, HashKey};
-use crate::id::{Interface, NodeId};
-use crate::inspector::{Action, Direction, Inspection, Inspector, Scope, Stream, Verdict};
+use crate::id::{Generation, Interface, NodeId};
+use crate::inspector::{Action, Direction, Inspection, Inspector, Stream, Verdict};
 use crate::mesh::Close;
 use crate::outbox::Outbox;
 use crate::packet::{Frame, Headers};
-use crate::session::{Announced, Deadlines, Digests, Life, Markers, Midstream, NewMarker, Opening, Tables, Timeouts};
+use crate::session::{
+    Announced, Deadlines, Digests, KeyTaken, Life, Markers, Midstream, NewMarker, Opening, Tables, Timeouts,
+};
 use crate::time::Instant;
 
 /// How a chosen node works.
@@ -258,30 +260,42 @@ impl Chosen {
         Ok((slot, verdict))
     }
 
-    /// What a verdict on this direction or on the stream said before.
+    /// What an earlier verdict says of every packet of this direction.
     #[must_use]
     pub fn blocked(&self, slot: u32, direction: Direction) -> Action {
-        self.markers.at(slot).map_or(Action::Pass, |session| match direction {
-            Direction::FromOpener => session.blocked_from_opener,
-            Direction::ToOpener => session.blocked_to_opener,
-        })
+        self.markers.at(slot).map_or(Action::Pass, |session| session.blocked(direction))
     }
 
-    /// Remembers a verdict that covers more than its packet.
-    pub fn block(&mut self, slot: u32, direction: Direction, verdict: Verdict) {
-        let Some(session) = self.markers.at_mut(slot) else { return };
-        let (from_opener, to_opener) = match (verdict.scope, direction) {
-            (Scope::Packet, _) => (false, false),
-            (Scope::Flow, Direction::FromOpener) => (true, false),
-            (Scope::Flow, Direction::ToOpener) => (false, true),
-            (Scope::Stream, _) => (true, true),
-        };
-        if from_opener {
-            session.blocked_from_opener = verdict.action;
+    /// What becomes of a packet by this verdict and the earlier ones. `None` if its stream was lost while the plugins
+    /// had the packet: it must come in anew.
+    pub fn judge(&mut self, slot: u32, direction: Direction, verdict: Verdict) -> Option<Action> {
+        let session = self.markers.at_mut(slot)?;
+        match session.announced {
+            Announced::Lost | Announced::Moved(_) => return None,
+            Announced::No | Announced::Waiting | Announced::TimedOut { .. } | Announced::Acknowledged => {}
         }
-        if to_opener {
-            session.blocked_to_opener = verdict.action;
-        }
+        session.block(direction, verdict);
+        Some(verdict.action.max(session.blocked(direction)))
+    }
+
+    /// The return packets of a stream will have this key. Another stream of this node that was opened from the other end
+    /// of the same exchange, and of which no packet could leave yet, ends in favour of this one.
+    ///
+    /// # Errors
+    /// The key belongs to the return packets of another stream, or to one of which packets have left.
+    pub fn learn_return_key(
+        &mut self,
+        now: Instant,
+        slot: u32,
+        (key, identity): (FlowKey, u64),
+        out: &mut Outbox,
+    ) -> Result<(), KeyTaken> {
+        let Some(loser) = self.markers.learn_return_key(slot, key, identity)? else { return Ok(()) };
+        let winner = self.markers.at(slot).map(|session| session.generation);
+        let winner = winner.map(|counter| Generation { counter, node: self.settings.node });
+        out.tell(Event::Refused { flow: key, winner });
+        self.give_up(now, loser);
+        Ok(())
     }
 
     /// A packet has passed the plugins: moves its stream's life on and says whether it may leave.

@@ -209,11 +209,13 @@ impl Chosen {
             size: (0, 0),
         };
         let (slot, verdict) = self.mark(now, old, new, plugins)?;
-        if !self.markers.learn_return_key(slot, assign.return_key, identity) {
+        if self.learn_return_key(now, slot, (assign.return_key, identity), out).is_err() {
             self.end(now, slot, EndReason::Refused, plugins, out);
             return Err(DropReason::ReturnKeyTaken);
         }
-        self.block(slot, Direction::FromOpener, verdict);
+        if let Some(session) = self.markers.at_mut(slot) {
+            session.block(Direction::FromOpener, verdict);
+        }
         if let (Some(_), Some(session)) = (assign.life, self.markers.at_mut(slot)) {
             // Frames come directly only once a redirector has heard of this node; from its word to the former owner on,
             // the fence takes half of this.

@@ -30,7 +30,7 @@ impl Node {
         let return_key = arrival.reversed(held.hop.interface);
         let opener = self.chosen.markers.at(slot).map_or(arrival, |session| session.stream.opener);
         let identity = self.choice.stream(&opener, &return_key);
-        if !self.chosen.markers.learn_return_key(slot, return_key, identity) {
+        if self.chosen.learn_return_key(now, slot, (return_key, identity), out).is_err() {
             return out.drop(held.frame, DropReason::ReturnKeyTaken);
         }
         if self.announcing == Announcing::Off {

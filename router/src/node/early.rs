@@ -3,12 +3,15 @@
 
 use std::collections::VecDeque;
 
+use super::Node;
+use crate::chosen::{Arrival, Came};
 use crate::event::DropReason;
 use crate::flow::FlowKey;
 use crate::id::{Interface, NodeId};
+use crate::inspector::Inspector;
 use crate::limits::{EARLY_FRAMES_MAX, EARLY_TIME_MAX};
 use crate::outbox::Outbox;
-use crate::packet::Frame;
+use crate::packet::{Content, Frame, Packet};
 use crate::time::Instant;
 
 /// The word that a frame needs.
@@ -75,5 +78,30 @@ impl EarlyFrames {
     /// Frames that wait now.
     pub(super) fn frames(&self) -> usize {
         self.frames.len()
+    }
+}
+
+impl Node {
+    /// The word has come that some frames waited for.
+    pub(super) fn accept_early(
+        &mut self,
+        now: Instant,
+        come: &[Awaited],
+        plugins: &mut dyn Inspector,
+        out: &mut Outbox,
+    ) {
+        while let Some(Early { awaited, interface, hops, frame }) = self.early.take(come) {
+            let came = match awaited {
+                Awaited::Claim(..) => Came::Directly,
+                Awaited::Assign(_) => Came::HandedOver { hops },
+            };
+            match Packet::parse(&frame).map(|packet| packet.content) {
+                Ok(Content::Ip(headers)) => {
+                    self.accept(now, Arrival { interface, headers, frame, came }, plugins, out);
+                }
+                Ok(Content::Arp(_)) => out.drop(frame, DropReason::Malformed),
+                Err(reason) => out.drop(frame, reason),
+            }
+        }
     }
 }

@@ -16,7 +16,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::chosen::{self, Arrival, Came, Chosen};
-use crate::event::DropReason;
 use crate::flow::FlowKey;
 use crate::forward::{self, Forward, HolderState};
 use crate::id::{BootId, Interface, Mac, NodeId, PerInterface};
@@ -54,6 +53,8 @@ pub struct Node {
     tables: Arc<Tables>,
     candidates: Vec<choice::Candidate>,
     batch: Vec<Inspection>,
+    /// Packets of the last batch whose streams were lost to others of this node.
+    anew: Vec<Arrival>,
     early: EarlyFrames,
     delayed: VecDeque<(Instant, NodeId, Announce)>,
     answers: Vec<Answer>,
@@ -110,6 +111,7 @@ impl Node {
             tables,
             candidates: Vec::new(),
             batch: Vec::with_capacity(BATCH_PACKETS_MAX),
+            anew: Vec::new(),
             early: EarlyFrames::default(),
             delayed: VecDeque::new(),
             answers: Vec::new(),
@@ -184,6 +186,12 @@ impl Node {
         self.batch = batch;
         self.tell_closed(now, out);
         self.take_detours(out);
+        if !self.anew.is_empty() {
+            for arrival in std::mem::take(&mut self.anew) {
+                self.accept(now, arrival, plugins, out);
+            }
+            self.batch_ended(now, plugins, out);
+        }
     }
 
     /// The link to a peer is up.
@@ -313,23 +321,6 @@ impl Node {
         self.announce_held_again(now, interface, out);
         if let Some(holder) = self.membership.holder(interface) {
             self.accept_early(now, &[Awaited::Claim(holder, interface)], plugins, out);
-        }
-    }
-
-    /// The word has come that some frames waited for.
-    fn accept_early(&mut self, now: Instant, come: &[Awaited], plugins: &mut dyn Inspector, out: &mut Outbox) {
-        while let Some(Early { awaited, interface, hops, frame }) = self.early.take(come) {
-            let came = match awaited {
-                Awaited::Claim(..) => Came::Directly,
-                Awaited::Assign(_) => Came::HandedOver { hops },
-            };
-            match Packet::parse(&frame).map(|packet| packet.content) {
-                Ok(Content::Ip(headers)) => {
-                    self.accept(now, Arrival { interface, headers, frame, came }, plugins, out);
-                }
-                Ok(Content::Arp(_)) => out.drop(frame, DropReason::Malformed),
-                Err(reason) => out.drop(frame, reason),
-            }
         }
     }
 

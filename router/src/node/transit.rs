@@ -5,7 +5,7 @@ use crate::chosen::{Arrival, Came, Departure, Held};
 use crate::event::{DropReason, Event, Step};
 use crate::forward::Received;
 use crate::id::{Interface, NodeId, PerInterface};
-use crate::inspector::{Action, Direction, Inspection, Inspector};
+use crate::inspector::{Action, Direction, Inspection, Inspector, Verdict};
 use crate::limits::BATCH_PACKETS_MAX;
 use crate::mutation::{Mutation, is_on};
 use crate::outbox::{Leaving, Outbox};
@@ -95,8 +95,10 @@ impl Node {
     /// The plugins have judged a packet.
     pub(super) fn judged(&mut self, now: Instant, inspection: Inspection, out: &mut Outbox) {
         let Inspection { frame, mut headers, interface, direction, slot, verdict, .. } = inspection;
-        self.chosen.block(slot, direction, verdict);
-        match verdict.action.max(self.chosen.blocked(slot, direction)) {
+        let Some(action) = self.chosen.judge(slot, direction, verdict) else {
+            return self.keep_for_winner(Arrival { interface, headers, frame, came: Came::Directly }, verdict, out);
+        };
+        match action {
             Action::Pass => {}
             Action::Drop if verdict.fault => return out.drop(frame, DropReason::PluginFault),
             Action::Drop => return out.drop(frame, DropReason::Verdict),
@@ -112,6 +114,16 @@ impl Node {
             }
         }
         self.leave(now, slot, direction, Arrival { interface, headers, frame, came: Came::Directly }, out);
+    }
+
+    /// A packet whose stream was lost while the plugins had it comes in once more, behind this batch: by its key it is
+    /// one of the stream that won. The mark of the lost stream's plugins must not go on with it.
+    fn keep_for_winner(&mut self, arrival: Arrival, verdict: Verdict, out: &mut Outbox) {
+        if verdict.rewritten {
+            out.drop(arrival.frame, DropReason::Refused);
+        } else {
+            self.anew.push(arrival);
+        }
     }
 
     /// A packet that passed the plugins goes on, if there is a way and the other redirector knows of its stream.

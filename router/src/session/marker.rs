@@ -9,7 +9,7 @@ use super::{Life, MarkerEntry, Tables};
 use crate::event::DropReason;
 use crate::flow::FlowKey;
 use crate::id::Generation;
-use crate::inspector::{Action, Direction, States, Stream};
+use crate::inspector::{Action, Direction, Scope, States, Stream, Verdict};
 use crate::limits::MARKER_SESSIONS_MAX;
 use crate::time::Instant;
 
@@ -143,9 +143,7 @@ impl Markers {
         let entry = self.entry(now, slot, session.generation, Direction::FromOpener, &new);
         if let Some(old) = self.sessions.get_mut(slot as usize) {
             let old = std::mem::replace(old, session);
-            for key in [Some(old.stream.opener), old.return_key].into_iter().flatten() {
-                self.tables.markers.remove(&key);
-            }
+            self.forget_keys(slot, &old);
         }
         self.tables.markers.insert(new.stream.opener, entry);
     }
@@ -180,11 +178,20 @@ impl Markers {
         MarkerEntry { slot, generation, direction, state, started: now, seen: now, packets, bytes }
     }
 
-    /// The return packets of a stream will have this key, which makes its identity. False if another stream has it.
-    pub fn learn_return_key(&mut self, slot: u32, key: FlowKey, identity: u64) -> bool {
-        let Some(session) = self.sessions.get_mut(slot as usize) else { return false };
+    /// The return packets of a stream will have this key, which makes its identity. A stream that has the key, but no
+    /// return key yet, is the same exchange, opened from its other end: it loses the key, and its slot is returned.
+    ///
+    /// # Errors
+    /// Another stream has the key.
+    pub fn learn_return_key(&mut self, slot: u32, key: FlowKey, identity: u64) -> Result<Option<u32>, KeyTaken> {
+        let same_exchange = |other: u32| self.sessions.get(other as usize).is_some_and(|o| o.return_key.is_none());
+        let other = self.slot_of(&key).filter(|other| *other != slot);
+        if other.is_some_and(|other| !same_exchange(other)) {
+            return Err(KeyTaken);
+        }
+        let Some(session) = self.sessions.get_mut(slot as usize) else { return Err(KeyTaken) };
         if session.return_key == Some(key) {
-            return true;
+            return Ok(None);
         }
         session.identity = identity;
         let entry = MarkerEntry {
@@ -197,14 +204,11 @@ impl Markers {
             packets: 0,
             bytes: 0,
         };
-        match self.tables.markers.entry(key) {
-            dashmap::Entry::Occupied(_) => return false,
-            dashmap::Entry::Vacant(place) => drop(place.insert(entry)),
-        }
+        self.tables.markers.insert(key, entry);
         if let Some(old) = session.return_key.replace(key) {
             self.tables.markers.remove(&old);
         }
-        true
+        Ok(other)
     }
 
     /// The slot of a session by either of its keys.
@@ -246,25 +250,33 @@ impl Markers {
         let Some(session) = self.sessions.get(slot as usize) else { return };
         let state = session.alive.then(|| session.life.state());
         for key in [Some(session.stream.opener), session.return_key].into_iter().flatten() {
-            if let Some(mut entry) = self.tables.markers.get_mut(&key) {
+            if let Some(mut entry) = self.tables.markers.get_mut(&key)
+                && entry.slot == slot
+            {
                 entry.state = state;
                 entry.generation = session.generation;
             }
         }
     }
 
-    /// What the table counted for one direction of a session: wire packets and bytes.
+    /// What the table counted for one direction of a session: wire packets and bytes. None for a key that it lost.
     #[must_use]
-    pub fn counted(&self, key: Option<FlowKey>) -> (u64, u64) {
-        key.and_then(|key| self.tables.markers.get(&key).map(|e| (e.packets, e.bytes))).unwrap_or_default()
+    pub fn counted(&self, slot: u32, key: Option<FlowKey>) -> (u64, u64) {
+        let entry = key.and_then(|key| self.tables.markers.get(&key)).filter(|entry| entry.slot == slot);
+        entry.map(|entry| (entry.packets, entry.bytes)).unwrap_or_default()
     }
 
     /// Forgets a session and its keys.
     pub fn remove(&mut self, slot: u32) {
         if let Some(session) = self.sessions.try_remove(slot as usize) {
-            for key in [Some(session.stream.opener), session.return_key].into_iter().flatten() {
-                self.tables.markers.remove(&key);
-            }
+            self.forget_keys(slot, &session);
+        }
+    }
+
+    /// Forgets the keys of a session, but for one that it lost to another.
+    fn forget_keys(&self, slot: u32, session: &MarkerSession) {
+        for key in [Some(session.stream.opener), session.return_key].into_iter().flatten() {
+            self.tables.markers.remove_if(&key, |_, entry| entry.slot == slot);
         }
     }
 
@@ -278,6 +290,37 @@ impl Markers {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.sessions.is_empty()
+    }
+}
+
+/// Another stream has the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyTaken;
+
+impl MarkerSession {
+    /// What a verdict on this direction or on the stream said before.
+    #[must_use]
+    pub fn blocked(&self, direction: Direction) -> Action {
+        match direction {
+            Direction::FromOpener => self.blocked_from_opener,
+            Direction::ToOpener => self.blocked_to_opener,
+        }
+    }
+
+    /// Remembers a verdict that covers more than its packet.
+    pub fn block(&mut self, direction: Direction, verdict: Verdict) {
+        let (from_opener, to_opener) = match (verdict.scope, direction) {
+            (Scope::Packet, _) => (false, false),
+            (Scope::Flow, Direction::FromOpener) => (true, false),
+            (Scope::Flow, Direction::ToOpener) => (false, true),
+            (Scope::Stream, _) => (true, true),
+        };
+        if from_opener {
+            self.blocked_from_opener = verdict.action;
+        }
+        if to_opener {
+            self.blocked_to_opener = verdict.action;
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use dashmap::DashMap;
 pub use deadlines::Deadlines;
 pub use digests::{Digests, bucket_of};
 pub use life::{Life, State, Timeouts};
-pub use marker::{Announced, MarkerSession, Markers, Moved, NewMarker};
+pub use marker::{Announced, KeyTaken, MarkerSession, Markers, Moved, NewMarker};
 pub use opening::{Midstream, Opening};
 pub use rows::{Kind, Row};
 

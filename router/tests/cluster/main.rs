@@ -12,6 +12,7 @@ use herald::flow::FlowKey;
 use herald::id::{Interface, Mac};
 use herald::inspector::{Action, Scope};
 use herald::node::{Announcing, Redirecting};
+use herald::session::Kind;
 use world::*;
 
 /// The five layouts of holders and chosen node: first's holder, second's holder, chosen.
@@ -202,6 +203,28 @@ fn streams_opened_from_both_ends_at_once_end_on_one_node() {
         assert_eq!(owners.len(), 1, "port {port}: {owners:?}");
         world.check_books();
     }
+}
+
+#[test]
+fn streams_opened_from_both_ends_in_one_batch_of_one_node_become_one() {
+    let mut world = World::new(&Choices::default());
+    let mut merged = 0;
+    for port in 40_000..40_030 {
+        let before = (world.at_client.len(), world.at_server.len());
+        world.host_begins_to_send(Interface::First, port, 80, SYN);
+        world.host_begins_to_send(Interface::Second, 80, port, SYN);
+        world.settle();
+        world.run(Duration::from_millis(5));
+        let stream = opener(Interface::First, port).stream();
+        let sessions = world.members.iter().flat_map(|m| m.node.tables().rows(id(m.name)));
+        let markers: Vec<_> = sessions.filter(|r| r.kind == Kind::Marker && r.opener.stream() == stream).collect();
+        assert_eq!(markers.len(), 1, "port {port}: {markers:?}");
+        assert_eq!((world.at_client.len(), world.at_server.len()), (before.0 + 1, before.1 + 1), "port {port}");
+        merged += world.members.iter().flat_map(|m| &m.plugins.ended).filter(|e| e.0.stream() == stream).count();
+        world.check_books();
+    }
+    assert!(merged > 0, "one node was never chosen for both");
+    assert_eq!(world.drops(DropReason::ReturnKeyTaken), 0);
 }
 
 #[test]

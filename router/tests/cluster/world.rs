@@ -347,6 +347,18 @@ impl World {
 
     /// A host on `interface` sends a TCP segment to the other host through the cluster.
     pub(crate) fn host_sends(&mut self, interface: Interface, source: u16, destination: u16, segment: Segment) {
+        self.host_begins_to_send(interface, source, destination, segment);
+        self.settle();
+    }
+
+    /// The same, and what the nodes do about it waits for the next [`settle`](Self::settle).
+    pub(crate) fn host_begins_to_send(
+        &mut self,
+        interface: Interface,
+        source: u16,
+        destination: u16,
+        segment: Segment,
+    ) {
         let (from, to) = if interface == Interface::First { (CLIENT, SERVER) } else { (SERVER, CLIENT) };
         let builder = PacketBuilder::ethernet2(host_mac(interface).0, virtual_mac(interface).0)
             .ipv4(from.octets(), to.octets(), 64)
@@ -358,7 +370,6 @@ impl World {
         let mut bytes = Vec::new();
         builder.write(&mut bytes, &[0x55; 100][..segment.payload]).unwrap();
         self.flood(None, interface, &bytes);
-        self.settle();
     }
 
     /// Sends a segment each way of an open connection; true if both arrived.

@@ -13,8 +13,8 @@ use herald::time::Instant;
 pub(crate) enum Note {
     /// A stream started.
     Started(FlowKey),
-    /// A packet was shown.
-    Inspected { interface: Interface, bytes: Vec<u8> },
+    /// A packet of the stream with this number was shown.
+    Inspected { interface: Interface, bytes: Vec<u8>, stream: u64 },
     /// A stream ended after a silence.
     Ended { opener: FlowKey, reason: EndReason, at: Instant },
 }
@@ -37,8 +37,8 @@ impl Inspector for Recorder {
 
     fn inspect(&mut self, _: Instant, batch: &mut [Inspection], _: &States) {
         for inspection in batch {
-            let bytes = inspection.frame.bytes().to_vec();
-            self.notes.push(Note::Inspected { interface: inspection.interface, bytes });
+            let (interface, stream) = (inspection.interface, inspection.stream);
+            self.notes.push(Note::Inspected { interface, bytes: inspection.frame.bytes().to_vec(), stream });
         }
     }
 

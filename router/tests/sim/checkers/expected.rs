@@ -30,7 +30,7 @@ impl Checker for AsExpected {
             Sight::Told { event: Event::HolderChanged { interface, epoch: Some(epoch) }, .. } => {
                 self.epochs.insert((*interface, *epoch));
             }
-            Sight::Noted { place, note: Note::Inspected { interface, bytes } }
+            Sight::Noted { place, note: Note::Inspected { interface, bytes, .. } }
                 if !world.scenario.expected.is_empty() =>
             {
                 if let Some(seen) = packets::seen(*interface, bytes) {

@@ -28,7 +28,7 @@ impl Checker for Expiry {
 
     fn see(&mut self, world: &World, sight: &Sight<'_>) -> Result<(), String> {
         match sight {
-            Sight::Noted { place, note: Note::Inspected { interface, bytes } } => {
+            Sight::Noted { place, note: Note::Inspected { interface, bytes, .. } } => {
                 if let Some(seen) = packets::seen(*interface, bytes) {
                     let key = (*place, packets::stream(&seen.flow));
                     let member = &world.members[*place];

@@ -19,6 +19,8 @@ use crate::world::{Sight, World};
 pub(super) struct NoLoops {
     ingress: BTreeMap<(Place, Interface, u64), u64>,
     redirected: BTreeMap<(Place, Interface, u64), u64>,
+    /// What a node has inspected in this turn, and as a packet of which stream.
+    inspected: BTreeMap<(Place, Interface, u64), u64>,
 }
 
 fn take(from: &mut BTreeMap<(Place, Interface, u64), u64>, key: (Place, Interface, u64)) -> bool {
@@ -42,13 +44,17 @@ impl Checker for NoLoops {
             Sight::Hearing { place, message: Message::Redirect(redirect), .. } => {
                 self.handed(*place, redirect.interface, &redirect.wire);
             }
-            Sight::Noted { place, note: Note::Inspected { interface, bytes } } => {
+            Sight::Noted { place, note: Note::Inspected { interface, bytes, stream } } => {
                 let Some(seen) = packets::seen(*interface, bytes) else { return Ok(()) };
                 let key = (*place, *interface, seen.hash);
-                if !take(&mut self.ingress, key) && !take(&mut self.redirected, key) {
+                let before = self.inspected.insert(key, *stream);
+                // Of an exchange opened from both ends at once, the packet of the stream that lost passes again.
+                let stream_lost = before.is_some_and(|before| before != *stream);
+                if !take(&mut self.ingress, key) && !take(&mut self.redirected, key) && !stream_lost {
                     return Err(format!("{} accepted {} by no door", NODES[*place], seen.flow));
                 }
             }
+            Sight::TurnEnded { place } => self.inspected.retain(|(node, _, _), _| node != place),
             Sight::Left { place, interface, bytes, leaving: Leaving::Redirected } => {
                 return self.redirected(*place, *interface, bytes);
             }

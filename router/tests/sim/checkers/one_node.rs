@@ -45,7 +45,7 @@ impl Checker for OneNode {
             Sight::Acted(Action::Kill(node) | Action::PowerOff(node)) => {
                 self.owned.retain(|(_, owner), _| owner != node);
             }
-            Sight::Noted { place, note: Note::Inspected { interface, bytes } } => {
+            Sight::Noted { place, note: Note::Inspected { interface, bytes, .. } } => {
                 let Some(seen) = packets::seen(*interface, bytes) else { return Ok(()) };
                 if self.is_forged && hostile::is_own(&seen.flow) {
                     return Ok(());

@@ -26,7 +26,7 @@ impl Checker for Passed {
 
     fn see(&mut self, world: &World, sight: &Sight<'_>) -> Result<(), String> {
         match sight {
-            Sight::Noted { place, note: Note::Inspected { interface, bytes } } => {
+            Sight::Noted { place, note: Note::Inspected { interface, bytes, .. } } => {
                 if let Some(seen) = packets::seen(*interface, bytes) {
                     let key = (*place, world.members[*place].boot, seen.flow);
                     self.waiting.entry(key).or_default().push_back((seen.hash, seen.hop_limit));
