@@ -41,6 +41,8 @@ pub(super) struct Adverts {
     pub(super) resigned: Option<Epoch>,
     /// Who advertises beyond the mesh, and when it was last heard.
     rival: Option<(NodeId, Instant)>,
+    /// The member whose adverts came last, and when: since then switches lead both virtual MACs to it.
+    turned_to: Option<(NodeId, Instant)>,
     /// Until then no role is taken: the own one had lapsed, and whoever took it is to be heard first.
     pub(super) quiet_until: Option<Instant>,
     /// Since when this node might preempt the holder.
@@ -73,6 +75,7 @@ impl Adverts {
             heard: Instant::default(),
             resigned: None,
             rival: None,
+            turned_to: None,
             quiet_until: None,
             able_since: None,
             counts: AdvertCounts::default(),
@@ -91,7 +94,7 @@ impl Adverts {
     }
 
     /// Until when this node may act as holder: a backup waits at least one interval longer.
-    fn lease_until(&self) -> Instant {
+    pub(super) fn lease_until(&self) -> Instant {
         self.written.map_or(Instant::default(), |written| written + self.interval() * 2)
     }
 
@@ -108,6 +111,11 @@ impl Adverts {
     /// Another epoch is followed from now on.
     pub(super) fn followed(&mut self, now: Instant) {
         (self.heard, self.resigned, self.rival, self.quiet_until) = (now, None, None, None);
+    }
+
+    /// True if frames to the virtual MACs go to this member already, although its claim has just come.
+    pub(super) fn has_turned_to(&self, now: Instant, node: NodeId) -> bool {
+        self.turned_to.is_some_and(|(member, heard)| member == node && now < heard + self.interval())
     }
 
     /// A holder beyond the mesh's reach is heard.
@@ -162,6 +170,9 @@ impl Membership {
             return out.drop(frame, DropReason::VrrpStranger);
         };
         let resigns = advert.priority == vrrp::PRIORITY_RESIGNED;
+        if !resigns && headers.is_ipv6() {
+            self.switches_turned(now, interface, node);
+        }
         let joined = match self.member(node).filter(|member| member.is_joined()) {
             Some(member) if member.says_it_holds(interface) == resigns => {
                 return out.drop(frame, DropReason::VrrpContradicts);
@@ -187,6 +198,15 @@ impl Membership {
             self.note(Change::RoleContested { interface });
         }
         self.settle(now, out);
+    }
+
+    /// An IPv6 advert of a member came, which it writes behind the IPv4 one: what a switch sent to this node before that
+    /// has come before it, and what comes from now on was flooded.
+    fn switches_turned(&mut self, now: Instant, interface: Interface, to: NodeId) {
+        self.adverts[interface].turned_to = Some((to, now));
+        if self.holder(interface) == Some(to) {
+            self.end_lingering(interface);
+        }
     }
 
     /// The member, other than this node, that an advert is from, by its address; all holders share the virtual MAC.

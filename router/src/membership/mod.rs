@@ -97,6 +97,11 @@ pub enum Change {
         /// Which redirector.
         interface: Interface,
     },
+    /// This node [lingers](Membership::lingers) no more.
+    LingeringEnded {
+        /// At which redirector.
+        interface: Interface,
+    },
     /// What this run of a member owned is gone.
     MemberDied {
         /// The member.
@@ -126,6 +131,9 @@ pub struct Membership {
     standbys: PerInterface<Option<NodeId>>,
     told_roles: PerInterface<Option<Epoch>>,
     previous: PerInterface<Option<Previous>>,
+    /// Until when at most this node steers what is still on its way to it, after its successor took the role as it
+    /// drained: the rest of its lease.
+    lingers_until: PerInterface<Option<Instant>>,
     /// The epoch followed, once its holder's own report has come since: what was known of the holder before may be older
     /// than its epoch.
     confirmed: PerInterface<Option<Epoch>>,
@@ -175,6 +183,7 @@ impl Membership {
             standbys: PerInterface::default(),
             told_roles: PerInterface::default(),
             previous: PerInterface::default(),
+            lingers_until: PerInterface::default(),
             confirmed: PerInterface::default(),
             named: PerInterface::default(),
             adverts: PerInterface::from_fn(|interface| Adverts::new(&settings, interface)),
@@ -291,6 +300,11 @@ impl Membership {
         }
         self.judge_silent(now, out);
         self.end_lapsed_roles(now);
+        for interface in Interface::BOTH {
+            if self.lingers_until[interface].is_some_and(|until| until <= now) {
+                self.end_lingering(interface);
+            }
+        }
         if now >= self.heartbeat_at {
             self.heartbeat_at = now + HEARTBEAT_INTERVAL;
             self.reported = None;
@@ -327,7 +341,8 @@ impl Membership {
         let silence = followed.map(|heard| heard + adverts.down_interval());
         let proof = followed.map(|heard| heard + adverts.interval());
         let others = [silence, proof, adverts.quiet_until, adverts.rival_until(), self.preempts_at(interface)];
-        held.into_iter().chain(others.into_iter().flatten().filter(|at| *at > self.checked))
+        let others = others.into_iter().flatten().filter(|at| *at > self.checked);
+        held.into_iter().chain(self.lingers_until[interface]).chain(others)
     }
 
     /// What has changed, in order; `None` when everything was taken.

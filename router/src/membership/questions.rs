@@ -23,6 +23,19 @@ impl Membership {
         self.holder(interface) == Some(self.settings.node)
     }
 
+    /// True if this node has handed the redirector over, and frames that were on their way may still come to it. It steers
+    /// them by the sessions that it has until it hears an advert of its successor, or its lease ends.
+    #[must_use]
+    pub fn lingers(&self, interface: Interface) -> bool {
+        self.lingers_until[interface].is_some()
+    }
+
+    /// True if this node steers what comes to the virtual MAC.
+    #[must_use]
+    pub fn steers(&self, now: Instant, interface: Interface) -> bool {
+        self.holds(interface) || self.lingers_until[interface].is_some_and(|until| now < until)
+    }
+
     /// The warm standby: who is to hold the redirector after its holder.
     #[must_use]
     pub fn standby(&self, interface: Interface) -> Option<NodeId> {

@@ -2,7 +2,7 @@
 
 use super::{Change, Membership, Previous};
 use crate::event::Event;
-use crate::id::Interface;
+use crate::id::{Epoch, Interface};
 use crate::limits::DETECTION_TIME;
 use crate::mesh::{Claim, Heartbeat, Message};
 use crate::outbox::Outbox;
@@ -38,6 +38,10 @@ impl Membership {
         if let Some(before) = before.filter(|before| Some(before.node) != self.holder(interface)) {
             self.previous[interface] = Some(Previous { node: before.node, until: now + DETECTION_TIME });
         }
+        let succeeded = before.zip(epoch).is_some_and(|(before, epoch)| {
+            self.has_succeeded(before, epoch) && !self.adverts[interface].has_turned_to(now, epoch.node)
+        });
+        self.lingers_until[interface] = succeeded.then(|| self.adverts[interface].lease_until());
         if let Some(epoch) = self.elections[interface].held() {
             self.send_to_all(&Message::Claim(Claim { interface, epoch }), out);
         }
@@ -50,6 +54,24 @@ impl Membership {
         }
         out.tell(Event::HolderChanged { interface, epoch });
         self.note(Change::HolderChanged { interface });
+    }
+
+    /// True if another node has taken this node's role as it drains: it took it from this very epoch, and over the mesh.
+    fn has_succeeded(&self, before: Epoch, epoch: Epoch) -> bool {
+        let own = self.member(self.settings.node);
+        let successor = self.member(epoch.node).filter(|member| member.is_joined());
+        before.node == self.settings.node
+            && epoch.node != before.node
+            && epoch.counter == before.counter.saturating_add(1)
+            && successor.is_some()
+            && own.is_some_and(|own| own.draining)
+    }
+
+    /// Nothing more comes to this node that was on its way to the holder.
+    pub(super) fn end_lingering(&mut self, interface: Interface) {
+        if self.lingers_until[interface].take().is_some() {
+            self.note(Change::LingeringEnded { interface });
+        }
     }
 
     /// Sends this node's view to all if it differs from what was sent last; [`Membership::deadline_reached`] forgets

@@ -29,12 +29,12 @@ impl Node {
             let multicast = packet.destination.is_multicast();
             return Entrance::Refused(if multicast { DropReason::Multicast } else { DropReason::OtherMac });
         }
-        let holds = self.membership.holds(interface);
+        let steers = self.membership.steers(now, interface);
         let destination = headers.destination;
-        let local = self.forward.is_own_address(destination) || holds && self.forward.is_virtual_address(destination);
+        let local = self.forward.is_own_address(destination) || steers && self.forward.is_virtual_address(destination);
         let member = self.membership.member_by_mac(interface, packet.source);
         match (own, member) {
-            (false, _) if !holds => Entrance::Refused(DropReason::NotHolder),
+            (false, _) if !steers => Entrance::Refused(DropReason::NotHolder),
             (false, Some(_)) => Entrance::Refused(DropReason::MemberSource),
             (true | false, _) if local => Entrance::Local,
             (false, None) => Entrance::Ingress,

@@ -277,7 +277,9 @@ impl Node {
         while let Some(change) = self.membership.next_change() {
             match change {
                 Change::HolderChanged { interface } => self.holder_changed(now, interface, plugins, out),
-                Change::StandbyChanged { interface } => self.keeper_changed(now, interface, out),
+                Change::StandbyChanged { interface } | Change::LingeringEnded { interface } => {
+                    self.keeper_changed(now, interface, out);
+                }
                 Change::MemberDied { node } => {
                     self.redirector.member_left(now, node);
                     self.nothing_more_from(node);

@@ -25,7 +25,7 @@ pub(super) struct Drain {
 /// What is left to give away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Remaining {
-    /// Redirectors that this node holds.
+    /// Redirectors that this node holds, or has handed over so lately that frames may still come to it.
     pub roles: usize,
     /// Streams that it is the chosen node of.
     pub streams: usize,
@@ -54,8 +54,8 @@ impl Node {
     /// What a drained node would have given away already.
     #[must_use]
     pub fn remaining(&self) -> Remaining {
-        let roles = Interface::BOTH.iter().filter(|interface| self.membership.holds(**interface)).count();
-        Remaining { roles, streams: self.chosen.alive() }
+        let remains = |i: &&Interface| self.membership.holds(**i) || self.membership.lingers(**i);
+        Remaining { roles: Interface::BOTH.iter().filter(remains).count(), streams: self.chosen.alive() }
     }
 
     /// A node that stays out of reach gives its streams away as a draining one does.
@@ -75,7 +75,8 @@ impl Node {
         let Some(drain) = self.drain.filter(|drain| drain.at <= now) else { return };
         let mut next = drain.next;
         // Who drains gives its roles away first; who is cut off cannot wait for that.
-        let may = self.out_of_reach.is_some() || self.remaining().roles == 0;
+        let holds = Interface::BOTH.iter().any(|interface| self.membership.holds(*interface));
+        let may = self.out_of_reach.is_some() || !holds;
         if may && self.chosen.alive() > 0 {
             for _ in 0..DRAIN_STREAMS_MAX {
                 let Some(slot) = self.chosen.markers.slot_from(next) else {

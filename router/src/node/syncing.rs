@@ -50,9 +50,11 @@ pub(super) struct Bulk {
 }
 
 impl Node {
-    /// True if this node keeps sessions of the interface's redirector: it holds it, or stands by for it.
+    /// True if this node keeps sessions of the interface's redirector: it holds it, has just handed it over, or stands by
+    /// for it.
     pub(super) fn keeps(&self, interface: Interface) -> bool {
-        self.membership.holds(interface) || self.membership.standby(interface) == Some(self.node)
+        let steers = self.membership.holds(interface) || self.membership.lingers(interface);
+        steers || self.membership.standby(interface) == Some(self.node)
     }
 
     /// Whether each redirector knows every stream that is announced to it.
@@ -62,6 +64,9 @@ impl Node {
 
     /// Another node holds the redirector of an interface, or stands by for it.
     pub(super) fn keeper_changed(&mut self, now: Instant, interface: Interface, out: &mut Outbox) {
+        if self.membership.lingers(interface) {
+            return;
+        }
         let keeps = self.keeps(interface);
         let epoch = self.membership.epoch(interface).filter(|_| keeps);
         if self.keeping[interface].epoch == epoch && (keeps || self.redirector.sessions(interface) == 0) {

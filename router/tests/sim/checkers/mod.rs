@@ -7,6 +7,7 @@
 mod agreement;
 mod books;
 mod bounds;
+mod drained;
 mod epochs;
 mod expected;
 mod expiry;
@@ -61,6 +62,7 @@ impl Default for Checkers {
             Box::new(handshake::Handshake),
             Box::new(expiry::Expiry::default()),
             Box::new(untouched::Untouched::default()),
+            Box::new(drained::Drained),
             Box::new(epochs::SteadyEpochs),
             Box::new(expected::AsExpected::default()),
         ])
