@@ -41,6 +41,7 @@ mod scenario {
         a_chosen_node_is_killed = "a-chosen-node-is-killed",
         the_mesh_is_cut_one_way = "the-mesh-is-cut-one-way",
         a_holders_cable_is_cut = "a-holders-cable-is-cut",
+        a_holder_is_drained = "a-holder-is-drained",
         a_node_is_drained_and_comes_back = "a-node-is-drained-and-comes-back",
         the_mesh_is_slow_and_loses = "the-mesh-is-slow-and-loses",
         a_holder_dies_and_the_others_are_cut_apart = "a-holder-dies-and-the-others-are-cut-apart",
