@@ -88,6 +88,14 @@ mutations! {
     LoseOnDrain = "lose-on-drain",
     /// A message of an unknown kind ends the link.
     RefuseUnknown = "refuse-unknown",
+    /// The plugins behind one that failed are not asked about that stream.
+    FaultSilencesOthers = "fault-silences-others",
+    /// A packet on which a plugin failed passes, whatever the plugin's fault policy says.
+    ForgiveFaults = "forgive-faults",
+    /// A plugin that failed too often is called again and again.
+    NeverSuspend = "never-suspend",
+    /// Plugins get another configuration while they have streams.
+    MixConfigurations = "mix-configurations",
     /// A holder takes its role anew with each heartbeat.
     RestlessHolder = "restless-holder",
 }

@@ -47,6 +47,8 @@ pub(super) fn impossible(scenario: &Scenario) -> Vec<String> {
         ("set mesh-us", asked.mesh_us != usual.mesh_us),
         ("set drift", asked.drift != usual.drift),
         ("set forged", asked.forged != usual.forged),
+        ("set opinions", asked.opinions != usual.opinions),
+        ("set fault", asked.fault != usual.fault),
     ]
     .into_iter()
     .filter(|(_, is_asked)| *is_asked)
@@ -62,7 +64,8 @@ pub(super) fn impossible(scenario: &Scenario) -> Vec<String> {
             | Action::Stall { .. }
             | Action::Unplug { .. }
             | Action::Hostile { .. }
-            | Action::Unknown { .. } => false,
+            | Action::Unknown { .. }
+            | Action::Fail { .. } => false,
             Action::CutMesh { .. }
             | Action::CutInterface { .. }
             | Action::Kill(_)
@@ -164,7 +167,8 @@ impl Part {
             | Action::Stall { .. }
             | Action::Unplug { .. }
             | Action::Hostile { .. }
-            | Action::Unknown { .. } => panic!("{action} is no fault of a lab"),
+            | Action::Unknown { .. }
+            | Action::Fail { .. } => panic!("{action} is no fault of a lab"),
         }
     }
 

@@ -300,6 +300,7 @@ impl Inspector for Chain {
             for number in 0..self.seats.len() {
                 self.pass_through(now, number, &mut way);
             }
+            self.seats.last_mut().into_iter().for_each(Seat::mix_configurations);
         }
     }
 

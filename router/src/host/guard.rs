@@ -15,6 +15,7 @@ use super::library::{self, Plugin};
 use super::manifest::FaultPolicy;
 use crate::inspector::{Action, Direction, Line, Scope};
 use crate::limits::{PLUGIN_FAULT_TIME, PLUGIN_FAULTS_MAX};
+use crate::mutation::{Mutation, is_on};
 use crate::time::Instant;
 
 /// What a plugin says of a packet.
@@ -100,7 +101,16 @@ impl Seat {
 
     /// The plugin failed too often and is not called any more.
     pub(super) fn is_suspended(&self) -> bool {
-        self.breaker.open
+        self.breaker.open && !is_on(Mutation::NeverSuspend)
+    }
+
+    /// With this mutation the plugin is made anew in the midst of its streams, as a careless reload would do it.
+    pub(super) fn mix_configurations(&mut self) {
+        if is_on(Mutation::MixConfigurations)
+            && let Ok(plugin) = self.plugin.remade("")
+        {
+            self.plugin = Arc::new(plugin);
+        }
     }
 
     /// Tells the plugin of a new stream.
@@ -176,7 +186,9 @@ impl Seat {
     /// Writes into a head what this seat's word about a packet of this direction means for its stream.
     pub(super) fn settle(&self, said: Said, direction: Direction, head: &mut Head) -> Onward {
         let (both, own_and_later) = (covered(Scope::Stream, direction), !0 << self.number);
-        let (standing, scope) = match (said, self.policy) {
+        let absent = if is_on(Mutation::FaultSilencesOthers) { own_and_later } else { self.bit() };
+        let policy = if is_on(Mutation::ForgiveFaults) { FaultPolicy::Open } else { self.policy };
+        let (standing, scope) = match (said, policy) {
             (Said::Pass(scope), _) => {
                 covered(scope, direction).iter().for_each(|&d| head.skip(self.bit(), d));
                 return Onward::Next;
@@ -190,7 +202,7 @@ impl Seat {
                 return Onward::Out;
             }
             (Said::Failed | Said::Suspended, FaultPolicy::Open) => {
-                both.iter().for_each(|&d| head.skip(self.bit(), d));
+                both.iter().for_each(|&d| head.skip(absent, d));
                 return Onward::Next;
             }
             (Said::Failed | Said::Suspended, FaultPolicy::Closed) => {

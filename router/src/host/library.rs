@@ -93,6 +93,11 @@ impl Plugin {
         }
     }
 
+    /// Another instance of the same plugin.
+    pub(super) fn remade(&self, config: &str) -> Result<Self, HostError> {
+        Self::make(self.manifest.clone(), self.table, config)
+    }
+
     /// A stream started; the plugin makes its state.
     ///
     /// # Safety

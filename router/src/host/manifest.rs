@@ -64,6 +64,23 @@ pub struct ManifestText {
     pub counters: Vec<String>,
 }
 
+impl ManifestText {
+    /// The text of a plugin that says nothing but its name.
+    pub(super) fn of(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            version: String::new(),
+            licence: String::new(),
+            description: String::new(),
+            fault: FaultPolicy::default(),
+            after: Vec::new(),
+            before: Vec::new(),
+            drop_reasons: Vec::new(),
+            counters: Vec::new(),
+        }
+    }
+}
+
 const SECTION: &str = ".note.herald";
 const BUILD: &str = "build it as a cdylib with export_plugin! of herald-plugin";
 const REBUILD: &str = "build it anew with this router's herald-plugin";

@@ -4,6 +4,7 @@
 //! is the wrong file (checked before any of it runs), a wrong configuration, and a plugin's panics.
 
 mod book;
+mod built_in;
 mod chain;
 mod describe;
 mod error;

@@ -6,8 +6,10 @@ use herald::event::{EndReason, Event};
 use herald::mesh::Message;
 use herald::outbox::{Leaving, Outbox};
 use herald::time::Instant;
+use herald_plugin::Verdict;
 
 use crate::host::{Progress, Talk};
+use crate::plugins::Word;
 use crate::recorder::Note;
 use crate::world::{FAULTS_FROM_MS, Sight, at_ms};
 
@@ -37,7 +39,10 @@ impl Coverage {
     pub(crate) fn see(&mut self, now: Instant, sight: &Sight<'_>) {
         let what = match sight {
             Sight::Left { leaving: Leaving::Redirected, .. } => "redirect",
-            Sight::Noted { note: Note::Ended { reason: EndReason::TimedOut, .. }, .. } => "expiry",
+            Sight::Noted { note: Note::Judged { calls, .. } | Note::Started { calls, .. }, .. } => {
+                return calls.iter().for_each(|call| self.count_word(call.word));
+            }
+            Sight::Noted { note: Note::Ended { reason: EndReason::TimedOut | EndReason::Verdict, .. }, .. } => "expiry",
             Sight::Told { event, .. } => match event {
                 Event::Acknowledged { .. } => "hold",
                 Event::Refused { .. } => "refuse",
@@ -80,6 +85,15 @@ impl Coverage {
             _ => return,
         };
         self.add(what, 1);
+    }
+
+    fn count_word(&mut self, word: Word) {
+        match word {
+            Word::Said(said) if said == Verdict::pass() => {}
+            Word::Said(_) => self.add("plugin's opinion", 1),
+            Word::Panicked => self.add("plugin's panic", 1),
+            Word::Nonsense => self.add("plugin's nonsense", 1),
+        }
     }
 
     /// A node's drops and books, when its process ends.

@@ -15,6 +15,7 @@
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by a panic")]
 #![expect(clippy::wildcard_enum_match_arm, reason = "a checker looks only at the sights that concern it")]
 
+mod chain_model;
 mod chance;
 mod checkers;
 mod corpus;
@@ -29,6 +30,7 @@ mod mesh;
 mod mutations;
 mod options;
 mod packets;
+mod plugins;
 mod recorder;
 mod report;
 mod run;

@@ -8,6 +8,7 @@ use herald::chosen::HoldMax;
 use herald::flow::HashKey;
 use herald::forward;
 use herald::id::{BootId, Interface, Mac, NodeId, PerInterface};
+use herald::inspector::Inspector;
 use herald::membership::{self, InterfaceState, RolesMode, Service};
 use herald::mesh::resend::Resend;
 use herald::mesh::{Hello, Lane};
@@ -17,6 +18,7 @@ use herald::redirector::choice;
 use herald::session::Timeouts;
 use herald::time::Instant;
 
+use crate::chance::Chance;
 use crate::links::ConnectionId;
 use crate::recorder::Recorder;
 use crate::scenario::Choices;
@@ -145,6 +147,8 @@ pub(crate) struct Member {
     /// While a process exists.
     pub(crate) node: Option<Box<Node>>,
     pub(crate) plugins: Recorder,
+    /// The digest of the configuration of this boot.
+    pub(crate) configuration: u64,
     pub(crate) out: Outbox,
     pub(crate) taps: PerInterface<VecDeque<Vec<u8>>>,
     pub(crate) inbox: VecDeque<Came>,
@@ -160,15 +164,16 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    pub(crate) fn new(place: Place, drift: i64) -> Self {
+    pub(crate) fn new(place: Place, choices: &Choices) -> Self {
         Self {
             place,
-            clock: Clock::new(place, drift),
+            clock: Clock::new(place, choices.drift[place]),
             process: Process::Off,
             boot: 0,
             has_kernel: true,
             node: None,
-            plugins: Recorder::default(),
+            plugins: Recorder::new(0, choices, None),
+            configuration: 0,
             out: Outbox::default(),
             taps: PerInterface::default(),
             inbox: VecDeque::new(),
@@ -188,13 +193,15 @@ impl Member {
         BootId(self.boot << 8 | u64::from(number(self.place)))
     }
 
-    /// A new process.
-    pub(crate) fn start(&mut self, now: Instant, choices: &Choices) {
+    /// A new process. Its plugins have a configuration that no other has.
+    pub(crate) fn start(&mut self, now: Instant, seed: u64, choices: &Choices) {
         (self.boot, self.has_kernel) = (self.boot + 1, true);
+        self.configuration = Chance::new(seed ^ self.boot_id().0 << 32, "configuration").next();
+        self.plugins = Recorder::new(self.configuration, choices, self.plugins.failing);
         let settings = settings(self.place, self.boot_id(), choices);
-        self.node = Some(Box::new(Node::new(self.clock.shows(now), settings, 0).unwrap()));
+        self.node = Some(Box::new(Node::new(self.clock.shows(now), settings, self.plugins.state_len()).unwrap()));
         self.talks = NODES.map(|_| Resend::new(self.boot_id())).into();
-        (self.plugins, self.out) = (Recorder::default(), Outbox::default());
+        self.out = Outbox::default();
         (self.process, self.since, self.back_since) = (Process::Running, now, now);
         self.inbox.clear();
         for interface in Interface::BOTH {
@@ -224,7 +231,7 @@ impl Member {
             boot: self.boot_id(),
             macs: PerInterface::from_fn(|i| node_mac(i, self.place)),
             addresses: PerInterface::from_fn(|i| own_addresses(i, self.place).to_vec()),
-            config_digest: 0,
+            config_digest: self.configuration,
         }
     }
 }

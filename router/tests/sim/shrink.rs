@@ -44,7 +44,7 @@ fn shorten(best: &mut Scenario, fails: &impl Fn(&Scenario) -> bool) {
 
 fn simplify(best: &mut Scenario, fails: &impl Fn(&Scenario) -> bool) {
     let plain = Choices::default();
-    let setters: [fn(&mut Choices, &Choices); 10] = [
+    let setters: [fn(&mut Choices, &Choices); 12] = [
         |c, plain| c.keying = plain.keying,
         |c, plain| c.redirectors = plain.redirectors,
         |c, plain| c.redirecting = plain.redirecting,
@@ -55,6 +55,8 @@ fn simplify(best: &mut Scenario, fails: &impl Fn(&Scenario) -> bool) {
         |c, plain| c.mesh_us = plain.mesh_us,
         |c, plain| c.drift = plain.drift,
         |c, plain| c.forged = plain.forged,
+        |c, plain| c.opinions = plain.opinions,
+        |c, plain| c.fault = plain.fault,
     ];
     for set in setters {
         let mut candidate = best.clone();

@@ -1,6 +1,7 @@
 //! From a seed to a scenario: each class of fault is on with probability 1/2, so that runs differ in kind and not only in
 //! detail (Groce et al., "Swarm Testing", 2012).
 
+use herald::host::FaultPolicy;
 use herald::id::Interface;
 use herald::node::Redirecting;
 use herald::redirector::choice::{Keying, Redirectors};
@@ -8,15 +9,19 @@ use herald::session::Midstream;
 
 use crate::chance::Chance;
 use crate::member::{NODES, Place};
-use crate::scenario::{Action, Choices, Ending, Hostility, Impairment, Open, Protocol, Scenario, Step, Way};
+use crate::plugins::SEATS;
+use crate::scenario::{
+    Action, Choices, Ending, Failing, Failure, Hostility, Impairment, Open, Protocol, Scenario, Step, Way,
+};
 use crate::world::{FAULTS_FROM_MS, HEAL_MS, SETTLED_MS};
 
 /// The scenario of a seed.
 pub(crate) fn scenario(seed: u64) -> Scenario {
     let mut chance = Chance::new(seed, "scenario");
-    let choices = choices(&mut chance);
+    let mut choices = choices(&mut chance);
     let mut steps = conversations(&mut chance);
     faults(&mut chance, &mut steps);
+    plugins(&mut Chance::new(seed, "plugins"), &mut choices, &mut steps);
     steps.push(Step { at_ms: HEAL_MS, action: Action::Heal });
     steps.sort_by_key(|step| step.at_ms);
     Scenario { seed, choices, steps, expected: Vec::new() }
@@ -217,6 +222,27 @@ fn unknowns(chance: &mut Chance, steps: &mut Vec<Step>) {
     add(steps, moment(chance), Action::Unknown { from, to });
 }
 
+/// Plugins have opinions in one half of the runs, and fail in one half.
+fn plugins(chance: &mut Chance, choices: &mut Choices, steps: &mut Vec<Step>) {
+    if chance.happens(50) {
+        choices.opinions = chance.pick(&[1, 2, 5, 20]);
+    }
+    if chance.happens(50) {
+        choices.fault = FaultPolicy::Open;
+    }
+    if chance.happens(50) {
+        // A plugin fails once in a stream, so it takes many streams, and therefore time, until it is suspended.
+        for _ in 0..chance.between(1, 4) {
+            let at_ms = chance.between(1_000, HEAL_MS / 2);
+            let seat = usize::try_from(chance.below(SEATS as u64)).unwrap();
+            let failure =
+                chance.pick(&[Failure::Start, Failure::Packet, Failure::Packet, Failure::End, Failure::Answer]);
+            let failing = Failing { seat, failure, percent: chance.pick(&[2, 10, 50, 100]) };
+            add(steps, at_ms, Action::Fail { node: node(chance), failing });
+        }
+    }
+}
+
 /// The class of an action, for the coverage.
 pub(crate) fn class_name(action: &Action) -> &'static str {
     match action {
@@ -237,6 +263,7 @@ pub(crate) fn class_name(action: &Action) -> &'static str {
         Action::ImpairMesh { .. } => "fault: mesh impairment",
         Action::Hostile { .. } => "fault: hostile frame",
         Action::Unknown { .. } => "fault: unknown message",
+        Action::Fail { .. } => "fault: plugin",
         Action::Heal => "heal",
     }
 }

@@ -277,6 +277,7 @@ impl World {
         let messages = std::mem::take(&mut member.out.send);
         let frames = std::mem::take(&mut member.out.transmit);
         for note in &notes {
+            self.ended_by_plugins.extend(note.ended());
             self.see(&Sight::Noted { place, note });
         }
         for event in &events {

@@ -1,10 +1,11 @@
 //! The world of one run: a queue of what happens next, ordered by time and then by number; nodes, switches, hosts and
 //! links. One seed decides everything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use herald::event::Event;
+use herald::flow::FlowKey;
 use herald::id::Interface;
 use herald::membership::{InterfaceState, Service};
 use herald::mesh::{Lane, Message};
@@ -143,6 +144,8 @@ pub(crate) struct World {
     pub(crate) disturbed_at: Instant,
     /// What disturbed which node and when; for claims about undisturbed nodes.
     pub(crate) disturbances: Vec<(Instant, Disturbance)>,
+    /// Streams of which plugins have ended a packet, whatever the cluster does for them.
+    pub(crate) ended_by_plugins: BTreeSet<FlowKey>,
     /// Since when all running nodes are joined and agree on the roles.
     pub(crate) united_since: Instant,
     pub(crate) silent: bool,
@@ -157,7 +160,7 @@ impl World {
             now: Instant::default(),
             queue: BTreeMap::new(),
             last_number: 0,
-            members: (0..NODES.len()).map(|place| Member::new(place, choices.drift[place])).collect(),
+            members: (0..NODES.len()).map(|place| Member::new(place, choices)).collect(),
             switches: [switch(), switch()],
             hosts: Interface::BOTH.map(|interface| Host::new(interface, seed)),
             talks: Vec::new(),
@@ -173,6 +176,7 @@ impl World {
             violation: None,
             disturbed_at: Instant::default(),
             disturbances: Vec::new(),
+            ended_by_plugins: BTreeSet::new(),
             united_since: Instant::default(),
             silent: false,
             log: false,
@@ -470,6 +474,7 @@ impl World {
                 self.switches[interface as usize].impairment = impairment;
             }
             Action::ImpairMesh { from, to, delay_us, loss } => self.impair_mesh(from, to, delay_us, loss),
+            Action::Fail { node, failing } => self.members[node].plugins.failing = Some(failing),
             Action::Heal => self.heal(),
         }
         self.see(&Sight::Acted(action));
@@ -503,7 +508,7 @@ impl World {
         }
         self.disturb(Disturbance::Process(node));
         let choices = self.scenario.choices.clone();
-        self.members[node].start(self.now, &choices);
+        self.members[node].start(self.now, self.scenario.seed, &choices);
         for interface in Interface::BOTH {
             let unplugged = self.switches[interface as usize].cables[node].unplugged;
             let state = if unplugged { InterfaceState::Down } else { InterfaceState::Up };
@@ -533,6 +538,7 @@ impl World {
                 Process::Stopped => self.act(&Action::Continue(node)),
                 Process::Running => {}
             }
+            self.members[node].plugins.failing = None;
             self.give(node, Came::Serve(Service::Normal));
         }
         self.disturb(Disturbance::Network);

@@ -57,6 +57,7 @@ fn struck(action: &Action) -> Option<Place> {
         | Action::ImpairMesh { .. }
         | Action::Hostile { .. }
         | Action::Unknown { .. }
+        | Action::Fail { .. }
         | Action::Heal => None,
     }
 }

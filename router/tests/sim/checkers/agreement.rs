@@ -12,6 +12,7 @@ use herald::time::Instant;
 
 use super::Checker;
 use crate::member::{NODES, Place, id};
+use crate::packets;
 use crate::world::{SETTLED_MS, Sight, World, at_ms};
 
 /// Time for announcements, closes and their answers on a slow mesh, and for redirectors to look again.
@@ -69,7 +70,9 @@ fn differing(world: &World, owner: Place) -> Vec<((Place, FlowKey), String)> {
     let mut found = Vec::new();
     let tables = world.members[owner].node.as_ref().unwrap().tables();
     for entry in tables.markers.iter() {
-        let lives = entry.value().state.is_some() && entry.value().direction == Direction::FromOpener;
+        // Nothing is announced of a stream of which no packet may leave.
+        let may_leave = !world.ended_by_plugins.contains(&packets::stream(entry.key()));
+        let lives = may_leave && entry.value().state.is_some() && entry.value().direction == Direction::FromOpener;
         for key in [*entry.key(), entry.key().reversed(entry.key().interface().other())] {
             let named = named(world, &key);
             if lives && named != Some(id(owner)) {

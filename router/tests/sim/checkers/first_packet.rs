@@ -53,7 +53,7 @@ impl Checker for FirstPacket {
                 }
                 Err(format!("{} heard an acknowledgement of {flow} that {node} never gave", NODES[*place]))
             }
-            Sight::Noted { place, note: Note::Started(opener) } => {
+            Sight::Noted { place, note: Note::Started { opener, .. } } => {
                 let run = (*place, world.members[*place].boot);
                 let back = opener.reversed(opener.interface().other());
                 self.acknowledged.remove(&(run, *opener));

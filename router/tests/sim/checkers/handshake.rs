@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Checker;
+use crate::packets;
 use crate::world::{SETTLED_MS, Sight, World, at_ms};
 
 /// The stacks' first retransmission time-out, and a little for the way.
@@ -22,6 +23,7 @@ impl Checker for Handshake {
         }
         let late = world.talks.iter().find(|talk| {
             let new = talk.opened_at >= at_ms(SETTLED_MS) && talk.open.is_tcp();
+            let new = new && !world.ended_by_plugins.contains(&packets::stream(&talk.open.flow()));
             new && talk.established_at.is_none() && world.now.since(talk.opened_at) > ONE_RETRANSMISSION
         });
         match late {

@@ -44,7 +44,7 @@ impl Checker for NoLoops {
             Sight::Hearing { place, message: Message::Redirect(redirect), .. } => {
                 self.handed(*place, redirect.interface, &redirect.wire);
             }
-            Sight::Noted { place, note: Note::Inspected { interface, bytes, stream } } => {
+            Sight::Noted { place, note: Note::Inspected { interface, bytes, stream, .. } } => {
                 let Some(seen) = packets::seen(*interface, bytes) else { return Ok(()) };
                 let key = (*place, *interface, seen.hash);
                 let before = self.inspected.insert(key, *stream);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use herald::flow::FlowKey;
 use herald::id::Interface;
+use herald::inspector::Action;
 use herald::outbox::Leaving;
 
 use super::Checker;
@@ -26,7 +27,7 @@ impl Checker for Passed {
 
     fn see(&mut self, world: &World, sight: &Sight<'_>) -> Result<(), String> {
         match sight {
-            Sight::Noted { place, note: Note::Inspected { interface, bytes, .. } } => {
+            Sight::Noted { place, note: Note::Inspected { interface, bytes, action: Action::Pass, .. } } => {
                 if let Some(seen) = packets::seen(*interface, bytes) {
                     let key = (*place, world.members[*place].boot, seen.flow);
                     self.waiting.entry(key).or_default().push_back((seen.hash, seen.hop_limit));

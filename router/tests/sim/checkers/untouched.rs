@@ -53,7 +53,8 @@ impl Checker for Untouched {
 impl Untouched {
     /// It has not ended well, although only nodes died that had nothing to do with it.
     fn was_let_down(&self, world: &World, talk: &Talk) -> bool {
-        let well = talk.progress == Progress::Done || !talk.open.is_tcp();
+        let ended = world.ended_by_plugins.contains(&packets::stream(&talk.open.flow()));
+        let well = talk.progress == Progress::Done || !talk.open.is_tcp() || ended;
         // The healing disturbs the networks only if something was wrong with them before.
         let network = |(at, what): &(_, Disturbance)| *what == Disturbance::Network && *at != at_ms(HEAL_MS);
         let quiet = !world.disturbances.iter().any(network) && !self.hostile;

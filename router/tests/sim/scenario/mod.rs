@@ -13,6 +13,7 @@
 
 mod text;
 
+use herald::host::FaultPolicy;
 use herald::id::Interface;
 use herald::node::Redirecting;
 use herald::redirector::choice::{Keying, Redirectors};
@@ -43,6 +44,10 @@ pub(crate) struct Choices {
     pub(crate) drift: [i64; 3],
     /// Percent of messages that come with a forged copy before them.
     pub(crate) forged: u64,
+    /// Percent of packets and streams of which a plugin has an opinion.
+    pub(crate) opinions: u64,
+    /// What becomes of packets on which a plugin fails.
+    pub(crate) fault: FaultPolicy,
 }
 
 impl Default for Choices {
@@ -58,6 +63,8 @@ impl Default for Choices {
             mesh_us: 300,
             drift: [0; 3],
             forged: 0,
+            opinions: 0,
+            fault: FaultPolicy::Closed,
         }
     }
 }
@@ -120,6 +127,29 @@ pub(crate) enum Hostility {
     Quote,
     /// Hundreds of datagrams of one stream at once.
     Flood,
+}
+
+/// How a plugin fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// It panics when a stream starts.
+    Start,
+    /// It panics at a packet.
+    Packet,
+    /// It panics when a stream ends.
+    End,
+    /// It says of a packet what the contract has no meaning for.
+    Answer,
+}
+
+/// Which plugin fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Failing {
+    /// Its place in the chain, from 0.
+    pub(crate) seat: usize,
+    pub(crate) failure: Failure,
+    /// Percent of its calls.
+    pub(crate) percent: u64,
 }
 
 /// What happens to frames on their way through a network, in both directions.
@@ -200,6 +230,11 @@ pub(crate) enum Action {
     Unknown {
         from: Place,
         to: Place,
+    },
+    /// A plugin of a node fails now and then.
+    Fail {
+        node: Place,
+        failing: Failing,
     },
     /// Everything works again, everybody runs.
     Heal,

@@ -3,13 +3,15 @@
 use std::fmt;
 use std::str::FromStr;
 
+use herald::host::FaultPolicy;
 use herald::id::Interface;
 use herald::node::Redirecting;
 use herald::redirector::choice::{Keying, Redirectors};
 use herald::session::Midstream;
 
 use super::{
-    Action, Choices, Ending, Expected, Hostility, Impairment, NODES, Open, Place, Protocol, Scenario, Step, Way,
+    Action, Choices, Ending, Expected, Failing, Failure, Hostility, Impairment, NODES, Open, Place, Protocol, Scenario,
+    Step, Way,
 };
 
 impl fmt::Display for Scenario {
@@ -24,6 +26,7 @@ impl fmt::Display for Scenario {
         writeln!(f, "set redirecting {redirecting}\nset midstream {midstream}")?;
         writeln!(f, "set hold-ms {}\nset hold-frames {}", c.hold_ms, c.hold_frames)?;
         writeln!(f, "set ageing-s {}\nset mesh-us {}\nset forged {}", c.ageing_s, c.mesh_us, c.forged)?;
+        writeln!(f, "set opinions {}\nset fault {}", c.opinions, lower(&c.fault))?;
         let [a, b, c] = c.drift;
         writeln!(f, "set drift {a} {b} {c}")?;
         for step in &self.steps {
@@ -89,6 +92,9 @@ impl fmt::Display for Action {
             }
             Self::Hostile { interface, what } => write!(f, "hostile {interface} {what}"),
             Self::Unknown { from, to } => write!(f, "unknown {} {}", name(from), name(to)),
+            Self::Fail { node, failing: Failing { seat, failure, percent } } => {
+                write!(f, "fail {} {seat} {} {percent}%", name(node), lower(failure))
+            }
             Self::Heal => write!(f, "heal"),
         }
     }
@@ -174,6 +180,8 @@ impl Choices {
             ("ageing-s", number) => self.ageing_s = number.parse().ok()?,
             ("mesh-us", number) => self.mesh_us = number.parse().ok()?,
             ("forged", number) => self.forged = number.parse().ok()?,
+            ("opinions", number) => self.opinions = number.parse().ok()?,
+            ("fault", policy) => self.fault = one_of(&[FaultPolicy::Open, FaultPolicy::Closed], policy)?,
             _ => return None,
         }
         Some(())
@@ -231,6 +239,14 @@ fn parse_action(words: &[&str]) -> Option<Action> {
             Action::Hostile { interface: parse_interface(interface)?, what: parse_hostility(what)? }
         }
         ["unknown", from, to] => Action::Unknown { from: parse_node(from)?, to: parse_node(to)? },
+        ["fail", node, seat, failure, share] => Action::Fail {
+            node: parse_node(node)?,
+            failing: Failing {
+                seat: seat.parse().ok()?,
+                failure: one_of(&[Failure::Start, Failure::Packet, Failure::End, Failure::Answer], failure)?,
+                percent: parse_percent(share)?,
+            },
+        },
         ["heal"] => Action::Heal,
         _ => return None,
     })
@@ -253,16 +269,19 @@ fn parse_hostility(words: &[&str]) -> Option<Hostility> {
 fn parse_impairment(options: &[&str]) -> Option<Impairment> {
     let mut impairment = Impairment::default();
     for option in options.chunks(2) {
-        let percent = |text: &str| text.strip_suffix('%')?.parse().ok();
         match option {
-            ["--loss", share] => impairment.loss = percent(share)?,
-            ["--duplicate", share] => impairment.duplicate = percent(share)?,
-            ["--reorder", share] => impairment.reorder = percent(share)?,
+            ["--loss", share] => impairment.loss = parse_percent(share)?,
+            ["--duplicate", share] => impairment.duplicate = parse_percent(share)?,
+            ["--reorder", share] => impairment.reorder = parse_percent(share)?,
             ["--delay", time] => impairment.delay_us = parse_micros(time)?,
             _ => return None,
         }
     }
     Some(impairment)
+}
+
+fn parse_percent(text: &str) -> Option<u64> {
+    text.strip_suffix('%')?.parse().ok()
 }
 
 /// A whole number of seconds, milliseconds or microseconds, in microseconds.
