@@ -62,6 +62,7 @@ pub(super) fn impossible(scenario: &Scenario) -> Vec<String> {
             Action::PowerOff(_)
             | Action::Break { .. }
             | Action::Stall { .. }
+            | Action::CutFrames { .. }
             | Action::Unplug { .. }
             | Action::Hostile { .. }
             | Action::Unknown { .. }
@@ -165,6 +166,7 @@ impl Part {
             | Action::PowerOff(_)
             | Action::Break { .. }
             | Action::Stall { .. }
+            | Action::CutFrames { .. }
             | Action::Unplug { .. }
             | Action::Hostile { .. }
             | Action::Unknown { .. }

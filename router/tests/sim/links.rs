@@ -1,4 +1,4 @@
-//! The mesh's links as byte streams: two lanes for each connection, delivered in order and in arbitrary pieces, cut at
+//! The mesh's links as byte streams: two lanes for each connection, of which that for frames begins later and may end alone, delivered in order and in arbitrary pieces, cut at
 //! any byte. What is numbered is sent again after a reconnect by the program's own `mesh::Resend`.
 
 use std::collections::BTreeMap;
@@ -32,6 +32,10 @@ pub(crate) struct End {
     pub(crate) kept_back: Vec<(Lane, Vec<u8>)>,
     /// The connection broke: so many bytes still come here.
     pub(crate) left: Option<u64>,
+    /// The lane for frames is there.
+    pub(crate) has_frames: bool,
+    /// The lane for frames broke: so many of its bytes still come here.
+    pub(crate) frames_left: Option<u64>,
 }
 
 /// One connection.
@@ -49,6 +53,8 @@ pub(crate) struct Pair {
     pub(crate) cut: [bool; 2],
     /// Bytes from this side wait until then.
     pub(crate) stalled_until: [Instant; 2],
+    /// No lane for frames comes about before.
+    pub(crate) no_frames_until: Instant,
     /// How much later bytes come than usual, in microseconds, and percent of the packets that are lost at first.
     pub(crate) impaired: (u64, u64),
     /// The connection that this side uses.
@@ -70,6 +76,7 @@ impl Links {
             nodes: [low, high],
             cut: [false; 2],
             stalled_until: Default::default(),
+            no_frames_until: Instant::default(),
             impaired: (0, 0),
             used: [None; 2],
             dial_planned: false,

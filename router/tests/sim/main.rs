@@ -21,6 +21,7 @@ mod checkers;
 mod corpus;
 mod coverage;
 mod forge;
+mod frames_lane;
 mod host;
 mod hostile;
 mod links;

@@ -127,6 +127,10 @@ pub(crate) enum Came {
     Bytes(ConnectionId, Lane, Vec<u8>),
     /// The connection ended.
     Ended(ConnectionId),
+    /// Its lane for frames is open.
+    FramesOpened(ConnectionId),
+    /// Its lane for frames ended.
+    FramesEnded(ConnectionId),
     /// Nobody listens at a lost peer's address.
     Refused(Place),
     /// An interface's carrier came or went.

@@ -116,7 +116,9 @@ impl World {
         {
             codec::encode_received(number, &mut bytes).unwrap();
         }
-        let Some(connection) = connection else { return Err(DropReason::MeshUnreachable) };
+        let has_lane =
+            |id: &ConnectionId| message.lane() == Lane::Control || self.links.connections[id].ends[side].has_frames;
+        let Some(connection) = connection.filter(has_lane) else { return Err(DropReason::MeshUnreachable) };
         self.write(connection, side, message.lane(), &bytes);
         Ok(())
     }
@@ -163,6 +165,10 @@ impl World {
         let Some(found) = self.links.connections.get_mut(&connection) else { return };
         let (node, end) = (found.nodes[side], &mut found.ends[side]);
         if let Some(left) = &mut end.left {
+            bytes.truncate(usize::try_from(*left).unwrap());
+            *left -= bytes.len() as u64;
+        }
+        if let (Lane::Frames, Some(left)) = (lane, &mut end.frames_left) {
             bytes.truncate(usize::try_from(*left).unwrap());
             *left -= bytes.len() as u64;
         }

@@ -21,6 +21,7 @@ pub(crate) fn scenario(seed: u64) -> Scenario {
     let mut choices = choices(&mut chance);
     let mut steps = conversations(&mut chance);
     faults(&mut chance, &mut steps);
+    frames_cuts(&mut Chance::new(seed, "frames cuts"), &mut steps);
     plugins(&mut Chance::new(seed, "plugins"), &mut choices, &mut steps);
     steps.push(Step { at_ms: HEAL_MS, action: Action::Heal });
     steps.sort_by_key(|step| step.at_ms);
@@ -222,6 +223,16 @@ fn unknowns(chance: &mut Chance, steps: &mut Vec<Step>) {
     add(steps, moment(chance), Action::Unknown { from, to });
 }
 
+/// In one half of the runs connections for frames break alone.
+fn frames_cuts(chance: &mut Chance, steps: &mut Vec<Step>) {
+    if chance.happens(50) {
+        for _ in 0..chance.between(1, 3) {
+            let ((from, to), ms) = (two_nodes(chance), chance.between(5, 1_500));
+            add(steps, moment(chance), Action::CutFrames { from, to, ms });
+        }
+    }
+}
+
 /// Plugins have opinions in one half of the runs, and fail in one half.
 fn plugins(chance: &mut Chance, choices: &mut Choices, steps: &mut Vec<Step>) {
     if chance.happens(50) {
@@ -249,6 +260,7 @@ pub(crate) fn class_name(action: &Action) -> &'static str {
         Action::Open(_) => "conversation",
         Action::CutMesh { .. } => "fault: mesh cut",
         Action::Break { .. } => "fault: connection broken",
+        Action::CutFrames { .. } => "fault: frames cut",
         Action::Stall { .. } => "fault: stall",
         Action::CutInterface { .. } => "fault: interface cut",
         Action::Unplug { .. } => "fault: unplugged",

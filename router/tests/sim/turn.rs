@@ -132,6 +132,8 @@ impl World {
                 }
             }
             Came::Bytes(connection, lane, bytes) => self.read(place, connection, lane, &bytes),
+            Came::FramesOpened(connection) => self.frames_opened(connection, place),
+            Came::FramesEnded(connection) => self.frames_ended(connection, place),
             Came::Ended(connection) => {
                 if let Some(side) = self.side_of(connection, place) {
                     self.lose(connection, side);
@@ -219,6 +221,9 @@ impl World {
         }
         self.end_mut(connection, side).up = true;
         self.links.pairs[pair].used[side] = Some(connection);
+        if side == 0 {
+            self.plan(self.now, Happening::DialFrames(connection));
+        }
         let hello = &greeting.hello;
         self.members[place].talks[peer].linked(hello.boot, greeting.resume)?;
         if side == 1 {

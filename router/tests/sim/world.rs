@@ -44,6 +44,12 @@ pub(crate) enum Happening {
     Bytes(ConnectionId, Side, Lane, Vec<u8>),
     /// An end learns that the connection is gone.
     Ended(ConnectionId, Side),
+    /// A connection's lower node dials for frames.
+    DialFrames(ConnectionId),
+    /// The lane for frames opened at an end.
+    FramesOpened(ConnectionId, Side),
+    /// An end learns that its lane for frames is gone.
+    FramesEnded(ConnectionId, Side),
     /// A node asks whether a peer that it lost still listens.
     Knock(Place, Place),
     /// A stall is over.
@@ -135,6 +141,7 @@ pub(crate) struct World {
     pub(crate) mesh_chance: Chance,
     pub(crate) forge_chance: Chance,
     pub(crate) knock_chance: Chance,
+    pub(crate) frames_chance: Chance,
     hostile_chance: Chance,
     pub(crate) trace: Trace,
     pub(crate) coverage: Coverage,
@@ -169,6 +176,7 @@ impl World {
             mesh_chance: Chance::new(seed, "mesh"),
             forge_chance: Chance::new(seed, "forge"),
             knock_chance: Chance::new(seed, "knock"),
+            frames_chance: Chance::new(seed, "frames"),
             hostile_chance: Chance::new(seed, "hostile"),
             trace: Trace::default(),
             coverage: Coverage::default(),
@@ -232,6 +240,9 @@ impl World {
             Happening::Opened(connection, side) => self.opened(connection, side),
             Happening::Bytes(connection, side, lane, bytes) => self.bytes_came(connection, side, lane, bytes),
             Happening::Ended(connection, side) => self.ended(connection, side),
+            Happening::DialFrames(connection) => self.dial_frames(connection),
+            Happening::FramesOpened(connection, side) => self.tell_of_frames(connection, side, Came::FramesOpened),
+            Happening::FramesEnded(connection, side) => self.tell_of_frames(connection, side, Came::FramesEnded),
             Happening::Knock(node, peer) => self.knock(node, peer),
             Happening::Flush(pair) => self.flush_kept_back(pair),
             Happening::Step(number) => {
@@ -436,6 +447,7 @@ impl World {
             Action::CutMesh { from, to, way } => self.cut_mesh(from, to, way),
             Action::Break { from, to } => self.break_connection(from, to),
             Action::Stall { from, to, ms } => self.stall(from, to, ms),
+            Action::CutFrames { from, to, ms } => self.cut_frames(from, to, ms),
             Action::CutInterface { node, interface, way } => {
                 self.disturb(Disturbance::Network);
                 self.switches[interface as usize].cut(node, way);
@@ -521,6 +533,7 @@ impl World {
     fn heal(&mut self) {
         for pair in 0..self.links.pairs.len() {
             (self.links.pairs[pair].cut, self.links.pairs[pair].impaired) = ([false; 2], (0, 0));
+            self.links.pairs[pair].no_frames_until = self.now;
             self.flush_kept_back(pair);
         }
         for interface in Interface::BOTH {

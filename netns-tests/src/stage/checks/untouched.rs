@@ -47,6 +47,7 @@ fn struck(action: &Action) -> Option<Place> {
         | Action::CutMesh { .. }
         | Action::Break { .. }
         | Action::Stall { .. }
+        | Action::CutFrames { .. }
         | Action::CutInterface { .. }
         | Action::Unplug { .. }
         | Action::Continue(_)

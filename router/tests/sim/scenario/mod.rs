@@ -186,6 +186,12 @@ pub(crate) enum Action {
         to: Place,
         ms: u64,
     },
+    /// The connection for frames alone breaks, and there is none for so many milliseconds.
+    CutFrames {
+        from: Place,
+        to: Place,
+        ms: u64,
+    },
     /// A node's cable is cut; it does not notice.
     CutInterface {
         node: Place,

@@ -72,6 +72,7 @@ impl fmt::Display for Action {
             Self::CutMesh { from, to, way } => write!(f, "cut {} {}{}", name(from), name(to), way_text(*way)),
             Self::Break { from, to } => write!(f, "break {} {}", name(from), name(to)),
             Self::Stall { from, to, ms } => write!(f, "stall {} {} {ms}", name(from), name(to)),
+            Self::CutFrames { from, to, ms } => write!(f, "cut-frames {} {} {ms}", name(from), name(to)),
             Self::CutInterface { node, interface, way } => {
                 write!(f, "cut {} --interface {interface}{}", name(node), way_text(*way))
             }
@@ -216,6 +217,9 @@ fn parse_action(words: &[&str]) -> Option<Action> {
         }
         ["break", from, to] => Action::Break { from: parse_node(from)?, to: parse_node(to)? },
         ["stall", from, to, ms] => Action::Stall { from: parse_node(from)?, to: parse_node(to)?, ms: ms.parse().ok()? },
+        ["cut-frames", from, to, ms] => {
+            Action::CutFrames { from: parse_node(from)?, to: parse_node(to)?, ms: ms.parse().ok()? }
+        }
         ["unplug", name, "--interface", interface] => {
             Action::Unplug { node: parse_node(name)?, interface: parse_interface(interface)? }
         }
