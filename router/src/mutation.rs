@@ -88,6 +88,8 @@ mutations! {
     LoseOnDrain = "lose-on-drain",
     /// A message of an unknown kind ends the link.
     RefuseUnknown = "refuse-unknown",
+    /// Streams go to nodes that no frame can be sent to.
+    IgnoreLostFrames = "ignore-lost-frames",
     /// The plugins behind one that failed are not asked about that stream.
     FaultSilencesOthers = "fault-silences-others",
     /// A packet on which a plugin failed passes, whatever the plugin's fault policy says.

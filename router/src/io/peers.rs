@@ -37,6 +37,8 @@ pub enum PeerEvent {
     Arrived(NodeId, Message),
     /// A link that was up is lost.
     Lost(NodeId, PeerError),
+    /// The connection for frames beside a link is up.
+    FramesUp(NodeId),
     /// The connection for frames beside a link is lost; frames find it again later, or not.
     FramesLost(NodeId, PeerError),
     /// A connection did not become a link.

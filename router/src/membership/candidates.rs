@@ -81,7 +81,7 @@ impl Membership {
     /// What `node` says of its link to `peer`; of its own links this node knows itself.
     fn says_linked(&self, node: NodeId, peer: NodeId) -> bool {
         if node == self.settings.node {
-            self.member(peer).is_some_and(|member| member.link_up && member.state == MemberState::Alive)
+            self.member(peer).is_some_and(Member::is_linked)
         } else {
             self.member(node).is_some_and(|member| member.links.contains(&peer))
         }

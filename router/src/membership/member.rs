@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use crate::id::{BootId, Epoch, Interface, Mac, NodeId, PerInterface};
 use crate::limits::DETECTION_TIME;
 use crate::mesh::{Heartbeat, Hello};
+use crate::mutation::{Mutation, is_on};
 use crate::time::Instant;
 
 /// How alive a member is.
@@ -44,6 +45,8 @@ pub struct Member {
     pub state: MemberState,
     /// This node has a link to it. True of this node itself.
     pub link_up: bool,
+    /// Frames can be sent to it over the mesh, as far as that matters: always, unless the mesh redirects.
+    pub(super) takes_frames: bool,
     /// Its own MACs; `None` until its first hello.
     pub macs: Option<PerInterface<Mac>>,
     /// Its own addresses.
@@ -86,6 +89,7 @@ impl Member {
             boot: None,
             state: MemberState::Dead,
             link_up: false,
+            takes_frames: true,
             macs: None,
             addresses: PerInterface::default(),
             priorities: None,
@@ -109,7 +113,8 @@ impl Member {
     /// must have come.
     pub(super) fn greeted(&mut self, now: Instant, hello: &Hello) {
         if self.boot != Some(hello.boot) {
-            *self = Self { seen: PerInterface::from_fn(|_| Some(now)), ..Self::unheard(self.node) };
+            let (seen, takes_frames) = (PerInterface::from_fn(|_| Some(now)), self.takes_frames);
+            *self = Self { seen, takes_frames, ..Self::unheard(self.node) };
         }
         self.is_proven_dead = false;
         self.boot = Some(hello.boot);
@@ -143,6 +148,11 @@ impl Member {
     /// True if what it says over its link is its present word.
     pub(super) fn is_joined(&self) -> bool {
         self.state == MemberState::Alive && self.link_up
+    }
+
+    /// True if this node has a whole link to it: one that carries frames, too, where they go over the mesh.
+    pub(super) fn is_linked(&self) -> bool {
+        self.is_joined() && (self.takes_frames || is_on(Mutation::IgnoreLostFrames))
     }
 
     /// True if it is expected on the mesh: alive, or suspect until the detection time is over.

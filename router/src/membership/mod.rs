@@ -240,6 +240,22 @@ impl Membership {
         self.settle(now, out);
     }
 
+    /// Frames can be sent to a peer over the mesh.
+    pub fn frames_up(&mut self, now: Instant, peer: NodeId, out: &mut Outbox) {
+        if let Some(member) = self.peer_mut(peer).filter(|member| !member.takes_frames) {
+            member.takes_frames = true;
+            self.settle(now, out);
+        }
+    }
+
+    /// Frames cannot be sent to a peer over the mesh, where they should: to those who choose it has no link.
+    pub fn frames_lost(&mut self, now: Instant, peer: NodeId, out: &mut Outbox) {
+        if let Some(member) = self.peer_mut(peer).filter(|member| member.takes_frames) {
+            member.takes_frames = false;
+            self.settle(now, out);
+        }
+    }
+
     /// A peer told its view.
     pub fn heartbeat_arrived(&mut self, now: Instant, from: NodeId, heartbeat: &Heartbeat, out: &mut Outbox) {
         let Some(boot) = self.heard_from(now, from) else { return };

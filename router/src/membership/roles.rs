@@ -69,7 +69,7 @@ impl Membership {
         let Some(place) = self.members.iter().position(|member| member.node == node) else { return };
         let mut links = self.members.get_mut(place).map(|own| std::mem::take(&mut own.links)).unwrap_or_default();
         links.clear();
-        let linked = |member: &&Member| member.node != node && member.link_up && member.state == MemberState::Alive;
+        let linked = |member: &&Member| member.node != node && member.is_linked();
         links.extend(self.members.iter().filter(linked).map(|member| member.node));
         if let Some(own) = self.members.get_mut(place) {
             own.links = links;

@@ -4,6 +4,7 @@ mod announcing;
 mod asking;
 mod early;
 mod entrance;
+mod links;
 mod messages;
 mod moving;
 mod relaying;
@@ -22,7 +23,7 @@ use crate::id::{BootId, Interface, Mac, NodeId, PerInterface};
 use crate::inspector::{Inspection, Inspector};
 use crate::limits::{BATCH_PACKETS_MAX, MEMBERS_MAX};
 use crate::membership::{Change, InterfaceState, Membership};
-use crate::mesh::{Announce, Answer, Hello};
+use crate::mesh::{Announce, Answer};
 use crate::mutation::{Mutation, is_on};
 use crate::outbox::Outbox;
 use crate::packet::{Content, Frame, Packet, Transport, vrrp};
@@ -192,27 +193,6 @@ impl Node {
             }
             self.batch_ended(now, plugins, out);
         }
-    }
-
-    /// The link to a peer is up.
-    pub fn link_up(&mut self, now: Instant, hello: &Hello, plugins: &mut dyn Inspector, out: &mut Outbox) {
-        self.membership.link_up(now, hello, out);
-        self.find_detours();
-        self.take_changes(now, plugins, out);
-        self.compare_after_reconnect(now, hello.node, out);
-    }
-
-    /// The link to a peer is lost.
-    pub fn link_lost(&mut self, now: Instant, peer: NodeId, plugins: &mut dyn Inspector, out: &mut Outbox) {
-        self.membership.link_lost(now, peer, out);
-        self.find_detours();
-        self.take_changes(now, plugins, out);
-    }
-
-    /// Nobody listens at a peer's address, although its machine answers.
-    pub fn peer_refused(&mut self, now: Instant, peer: NodeId, plugins: &mut dyn Inspector, out: &mut Outbox) {
-        self.membership.peer_refused(now, peer, out);
-        self.take_changes(now, plugins, out);
     }
 
     /// An interface came up or went down.

@@ -232,6 +232,7 @@ impl World {
                 let hello = world.hello(b + 1);
                 let Member { node, plugins, out, .. } = &mut world.members[a];
                 node.link_up(now, &hello, plugins, out);
+                node.frames_up(now, hello.node, plugins, out);
             }
         }
         world.settle();

@@ -7,7 +7,7 @@ use herald::mesh::Lane;
 use herald::mesh::codec::Decoder;
 
 use crate::links::{ConnectionId, Side, lane_index};
-use crate::member::{Came, Place, Process};
+use crate::member::{Came, Place, Process, id};
 use crate::world::{Disturbance, Happening, World};
 
 /// An end has learned of a break by then.
@@ -72,6 +72,11 @@ impl World {
         }
         (end.has_frames, end.frames_left) = (true, None);
         end.decoders[lane_index(Lane::Frames)] = Decoder::default();
+        let peer = id(self.links.connections[&connection].nodes[1 - side]);
+        let (now, member) = (self.local_now(place), &mut self.members[place]);
+        if let Some(node) = &mut member.node {
+            node.frames_up(now, peer, &mut member.plugins, &mut member.out);
+        }
         if side == 1 {
             let delay = self.frames_delay();
             self.frames_come_about(connection, 0, delay);
@@ -82,6 +87,11 @@ impl World {
     pub(crate) fn frames_ended(&mut self, connection: ConnectionId, place: Place) {
         let Some(side) = self.side_of(connection, place) else { return };
         self.end_mut(connection, side).has_frames = false;
+        let peer = id(self.links.connections[&connection].nodes[1 - side]);
+        let (now, member) = (self.local_now(place), &mut self.members[place]);
+        if let Some(node) = &mut member.node {
+            node.frames_lost(now, peer, &mut member.plugins, &mut member.out);
+        }
         if side == 0 {
             self.dial_frames_later(connection);
         }

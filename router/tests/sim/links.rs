@@ -105,6 +105,13 @@ impl Links {
         self.pairs.iter().position(|pair| pair.nodes == nodes)
     }
 
+    /// True if the first node has a lane for frames to the other.
+    pub(crate) fn carries_frames(&self, from: Place, to: Place) -> bool {
+        let (pair, side) = self.between(from, to);
+        let connection = self.pairs[pair].used[side].and_then(|id| self.connections.get(&id));
+        connection.is_some_and(|connection| connection.ends[side].has_frames)
+    }
+
     /// True while both nodes say that they are linked, by one connection, and bytes come through both ways.
     pub(crate) fn joined(&self, one: Place, other: Place) -> bool {
         let (index, _) = self.between(one, other);

@@ -64,7 +64,7 @@ impl World {
         }
     }
 
-    fn local_now(&self, place: Place) -> Instant {
+    pub(crate) fn local_now(&self, place: Place) -> Instant {
         self.members[place].clock.shows(self.now)
     }
 

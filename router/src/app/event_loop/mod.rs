@@ -234,7 +234,11 @@ impl EventLoop {
                     self.refused(now, peer);
                 }
             }
-            PeerEvent::FramesLost(peer, error) => tracing::debug!("connection for frames with {peer}: {error}"),
+            PeerEvent::FramesUp(peer) => node.frames_up(now, peer, plugins, &mut self.out),
+            PeerEvent::FramesLost(peer, error) => {
+                tracing::debug!("connection for frames with {peer}: {error}");
+                node.frames_lost(now, peer, plugins, &mut self.out);
+            }
             // Those without a line are counted all the same.
             PeerEvent::Refused { address, error } => {
                 if self.refusal_lines.take(now).is_some() {

@@ -150,7 +150,7 @@ impl Peers {
         }
         match lane {
             Lane::Control => turn.told.push(PeerEvent::Up(greeting.hello)),
-            Lane::Frames => {}
+            Lane::Frames => turn.told.push(PeerEvent::FramesUp(node)),
         }
     }
 

@@ -356,7 +356,11 @@ fn a_peer_that_comes_back_is_linked_again() {
     room.until(|parties| parties[0].is_up("b") && parties[1].is_up("a"));
     let boot = room.parties[0].told.iter().find_map(|event| match event {
         PeerEvent::Up(hello) => Some(hello.boot),
-        PeerEvent::Arrived(..) | PeerEvent::Lost(..) | PeerEvent::FramesLost(..) | PeerEvent::Refused { .. } => None,
+        PeerEvent::Arrived(..)
+        | PeerEvent::Lost(..)
+        | PeerEvent::FramesUp(_)
+        | PeerEvent::FramesLost(..)
+        | PeerEvent::Refused { .. } => None,
     });
     assert_eq!(boot, Some(BootId(2)));
 }
@@ -369,8 +373,11 @@ fn a_newer_connection_of_the_same_node_replaces_the_older() {
         let mut again = room.secure(1, &tls("a"));
         again.say(&said(&hello("a", boot)));
         room.until(|parties| parties[1].lost("replaced") && parties[1].is_up("a"));
-        let told = room.parties[1].told.iter();
-        let order: Vec<_> = told.filter(|e| !matches!(e, PeerEvent::Arrived(..) | PeerEvent::FramesLost(..))).collect();
+        let is_of_link = |e: &&PeerEvent| match e {
+            PeerEvent::Up(_) | PeerEvent::Lost(..) | PeerEvent::Refused { .. } => true,
+            PeerEvent::Arrived(..) | PeerEvent::FramesUp(_) | PeerEvent::FramesLost(..) => false,
+        };
+        let order: Vec<_> = room.parties[1].told.iter().filter(is_of_link).collect();
         assert!(matches!(order[..], [PeerEvent::Lost(..), PeerEvent::Up(_), ..]), "{order:?}");
         // The real node a has lost its link and dials again, which replaces this one.
         room.until(|_| again.has_ended());
@@ -440,7 +447,11 @@ fn each_wrong_peer_is_refused_by_name_and_the_good_link_stays() {
         .iter()
         .filter_map(|event| match event {
             PeerEvent::Refused { error, .. } => Some(error.name()),
-            PeerEvent::Up(_) | PeerEvent::Arrived(..) | PeerEvent::Lost(..) | PeerEvent::FramesLost(..) => None,
+            PeerEvent::Up(_)
+            | PeerEvent::Arrived(..)
+            | PeerEvent::Lost(..)
+            | PeerEvent::FramesUp(_)
+            | PeerEvent::FramesLost(..) => None,
         })
         .collect();
     assert_eq!(refused.len(), 11);
@@ -616,9 +627,11 @@ fn the_connection_for_frames_comes_back_by_itself() {
     room.until(|parties| has(&parties[1]));
     let place = room.parties[1].peers.peers[0].way(Lane::Frames).slot.unwrap();
     let (now, mut told) = (room.now(), Vec::new());
+    room.parties[0].told.clear();
     let b = &mut room.parties[1];
     let mut turn = Turn { now, registry: b.poll.registry(), told: &mut told };
     b.peers.end(place, PeerError::Closed, &mut turn);
+    assert!(matches!(told[..], [PeerEvent::FramesLost(..)]), "{told:?}");
     b.told.clear();
     room.until(|parties| {
         // Until the loss is noticed, what is sent is lost with the connection.
@@ -626,6 +639,11 @@ fn the_connection_for_frames_comes_back_by_itself() {
         has(&parties[1])
     });
     assert!(!room.parties.iter().any(|party| party.lost("closed")), "the links stayed");
+    let told = |event: &PeerEvent| matches!(event, PeerEvent::FramesUp(_));
+    assert!(
+        room.parties.iter().all(|party| party.told.iter().any(told)),
+        "both were told that frames have a way again"
+    );
 }
 
 #[test]

@@ -1,15 +1,17 @@
-//! I6: nobody steers to a node that has left, once that could be detected.
+//! I6: nobody steers to a node that has left, once that could be detected, nor gives a stream to one that frames do not
+//! reach.
 
 use std::time::Duration;
 
-use herald::event::Event;
+use herald::event::{Event, Step};
 use herald::id::NodeId;
 use herald::limits::DETECTION_TIME;
+use herald::node::Redirecting;
 use herald::outbox::Leaving;
 use herald::session::Standing;
 
 use super::Checker;
-use crate::member::{NODES, Process, node_mac};
+use crate::member::{NODES, Process, node_mac, place_of};
 use crate::switch::mac_at;
 use crate::world::{Sight, World};
 
@@ -26,6 +28,16 @@ impl Checker for Steering {
     fn see(&mut self, world: &World, sight: &Sight<'_>) -> Result<(), String> {
         if let Sight::Told { place, event: Event::LinkUp { peer } } = sight {
             return of_present_boot(world, *place, *peer);
+        }
+        if let Sight::Told { place, event: Event::Step { step: Step::M2, flow, node } } = sight {
+            let reached = world.scenario.choices.redirecting == Redirecting::Ethernet
+                || place_of(*node).is_some_and(|to| to == *place || world.links.carries_frames(*place, to));
+            let from = NODES[*place];
+            return if reached {
+                Ok(())
+            } else {
+                Err(format!("{from} gives {flow} to {node}, and frames have no way"))
+            };
         }
         let Sight::Left { place, interface, bytes, leaving: Leaving::Redirected } = sight else { return Ok(()) };
         let to = mac_at(bytes, 0);
