@@ -20,8 +20,7 @@ pub(crate) fn scenario(seed: u64) -> Scenario {
     let mut chance = Chance::new(seed, "scenario");
     let mut choices = choices(&mut chance);
     let mut steps = conversations(&mut chance);
-    faults(&mut chance, &mut steps);
-    frames_cuts(&mut Chance::new(seed, "frames cuts"), &mut steps);
+    faults(seed, &mut chance, &mut steps);
     plugins(&mut Chance::new(seed, "plugins"), &mut choices, &mut steps);
     steps.push(Step { at_ms: HEAL_MS, action: Action::Heal });
     steps.sort_by_key(|step| step.at_ms);
@@ -97,7 +96,7 @@ fn conversations(chance: &mut Chance) -> Vec<Step> {
     steps
 }
 
-fn faults(chance: &mut Chance, steps: &mut Vec<Step>) {
+fn faults(seed: u64, chance: &mut Chance, steps: &mut Vec<Step>) {
     // Every run has a stray packet and a change of a role: without them it would not count.
     let interface = chance.pick(&Interface::BOTH);
     add(steps, moment(chance), Action::Hostile { interface, what: Hostility::Midstream });
@@ -115,6 +114,7 @@ fn faults(chance: &mut Chance, steps: &mut Vec<Step>) {
             }
         }
     }
+    frames_cuts(&mut Chance::new(seed, "frames cuts"), steps);
 }
 
 fn change_of_role(chance: &mut Chance, steps: &mut Vec<Step>) {
@@ -248,7 +248,7 @@ fn plugins(chance: &mut Chance, choices: &mut Choices, steps: &mut Vec<Step>) {
             let seat = usize::try_from(chance.below(SEATS as u64)).unwrap();
             let failure =
                 chance.pick(&[Failure::Start, Failure::Packet, Failure::Packet, Failure::End, Failure::Answer]);
-            let failing = Failing { seat, failure, percent: chance.pick(&[2, 10, 50, 100]) };
+            let failing = Failing { seat, failure, percent: chance.pick(&[2, 20, 100, 100]) };
             add(steps, at_ms, Action::Fail { node: node(chance), failing });
         }
     }
