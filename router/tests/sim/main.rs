@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! cargo test -p herald --test sim --profile sim -- OPTION...
-//!     (none)                         the corpus, and 300 seeds, each twice
-//!     --seeds 20000 --from 1000      a long run on all cores, until something fails
+//!     (none)                         the corpus, and 10 seeds, each twice: a part of every `cargo test`
+//!     --seeds 300                    the corpus, and so many seeds on all cores
+//!     --seeds 20000 --from 1000      a long run, until something fails
 //!     --seeds 20000 --survey         the same, to the end
 //!     --from 17 --tell               one seed, with everything that happens
 //!     --from 17 --show               its event list
@@ -48,7 +49,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::options::Options;
+use crate::options::{Options, SEEDS_USUAL};
 use crate::run::Telling;
 
 fn main() -> ExitCode {
@@ -74,8 +75,12 @@ fn main() -> ExitCode {
     if options.survey {
         return report::survey(&options);
     }
-    match corpus::replay() {
-        Ok(()) => report::seeds(&options),
-        Err(failure) => failure,
+    if let Err(failure) = corpus::replay() {
+        return failure;
     }
+    let code = report::seeds(&options);
+    if options.seeds == SEEDS_USUAL {
+        println!("more, and faster: cargo test -p herald --test sim --profile sim -- --seeds 300");
+    }
+    code
 }

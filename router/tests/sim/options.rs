@@ -4,12 +4,15 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+/// Seeds of a plain `cargo test`: with the scenarios about as much as its other tests take.
+pub(crate) const SEEDS_USUAL: u64 = 10;
+
 /// Runs three real nodes in a simulated world, seed by seed, and checks after every event what a cluster promises.
 #[derive(Debug, Parser)]
 #[command(name = "sim")]
 pub(crate) struct Options {
-    /// How many seeds.
-    #[arg(long, default_value_t = 300)]
+    /// How many seeds. The usual few are for a build without optimisation, where each takes more than a second.
+    #[arg(long, default_value_t = SEEDS_USUAL)]
     pub(crate) seeds: u64,
     /// The first seed.
     #[arg(long, default_value_t = 1)]
