@@ -54,6 +54,14 @@ pub struct Verdict {
     pub fault: bool,
 }
 
+impl Verdict {
+    /// The other one if its action is stronger: its reason is then the packet's.
+    #[must_use]
+    pub fn or_stronger(self, other: Self) -> Self {
+        if other.action > self.action { other } else { self }
+    }
+}
+
 /// A stream as plugins are told of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Stream {

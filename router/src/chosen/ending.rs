@@ -100,7 +100,7 @@ impl Chosen {
 
 /// Why a stream ends that has been silent for its state's time.
 fn end_of_silence(session: &MarkerSession) -> EndReason {
-    if session.blocked_from_opener != Action::Pass && session.blocked_to_opener != Action::Pass {
+    if session.blocked_from_opener.action != Action::Pass && session.blocked_to_opener.action != Action::Pass {
         return EndReason::Verdict;
     }
     match session.life.state() {

@@ -15,7 +15,7 @@ pub use moving::Fenced;
 use crate::event::{DropReason, EndReason, Event, Step};
 use crate::flow::{FlowKey, HashKey};
 use crate::id::{Generation, Interface, NodeId};
-use crate::inspector::{Action, Direction, Inspection, Inspector, Stream, Verdict};
+use crate::inspector::{Direction, Inspection, Inspector, Stream, Verdict};
 use crate::mesh::Close;
 use crate::outbox::Outbox;
 use crate::packet::{Frame, Headers};
@@ -262,20 +262,20 @@ impl Chosen {
 
     /// What an earlier verdict says of every packet of this direction.
     #[must_use]
-    pub fn blocked(&self, slot: u32, direction: Direction) -> Action {
-        self.markers.at(slot).map_or(Action::Pass, |session| session.blocked(direction))
+    pub fn blocked(&self, slot: u32, direction: Direction) -> Verdict {
+        self.markers.at(slot).map_or(Verdict::default(), |session| session.blocked(direction))
     }
 
     /// What becomes of a packet by this verdict and the earlier ones. `None` if its stream was lost while the plugins
     /// had the packet: it must come in anew.
-    pub fn judge(&mut self, slot: u32, direction: Direction, verdict: Verdict) -> Option<Action> {
+    pub fn judge(&mut self, slot: u32, direction: Direction, verdict: Verdict) -> Option<Verdict> {
         let session = self.markers.at_mut(slot)?;
         match session.announced {
             Announced::Lost | Announced::Moved(_) => return None,
             Announced::No | Announced::Waiting | Announced::TimedOut { .. } | Announced::Acknowledged => {}
         }
         session.block(direction, verdict);
-        Some(verdict.action.max(session.blocked(direction)))
+        Some(verdict.or_stronger(session.blocked(direction)))
     }
 
     /// The return packets of a stream will have this key. Another stream of this node that was opened from the other end

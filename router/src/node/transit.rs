@@ -81,8 +81,8 @@ impl Node {
         let accepted = self.chosen.accept(now, arrival, |opener| choice.hash(opener), plugins, out);
         let Some(mut inspection) = accepted else { return };
         // A verdict on the stream, of its start or of an earlier packet, spares the plugins this packet.
-        inspection.verdict.action =
-            inspection.verdict.action.max(self.chosen.blocked(inspection.slot, inspection.direction));
+        let blocked = self.chosen.blocked(inspection.slot, inspection.direction);
+        inspection.verdict = inspection.verdict.or_stronger(blocked);
         if inspection.verdict.action != Action::Pass {
             return self.judged(now, inspection, out);
         }
@@ -95,10 +95,10 @@ impl Node {
     /// The plugins have judged a packet.
     pub(super) fn judged(&mut self, now: Instant, inspection: Inspection, out: &mut Outbox) {
         let Inspection { frame, mut headers, interface, direction, slot, verdict, .. } = inspection;
-        let Some(action) = self.chosen.judge(slot, direction, verdict) else {
+        let Some(verdict) = self.chosen.judge(slot, direction, verdict) else {
             return self.keep_for_winner(Arrival { interface, headers, frame, came: Came::Directly }, verdict, out);
         };
-        match action {
+        match verdict.action {
             Action::Pass => {}
             Action::Drop if verdict.fault => return out.drop(frame, DropReason::PluginFault),
             Action::Drop => return out.drop(frame, DropReason::Verdict),

@@ -9,7 +9,7 @@ use super::{Life, MarkerEntry, Tables};
 use crate::event::DropReason;
 use crate::flow::FlowKey;
 use crate::id::Generation;
-use crate::inspector::{Action, Direction, Scope, States, Stream, Verdict};
+use crate::inspector::{Direction, Scope, States, Stream, Verdict};
 use crate::limits::MARKER_SESSIONS_MAX;
 use crate::time::Instant;
 
@@ -68,9 +68,9 @@ pub struct MarkerSession {
     /// False once the stream has ended and only its tombstone stands.
     pub alive: bool,
     /// What a verdict on the opener's flow or on the stream says of every packet from the opener.
-    pub blocked_from_opener: Action,
+    pub blocked_from_opener: Verdict,
     /// The same for packets to the opener.
-    pub blocked_to_opener: Action,
+    pub blocked_to_opener: Verdict,
     /// A packet of the stream has left.
     pub has_left: bool,
     /// A return packet has left.
@@ -162,8 +162,8 @@ impl Markers {
             fenced: None,
             life: new.life,
             alive: true,
-            blocked_from_opener: Action::Pass,
-            blocked_to_opener: Action::Pass,
+            blocked_from_opener: Verdict::default(),
+            blocked_to_opener: Verdict::default(),
             has_left: false,
             has_returned: false,
             started: now,
@@ -300,7 +300,7 @@ pub struct KeyTaken;
 impl MarkerSession {
     /// What a verdict on this direction or on the stream said before.
     #[must_use]
-    pub fn blocked(&self, direction: Direction) -> Action {
+    pub fn blocked(&self, direction: Direction) -> Verdict {
         match direction {
             Direction::FromOpener => self.blocked_from_opener,
             Direction::ToOpener => self.blocked_to_opener,
@@ -315,11 +315,12 @@ impl MarkerSession {
             (Scope::Flow, Direction::ToOpener) => (false, true),
             (Scope::Stream, _) => (true, true),
         };
+        let of_each_packet = Verdict { scope: Scope::Packet, ..verdict };
         if from_opener {
-            self.blocked_from_opener = verdict.action;
+            self.blocked_from_opener = of_each_packet;
         }
         if to_opener {
-            self.blocked_to_opener = verdict.action;
+            self.blocked_to_opener = of_each_packet;
         }
     }
 }

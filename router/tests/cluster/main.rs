@@ -10,7 +10,7 @@ use std::time::Duration;
 use herald::event::{DropReason, EndReason, Event, Step};
 use herald::flow::FlowKey;
 use herald::id::{Interface, Mac};
-use herald::inspector::{Action, Scope};
+use herald::inspector::{Action, Scope, Verdict};
 use herald::node::{Announcing, Redirecting};
 use herald::session::Kind;
 use world::*;
@@ -228,18 +228,20 @@ fn streams_opened_from_both_ends_in_one_batch_of_one_node_become_one() {
 }
 
 #[test]
-fn a_verdict_on_the_stream_ends_both_directions() {
-    let mut world = World::new(&Choices::default());
-    for member in &mut world.members {
-        member.plugins.verdict = verdict(Action::Drop, Scope::Stream);
+fn a_verdict_on_the_stream_ends_both_directions_for_its_reason() {
+    for (fault, reason) in [(false, DropReason::Verdict), (true, DropReason::PluginFault)] {
+        let mut world = World::new(&Choices::default());
+        for member in &mut world.members {
+            member.plugins.verdict = Verdict { fault, ..verdict(Action::Drop, Scope::Stream) };
+        }
+        for _ in 0..3 {
+            world.host_sends(Interface::First, 40_000, 80, SYN);
+        }
+        assert_eq!(world.drops(reason), 3);
+        assert_eq!(world.inspectors(&opener(Interface::First, 40_000)).iter().map(|(_, n)| n).sum::<u64>(), 1);
+        assert!(world.at_server.is_empty());
+        world.check_books();
     }
-    for _ in 0..3 {
-        world.host_sends(Interface::First, 40_000, 80, SYN);
-    }
-    assert_eq!(world.drops(DropReason::Verdict), 3);
-    assert_eq!(world.inspectors(&opener(Interface::First, 40_000)).iter().map(|(_, n)| n).sum::<u64>(), 1);
-    assert!(world.at_server.is_empty());
-    world.check_books();
 }
 
 /// A transit packet comes to c's own MAC at the first interface, with this source.
