@@ -77,6 +77,10 @@ pub const LINK_QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// after which a frame is better lost than late.
 pub const FRAMES_QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Time for which a connection for frames may take nothing of what waits for it: some retransmissions of TCP, whose first
+/// comes after 200 ms, and no longer, as every frame meanwhile is lost.
+pub const FRAMES_UNTAKEN_TIME_MAX: Duration = Duration::from_secs(1);
+
 /// Bytes of messages kept for one peer until it acknowledges them: some seconds of a busy node's announcements. Beyond it
 /// they are given up and the link is reset; comparing digests mends what was lost.
 pub const RESEND_BYTES_MAX: usize = 8 * 1024 * 1024;

@@ -10,7 +10,7 @@ use mio::{Interest, Registry, Token};
 use nix::sys::socket::{setsockopt, sockopt};
 
 use crate::io::tls::{Pulled, Session};
-use crate::limits::CONTROL_SEND_BUFFER_LEN;
+use crate::limits::{CONTROL_SEND_BUFFER_LEN, FRAMES_UNTAKEN_TIME_MAX};
 use crate::mesh::PeerError;
 use crate::mesh::link::{Identity, Input, Link, LinkEvent};
 use crate::time::Instant;
@@ -112,6 +112,14 @@ impl PeerSocket {
     pub fn bound_send_buffer(&self) {
         // The system's own size works, too, only slower.
         setsockopt(&self.stream, sockopt::SndBuf, &CONTROL_SEND_BUFFER_LEN).ok();
+    }
+
+    /// Gives the connection up once the other end has taken nothing for too long: what is written to it would be lost all
+    /// the while.
+    pub fn bound_untaken_time(&self) {
+        let time = u32::try_from(FRAMES_UNTAKEN_TIME_MAX.as_millis()).unwrap_or(u32::MAX);
+        // Without it the connection lasts until the peer's control connection falls silent, too.
+        setsockopt(&self.stream, sockopt::TcpUserTimeout, &time).ok();
     }
 
     /// The next event of the link; `None` when the socket would block or the budget is spent.

@@ -169,8 +169,12 @@ impl Peers {
                 slot.socket.bound_send_buffer();
                 peer.boot = Some(greeting.hello.boot);
             }
-            Lane::Frames if accepted => slot.socket.link_mut().answer(&self.identity, None)?,
-            Lane::Frames => {}
+            Lane::Frames => {
+                if accepted {
+                    slot.socket.link_mut().answer(&self.identity, None)?;
+                }
+                slot.socket.bound_untaken_time();
+            }
         }
         peer.way_mut(Lane::Frames).failures = 0;
         slot.told_up = true;
