@@ -56,9 +56,12 @@ impl Checker for FirstPacket {
             Sight::Noted { place, note: Note::Started { opener, .. } } => {
                 let run = (*place, world.members[*place].boot);
                 let back = opener.reversed(opener.interface().other());
-                self.acknowledged.remove(&(run, *opener));
-                // A stream that the other end opens anew: packets of the one before may still wait for a neighbour, and
-                // nothing tells them from its own.
+                // Packets of the stream before may still wait for a neighbour, and nothing tells them from its own.
+                let queued = world.members[*place].node.as_ref().map_or(0, |node| node.forward().frames_queued());
+                if queued == 0 {
+                    self.acknowledged.remove(&(run, *opener));
+                }
+                // The same of a stream that the other end opens anew.
                 if !self.openers.remove(&(run, back)) {
                     self.openers.insert((run, *opener));
                 }
