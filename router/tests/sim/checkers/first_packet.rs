@@ -53,6 +53,11 @@ impl Checker for FirstPacket {
                 }
                 Err(format!("{} heard an acknowledgement of {flow} that {node} never gave", NODES[*place]))
             }
+            Sight::Told { place, event: Event::Refused { flow, .. } } => {
+                // Of an exchange opened from both ends at once, this one's packets are the return packets of the other.
+                self.openers.remove(&((*place, world.members[*place].boot), *flow));
+                Ok(())
+            }
             Sight::Noted { place, note: Note::Started { opener, .. } } => {
                 let run = (*place, world.members[*place].boot);
                 let back = opener.reversed(opener.interface().other());

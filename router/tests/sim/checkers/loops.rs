@@ -19,8 +19,8 @@ use crate::world::{Sight, World};
 pub(super) struct NoLoops {
     ingress: BTreeMap<(Place, Interface, u64), u64>,
     redirected: BTreeMap<(Place, Interface, u64), u64>,
-    /// What a node has inspected in this turn, and as a packet of which stream.
-    inspected: BTreeMap<(Place, Interface, u64), u64>,
+    /// What a node has inspected in this turn, each copy as a packet of which stream.
+    inspected: BTreeMap<(Place, Interface, u64), Vec<u64>>,
 }
 
 fn take(from: &mut BTreeMap<(Place, Interface, u64), u64>, key: (Place, Interface, u64)) -> bool {
@@ -47,12 +47,15 @@ impl Checker for NoLoops {
             Sight::Noted { place, note: Note::Inspected { interface, bytes, stream, .. } } => {
                 let Some(seen) = packets::seen(*interface, bytes) else { return Ok(()) };
                 let key = (*place, *interface, seen.hash);
-                let before = self.inspected.insert(key, *stream);
-                // Of an exchange opened from both ends at once, the packet of the stream that lost passes again.
-                let stream_lost = before.is_some_and(|before| before != *stream);
-                if !take(&mut self.ingress, key) && !take(&mut self.redirected, key) && !stream_lost {
-                    return Err(format!("{} accepted {} by no door", NODES[*place], seen.flow));
+                let copies = self.inspected.entry(key).or_default();
+                if take(&mut self.ingress, key) || take(&mut self.redirected, key) {
+                    copies.push(*stream);
+                    return Ok(());
                 }
+                // Of an exchange opened from both ends at once, the packet of the stream that lost passes again.
+                let lost = copies.iter_mut().find(|before| *before != stream);
+                let before = lost.ok_or_else(|| format!("{} accepted {} by no door", NODES[*place], seen.flow))?;
+                *before = *stream;
             }
             Sight::TurnEnded { place } => self.inspected.retain(|(node, _, _), _| node != place),
             Sight::Left { place, interface, bytes, leaving: Leaving::Redirected } => {
