@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's own steps may panic too")]
 
+mod claimed;
 mod frames;
 mod junk;
 mod links;

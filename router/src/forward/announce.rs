@@ -1,7 +1,8 @@
 //! Telling the network unasked: own addresses at start and again before switches forget, virtual addresses when this
 //! node takes a role, and the groups it listens to.
 
-use std::net::Ipv6Addr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use super::listener::{self, Record};
@@ -12,6 +13,7 @@ use crate::limits::{
     LISTENER_REPORTS_MAX, MAC_ANNOUNCE_INTERVAL,
 };
 use crate::outbox::{Leaving, Outbox};
+use crate::packet::Frame;
 use crate::time::Instant;
 
 /// Something that is repeated a few times.
@@ -19,6 +21,13 @@ use crate::time::Instant;
 struct Repeat {
     at: Instant,
     left: u8,
+}
+
+/// When an address was defended last, and whether somebody has claimed it again since.
+#[derive(Clone, Copy, Debug)]
+struct Defence {
+    last: Instant,
+    again: bool,
 }
 
 /// What one interface has still to say, and when.
@@ -35,26 +44,42 @@ pub(super) struct Schedule {
     joins: Option<Repeat>,
     /// The groups, as an answer to a query.
     answer: Option<Instant>,
-    defended: Option<Instant>,
+    /// Those of this node's addresses that others claimed.
+    defences: BTreeMap<IpAddr, Defence>,
 }
 
 impl Schedule {
     pub(super) fn new(spread: u8) -> Self {
-        Self { spread, regular: None, takeover: None, joins: None, answer: None, defended: None }
+        Self { spread, regular: None, takeover: None, joins: None, answer: None, defences: BTreeMap::new() }
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let repeats = [self.takeover, self.joins].into_iter().flatten().map(|r| r.at);
-        [self.regular, self.answer].into_iter().flatten().chain(repeats).min()
+        let defences = self.defences.values().filter_map(Defence::due);
+        [self.regular, self.answer].into_iter().flatten().chain(repeats).chain(defences).min()
     }
 
-    /// True if an address may be defended now; it counts as done then (RFC 5227, section 2.4 (c)).
-    pub(super) fn may_defend(&mut self, now: Instant) -> bool {
-        let may = self.defended.is_none_or(|last| now >= last + DEFEND_INTERVAL);
-        if may {
-            self.defended = Some(now);
+    /// True if an address that this node answers for may be defended now; it counts as done then (RFC 5227, section 2.4
+    /// (c)). Else it is done once the interval is over: who claimed it in between was believed. Each address has its own
+    /// time, so that who claims one keeps no other from being defended.
+    fn may_defend(&mut self, now: Instant, address: IpAddr) -> bool {
+        match self.defences.get_mut(&address) {
+            Some(defence) if now < defence.last + DEFEND_INTERVAL => {
+                defence.again = true;
+                false
+            }
+            Some(_) | None => {
+                self.defences.insert(address, Defence { last: now, again: false });
+                true
+            }
         }
-        may
+    }
+
+    /// The next address whose defence is due again; it counts as done then.
+    fn take_defence(&mut self, now: Instant) -> Option<IpAddr> {
+        let (address, defence) = self.defences.iter_mut().find(|(_, defence)| is_due(defence.due(), now))?;
+        *defence = Defence { last: now, again: false };
+        Some(*address)
     }
 
     /// A query wants an answer within `delay_max`.
@@ -123,9 +148,32 @@ impl Forward {
             self.schedule[interface].joins = repeat.next(now, LISTENER_REPORT_INTERVAL);
             self.report(interface, Record::Joins, &self.local[interface].groups(), out);
         }
+        while let Some(address) = self.schedule[interface].take_defence(now) {
+            if let Some(frame) = self.defence(interface, address) {
+                out.transmit(interface, frame, Leaving::Generated);
+            }
+        }
         if is_due(self.schedule[interface].answer, now) {
             self.schedule[interface].answer = None;
             self.report(interface, Record::Listens, &self.local[interface].groups(), out);
+        }
+    }
+
+    /// Another host claims an address: if this node answers for it, it says so again.
+    pub(super) fn defend(&mut self, now: Instant, interface: Interface, address: IpAddr, out: &mut Outbox) {
+        if let Some(frame) = self.defence(interface, address)
+            && self.schedule[interface].may_defend(now, address)
+        {
+            out.transmit(interface, frame, Leaving::Generated);
+        }
+    }
+
+    /// What defends an address; `None` if this node does not answer for it.
+    fn defence(&self, interface: Interface, address: IpAddr) -> Option<Frame> {
+        let local = &self.local[interface];
+        match address {
+            IpAddr::V4(address) => local.answers_v4(address).and_then(|mac| arp::announcement(mac, address)),
+            IpAddr::V6(address) => local.answers_v6(address).and_then(|mac| discovery::announcement(mac, address)),
         }
     }
 
@@ -166,6 +214,13 @@ impl Forward {
     }
 }
 
+impl Defence {
+    /// When the address is to be defended again.
+    fn due(&self) -> Option<Instant> {
+        self.again.then(|| self.last + DEFEND_INTERVAL)
+    }
+}
+
 impl Repeat {
     /// What is left after this one.
     fn next(self, now: Instant, interval: Duration) -> Option<Self> {
@@ -180,8 +235,6 @@ fn is_due(at: Option<Instant>, now: Instant) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
-
     use super::super::testing::*;
     use super::*;
     use crate::id::Mac;

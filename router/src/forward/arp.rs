@@ -28,9 +28,7 @@ impl Forward {
             if mac == arp.sender_mac {
                 return out.consume(frame);
             }
-            if local.answers_v4(arp.sender).is_some() && self.schedule[interface].may_defend(now) {
-                transmit(interface, announcement(mac, arp.sender), out);
-            }
+            self.defend(now, interface, arp.sender.into(), out);
             return out.drop(frame, DropReason::AddressConflict);
         }
         out.consume(frame);
@@ -228,13 +226,17 @@ mod tests {
         assert_eq!(router.sent_one().bytes(), expected.bytes());
         router.arrives(FIRST, thief(OWN));
         assert!(router.sent().is_empty());
-        router.now = router.now + DEFEND_INTERVAL;
+        // Each address by itself: who claims one does not silence another.
         router.arrives(FIRST, thief(VIRTUAL));
         assert_eq!(router.sent_one().packet().source, VIRTUAL_MAC_V4);
+        router.arrives(FIRST, thief(VIRTUAL));
+        assert!(router.sent().is_empty());
         router.now = router.now + DEFEND_INTERVAL;
+        router.arrives(FIRST, thief(OWN));
+        assert_eq!(router.sent_one().packet().source, OWN_MAC);
         router.arrives(FIRST, frame(Mac::BROADCAST, 1, (VIRTUAL_MAC_V4, VIRTUAL), (Mac::default(), VIRTUAL)));
         assert!(router.sent().is_empty());
-        assert_eq!(router.dropped(DropReason::AddressConflict), 3);
+        assert_eq!(router.dropped(DropReason::AddressConflict), 5);
         // A node that does not hold the role counts it, too, and leaves the defence to the holder.
         let mut router = Router::new();
         router.arrives(FIRST, thief(VIRTUAL));
@@ -242,5 +244,26 @@ mod tests {
         assert!(router.sent().is_empty());
         assert_eq!(router.dropped(DropReason::AddressConflict), 2);
         assert!(router.forward.neighbours().is_empty());
+    }
+    #[test]
+    fn who_claims_an_address_again_too_early_is_contradicted_once_that_may_be() {
+        let mut router = Router::new();
+        let thief = || frame(Mac::BROADCAST, 1, (CLIENT_MAC, OWN), (Mac::default(), OWN));
+        router.arrives(FIRST, thief());
+        assert_eq!(router.sent().len(), 1);
+        let again = router.now + DEFEND_INTERVAL;
+        assert_eq!(router.forward.next_deadline(), None, "it is contradicted");
+        router.arrives(FIRST, thief());
+        router.arrives(FIRST, thief());
+        assert_eq!(router.forward.next_deadline(), Some(again));
+        assert!(router.sent().is_empty());
+        router.now = again;
+        router.forward.deadline_reached(again, &mut router.out);
+        let expected = frame(Mac::BROADCAST, 1, (OWN_MAC, OWN), (Mac::default(), OWN));
+        assert_eq!(router.sent_one().bytes(), expected.bytes());
+        assert_eq!(router.forward.next_deadline(), None);
+        // That was a defence like any other.
+        router.arrives(FIRST, thief());
+        assert!(router.sent().is_empty());
     }
 }

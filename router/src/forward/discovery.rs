@@ -29,6 +29,17 @@ enum Message {
     Other,
 }
 
+impl Message {
+    /// The address that its sender says it has, and with which MAC: hosts learn from both messages.
+    fn claim(&self, source: Ipv6Addr) -> Option<(Ipv6Addr, Mac)> {
+        match self {
+            Self::Solicitation { asker, .. } => asker.map(|mac| (source, mac)),
+            Self::Advertisement { target, told } => told.mac.map(|mac| (*target, mac)),
+            Self::Other => None,
+        }
+    }
+}
+
 impl Forward {
     /// A message of neighbour discovery or multicast listener discovery arrived. Its frame ends here.
     pub fn discovery_arrived(
@@ -58,11 +69,10 @@ impl Forward {
             return out.drop(frame, DropReason::Malformed);
         };
         let link_source = frame.bytes().get(6..12).and_then(|b| b.try_into().ok()).map_or(Mac::default(), Mac);
-        if let Message::Advertisement { target, told } = &message
-            && let Some(mac) =
-                self.local[interface].claims_v6(*target).filter(|mac| told.mac.is_some_and(|m| m != *mac))
+        if let Some((address, claimant)) = message.claim(source)
+            && self.local[interface].claims_v6(address).is_some_and(|mac| mac != claimant)
         {
-            self.defend(now, interface, *target, mac, out);
+            self.defend(now, interface, address.into(), out);
             return out.drop(frame, DropReason::AddressConflict);
         }
         out.consume(frame);
@@ -82,16 +92,6 @@ impl Forward {
                 self.told_v6(now, Hop { interface, next_hop: target.into() }, told, Unknown::Ignore, out);
             }
             Message::Other => {}
-        }
-    }
-
-    /// Another host advertises an address that has this MAC: if this node answers for it, it says so again.
-    fn defend(&mut self, now: Instant, interface: Interface, address: Ipv6Addr, mac: Mac, out: &mut Outbox) {
-        if self.local[interface].answers_v6(address).is_some()
-            && self.schedule[interface].may_defend(now)
-            && let Some(frame) = announcement(mac, address)
-        {
-            out.transmit(interface, frame, Leaving::Generated);
         }
     }
 
@@ -375,16 +375,18 @@ mod tests {
     }
 
     #[test]
-    fn whoever_advertises_an_address_of_the_cluster_is_counted_and_contradicted_by_its_holder_only() {
+    fn whoever_claims_an_address_of_the_cluster_is_counted_and_contradicted_by_its_holder_only() {
         let thief = |target| Said { to: "ff02::1", flags: 0x20, target, from: "fe80::64", ..ANSWERS }.frame();
-        for (router, defended) in [(Router::new().holding(FIRST), 1), (Router::new(), 0)] {
+        for (router, defended) in [(Router::new().holding(FIRST), 2), (Router::new(), 0)] {
             let mut router = router;
             for target in ["fd00:1::1", "fe80::200:5eff:fe00:201", "fd00:1::1"] {
                 router.arrives(FIRST, thief(target));
             }
-            assert_eq!(router.dropped(DropReason::AddressConflict), 3);
+            // Who asks in its name claims it, too; that is not answered.
+            router.arrives(FIRST, Said { from: "fd00:1::1", ..ASKS }.frame());
+            assert_eq!(router.dropped(DropReason::AddressConflict), 4);
             let sent = router.sent();
-            assert_eq!(sent.len(), defended, "once in a while");
+            assert_eq!(sent.len(), defended, "each once in a while");
             assert!(sent.iter().all(|frame| frame.packet().source == VIRTUAL_MAC_V6));
             assert!(router.forward.neighbours().is_empty());
         }
@@ -397,5 +399,6 @@ mod tests {
             router.arrives(FIRST, Said { from, ..ASKS }.frame());
         }
         assert!(router.forward.neighbours().is_empty());
+        assert_eq!(router.dropped(DropReason::AddressConflict), 2);
     }
 }
