@@ -20,7 +20,7 @@ use crate::{LIMIT, NODES, assert_grown_by_less, memory};
 const GROWTH_KIB_MAX: u64 = 16 * 1024;
 
 /// A host on the mesh, and a peer `0` whom all nodes expect to dial from there.
-const CONFIGURATION: &str = r#"
+pub(super) const CONFIGURATION: &str = r#"
 roles = "static"
 
 [holders]
@@ -85,7 +85,7 @@ with socket.create_connection((sys.argv[1], 7400), timeout=30) as plain, context
 "#;
 
 /// What a node `0` of this lab would say.
-fn hello(lab: &Lab) -> Hello {
+pub(super) fn hello(lab: &Lab) -> Hello {
     Hello {
         version_min: VERSION_MAX,
         version_max: VERSION_MAX,
@@ -100,7 +100,7 @@ fn hello(lab: &Lab) -> Hello {
 
 /// What stands in the certificate of a stranger, and when it is valid.
 #[derive(Clone, Copy)]
-enum Certificate {
+pub(super) enum Certificate {
     /// No TLS at all.
     Plain,
     /// TLS without a certificate.
@@ -116,14 +116,14 @@ enum Certificate {
 }
 
 /// The files of strangers' certificates; they go with the lab's own.
-struct Issuer {
+pub(super) struct Issuer {
     authority: Authority,
     place: TempDir,
 }
 
 impl Issuer {
     /// With the lab's own authority.
-    fn new(lab: &Lab) -> Self {
+    pub(super) fn new(lab: &Lab) -> Self {
         let status = lab.status();
         let log = Path::new(status["nodes"][0]["log"].as_str().unwrap());
         let keys = KeysFolder::at(&log.ancestors().nth(2).unwrap().join("keys"));
@@ -134,7 +134,7 @@ impl Issuer {
     }
 
     /// The arguments that say which certificate a stranger has.
-    fn arguments(&self, certificate: Certificate) -> Vec<String> {
+    pub(super) fn arguments(&self, certificate: Certificate) -> Vec<String> {
         let (now, day) = (clock::wall(), Duration::from_secs(24 * 3600));
         let issue = |node: &str, validity| self.authority.issue(node.parse().unwrap(), validity).unwrap();
         let keys = match certificate {
@@ -157,14 +157,14 @@ impl Issuer {
     }
 }
 
-fn bytes_of(hello: &Hello) -> Vec<u8> {
+pub(super) fn bytes_of(hello: &Hello) -> Vec<u8> {
     let mut bytes = Vec::new();
     let greeting = Greeting { hello: hello.clone(), lane: Lane::Control, resume: None };
     encode_greeting(&greeting, &mut bytes).unwrap();
     bytes
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
     let mut text = String::new();
     bytes.iter().for_each(|byte| write!(text, "{byte:02x}").unwrap());
     text
@@ -199,18 +199,22 @@ fn say(lab: &Lab, issuer: &Issuer, certificate: Certificate, bytes: &[u8]) -> Ve
     }
 }
 
-fn refusals(lab: &Lab) -> Value {
+pub(super) fn refusals(lab: &Lab) -> Value {
     lab.json("c", &["status"])["refusals"].clone()
 }
 
 fn log(lab: &Lab) -> String {
+    log_of(lab, "c")
+}
+
+pub(super) fn log_of(lab: &Lab, node: &str) -> String {
     let status = lab.status();
     let mut nodes = status["nodes"].as_array().unwrap().iter();
-    fs::read_to_string(nodes.find(|n| n["node"] == "c").unwrap()["log"].as_str().unwrap()).unwrap()
+    fs::read_to_string(nodes.find(|n| n["node"] == node).unwrap()["log"].as_str().unwrap()).unwrap()
 }
 
 /// The real members are linked, the roles are where they were, and traffic crosses the cluster.
-fn assert_all_is_well(lab: &Lab, roles: &Value) {
+pub(super) fn assert_all_is_well(lab: &Lab, roles: &Value) {
     assert_eq!(&lab.await_mesh(LIMIT, &NODES), roles);
     for address in ["10.2.0.100", "fd00:2::100"] {
         let output = lab.exec("client", &["ping", "-n", "-c", "1", "-W", "10", address]);
@@ -339,7 +343,7 @@ fn ten_thousand_half_open_links_and_one_byte_a_second_disturb_nobody() {
     }
 }
 
-fn heartbeat() -> Heartbeat {
+pub(super) fn heartbeat() -> Heartbeat {
     Heartbeat {
         priorities: PerInterface { first: 1, second: 1 },
         epochs: PerInterface { first: None, second: None },

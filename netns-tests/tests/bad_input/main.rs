@@ -8,6 +8,7 @@ mod frames;
 mod junk;
 mod links;
 mod start;
+mod unread;
 
 use std::fs;
 use std::time::Duration;
