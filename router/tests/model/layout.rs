@@ -14,6 +14,7 @@ use herald::mesh::Hello;
 use herald::node::{Announcing, Redirecting, Settings};
 use herald::redirector::choice::{self, Keying, Redirectors};
 use herald::session::{Midstream, Timeouts};
+use herald::time::Instant;
 
 /// Index of a node.
 pub(crate) type Place = usize;
@@ -25,6 +26,13 @@ pub(crate) const PLACES: [Place; 3] = [0, 1, 2];
 pub(crate) fn pairs() -> impl Iterator<Item = (Place, Place)> {
     PLACES.into_iter().flat_map(|from| PLACES.map(|to| (from, to))).filter(|(from, to)| from != to)
 }
+
+/// When the nodes meet.
+pub(crate) const MET: Instant = Instant::from_nanos(1_000_000_000);
+
+/// When the first packet may come: longer after the last advert than one advert interval, so that a proven death costs the
+/// dead its roles at once, and sooner than any silence counts.
+pub(crate) const START: Instant = Instant::from_nanos(1_150_000_000);
 
 /// All timers that concern a packet on its way run out together.
 pub(crate) const PATIENCE: Duration = PARK_TIME;

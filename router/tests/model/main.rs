@@ -21,16 +21,19 @@
 
 mod action;
 mod explore;
-mod faults;
-mod fingerprint;
 mod history;
 mod layout;
+mod meeting;
+mod member;
+mod memo;
 #[cfg(debug_assertions)]
 mod mutations;
 mod options;
+mod possible;
 mod runs;
 mod scenario;
 mod sights;
+mod state;
 mod story;
 mod world;
 

@@ -9,8 +9,8 @@ use herald::mutation::Mutation;
 use stateright::Checker;
 
 use crate::explore::Explored;
+use crate::memo::Memo;
 use crate::runs::{long, short};
-use crate::sights::Seen;
 
 /// The ways that concern announcing, refusing, asking, moving and epochs.
 const CONCERNING: &[Mutation] = &[
@@ -42,20 +42,23 @@ pub(crate) fn try_all() -> ExitCode {
 
 fn is_caught(mutation: Mutation) -> bool {
     let begin = Instant::now();
-    let runs = short().into_iter().chain(long().into_iter().take(1));
-    for scenario in runs.flat_map(|run| run.scenarios().collect::<Vec<_>>()) {
-        let model = Explored::new(scenario, &Arc::new(Seen::default())).broken_by(mutation);
-        // One thread, so that the path is as short as can be.
-        let (Some(path), checker) = model.explore(1) else { continue };
-        println!(
-            "{}: {}; {} states of it, {:.1} seconds",
-            mutation.name(),
-            model.scenario,
-            checker.state_count(),
-            begin.elapsed().as_secs_f64()
-        );
-        model.story(&path).iter().for_each(|line| println!("  {line}"));
-        return true;
-    }
-    false
+    short().into_iter().chain(long().into_iter().take(1)).any(|run| {
+        let memo = Arc::new(Memo::new(&run.scenario, &Arc::default()).broken_by(mutation));
+        run.scenarios().any(|scenario| breaks(&Explored::new(scenario, &memo), mutation, begin))
+    })
+}
+
+/// True if a promise is broken: then the way to it is told.
+fn breaks(model: &Explored, mutation: Mutation, begin: Instant) -> bool {
+    // One thread, so that the path is as short as can be.
+    let (Some(path), checker) = model.explore(1) else { return false };
+    println!(
+        "{}: {}; {} states of it, {:.1} seconds",
+        mutation.name(),
+        model.scenario,
+        checker.state_count(),
+        begin.elapsed().as_secs_f64()
+    );
+    model.story(&path).iter().for_each(|line| println!("  {line}"));
+    true
 }

@@ -8,6 +8,7 @@ use herald::id::Interface;
 use stateright::Checker;
 
 use crate::explore::Explored;
+use crate::memo::Memo;
 use crate::options::Options;
 use crate::scenario::{Channel, Fault, Opens, Scenario, Stream};
 use crate::sights::Seen;
@@ -98,8 +99,9 @@ pub(crate) fn all(options: &Options) -> ExitCode {
 fn explore(run: &Run, options: &Options, seen: &Arc<Seen>) -> bool {
     let (mut states, mut unique, mut depth) = (0, 0, 0);
     let begin = Instant::now();
+    let memo = Arc::new(Memo::new(&run.scenario, seen));
     for scenario in run.scenarios() {
-        let model = Explored::new(scenario, seen);
+        let model = Explored::new(scenario, &memo);
         let (broken, checker) = model.explore(options.threads());
         if let Some(path) = broken {
             println!("{}", model.scenario);

@@ -7,6 +7,7 @@ use herald::id::Interface;
 use herald::packet::{Content, Frame, Packet, Transport};
 use herald::redirector::choice::Candidate;
 
+use crate::history::Opener;
 use crate::layout::{CHOICE, Kind, NODES, PLACES, Place, flow, id, pairs};
 
 /// Who begins a stream.
@@ -124,6 +125,11 @@ impl Scenario {
             | Transport::Discovery { .. }
             | Transport::Other => None,
         }
+    }
+
+    /// The stream that this flow opened.
+    pub(crate) fn opener_of(&self, flow: &FlowKey) -> Option<Opener> {
+        self.number_of(flow).map(|stream| (stream, flow.interface()))
     }
 
     /// The stream of a flow.

@@ -5,11 +5,34 @@ use herald::id::Epoch;
 use herald::mesh::{Announce, Message};
 
 use crate::layout::{NODES, Place};
+use crate::member::{Effect, Input};
 use crate::scenario::Scenario;
 
 /// What a node said.
 pub(crate) fn said(scenario: &Scenario, from: Place, message: &Message) -> String {
     format!("from {}: {}", NODES[from], words(scenario, message))
+}
+
+/// An effect, if it can be seen from outside.
+pub(crate) fn effect(scenario: &Scenario, place: Place, effect: &Effect) -> Option<String> {
+    let node = NODES[place];
+    Some(match effect {
+        Effect::Inspected(_) => format!("  the plugins of {node} see it"),
+        Effect::Says(to, letter) => {
+            let Input::Message(_, message) = &letter.input else { return None };
+            format!("  {node} says to {}: {}", NODES[*to], words(scenario, message))
+        }
+        Effect::Redirects(_, to, _) => format!("  {node} redirects it to {}", NODES[*to]),
+        Effect::Reaches(_, interface) => {
+            format!("  {node} transmits it: it reaches the host on the {interface} network")
+        }
+        Effect::GaveWord(_)
+        | Effect::Asked(_)
+        | Effect::HeardWord { .. }
+        | Effect::Chose { .. }
+        | Effect::FirstLeft(_)
+        | Effect::Breaks(..) => return None,
+    })
 }
 
 /// A message.
