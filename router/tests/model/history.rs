@@ -19,7 +19,8 @@ use crate::state::State;
 /// The plugins of one node: they see everything and pass it.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
-    seen: Vec<FlowKey>,
+    /// What they have seen in this turn.
+    pub(crate) seen: Vec<FlowKey>,
 }
 
 impl Inspector for Watch {
@@ -36,12 +37,6 @@ impl Inspector for Watch {
     }
 
     fn stream_ended(&mut self, _: Instant, _: &Stream, _: &Totals, _: EndReason, _: &[Cell<Line>]) {}
-}
-
-impl Watch {
-    pub(crate) fn take(&mut self) -> Vec<FlowKey> {
-        std::mem::take(&mut self.seen)
-    }
 }
 
 /// What a cluster promises, by its name in the design.

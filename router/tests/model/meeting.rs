@@ -56,8 +56,7 @@ impl Meeting<'_> {
 
     fn comes(&mut self, place: Place, letter: &Arc<Letter>) {
         self.came[place].push(Arc::clone(letter));
-        let (effects, _) = self.members[place].take(&letter.input, self.scenario);
-        for effect in effects {
+        for effect in self.members[place].take(&letter.input, self.scenario).effects {
             if let Effect::Says(to, letter) = effect {
                 self.under_way.push_back((to, letter));
             }

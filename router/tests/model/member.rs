@@ -96,6 +96,13 @@ pub(crate) enum Effect {
     Reaches(usize, Interface),
 }
 
+/// What a turn has shown.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    pub(crate) effects: Vec<Effect>,
+    pub(crate) sights: Sights,
+}
+
 /// One node with what surrounds it.
 pub(crate) struct Member {
     pub(crate) place: Place,
@@ -120,12 +127,30 @@ impl Member {
     }
 
     /// Takes a turn.
-    pub(crate) fn take(&mut self, input: &Input, scenario: &Scenario) -> (Vec<Effect>, Sights) {
+    pub(crate) fn take(&mut self, input: &Input, scenario: &Scenario) -> Told {
+        let mut told = Told::default();
         self.begin(input);
-        let (mut effects, mut sights) = (Vec::new(), Sights::default());
-        self.settle(scenario, &mut effects, &mut sights);
-        self.check_books(&mut effects);
-        (effects, sights)
+        loop {
+            self.settle();
+            self.show(scenario, &mut told.effects);
+            self.want_done(scenario, &mut told);
+            if !self.carry_out() {
+                break;
+            }
+        }
+        self.check_books(&mut told.effects);
+        told
+    }
+
+    /// Takes a turn of which everything is known.
+    pub(crate) fn take_again(&mut self, input: &Input) {
+        self.begin(input);
+        loop {
+            self.settle();
+            if !self.carry_out() {
+                break;
+            }
+        }
     }
 
     fn begin(&mut self, input: &Input) {
@@ -178,27 +203,20 @@ impl Member {
         }
     }
 
-    /// The turn goes on until nothing is left to do: as in the event loop, a batch, bulks and what is due.
-    fn settle(&mut self, scenario: &Scenario, effects: &mut Vec<Effect>, sights: &mut Sights) {
-        loop {
-            let Self { node, plugins, out, clock, .. } = self;
+    /// As in the event loop: a batch, bulks and what is due.
+    fn settle(&mut self) {
+        let Self { node, plugins, out, clock, .. } = self;
+        node.batch_ended(*clock, plugins, out);
+        while node.send_bulk(*clock, &|_| usize::MAX, plugins, out) {}
+        if node.next_deadline().is_some_and(|due| due <= *clock) {
+            node.deadline_reached(*clock, plugins, out);
             node.batch_ended(*clock, plugins, out);
-            while node.send_bulk(*clock, &|_| usize::MAX, plugins, out) {}
-            if node.next_deadline().is_some_and(|due| due <= *clock) {
-                node.deadline_reached(*clock, plugins, out);
-                node.batch_ended(*clock, plugins, out);
-            }
-            self.show(scenario, effects);
-            if !self.carry_out(scenario, effects, sights) {
-                return;
-            }
         }
     }
 
     /// What a promise is about, of what the node tells and says.
-    fn show(&mut self, scenario: &Scenario, effects: &mut Vec<Effect>) {
-        let seen = self.plugins.take();
-        effects.extend(seen.iter().filter_map(|flow| scenario.number_of(flow)).map(Effect::Inspected));
+    fn show(&self, scenario: &Scenario, effects: &mut Vec<Effect>) {
+        effects.extend(self.plugins.seen.iter().filter_map(|flow| scenario.number_of(flow)).map(Effect::Inspected));
         for (to, message) in &self.out.send {
             match message {
                 Message::Acknowledge(said) => self.gives_word(scenario, place_of(*to), said, effects),
@@ -207,7 +225,6 @@ impl Member {
             }
         }
         let fell_back = self.out.ledger.unacknowledged > self.unacknowledged;
-        self.unacknowledged = self.out.ledger.unacknowledged;
         for event in &self.out.events {
             let effect = match event {
                 Event::Acknowledged { flow, node } => self.hears_word(scenario, flow, place_of(*node)),
@@ -248,33 +265,43 @@ impl Member {
         Some(Effect::Chose { opener, knows: knows_all || is_alone })
     }
 
-    /// What the node wants done becomes effects. True if some of it came back to the node.
-    fn carry_out(&mut self, scenario: &Scenario, effects: &mut Vec<Effect>, sights: &mut Sights) -> bool {
-        self.out.events.iter().for_each(|event| sights.told(event));
-        self.out.events.clear();
-        self.out.spent.clear();
-        for (to, message) in std::mem::take(&mut self.out.send) {
-            sights.said(&message);
-            let to = place_of(to);
-            effects.push(Effect::Says(to, Letter::new(Input::Message(self.place, unheard(message, to)))));
+    /// What the node wants done, where the others notice it.
+    fn want_done(&self, scenario: &Scenario, told: &mut Told) {
+        self.out.events.iter().for_each(|event| told.sights.told(event));
+        for (to, message) in &self.out.send {
+            told.sights.said(message);
+            let to = place_of(*to);
+            let letter = Letter::new(Input::Message(self.place, unheard(message.clone(), to)));
+            told.effects.push(Effect::Says(to, letter));
         }
-        let mut answered = false;
-        for (interface, frame, leaving) in std::mem::take(&mut self.out.transmit) {
+        for (interface, frame, leaving) in &self.out.transmit {
             match leaving {
                 Leaving::Forwarded => {
-                    effects.extend(scenario.stream_of(&frame).map(|stream| Effect::Reaches(stream, interface)));
+                    told.effects.extend(scenario.stream_of(frame).map(|stream| Effect::Reaches(stream, *interface)));
                 }
                 Leaving::Redirected => {
-                    let to = PLACES.into_iter().find(|to| frame.bytes()[..6] == node_mac(interface, *to).0).unwrap();
-                    let letter = Letter::new(Input::Frame(interface, frame.bytes().to_vec()));
-                    effects.push(Effect::Redirects(interface, to, letter));
+                    let to = PLACES.into_iter().find(|to| frame.bytes()[..6] == node_mac(*interface, *to).0).unwrap();
+                    let letter = Letter::new(Input::Frame(*interface, frame.bytes().to_vec()));
+                    told.effects.push(Effect::Redirects(*interface, to, letter));
                 }
-                Leaving::Generated => {
-                    if let Some(reply) = arp_reply(interface, frame.bytes()) {
-                        self.begin(&Input::Frame(interface, reply));
-                        answered = true;
-                    }
-                }
+                Leaving::Generated => {}
+            }
+        }
+    }
+
+    /// The node's outbox is emptied, and the hosts answer its questions. True if they did.
+    fn carry_out(&mut self) -> bool {
+        self.unacknowledged = self.out.ledger.unacknowledged;
+        self.plugins.seen.clear();
+        self.out.events.clear();
+        self.out.spent.clear();
+        self.out.send.clear();
+        let mut answered = false;
+        for (interface, frame, leaving) in std::mem::take(&mut self.out.transmit) {
+            let reply = arp_reply(interface, frame.bytes()).filter(|_| leaving == Leaving::Generated);
+            if let Some(reply) = reply {
+                self.begin(&Input::Frame(interface, reply));
+                answered = true;
             }
         }
         answered

@@ -15,7 +15,7 @@ use herald::session::Standing;
 
 use crate::layout::{PLACES, Place, id, place_of};
 use crate::meeting;
-use crate::member::{Effect, Letter, Member};
+use crate::member::{Effect, Letter, Member, Told};
 use crate::scenario::Scenario;
 use crate::sights::Seen;
 
@@ -109,7 +109,7 @@ impl Memo {
             return Arc::clone(&turn);
         }
         let mut member = self.make(state.place, &state.path());
-        let (effects, sights) = member.take(&letter.input, &self.scenario);
+        let Told { effects, sights } = member.take(&letter.input, &self.scenario);
         self.seen.add(sights);
         let next = self.state(&member, Some((Arc::clone(state), Arc::clone(letter))));
         let turn = Arc::new(Turn { next, effects });
@@ -122,14 +122,10 @@ impl Memo {
         let mut member = Member::new(place);
         #[cfg(debug_assertions)]
         switch(None);
-        for letter in &self.met[place] {
-            member.take(&letter.input, &self.scenario);
-        }
+        self.met[place].iter().for_each(|letter| member.take_again(&letter.input));
         #[cfg(debug_assertions)]
         switch(self.mutation);
-        for letter in path {
-            member.take(&letter.input, &self.scenario);
-        }
+        path.iter().for_each(|letter| member.take_again(&letter.input));
         member
     }
 
