@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -165,6 +166,24 @@ fn exec_passes_signals_to_the_command() {
     eventually(LIMIT, "the command runs", || running.stdout().contains("ready").then_some(()));
     running.signal(Signal::SIGTERM);
     assert_eq!(running.wait(LIMIT).code, 42);
+}
+
+/// Commands that are sent a signal as early as can be.
+const EARLY: u32 = 50;
+
+#[test]
+fn exec_passes_the_earliest_signal_to_the_command_and_blocks_none_for_it() {
+    let lab = Lab::up("early").nodes(1).start();
+    // To the whole group, so also to the `exec` that is just starting it.
+    let script = "trap 'exit 42' TERM; kill -TERM 0; while :; do sleep 0.05; done";
+    for _ in 0..EARLY {
+        let mut exec = lab.command("exec");
+        let ended = exec.args(["client", "--", "sh", "-c", script]).process_group(0).status().unwrap();
+        assert_eq!(ended.code(), Some(42), "{ended}");
+    }
+    let blocked = |of: &str| of.lines().find(|line| line.starts_with("SigBlk:")).map(str::to_owned);
+    let command = lab.exec("client", &["cat", "/proc/self/status"]).ok();
+    assert_eq!(blocked(&command), blocked(&fs::read_to_string("/proc/thread-self/status").unwrap()));
 }
 
 #[test]

@@ -1,17 +1,20 @@
 //! Runs a command in a host of the lab.
 
-use std::ffi::OsString;
+use std::collections::BTreeMap;
+use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus};
+use std::process::Command;
 
 use nix::libc::SI_KERNEL;
 use nix::sched::{CloneFlags, setns};
-use nix::sys::signal::{SigSet, Signal, kill};
-use nix::sys::signalfd::SignalFd;
+use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawnp};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::stat::fstat;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::lab::LabError;
@@ -55,7 +58,7 @@ pub fn exec(name: &LabName, host: &str, command: &[OsString]) -> Result<u8, LabE
     if report.node(host).is_some() {
         command.env("HERALD_CONTROL", folder.node_control(host));
     }
-    run(command)
+    run(&command)
 }
 
 /// Runs a script on a lab and waits for it: `$HERALD_LAB` is the lab, and the first folder of `$PATH` is this program's. It has
@@ -77,21 +80,42 @@ pub fn run_script(name: &LabName, script: &Path) -> Result<u8, LabError> {
     enter(&report, None).map_err(LabError::system(format!("cannot enter the lab {name}")))?;
     let mut command = Command::new(script);
     command.env("HERALD_LAB", name.as_str()).env("PATH", path).env_remove("HERALD_CONTROL");
-    run(command)
+    run(&command)
 }
 
-/// Runs a command in the namespaces that have been entered.
-fn run(mut command: Command) -> Result<u8, LabError> {
-    let mask = SigSet::from_iter(PASSED_ON.into_iter().chain([Signal::SIGCHLD]));
+/// Runs a command in the namespaces that have been entered. Signals are taken over before there is a command, so that
+/// from its first moment on they are for it.
+fn run(command: &Command) -> Result<u8, LabError> {
     let failed = |e| LabError::system("cannot wait for signals")(e);
-    let child = match command.spawn() {
-        Ok(child) => child,
-        Err(source) => return Err(LabError::Command { program: command.get_program().to_owned(), source }),
-    };
-    // After the spawn, because the child would inherit the mask.
-    mask.thread_block().map_err(failed)?;
-    let signals = SignalFd::new(&mask).map_err(failed)?;
+    let taken = SigSet::from_iter(PASSED_ON.into_iter().chain([Signal::SIGCHLD]));
+    let before = taken.thread_swap_mask(SigmaskHow::SIG_BLOCK).map_err(failed)?;
+    let signals = SignalFd::with_flags(&taken, SfdFlags::SFD_CLOEXEC).map_err(failed)?;
+    let child = spawn(command, &before)
+        .map_err(|source| LabError::Command { program: command.get_program().to_owned(), source })?;
     wait(child, &signals).map_err(LabError::system("cannot wait for the command"))
+}
+
+/// Starts a command with this signal mask, which is not this process's own; [`Command::spawn`] cannot do that. As there,
+/// SIGPIPE, which this process ignores, ends the command.
+fn spawn(command: &Command, mask: &SigSet) -> io::Result<Pid> {
+    let mut variables: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => variables.insert(name.to_owned(), value.to_owned()),
+            None => variables.remove(name),
+        };
+    }
+    let text = |part: &OsStr| CString::new(part.as_bytes());
+    let program = text(command.get_program())?;
+    let line = [command.get_program()].into_iter().chain(command.get_args());
+    let line: Vec<CString> = line.map(text).collect::<Result<_, _>>()?;
+    let variable = |(name, value): (OsString, OsString)| text(&[name, value].join(OsStr::new("=")));
+    let variables: Vec<CString> = variables.into_iter().map(variable).collect::<Result<_, _>>()?;
+    let mut attributes = PosixSpawnAttr::init()?;
+    attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF)?;
+    attributes.set_sigmask(mask)?;
+    attributes.set_sigdefault(&SigSet::from_iter([Signal::SIGPIPE]))?;
+    Ok(posix_spawnp(&program, &PosixSpawnFileActions::init()?, &attributes, &line, &variables)?)
 }
 
 /// Enters the namespaces of the lab: this thread's user and (with a path) network, and its children's PID namespace.
@@ -113,24 +137,30 @@ fn enter(report: &Report, netns: Option<&str>) -> io::Result<()> {
 
 /// Waits for the command. What a process sends us is for the command; what the terminal sends (Ctrl-C), the command
 /// gets from there too, being in our process group.
-fn wait(mut child: Child, signals: &SignalFd) -> io::Result<u8> {
+fn wait(child: Pid, signals: &SignalFd) -> io::Result<u8> {
     loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(exit_code(status));
+        if let Some(code) = exit_code(waitpid(child, Some(WaitPidFlag::WNOHANG))?) {
+            return Ok(code);
         }
         let Some(arrived) = signals.read_signal()? else { continue };
         let from_kernel = arrived.ssi_code == SI_KERNEL;
         let signal = i32::try_from(arrived.ssi_signo).ok().and_then(|s| Signal::try_from(s).ok());
-        if let (Some(signal), Ok(pid)) = (signal, i32::try_from(child.id()))
-            && signal != Signal::SIGCHLD
-            && !from_kernel
-        {
-            kill(Pid::from_raw(pid), signal)?;
+        if let Some(signal) = signal.filter(|signal| *signal != Signal::SIGCHLD && !from_kernel) {
+            kill(child, signal)?;
         }
     }
 }
 
-fn exit_code(status: ExitStatus) -> u8 {
-    let code = status.code().or_else(|| status.signal().map(|s| s.saturating_add(128)));
-    code.and_then(|c| u8::try_from(c).ok()).unwrap_or(u8::MAX)
+/// The exit code of a command that has ended.
+fn exit_code(status: WaitStatus) -> Option<u8> {
+    let code = match status {
+        WaitStatus::Exited(_, code) => code,
+        WaitStatus::Signaled(_, signal, _) => (signal as i32).saturating_add(128),
+        WaitStatus::Stopped(..)
+        | WaitStatus::PtraceEvent(..)
+        | WaitStatus::PtraceSyscall(_)
+        | WaitStatus::Continued(_)
+        | WaitStatus::StillAlive => return None,
+    };
+    Some(u8::try_from(code).unwrap_or(u8::MAX))
 }
