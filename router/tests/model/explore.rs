@@ -48,9 +48,14 @@ impl Explored {
         State::new(self.memo.met())
     }
 
+    /// The world at its start, with real nodes beside it.
+    pub(crate) fn beside_nodes(&self) -> World<'_> {
+        World::new(&self.scenario, &self.memo, self.start()).beside(self.memo.nodes())
+    }
+
     /// What happened on the way to a state, and which promise that broke.
     pub(crate) fn story(&self, path: &[Action]) -> Vec<String> {
-        let mut world = World::new(&self.scenario, &self.memo, self.start());
+        let mut world = self.beside_nodes();
         world.story = Some(Vec::new());
         path.iter().for_each(|action| world.step(*action));
         let mut story = world.story.take().unwrap_or_default();

@@ -35,6 +35,7 @@ mod scenario;
 mod sights;
 mod state;
 mod story;
+mod walk;
 mod world;
 
 use std::process::ExitCode;

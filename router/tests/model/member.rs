@@ -1,6 +1,7 @@
 //! One node, taking one thing after another. All that it does with one thing is a turn; what comes of a turn depends on the
 //! node alone, so it can be told as a list of effects, to be carried out in any state of the others.
 
+use std::fmt::Write;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -109,7 +110,7 @@ pub(crate) struct Member {
     pub(crate) node: Node,
     out: Outbox,
     plugins: Watch,
-    pub(crate) clock: Instant,
+    clock: Instant,
     /// Packets that left without an acknowledgement.
     unacknowledged: u64,
 }
@@ -151,6 +152,14 @@ impl Member {
                 break;
             }
         }
+    }
+
+    /// A hash of all that the node remembers, as it would print it, so that no two states are taken for one.
+    pub(crate) fn print(&self) -> u64 {
+        let mut sink = Sink(DefaultHasher::new());
+        write!(sink, "{:?}", self.node).unwrap();
+        self.clock.hash(&mut sink.0);
+        sink.0.finish()
     }
 
     fn begin(&mut self, input: &Input) {
@@ -339,4 +348,14 @@ fn unheard(message: Message, by: Place) -> Message {
         }
     }
     Message::Heartbeat(heartbeat)
+}
+
+/// Hashes text as it is written.
+struct Sink(DefaultHasher);
+
+impl Write for Sink {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.0.write(text.as_bytes());
+        Ok(())
+    }
 }

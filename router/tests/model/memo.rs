@@ -1,10 +1,9 @@
 //! Every turn that a node was seen to take, so that it is taken once. What a node does depends on what it remembers and on
-//! what comes to it, on nothing else; so the cluster's states, which are many, are put together from the nodes' states and
+//! what comes to it, on nothing else (see `walk`); so the cluster's states, which are many, are put together from the nodes' states and
 //! turns, which are few. A node is moved, not copied: for a new turn it is made anew by taking all turns that led to its
 //! state.
 
-use std::fmt::Write;
-use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
 use dashmap::DashMap;
@@ -97,7 +96,12 @@ impl Memo {
         Self { mutation: Some(mutation), ..self }
     }
 
-    /// The nodes when they have met.
+    /// Real nodes, which have met.
+    pub(crate) fn nodes(&self) -> [Member; 3] {
+        PLACES.map(|place| self.make(place, &[]))
+    }
+
+    /// The states of the nodes when they have met.
     pub(crate) fn met(&self) -> [Arc<NodeState>; 3] {
         PLACES.map(|place| self.state(&self.make(place, &[]), None))
     }
@@ -155,7 +159,7 @@ impl NodeState {
         };
         let mut state = Self {
             place: member.place,
-            print: print(member),
+            print: member.print(),
             came,
             epochs: Interface::BOTH.map(|interface| membership.epoch(interface)),
             holders: Interface::BOTH.map(|interface| membership.holder(interface).map(place_of)),
@@ -182,22 +186,5 @@ impl NodeState {
         }
         path.reverse();
         path
-    }
-}
-
-fn print(member: &Member) -> u64 {
-    let mut sink = Sink(DefaultHasher::new());
-    write!(sink, "{:?}", member.node).unwrap();
-    member.clock.hash(&mut sink.0);
-    sink.0.finish()
-}
-
-/// Hashes text as it is written.
-struct Sink(DefaultHasher);
-
-impl Write for Sink {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        self.0.write(text.as_bytes());
-        Ok(())
     }
 }

@@ -12,6 +12,7 @@ use crate::memo::Memo;
 use crate::options::Options;
 use crate::scenario::{Channel, Fault, Opens, Scenario, Stream};
 use crate::sights::Seen;
+use crate::walk;
 
 /// Opened from the first network; the redirector of its return packets, asked without an announcement, would name another.
 const PLAIN: Stream =
@@ -112,6 +113,7 @@ fn explore(run: &Run, options: &Options, seen: &Arc<Seen>) -> bool {
             println!("{}: not complete", model.scenario);
             return false;
         }
+        walk::some(&model);
         states += checker.state_count();
         unique += checker.unique_state_count();
         depth = depth.max(checker.max_depth());

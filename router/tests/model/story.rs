@@ -20,6 +20,9 @@ pub(crate) fn effect(scenario: &Scenario, place: Place, effect: &Effect) -> Opti
         Effect::Inspected(_) => format!("  the plugins of {node} see it"),
         Effect::Says(to, letter) => {
             let Input::Message(_, message) = &letter.input else { return None };
+            if matches!(message, Message::Heartbeat(_)) {
+                return None;
+            }
             format!("  {node} says to {}: {}", NODES[*to], words(scenario, message))
         }
         Effect::Redirects(_, to, _) => format!("  {node} redirects it to {}", NODES[*to]),

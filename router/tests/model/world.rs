@@ -7,7 +7,7 @@ use herald::mesh::{Lane, Message};
 use crate::action::Action;
 use crate::history::Promise;
 use crate::layout::{NODES, Place, packet, pairs};
-use crate::member::{Effect, Input, Letter};
+use crate::member::{Effect, Input, Letter, Member};
 use crate::memo::Memo;
 use crate::scenario::{Channel, Scenario};
 use crate::state::{By, State, Way};
@@ -23,11 +23,18 @@ pub(crate) struct World<'a> {
     pub(crate) state: State,
     /// What happened, in words, if anybody wants to know.
     pub(crate) story: Option<Vec<String>>,
+    /// Nodes that take every turn themselves.
+    beside: Option<[Member; 3]>,
 }
 
 impl<'a> World<'a> {
     pub(crate) fn new(scenario: &'a Scenario, memo: &'a Memo, state: State) -> Self {
-        Self { scenario, memo, state, story: None }
+        Self { scenario, memo, state, story: None, beside: None }
+    }
+
+    /// With real nodes beside it, which take every turn themselves and must do the same.
+    pub(crate) fn beside(self, nodes: [Member; 3]) -> Self {
+        Self { beside: Some(nodes), ..self }
     }
 
     /// Does one step, which must be possible.
@@ -70,6 +77,9 @@ impl<'a> World<'a> {
             let is_prompt = |way: &Way| (way.from, way.to) == (from, to) && !self.scenario.is_slow(way.channel());
             let prompt = self.state.ways().find(is_prompt);
             if let Some(way) = prompt {
+                if !way.is_link() {
+                    self.tell(|_| format!("  it reaches {} at once", NODES[to]));
+                }
                 self.arrives(way);
                 return true;
             }
@@ -83,11 +93,8 @@ impl<'a> World<'a> {
 
     fn arrives(&mut self, way: Way) {
         let letter = self.state.arrives(way).unwrap();
-        match &letter.input {
-            Input::Message(from, message) => {
-                self.tell(|world| format!("  {} hears {}", NODES[way.to], story::said(world.scenario, *from, message)))
-            }
-            _ => self.tell(|_| format!("  it reaches {}", NODES[way.to])),
+        if let Input::Message(from, message) = &letter.input {
+            self.tell(|world| format!("  {} hears {}", NODES[way.to], story::said(world.scenario, *from, message)));
         }
         self.takes(way.to, &letter);
     }
@@ -119,6 +126,12 @@ impl<'a> World<'a> {
     fn takes(&mut self, place: Place, letter: &Arc<Letter>) {
         let turn = self.memo.turn(&self.state.nodes[place], letter);
         self.state.nodes[place] = Arc::clone(&turn.next);
+        if let Some(nodes) = &mut self.beside {
+            let effects = nodes[place].take(&letter.input, self.scenario).effects;
+            let told = |effects: &Vec<Effect>| format!("{effects:?}");
+            assert_eq!(told(&effects), told(&turn.effects), "{} does not do what the model says", NODES[place]);
+            assert_eq!(nodes[place].print(), turn.next.print, "{} is not in its state of the model", NODES[place]);
+        }
         turn.effects.iter().for_each(|effect| self.comes_about(place, effect));
     }
 
