@@ -158,6 +158,17 @@ pub struct Status {
     pub drops: Drops,
     /// Connections of peers that were refused, by reason.
     pub refusals: Drops,
+    /// Messages of members that were refused.
+    pub messages: MessageCounts,
+}
+
+/// Messages of members that changed nothing, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct MessageCounts {
+    /// They named an old epoch, boot or generation, or one that is not there yet.
+    pub stale: u64,
+    /// Their sender may not speak for what they were about.
+    pub unauthorised: u64,
 }
 
 /// One interface of `herald status`.

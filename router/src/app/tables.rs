@@ -110,7 +110,9 @@ pub fn status(report: &Value) -> String {
     let sessions = format!("sessions: {}\n", listed(at(report, "sessions")));
     let frames = format!("frames: {}\n", listed(at(report, "frames")));
     let drops = format!("drops: {}\n", listed(at(report, "drops")));
-    [head, interfaces, members, sessions + &frames + &drops].join("\n")
+    let refused = format!("refused connections: {}\n", listed(at(report, "refusals")));
+    let messages = format!("refused messages: {}\n", listed(at(report, "messages")));
+    [head, interfaces, members, sessions + &frames + &drops + &refused + &messages].join("\n")
 }
 
 /// An object of numbers on one line.
@@ -178,5 +180,11 @@ mod tests {
         assert!(rows(&json!([]), SESSIONS).starts_with("KIND") || rows(&json!([]), SESSIONS).contains("KIND"));
         assert!(counts(&json!({}), "REASON").contains("REASON"));
         assert!(status(&json!({})).contains("sessions: none"));
+    }
+
+    #[test]
+    fn a_status_shows_who_and_what_was_refused() {
+        let report = json!({"refusals": {"not-tls": 3}, "messages": {"stale": 1, "unauthorised": 2}});
+        assert!(status(&report).ends_with("connections: not-tls 3\nrefused messages: stale 1, unauthorised 2\n"));
     }
 }

@@ -39,6 +39,7 @@ impl Membership {
         }
         let before = self.elections[interface].followed();
         if let Some(epoch) = self.elections[interface].heard(epoch, teller) {
+            out.ledger.messages_stale += 1;
             out.send(node, Message::Claim(Claim { interface, epoch }));
             if self.elections[interface].held().is_some() {
                 self.note(Change::RoleContested { interface });

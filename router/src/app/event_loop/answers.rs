@@ -3,8 +3,8 @@
 use super::EventLoop;
 use crate::app::control::Question;
 use crate::app::reports::{
-    AdvertStatus, Draining, Drops, FrameCounts, InterfaceStatus, MemberRow, NeighbourRow, Role, Roles, RouteRow,
-    SessionCounts, Status,
+    AdvertStatus, Draining, Drops, FrameCounts, InterfaceStatus, MemberRow, MessageCounts, NeighbourRow, Role, Roles,
+    RouteRow, SessionCounts, Status,
 };
 use crate::app::watchdog::Phase;
 use crate::flow::FlowKey;
@@ -90,6 +90,10 @@ impl EventLoop {
             frames: self.frames(),
             drops: self.drops(),
             refusals: self.parts.peers.iter().flat_map(Peers::refusals).collect(),
+            messages: MessageCounts {
+                stale: self.out.ledger.messages_stale,
+                unauthorised: self.out.ledger.messages_unauthorised,
+            },
         }
     }
 

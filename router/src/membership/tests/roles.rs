@@ -198,6 +198,7 @@ fn a_member_speaks_only_for_itself_and_a_low_claim_is_answered() {
     membership.claim_arrived(now, name(2), &claim(name(2), boot, 0), &mut out);
     let epoch = membership.epoch(Interface::First).unwrap();
     assert_eq!(out.send, [(name(2), Message::Claim(Claim { interface: Interface::First, epoch }))]);
+    assert_eq!(out.ledger.messages_stale, 1);
     membership.claim_arrived(now, name(2), &claim(name(3), BootId(3), 10), &mut out);
     assert!(membership.holder(Interface::First) == Some(name(3)), "a holder in a lower epoch is told of a higher one");
     membership.claim_arrived(now, name(2), &claim(name(2), boot, 20), &mut out);
