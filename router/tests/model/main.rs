@@ -1,11 +1,13 @@
 //! A model of announcing, refusing, asking, assigning and taking over: three real nodes, up to two streams and two faults,
-//! and every order of what may happen. Time stands still; that somebody has waited for long enough is a step of its own. A
-//! state is made by doing again, with new nodes, what led to it: no rule has a second copy here, and nothing that a node
-//! remembers is left out of its fingerprint.
+//! and every order of what may happen. Time stands still; that somebody has waited for long enough is a step of its own. No
+//! rule has a second copy here: what a node does with a message is found out by giving it to a node. A state is told from
+//! others by all that its nodes would print of themselves, by what is on its way and by what promises need to know of the
+//! past.
 //!
 //! ```text
 //! cargo test -p herald --test model                                   what every test run explores
-//! cargo test -p herald --test model --profile sim -- --full           more of both, for hours
+//! cargo test -p herald --test model --profile sim -- --full           more of everything, for some minutes
+//! cargo test -p herald --test model --profile sim -- --pairs          the most, for half an hour
 //! cargo test -p herald --test model --profile sim -- --mutations      is the model awake?
 //! ```
 //!

@@ -1,7 +1,12 @@
-//! Every turn that a node was seen to take, so that it is taken once. What a node does depends on what it remembers and on
-//! what comes to it, on nothing else (see `walk`); so the cluster's states, which are many, are put together from the nodes' states and
-//! turns, which are few. A node is moved, not copied: for a new turn it is made anew by taking all turns that led to its
-//! state.
+//! Every turn that a node was seen to take, so that it is taken once. The cluster's states, which are many, are put together
+//! from the nodes' states and turns, which are few.
+//!
+//! That leaves nothing out: a node has no clock, chance or thread of its own, so what it does with an input depends on what
+//! it remembers alone; and it prints all that it remembers, or two states of the cluster could not be told apart by that
+//! either. The books are no part of it, but they balance before a turn, or the search is over, so whether they do after it
+//! depends on the turn alone. [`crate::walk`] tries it.
+//!
+//! A node is moved, not copied: for a new turn it is made anew by taking all turns that led to its state.
 
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;

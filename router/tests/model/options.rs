@@ -6,9 +6,12 @@ use clap::Parser;
 #[derive(Debug, Parser)]
 #[command(name = "model")]
 pub(crate) struct Options {
-    /// Explores more: two streams under two faults, with every pair of slow channels.
+    /// Explores more: two streams with their answers under two faults, with each slow channel.
     #[arg(long)]
     pub(crate) full: bool,
+    /// Explores two streams under two faults with every pair of slow channels, for half an hour.
+    #[arg(long)]
+    pub(crate) pairs: bool,
     /// Only the model with this number in the table.
     #[arg(long)]
     pub(crate) only: Option<usize>,

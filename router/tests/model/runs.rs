@@ -40,15 +40,17 @@ fn run(name: &'static str, streams: [Option<Stream>; 2], faults: u8, patience: u
 
 /// What every test run explores, the smaller before the larger.
 pub(crate) fn short() -> Vec<Run> {
+    let opened = [Some(Stream { packets: [1, 0], ..PLAIN }), Some(Stream { packets: [0, 1], ..MIRRORED })];
     vec![
         run("one contested stream", [Some(CONTESTED), None], 0, 1, None),
         run("two streams, one from each side", [Some(PLAIN), Some(MIRRORED)], 0, 1, None),
         run("one stream", [Some(PLAIN), None], 1, 1, Some(1)),
         run("two streams, one contested", [Some(PLAIN), Some(CONTESTED)], 0, 0, None),
+        run("two streams, first packets only", opened, 2, 0, Some(1)),
     ]
 }
 
-/// What takes longer.
+/// What takes a minute or two in profile `sim`.
 pub(crate) fn long() -> Vec<Run> {
     let two = [Some(PLAIN), Some(CONTESTED)];
     vec![
@@ -56,8 +58,15 @@ pub(crate) fn long() -> Vec<Run> {
         run("one contested stream", [Some(CONTESTED), None], 2, 1, Some(1)),
         run("two streams, one contested", two, 0, 1, None),
         run("one stream", [Some(PLAIN), None], 2, 1, Some(2)),
+        run("one contested stream", [Some(CONTESTED), None], 2, 1, Some(2)),
+        run("two streams, one from each side", [Some(PLAIN), Some(MIRRORED)], 2, 1, Some(1)),
         run("two streams, one contested", two, 2, 1, Some(1)),
     ]
+}
+
+/// What takes half an hour.
+pub(crate) fn pairs() -> Vec<Run> {
+    vec![run("two streams, one contested", [Some(PLAIN), Some(CONTESTED)], 2, 1, Some(2))]
 }
 
 impl Run {
@@ -81,7 +90,11 @@ pub(crate) fn all(options: &Options) -> ExitCode {
         "MODEL", "SLOW", "FAULTS", "TIMEOUTS", "STATES", "UNIQUE", "DEPTH", "SECONDS"
     );
     let seen = Arc::new(Seen::default());
-    let runs = if options.full { long() } else { short() };
+    let runs = match (options.full, options.pairs) {
+        (_, true) => pairs(),
+        (true, false) => long(),
+        (false, false) => short(),
+    };
     for (number, run) in (1..).zip(runs) {
         if options.only.is_none_or(|only| only == number) && !explore(&run, options, &seen) {
             return ExitCode::FAILURE;

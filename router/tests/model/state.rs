@@ -108,7 +108,8 @@ impl State {
         self.under_way.is_empty() && self.living().all(|node| node.kept == 0 && knows(node.place))
     }
 
-    /// Everything that decides what may happen from here on.
+    /// Everything that decides what may happen from here on, and whether it is as promised. What a dead node remembered does
+    /// not: it takes no turn any more, and promises are about the living.
     pub(crate) fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         (self.alive, self.noticed).hash(&mut hasher);
