@@ -326,12 +326,16 @@ fn nodes_are_broken_and_mended() {
     assert_eq!(node_state(&lab, "b"), "running");
     lab.kill("b", "kill");
     assert_eq!(node_state(&lab, "b"), "dead");
-    for (word, argument, expected) in
-        [("kill", "b", "does not run"), ("start", "a", "runs already"), ("kill", "x", "no node")]
-    {
-        let output = lab.command(word).arg(argument).output().unwrap();
+    let name = lab.name();
+    for (line, code, expected) in [
+        (&["kill", "b"][..], 1, format!("does not run; start it with `herald lab start --name {name} b`")),
+        (&["start", "a"], 1, format!("runs already; end it with `herald lab kill --name {name} a`")),
+        (&["kill", "x"], 1, "no node".to_owned()),
+        (&["kill", "a", "--signal", "9"], 2, "\"9\" is no signal".to_owned()),
+    ] {
+        let output = lab.command(line[0]).args(&line[1..]).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.code() == Some(1) && said.contains(expected) && said.lines().count() == 1, "{said}");
+        assert!(output.status.code() == Some(code) && said.contains(&expected) && said.lines().count() == 1, "{said}");
     }
     lab.start("b");
     assert_eq!(node_state(&lab, "b"), "running");

@@ -254,9 +254,9 @@ fn wrong_input_changes_nothing() {
             .collect()
     };
     for (word, arguments, code, expected) in [
-        ("cut", &["a"][..], 1, "which network of a?"),
+        ("cut", &["a"][..], 2, "which network of a?"),
         ("cut", &[], 2, "required"),
-        ("cut", &["a", "a"], 1, "a and a are one node"),
+        ("cut", &["a", "a"], 2, "a and a are one node"),
         ("cut", &["a", "x"], 1, "no node \"x\"; it has a, b, c"),
         ("cut", &["client", "a"], 1, "no node \"client\""),
         ("cut", &["a", "b", "c"], 2, "unexpected argument"),
@@ -264,7 +264,7 @@ fn wrong_input_changes_nothing() {
         ("cut", &["a", "--interface", "first", "--mesh"], 2, "cannot be used with"),
         ("cut", &["a", "b", "--one-way=up"], 2, "out, in"),
         ("cut", &["a", "b", "--loss", "1%"], 2, "unexpected argument"),
-        ("impair", &["a", "b"], 1, "nothing to impair"),
+        ("impair", &["a", "b"], 2, "nothing to impair"),
         ("impair", &["a", "b", "--loss", "1"], 2, "\"1\" is no share"),
         ("impair", &["a", "b", "--loss", "101%"], 2, "0% to 100%"),
         ("impair", &["a", "b", "--loss", "-1%"], 2, "-1"),
@@ -273,8 +273,9 @@ fn wrong_input_changes_nothing() {
         ("impair", &["a", "b", "--loss", "1%", "--seed", "x"], 2, "seed"),
         ("heal", &["a", "c"], 1, "nothing is broken at a and c"),
         ("heal", &["c"], 1, "nothing is broken at c"),
+        ("heal", &["a", "a"], 2, "a and a are one node"),
         ("heal", &["x"], 1, "no node \"x\""),
-        ("heal", &["--interface", "first"], 1, "name a node"),
+        ("heal", &["--interface", "first"], 2, "name a node"),
         ("heal", &["a", "b", "--interface", "first"], 1, "nothing is broken"),
     ] {
         let output = lab.command(word).args(arguments).output().unwrap();

@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     match run(command_line) {
         Ok(exit_code) => exit_code,
         Err(error) => {
-            complain(&format!("{error:#}"));
+            complain(&error.to_string());
             ExitCode::from(error.downcast_ref().map_or(1, CommandError::exit_code))
         }
     }
@@ -26,7 +26,8 @@ fn run(command_line: CommandLine) -> anyhow::Result<ExitCode> {
     Ok(commands::execute(command_line.command)?)
 }
 
-/// Help and version are what was asked for; everything else is wrong usage, said on one line.
+/// Help and version are what was asked for; everything else is wrong usage, said on one line. A hint at a similar word
+/// stays in it; the one to pass what is no option behind `--` helps nobody here.
 fn refuse(error: &clap::Error) -> ExitCode {
     let kind = error.kind();
     if matches!(kind, ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
@@ -39,9 +40,11 @@ fn refuse(error: &clap::Error) -> ExitCode {
         return ExitCode::from(2);
     }
     let text = error.render().to_string();
-    let what = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
-    let what: Vec<_> = what.filter(|line| !line.is_empty()).collect();
-    complain(&format!("{}; see --help", what.join(" ").trim_start_matches("error: ")));
+    let is_end = |line: &str| line.starts_with("Usage:") || line.starts_with("For more information");
+    let what = text.lines().map(str::trim).take_while(|line| !is_end(line));
+    let what: Vec<_> = what.filter(|line| !line.is_empty() && !line.starts_with("tip: to pass")).collect();
+    let what = what.join(" ").replace(" tip: ", "; ");
+    complain(&format!("{}; see --help", what.trim_start_matches("error: ")));
     ExitCode::from(2)
 }
 

@@ -39,6 +39,13 @@ fn errors_are_one_line_and_have_their_exit_code() {
         (&["keys", "issue", "A"], 2, "is no node id"),
         (&["keys", "issue", "a", "--days", "0"], 2, "0 is not in 1..=3650"),
         (&["keys", "init"], 2, "--cluster <NAME>"),
+        (&["statu"], 2, "unrecognized subcommand 'statu'; a similar subcommand exists: 'status'; see --help\n"),
+        (&["keys", "issue", "a", "--days", "-1"], 2, "unexpected argument '-1' found; see --help\n"),
+        (&["roles", "--control", &good], 1, "that is no socket; say where the node's is"),
+        (&["lab", "cut", "a"], 2, "which network of a?"),
+        (&["lab", "impair", "a", "b"], 2, "nothing to impair"),
+        (&["lab", "heal", "a", "a"], 2, "a and a are one node"),
+        (&["lab", "kill", "a", "--signal", "9"], 2, "\"9\" is no signal"),
         (&["run", "--config", &good], 1, "mesh.ca = /etc/herald/ca.pem: cannot be read"),
     ];
     for (arguments, code, reason) in cases {
@@ -47,6 +54,7 @@ fn errors_are_one_line_and_have_their_exit_code() {
         assert_eq!(output.status.code(), Some(*code), "{arguments:?}: {said}");
         assert!(said.starts_with("herald: ") && said.contains(reason), "{arguments:?}: {said}");
         assert_eq!(said.lines().count(), 1, "{arguments:?}: {said}");
+        assert!(!said.contains("For more information"), "{arguments:?}: {said}");
         assert!(output.stdout.is_empty(), "{arguments:?}");
     }
 }

@@ -69,7 +69,9 @@ impl CommandError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Stream(_) | Self::Config(ConfigError::Flag(_)) => 2,
+            Self::Stream(_)
+            | Self::Config(ConfigError::Flag(_))
+            | Self::Lab(LabCommandError::Lab(LabError::Usage(_))) => 2,
             Self::Config(_)
             | Self::Show(_)
             | Self::Client(_)

@@ -38,6 +38,14 @@ pub enum FolderError {
         /// What the system says.
         error: io::Error,
     },
+    /// The authority's files are no keys.
+    #[error("{}: {error}; put back ca.pem and ca.key as `herald keys init` made them", folder.display())]
+    Authority {
+        /// Where they are.
+        folder: PathBuf,
+        /// What is wrong.
+        error: KeysError,
+    },
     /// The keys themselves are wrong.
     #[error("{}: {error}", folder.display())]
     Keys {
@@ -112,7 +120,8 @@ impl KeysFolder {
             Err(error) => Err(FolderError::File { verb: "read", path, error }),
         };
         let keys = Keys { certificate: read(self.authority_certificate())?, key: read(self.authority_key())? };
-        let authority = Authority::from_pem(keys).map_err(|error| self.wrong(error))?;
+        let authority =
+            Authority::from_pem(keys).map_err(|error| FolderError::Authority { folder: self.0.clone(), error })?;
         let keys = authority.issue(node, validity).map_err(|error| self.wrong(error))?;
         write(&keys, &self.certificate(node), &self.key(node))
     }

@@ -13,6 +13,8 @@ use crate::lab::request::{Request, ask};
 ///
 /// When there is no such lab or node, or what is asked for makes no sense. Nothing has changed then.
 pub fn break_lanes(name: &LabName, ends: &Ends, ways: Ways, fault: Fault) -> Result<(), LabError> {
+    // What the keeper says of wrong usage is any failure here.
+    fault.check()?;
     let lanes = ends.lanes(ways)?;
     ask(&Folder::of(name), &Request::Break { lanes, fault }).map(drop)
 }
@@ -23,5 +25,6 @@ pub fn break_lanes(name: &LabName, ends: &Ends, ways: Ways, fault: Fault) -> Res
 ///
 /// When there is no such lab or node, or nothing is broken there.
 pub fn heal(name: &LabName, ends: Option<Ends>) -> Result<(), LabError> {
+    ends.iter().try_for_each(Ends::check)?;
     ask(&Folder::of(name), &Request::Heal { ends }).map(drop)
 }

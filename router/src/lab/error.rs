@@ -63,11 +63,14 @@ pub enum LabError {
     /// A configuration that the lab cannot use.
     #[error("{0}")]
     Configuration(String),
+    /// What was asked for makes no sense: wrong usage.
+    #[error("{0}")]
+    Usage(String),
     /// A node did not do what it should; the text holds its last words.
     #[error("{0}")]
     Node(String),
     /// The command of `exec` could not be run.
-    #[error("cannot run {}: {source}", .program.display())]
+    #[error("cannot run {program:?}: {source}")]
     Command {
         /// Its program.
         program: OsString,

@@ -158,6 +158,19 @@ impl Impairment {
     }
 }
 
+impl Fault {
+    /// Refuses an impairment that does nothing.
+    pub(crate) fn check(&self) -> Result<(), LabError> {
+        if matches!(self, Self::Impaired(impairment) if impairment.is_nothing()) {
+            return Err(LabError::Usage(
+                "nothing to impair: --delay, --loss, --duplicate or --reorder is needed; `herald lab heal` mends"
+                    .into(),
+            ));
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -203,7 +216,7 @@ impl Ends {
             (_, Some(network)) => network,
             (Some(_), None) => Network::Mesh,
             (None, None) => {
-                return Err(LabError::Configuration(format!(
+                return Err(LabError::Usage(format!(
                     "which network of {}? --interface first, --interface second or --mesh is needed, or a second node",
                     self.node
                 )));
@@ -221,7 +234,7 @@ impl Ends {
     /// Refuses a node that is named twice.
     pub(crate) fn check(&self) -> Result<(), LabError> {
         if self.other.as_ref() == Some(&self.node) {
-            return Err(LabError::Configuration(format!("{0} and {0} are one node: two are needed", self.node)));
+            return Err(LabError::Usage(format!("{0} and {0} are one node: two are needed", self.node)));
         }
         Ok(())
     }
@@ -251,12 +264,7 @@ pub(crate) struct Faults(Vec<(Lane, Fault)>);
 impl Faults {
     /// These faults, and this one on some lanes, in place of what was there.
     pub(crate) fn with(&self, lanes: &[Lane], fault: &Fault) -> Result<Self, LabError> {
-        if matches!(fault, Fault::Impaired(impairment) if impairment.is_nothing()) {
-            return Err(LabError::Configuration(
-                "nothing to impair: --delay, --loss, --duplicate or --reorder is needed; `herald lab heal` mends"
-                    .into(),
-            ));
-        }
+        fault.check()?;
         let mut faults = self.0.clone();
         faults.retain(|(lane, _)| !lanes.contains(lane));
         faults.extend(lanes.iter().map(|lane| (lane.clone(), fault.clone())));

@@ -188,7 +188,8 @@ impl Keeper {
         self.reap();
         let node = self.node(id)?;
         if node.pid.is_some() {
-            return Err(LabError::Node(format!("{id} runs already; end it with `herald lab kill {id}`")));
+            let name = self.folder.name();
+            return Err(LabError::Node(format!("{id} runs already; end it with `herald lab kill --name {name} {id}`")));
         }
         let (log, control) = (self.folder.node_log(id), self.folder.node_control(id));
         let _none_there = fs::remove_file(&control);
@@ -211,7 +212,10 @@ impl Keeper {
         let signal: Signal = signal.parse().map_err(|_| LabError::Node(format!("{signal} is no signal")))?;
         self.reap();
         let Some(pid) = self.node(id)?.pid else {
-            return Err(LabError::Node(format!("{id} does not run; start it with `herald lab start {id}`")));
+            let name = self.folder.name();
+            return Err(LabError::Node(format!(
+                "{id} does not run; start it with `herald lab start --name {name} {id}`"
+            )));
         };
         kill(pid, signal).map_err(LabError::system(format!("cannot send {signal} to {id}")))
     }

@@ -29,7 +29,7 @@ pub fn kill(name: &LabName, node: &str, signal: &str) -> Result<(), LabError> {
     let full = if upper.starts_with("SIG") { upper } else { format!("SIG{upper}") };
     let known: Signal = full
         .parse()
-        .map_err(|_| LabError::Node(format!("{signal:?} is no signal; KILL, TERM, STOP, CONT, ... are")))?;
+        .map_err(|_| LabError::Usage(format!("{signal:?} is no signal; KILL, TERM, STOP, CONT, ... are")))?;
     let folder = Folder::of(name);
     find(&report(&folder)?, name, node)?;
     ask(&folder, &Request::Kill { node: node.to_owned(), signal: full })?;

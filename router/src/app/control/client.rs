@@ -1,6 +1,8 @@
 //! The asking end: how commands reach a node.
 
+use std::fs;
 use std::io;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,6 +21,9 @@ pub enum ClientError {
     /// There is no socket.
     #[error("no node at {}: there is no such socket; is the node running? Say where with --control PATH or HERALD_CONTROL", .0.display())]
     Absent(PathBuf),
+    /// There is something else.
+    #[error("no node at {}: that is no socket; say where the node's is with --control PATH or HERALD_CONTROL", .0.display())]
+    NoSocket(PathBuf),
     /// The socket's node has ended.
     #[error("no node at {}: its process has ended; start it again with herald run", .0.display())]
     Ended(PathBuf),
@@ -102,9 +107,15 @@ fn unreachable(socket: &Path, error: io::Error) -> ClientError {
     let path = socket.to_owned();
     if error.kind() == io::ErrorKind::NotFound {
         ClientError::Absent(path)
+    } else if error.kind() == io::ErrorKind::ConnectionRefused && !is_socket(socket) {
+        ClientError::NoSocket(path)
     } else if error.kind() == io::ErrorKind::ConnectionRefused {
         ClientError::Ended(path)
     } else {
         ClientError::System { path, error }
     }
+}
+
+fn is_socket(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.file_type().is_socket())
 }

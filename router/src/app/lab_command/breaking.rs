@@ -137,7 +137,7 @@ pub(super) fn heal(arguments: HealArguments) -> Result<(), LabError> {
         (Some(node), network) => Some(Ends { node, other: arguments.other, network }),
         (None, None) => None,
         (None, Some(network)) => {
-            return Err(LabError::Configuration(format!(
+            return Err(LabError::Usage(format!(
                 "what on the {network} network? name a node; `herald lab heal` alone mends everything"
             )));
         }
