@@ -9,8 +9,11 @@ use std::time::Duration;
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType, date_time_ymd,
+    KeyUsagePurpose, PublicKeyData, SanType, date_time_ymd,
 };
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use webpki::anchor_from_trusted_cert;
 
 pub use folder::{FolderError, KeysFolder};
 
@@ -29,10 +32,18 @@ const AUTHORITY_DAYS: u32 = 20 * 365;
 
 /// Why keys cannot be made.
 #[derive(Debug, thiserror::Error)]
-#[error("{what}: {error}")]
-pub struct KeysError {
-    what: &'static str,
-    error: rcgen::Error,
+pub enum KeysError {
+    /// A key or a certificate cannot be read or made.
+    #[error("{what}: {error}")]
+    Failed {
+        /// What cannot be done.
+        what: &'static str,
+        /// Why.
+        error: rcgen::Error,
+    },
+    /// No node would accept what such an authority signs.
+    #[error("the authority's private key is not the one of its certificate")]
+    OtherKey,
 }
 
 /// A certificate and its private key, both as PEM.
@@ -87,7 +98,7 @@ impl Authority {
     ///
     /// The system gives no random bytes.
     pub fn new(cluster: &str, now: Duration) -> Result<Self, KeysError> {
-        let failed = |error| KeysError { what: "cannot make the authority's key", error };
+        let failed = |error| KeysError::Failed { what: "cannot make the authority's key", error };
         let key = KeyPair::generate().map_err(failed)?;
         let name = format!("authority {} of the Herald cluster {cluster}", mark(&key));
         let mut params = params(&name, Validity::days(now, AUTHORITY_DAYS));
@@ -101,12 +112,19 @@ impl Authority {
     ///
     /// # Errors
     ///
-    /// The texts are no certificate and no private key.
+    /// The texts are no certificate and no private key, or do not belong together.
     pub fn from_pem(keys: Keys) -> Result<Self, KeysError> {
         let key = KeyPair::from_pem(&keys.key)
-            .map_err(|error| KeysError { what: "the authority's private key cannot be read", error })?;
+            .map_err(|error| KeysError::Failed { what: "the authority's private key cannot be read", error })?;
         let issuer = Issuer::from_ca_cert_pem(&keys.certificate, key)
-            .map_err(|error| KeysError { what: "the authority's certificate cannot be read", error })?;
+            .map_err(|error| KeysError::Failed { what: "the authority's certificate cannot be read", error })?;
+        let of_certificate = CertificateDer::from_pem_slice(keys.certificate.as_bytes()).ok();
+        let anchor = of_certificate.as_ref().and_then(|certificate| anchor_from_trusted_cert(certificate).ok());
+        // An anchor has the key's information without the head of its sequence.
+        let information = issuer.key().subject_public_key_info();
+        if !anchor.is_some_and(|anchor| information.ends_with(&anchor.subject_public_key_info)) {
+            return Err(KeysError::OtherKey);
+        }
         Ok(Self { issuer, certificate: keys.certificate })
     }
 
@@ -128,7 +146,7 @@ impl Authority {
     ///
     /// The system gives no random bytes.
     pub fn issue(&self, node: NodeId, validity: Validity) -> Result<Keys, KeysError> {
-        let failed = |error| KeysError { what: "cannot make the node's key", error };
+        let failed = |error| KeysError::Failed { what: "cannot make the node's key", error };
         let key = KeyPair::generate().map_err(failed)?;
         let mut params = params(&format!("Herald node {node}"), validity);
         let name = format!("{NAME_PREFIX}{node}").try_into().map_err(failed)?;

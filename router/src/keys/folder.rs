@@ -194,4 +194,19 @@ mod tests {
             assert_eq!(fs::read_to_string(path).unwrap(), *text);
         }
     }
+    #[test]
+    fn an_authority_with_the_key_of_another_issues_nothing() {
+        let place = tempfile::tempdir().unwrap();
+        let [one, other] = ["one", "other"].map(|name| KeysFolder::at(&place.path().join(name)));
+        let node = "a".parse().unwrap();
+        [&one, &other].into_iter().for_each(|folder| folder.init("lab", NOW).unwrap());
+        fs::write(one.authority_key(), fs::read(other.authority_key()).unwrap()).unwrap();
+        let refused = one.issue(node, Validity::days(NOW, 30)).unwrap_err().to_string();
+        assert!(refused.contains("is not the one of its certificate; put back ca.pem and ca.key"), "{refused}");
+        assert!(!one.key(node).exists() && !one.certificate(node).exists());
+        fs::write(one.authority_key(), "no key").unwrap();
+        let refused = one.issue(node, Validity::days(NOW, 30)).unwrap_err().to_string();
+        assert!(refused.contains("cannot be read") && refused.contains("put back ca.pem and ca.key"), "{refused}");
+        other.issue(node, Validity::days(NOW, 30)).unwrap();
+    }
 }
