@@ -25,9 +25,10 @@ impl Parent {
         Ok(Self { program: std::env::current_exe().map_err(failed)?, pid: pid.map_err(failed)? })
     }
 
-    /// Starts a process with an ordinary signal mask, although the keeper has SIGCHLD blocked.
+    /// Starts a process with an ordinary signal mask, although the keeper has SIGCHLD blocked. What ended meanwhile is not
+    /// told: the caller reaps afterwards.
     pub(crate) fn spawn(&self, command: &mut Command) -> Result<Child, LabError> {
-        // The child inherits the mask. A SIGCHLD that is lost meanwhile is made good by the next reap.
+        // The child inherits the mask.
         let mask = child_signal();
         mask.thread_unblock().map_err(LabError::system("cannot unblock SIGCHLD"))?;
         let spawned = command.spawn();

@@ -201,7 +201,7 @@ impl Keeper {
         command.args(["run", "--config"]).arg(self.folder.node_configuration(id));
         command.env("HERALD_CONTROL", &control).env("HERALD_LAB", self.folder.name().as_str());
         command.stdin(Stdio::null()).stdout(log_twin).stderr(log_file).process_group(0);
-        let pid = self.parent.spawn(&mut command)?.id();
+        let pid = self.parent.spawn(&mut command).inspect_err(|_| self.reap())?.id();
         let outer = self.parent.outer_pid(pid);
         self.node(id)?.started(pid, outer);
         self.reap();
@@ -239,7 +239,10 @@ impl Keeper {
     fn rewire(&mut self, faults: Faults) -> Result<(), LabError> {
         self.reap();
         let Self { plan, namespaces, parent, wiring, .. } = self;
-        wiring.change(&Site { plan, namespaces, parent }, faults)
+        let changed = wiring.change(&Site { plan, namespaces, parent }, faults);
+        // Whatever ended while a relay was started was not told.
+        self.reap();
+        changed
     }
 
     fn node(&mut self, id: &str) -> Result<&mut Node, LabError> {
