@@ -5,10 +5,10 @@ use super::early::{Awaited, Early};
 use crate::chosen::{Arrival, Came};
 use crate::event::{DropReason, Event, Step};
 use crate::flow::FlowKey;
-use crate::id::NodeId;
+use crate::id::{Interface, NodeId};
 use crate::inspector::Inspector;
 use crate::limits::HANDOVER_HOPS_MAX;
-use crate::mesh::{Acknowledge, Announce, Close, Handover, Message, Redirect, Refresh};
+use crate::mesh::{Acknowledge, Announce, Close, Handover, Message, Redirect, Refresh, Refuse};
 use crate::mutation::{Mutation, is_on};
 use crate::outbox::Outbox;
 use crate::packet::{Content, Frame, Packet};
@@ -30,7 +30,7 @@ impl Node {
             Message::Claim(claim) => self.membership.claim_arrived(now, from, &claim, out),
             Message::Announce(announce) => self.announced(now, from, &announce, out),
             Message::Acknowledge(acknowledge) => self.acknowledge_arrived(now, from, &acknowledge, out),
-            Message::Refuse(refuse) => self.refused(now, &refuse, out),
+            Message::Refuse(refuse) => self.refuse_arrived(now, from, &refuse, out),
             Message::Refresh(refresh) => self.refreshed(now, from, refresh, out),
             Message::Close(close) => self.closed(now, from, &close, out),
             Message::Handover(handover) => self.handed_over(now, &handover, plugins, out),
@@ -139,6 +139,16 @@ impl Node {
                 self.acknowledged(now, slot, from, out);
             }
             Some(_) | None => out.ledger.messages_stale += 1,
+        }
+    }
+
+    /// A redirector refuses an announcement. Nobody else may: the stream would be lost to whom it names. One whose role is
+    /// not known yet is announced to again when it is.
+    fn refuse_arrived(&mut self, now: Instant, from: NodeId, refuse: &Refuse, out: &mut Outbox) {
+        if Interface::BOTH.into_iter().any(|interface| self.was_sent_by_holder(now, interface, from)) {
+            self.refused(now, refuse, out);
+        } else {
+            out.ledger.messages_unauthorised += 1;
         }
     }
 

@@ -159,3 +159,18 @@ fn what_a_member_may_not_say_is_counted_and_changes_nothing() {
     assert_eq!(world.inspectors(&arrival), [("c", 2)]);
     world.check_books();
 }
+
+#[test]
+fn only_a_redirector_refuses_a_stream() {
+    let mut world = World::new(&Choices { holders: Some(["a", "a"]), ..Choices::default() });
+    let port = open_until_chosen(&mut world, Interface::First, "c");
+    let arrival = opener(Interface::First, port);
+    let return_key = arrival.reversed(Interface::Second);
+    let refuse = Refuse { return_key, generation: generation(1, "c"), winner: Some(generation(9, "b")) };
+    let counted = world.member("c").out.ledger.messages_unauthorised;
+    world.say("b", "c", Message::Refuse(refuse));
+    assert_eq!(world.member("c").out.ledger.messages_unauthorised, counted + 1);
+    world.host_sends(Interface::Second, 80, port, SYN_ACK);
+    assert_eq!(world.inspectors(&arrival), [("c", 2)], "the stream is where it was");
+    world.check_books();
+}
