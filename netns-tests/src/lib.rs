@@ -6,6 +6,7 @@
 mod books;
 mod capture;
 mod lab;
+mod memory;
 mod mesh_talk;
 mod outage;
 mod process;
@@ -20,6 +21,7 @@ mod way;
 pub use books::Books;
 pub use capture::{Capture, CapturedFrame};
 pub use lab::{Builder, Lab, binary};
+pub use memory::Memory;
 pub use mesh_talk::{Said, overheard};
 pub use outage::{Load, Outage, Size, Stream, print_takes};
 pub use process::{Output, Running, eventually, interruptible, pause};

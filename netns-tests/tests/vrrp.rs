@@ -19,6 +19,9 @@ const NODES: [&str; 3] = ["a", "b", "c"];
 /// Adverts that make a sample: two seconds of both families.
 const SAMPLE: u64 = 40;
 
+/// Growth of a node's peak memory in KiB: what is refused is not kept.
+const GROWTH_KIB_MAX: u64 = 16 * 1024;
+
 /// A stranger on the first network.
 const CONFIGURATION: &str = r#"
 [lab.hosts.guest]
@@ -203,9 +206,9 @@ const REASONS: [(&str, u64); 9] = [
 
 #[test]
 fn forged_adverts_are_counted_by_reason_and_change_nothing() {
-    const TIMES: u64 = 20;
+    const TIMES: u64 = 50;
     let lab = lab("forger");
-    let before = lab.json("c", &["roles"]);
+    let (before, memory_before) = (lab.json("c", &["roles"]), lab.memory("VmHWM:"));
     let forged = lab.exec("guest", &["/usr/bin/python3", "-c", FORGER, &TIMES.to_string()]);
     assert_eq!(forged.code, 0, "{}", forged.stderr);
     for (reason, each) in REASONS {
@@ -218,6 +221,7 @@ fn forged_adverts_are_counted_by_reason_and_change_nothing() {
     assert_eq!(status["drops"]["vrrp-checksum"], TIMES);
     assert!(status["interfaces"]["first"]["adverts"]["heard"].as_u64().unwrap() > 0, "{status}");
     assert_eq!(NODES.map(|node| lab.json(node, &["roles"])), [(); 3].map(|()| before.clone()));
+    lab.memory("VmHWM:").assert_grown_by_less(GROWTH_KIB_MAX, &memory_before);
 }
 
 /// A node's own MAC on the first network.

@@ -39,6 +39,9 @@ print(own)
 /// How often each way is taken.
 const TIMES: u64 = 20;
 
+/// Growth of a node's peak memory in KiB: what nobody believes is not kept.
+const GROWTH_KIB_MAX: u64 = 16 * 1024;
+
 /// The ways of [`THIEF`].
 const WAYS: u64 = 5;
 
@@ -88,7 +91,7 @@ fn conflicts(lab: &Lab, node: &str) -> u64 {
 #[test]
 fn a_host_that_claims_the_virtual_addresses_is_counted_contradicted_and_believed_by_no_node() {
     let lab = Lab::up("thief").configuration(CONFIGURATION).start();
-    let roles: Value = lab.await_mesh(LIMIT, &NODES);
+    let (roles, memory_before): (Value, _) = (lab.await_mesh(LIMIT, &NODES), lab.memory("VmHWM:"));
     let ping = |address| lab.exec("client", &["ping", "-n", "-c", "1", "-W", "2", address]).code == 0;
     for address in ["10.2.0.100", "fd00:2::100"] {
         eventually(LIMIT, "the cluster forwards", || ping(address).then_some(()));
@@ -121,4 +124,6 @@ fn a_host_that_claims_the_virtual_addresses_is_counted_contradicted_and_believed
     });
     assert_eq!(lab.await_mesh(LIMIT, &NODES), roles);
     assert_nobody_believes(&lab, thief);
+    lab.memory("VmHWM:").assert_grown_by_less(GROWTH_KIB_MAX, &memory_before);
+    lab.assert_books_balance(LIMIT, &NODES);
 }

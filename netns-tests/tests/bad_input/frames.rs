@@ -8,7 +8,7 @@ use netns_tests::{Lab, Running, eventually};
 use tempfile::NamedTempFile;
 
 use crate::junk::{self, Chance, Target};
-use crate::{LIMIT, NODES, assert_grown_by_less, memory};
+use crate::{LIMIT, NODES};
 
 /// Frames that have to arrive at the nodes.
 const FRAMES: u64 = 100_000;
@@ -190,7 +190,7 @@ fn a_hundred_thousand_damaged_frames_stop_nothing() {
         await_traffic(&mut traffic);
         let arrived = arrived() - start;
         if arrived > FRAMES / 2 && halfway.is_none() {
-            halfway = Some(memory(&lab, "VmRSS:"));
+            halfway = Some(lab.memory("VmRSS:"));
         }
         if taken >= FRAMES && arrived >= FRAMES {
             break;
@@ -198,7 +198,7 @@ fn a_hundred_thousand_damaged_frames_stop_nothing() {
     }
     await_traffic(&mut traffic);
     drop(traffic);
-    assert_grown_by_less(GROWTH_KIB_MAX, &halfway.unwrap(), &memory(&lab, "VmRSS:"));
+    lab.memory("VmRSS:").assert_grown_by_less(GROWTH_KIB_MAX, &halfway.unwrap());
     assert_eq!(lab.json("a", &["roles"]), roles, "roles stay where they are");
     await_empty_tables(&lab);
     lab.assert_books_balance(LIMIT, &NODES);

@@ -1,71 +1,37 @@
 //! Strangers and garbage on the mesh.
 
-use std::fmt::Write as _;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-use herald::id::{BootId, Mac, PerInterface};
-use herald::io::clock;
-use herald::keys::{Authority, Keys, KeysFolder, Validity};
-use herald::mesh::codec::{Decoder, Spoken, VERSION_MAX, encode, encode_greeting};
-use herald::mesh::{Greeting, Heartbeat, Hello, Lane, Message};
+use herald::limits::UNIDENTIFIED_LINKS_MAX;
+use herald::mesh::codec::{Spoken, VERSION_MAX, encode, encode_greeting};
+use herald::mesh::{Greeting, Hello, Lane, Message};
 use netns_tests::{Lab, eventually};
 use serde_json::Value;
-use tempfile::TempDir;
 
-use crate::{LIMIT, NODES, assert_grown_by_less, memory};
+use crate::stranger::{
+    CONFIGURATION, Certificate, Issuer, assert_all_is_well, bytes_of, heartbeat, hello, hexadecimal, log, refusals, say,
+};
+use crate::{LIMIT, NODES};
 
 /// Growth of a node's peak memory in KiB: nothing of the announced 4 GiB is ever asked for.
 const GROWTH_KIB_MAX: u64 = 16 * 1024;
 
-/// A host on the mesh, and a peer `0` whom all nodes expect to dial from there.
-pub(super) const CONFIGURATION: &str = r#"
-roles = "static"
+/// Opens as many connections as its second argument says, and keeps all of them open until each has been told that it is
+/// of no use. On one half of them it says nothing, on the other half the first bytes of a handshake.
+const CROWD: &str = r#"
+import contextlib, resource, select, socket, sys
 
-[holders]
-first = "a"
-second = "b"
-
-[mesh.peers]
-0 = "10.9.0.99:7400"
-
-[lab.hosts.stranger]
-network = "mesh"
-addresses = ["10.9.0.99/24"]
-"#;
-
-/// Sends its second argument, bytes in hexadecimal, to the address that is its first; waits until the node closes, and
-/// prints what it said before. With a third and fourth argument, the files of a certificate and its key, or with a third
-/// that is empty, it does so over TLS.
-const STRANGER: &str = r#"
-import contextlib, socket, ssl, sys
-
-def secured(plain, files):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    if all(files):
-        context.load_cert_chain(*files)
-    return context.wrap_socket(plain)
-
-said, files = b"", sys.argv[3:]
-with socket.create_connection((sys.argv[1], 7400), timeout=30) as plain:
-    # A node that closes with bytes unread resets the connection; one that refuses a certificate says so in an alert.
-    with contextlib.suppress(ConnectionError, ssl.SSLError):
-        client = secured(plain, files) if files else plain
-        client.sendall(bytes.fromhex(sys.argv[2]))
-        while some := client.recv(65536):
-            said += some
-print(said.hex())
-"#;
-
-/// Opens as many connections as its second argument says, and says nothing on them. Some hundreds are open at a time.
-const SILENT_CROWD: &str = r#"
-import collections, socket, sys
-
-held = collections.deque(maxlen=500)
-for _ in range(int(sys.argv[2])):
-    held.append(socket.create_connection((sys.argv[1], 7400), timeout=30))
+count = int(sys.argv[2])
+limit = (count + 100, max(count + 100, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+open_ones = []
+for number in range(count):
+    open_ones.append(socket.create_connection((sys.argv[1], 7400), timeout=30))
+    with contextlib.suppress(ConnectionError):
+        open_ones[-1].sendall(bytes([22, 3, 1, 2, 0, 1]) if number % 2 else b"")
+print("all open", len(open_ones), flush=True)
+for one in open_ones:
+    with contextlib.suppress(ConnectionError):
+        while one.recv(4096):
+            pass
 "#;
 
 /// Says its second argument over TLS, then one byte of its third in each second, until the node closes.
@@ -84,144 +50,6 @@ with socket.create_connection((sys.argv[1], 7400), timeout=30) as plain, context
         raise SystemExit("the node took all bytes")
 "#;
 
-/// What a node `0` of this lab would say.
-pub(super) fn hello(lab: &Lab) -> Hello {
-    Hello {
-        version_min: VERSION_MAX,
-        version_max: VERSION_MAX,
-        cluster: lab.name().to_owned(),
-        node: "0".parse().unwrap(),
-        boot: BootId(7),
-        macs: PerInterface { first: Mac([2, 0, 0, 0, 1, 0x77]), second: Mac([2, 0, 0, 0, 2, 0x77]) },
-        addresses: PerInterface { first: Vec::new(), second: Vec::new() },
-        config_digest: 0,
-    }
-}
-
-/// What stands in the certificate of a stranger, and when it is valid.
-#[derive(Clone, Copy)]
-pub(super) enum Certificate {
-    /// No TLS at all.
-    Plain,
-    /// TLS without a certificate.
-    None,
-    /// By the lab's authority, valid now, of this node.
-    Of(&'static str),
-    /// By the lab's authority, of node `0`, but not valid any more.
-    Expired,
-    /// The same, not valid yet.
-    Early,
-    /// By another authority, of node `0`.
-    Foreign,
-}
-
-/// The files of strangers' certificates; they go with the lab's own.
-pub(super) struct Issuer {
-    authority: Authority,
-    place: TempDir,
-}
-
-impl Issuer {
-    /// With the lab's own authority.
-    pub(super) fn new(lab: &Lab) -> Self {
-        let status = lab.status();
-        let log = Path::new(status["nodes"][0]["log"].as_str().unwrap());
-        let keys = KeysFolder::at(&log.ancestors().nth(2).unwrap().join("keys"));
-        let read = |path: PathBuf| fs::read_to_string(path).unwrap();
-        let (certificate, key) = (read(keys.authority_certificate()), read(keys.authority_key()));
-        let authority = Authority::from_pem(Keys { certificate, key }).unwrap();
-        Self { authority, place: tempfile::tempdir().unwrap() }
-    }
-
-    /// The arguments that say which certificate a stranger has.
-    pub(super) fn arguments(&self, certificate: Certificate) -> Vec<String> {
-        let (now, day) = (clock::wall(), Duration::from_secs(24 * 3600));
-        let issue = |node: &str, validity| self.authority.issue(node.parse().unwrap(), validity).unwrap();
-        let keys = match certificate {
-            Certificate::Plain => return Vec::new(),
-            Certificate::None => return vec![String::new()],
-            Certificate::Of(node) => issue(node, Validity::days(now, 1)),
-            Certificate::Expired => issue("0", Validity { from: now - 2 * day, until: now - day }),
-            Certificate::Early => issue("0", Validity { from: now + day, until: now + 2 * day }),
-            Certificate::Foreign => {
-                let other = Authority::new("other", now).unwrap();
-                other.issue("0".parse().unwrap(), Validity::days(now, 1)).unwrap()
-            }
-        };
-        let write = |name: &str, text: &str| {
-            let path = self.place.path().join(name);
-            fs::write(&path, text).unwrap();
-            path.display().to_string()
-        };
-        vec![write("certificate", &keys.certificate), write("key", &keys.key)]
-    }
-}
-
-pub(super) fn bytes_of(hello: &Hello) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let greeting = Greeting { hello: hello.clone(), lane: Lane::Control, resume: None };
-    encode_greeting(&greeting, &mut bytes).unwrap();
-    bytes
-}
-
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    bytes.iter().for_each(|byte| write!(text, "{byte:02x}").unwrap());
-    text
-}
-
-/// What node `c` says to these bytes before it closes.
-fn say(lab: &Lab, issuer: &Issuer, certificate: Certificate, bytes: &[u8]) -> Vec<Spoken> {
-    let text = hexadecimal(bytes);
-    let files = issuer.arguments(certificate);
-    let mut line = vec!["python3", "-c", STRANGER, "10.9.0.13", &text];
-    line.extend(files.iter().map(String::as_str));
-    let said = lab.exec("stranger", &line).ok();
-    if matches!(certificate, Certificate::Plain) {
-        // At most an alert.
-        return Vec::new();
-    }
-    let said: Vec<u8> =
-        (0..said.trim().len() / 2).map(|at| u8::from_str_radix(&said[at * 2..at * 2 + 2], 16).unwrap()).collect();
-    let (mut decoder, mut rest, mut spoken) = (Decoder::default(), &said[..], Vec::new());
-    loop {
-        while let Some(one) = decoder.decode(usize::MAX / 2).unwrap() {
-            spoken.push(one);
-        }
-        if rest.is_empty() {
-            return spoken;
-        }
-        let space = decoder.space();
-        let len = space.len().min(rest.len());
-        space[..len].copy_from_slice(&rest[..len]);
-        decoder.filled(len);
-        rest = &rest[len..];
-    }
-}
-
-pub(super) fn refusals(lab: &Lab) -> Value {
-    lab.json("c", &["status"])["refusals"].clone()
-}
-
-fn log(lab: &Lab) -> String {
-    log_of(lab, "c")
-}
-
-pub(super) fn log_of(lab: &Lab, node: &str) -> String {
-    let status = lab.status();
-    let mut nodes = status["nodes"].as_array().unwrap().iter();
-    fs::read_to_string(nodes.find(|n| n["node"] == node).unwrap()["log"].as_str().unwrap()).unwrap()
-}
-
-/// The real members are linked, the roles are where they were, and traffic crosses the cluster.
-pub(super) fn assert_all_is_well(lab: &Lab, roles: &Value) {
-    assert_eq!(&lab.await_mesh(LIMIT, &NODES), roles);
-    for address in ["10.2.0.100", "fd00:2::100"] {
-        let output = lab.exec("client", &["ping", "-n", "-c", "1", "-W", "10", address]);
-        assert_eq!(output.code, 0, "{}", output.stdout);
-    }
-}
-
 /// Says something to node `c` and sees that this is refused once, for this reason, with this line in the log.
 #[track_caller]
 fn assert_refused(lab: &Lab, reason: &str, line: &str, say: impl FnOnce()) {
@@ -238,7 +66,7 @@ fn assert_refused(lab: &Lab, reason: &str, line: &str, say: impl FnOnce()) {
 #[test]
 fn a_stranger_without_a_good_certificate_is_refused_by_name_and_disturbs_nobody() {
     let lab = Lab::up("certificate").configuration(CONFIGURATION).start();
-    let (roles, memory_before) = (lab.await_mesh(LIMIT, &NODES), memory(&lab, "VmHWM:"));
+    let (roles, memory_before) = (lab.await_mesh(LIMIT, &NODES), lab.memory("VmHWM:"));
     let (issuer, good) = (Issuer::new(&lab), bytes_of(&hello(&lab)));
     let garbage: Vec<u8> = (0..2_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let four_gib = [&u32::MAX.to_be_bytes()[..], &[0, 1], &[0; 64]].concat();
@@ -264,13 +92,13 @@ fn a_stranger_without_a_good_certificate_is_refused_by_name_and_disturbs_nobody(
         assert_refused(&lab, reason, line, || assert_eq!(say(&lab, &issuer, certificate, &bytes), []));
     }
     assert_all_is_well(&lab, &roles);
-    assert_grown_by_less(GROWTH_KIB_MAX, &memory_before, &memory(&lab, "VmHWM:"));
+    lab.memory("VmHWM:").assert_grown_by_less(GROWTH_KIB_MAX, &memory_before);
 }
 
 #[test]
 fn a_stranger_on_the_mesh_is_refused_by_name_and_disturbs_nobody() {
     let lab = Lab::up("stranger").configuration(CONFIGURATION).start();
-    let (roles, memory_before) = (lab.await_mesh(LIMIT, &NODES), memory(&lab, "VmHWM:"));
+    let (roles, memory_before) = (lab.await_mesh(LIMIT, &NODES), lab.memory("VmHWM:"));
     let (issuer, good) = (Issuer::new(&lab), hello(&lab));
     let newer = Hello { version_min: VERSION_MAX + 1, version_max: VERSION_MAX + 2, ..good.clone() };
     let four_gib = [&u32::MAX.to_be_bytes()[..], &[0, 1], &[0; 64]].concat();
@@ -307,25 +135,39 @@ fn a_stranger_on_the_mesh_is_refused_by_name_and_disturbs_nobody() {
         });
     }
     assert_all_is_well(&lab, &roles);
-    assert_grown_by_less(GROWTH_KIB_MAX, &memory_before, &memory(&lab, "VmHWM:"));
+    lab.memory("VmHWM:").assert_grown_by_less(GROWTH_KIB_MAX, &memory_before);
 }
 
-/// Half-open connections of one stranger.
-const CROWD: u64 = 10_000;
+/// Half-open connections of one stranger, which are open at the same time as it sees them.
+const CROWD_SIZE: u64 = 10_000;
+
+/// Descriptors of a node that come and go for other reasons, as the questions of commands do.
+const DESCRIPTORS_SPARE: usize = 8;
 
 #[test]
 fn ten_thousand_half_open_links_and_one_byte_a_second_disturb_nobody() {
     let lab = Lab::up("half-open").configuration(CONFIGURATION).start();
-    let (roles, memory_before) = (lab.await_mesh(LIMIT, &NODES), memory(&lab, "VmHWM:"));
+    let (roles, memory_before) = (lab.await_mesh(LIMIT, &NODES), lab.memory("VmHWM:"));
+    let descriptors_max = lab.descriptors_max() + UNIDENTIFIED_LINKS_MAX + DESCRIPTORS_SPARE;
     let issuer = Issuer::new(&lab);
     let known = |refusals: &Value| -> u64 {
         let reasons = ["too-many-unidentified", "slow-hello", "closed-before-hello", "broken"];
         reasons.iter().map(|reason| refusals[*reason].as_u64().unwrap_or_default()).sum()
     };
     let before = known(&refusals(&lab));
-    let crowd = CROWD.to_string();
-    let _all_open = lab.exec("stranger", &["python3", "-c", SILENT_CROWD, "10.9.0.13", &crowd]).ok();
-    eventually(LIMIT, "each connection is counted", || (known(&refusals(&lab)) >= before + CROWD).then_some(()));
+    let crowd_size = CROWD_SIZE.to_string();
+    let mut crowd = lab.spawn("stranger", &["python3", "-c", CROWD, "10.9.0.13", &crowd_size]);
+    eventually(LIMIT * 2, "the crowd has come and was told to go", || {
+        let descriptors = lab.descriptors_max();
+        assert!(descriptors <= descriptors_max, "{descriptors} descriptors, {descriptors_max} are allowed");
+        assert_eq!(lab.json("c", &["roles"]), roles);
+        crowd.ended()
+    });
+    let crowd = crowd.wait(LIMIT);
+    assert!(crowd.stdout.contains(&format!("all open {CROWD_SIZE}")), "{crowd:?}");
+    let counted = || known(&refusals(&lab)) - before;
+    eventually(LIMIT, "each connection is counted", || (counted() >= CROWD_SIZE).then_some(()));
+    assert_eq!(counted(), CROWD_SIZE, "{}", refusals(&lab));
     assert_all_is_well(&lab, &roles);
 
     // A member that is slower than any message: its link is silent.
@@ -337,30 +179,16 @@ fn ten_thousand_half_open_links_and_one_byte_a_second_disturb_nobody() {
     assert_eq!(output.code, 0, "{}", output.stderr);
     eventually(LIMIT, "the silent link is counted", || (refusals(&lab)["silent"].as_u64()? > 0).then_some(()));
     assert_all_is_well(&lab, &roles);
-    assert_grown_by_less(GROWTH_KIB_MAX, &memory_before, &memory(&lab, "VmHWM:"));
+    lab.memory("VmHWM:").assert_grown_by_less(GROWTH_KIB_MAX, &memory_before);
     for other in ["a", "b"] {
         assert!(!log(&lab).contains(&format!("link to {other} is lost")), "{}", log(&lab));
-    }
-}
-
-pub(super) fn heartbeat() -> Heartbeat {
-    Heartbeat {
-        priorities: PerInterface { first: 1, second: 1 },
-        epochs: PerInterface { first: None, second: None },
-        weight: 100,
-        in_sync: false,
-        synced: PerInterface::default(),
-        draining: false,
-        interfaces: PerInterface::default(),
-        heard: PerInterface::default(),
-        links: Vec::new(),
     }
 }
 
 #[test]
 fn garbage_of_a_member_ends_its_own_link_only() {
     let lab = Lab::up("garbage").configuration(CONFIGURATION).start();
-    let (roles, memory_before) = (lab.await_mesh(LIMIT, &NODES), memory(&lab, "VmHWM:"));
+    let (roles, memory_before) = (lab.await_mesh(LIMIT, &NODES), lab.memory("VmHWM:"));
     let (issuer, hello) = (Issuer::new(&lab), bytes_of(&hello(&lab)));
     let mut beat = Vec::new();
     encode(&Message::Heartbeat(heartbeat()), &mut beat).unwrap();
@@ -383,7 +211,7 @@ fn garbage_of_a_member_ends_its_own_link_only() {
         assert!(told.contains(line) && told.lines().count() == 1, "{told}");
     }
     assert_all_is_well(&lab, &roles);
-    assert_grown_by_less(GROWTH_KIB_MAX, &memory_before, &memory(&lab, "VmHWM:"));
+    lab.memory("VmHWM:").assert_grown_by_less(GROWTH_KIB_MAX, &memory_before);
     let members = lab.json("c", &["members"]);
     let peer = members.as_array().unwrap().iter().find(|m| m["node"] == "0").unwrap();
     assert_eq!(peer["link"], "down", "{members}");

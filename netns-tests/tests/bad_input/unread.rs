@@ -9,10 +9,10 @@ use herald::mesh::codec::{encode, encode_numbered};
 use herald::mesh::{Heartbeat, Message, Query};
 use netns_tests::{Lab, eventually};
 
-use crate::links::{
+use crate::stranger::{
     CONFIGURATION, Certificate, Issuer, assert_all_is_well, bytes_of, heartbeat, hello, hexadecimal, log_of, refusals,
 };
-use crate::{LIMIT, NODES, assert_grown_by_less, memory};
+use crate::{LIMIT, NODES};
 
 /// Says over TLS what is in the file that is its second argument, then its third again and again, until the node closes;
 /// and never reads.
@@ -66,7 +66,7 @@ fn talk(lab: &Lab) -> Vec<u8> {
 #[test]
 fn a_member_that_never_reads_loses_its_own_link_only() {
     let lab = Lab::up("deaf").configuration(CONFIGURATION).start();
-    let (roles, memory_before) = (lab.await_mesh(LIMIT, &NODES), memory(&lab, "VmHWM:"));
+    let (roles, memory_before) = (lab.await_mesh(LIMIT, &NODES), lab.memory("VmHWM:"));
     let (issuer, place) = (Issuer::new(&lab), tempfile::tempdir().unwrap());
     let file = place.path().join("talk").display().to_string();
     fs::write(&file, talk(&lab)).unwrap();
@@ -84,7 +84,7 @@ fn a_member_that_never_reads_loses_its_own_link_only() {
     assert!(log.contains("link to 0 is up") && log.contains("link to 0: it does not read: "), "{log}");
 
     assert_all_is_well(&lab, &roles);
-    assert_grown_by_less(GROWTH_KIB_MAX, &memory_before, &memory(&lab, "VmHWM:"));
+    lab.memory("VmHWM:").assert_grown_by_less(GROWTH_KIB_MAX, &memory_before);
     for node in NODES {
         let log = log_of(&lab, node);
         assert!(!NODES.iter().any(|other| log.contains(&format!("link to {other} is lost"))), "{node}: {log}");
