@@ -71,11 +71,10 @@ impl Configuration {
         let mut base = defaults(name);
         if let Some(file) = file {
             let text = fs::read_to_string(file).map_err(LabError::file("read", file))?;
-            let table = toml::from_str::<Table>(&text);
-            let wrong = |e: &dyn std::fmt::Display| LabError::Configuration(format!("{}: {e}", file.display()));
-            lay(&mut base, table.map_err(|e| wrong(&e.to_string().trim_end()))?);
+            lay(&mut base, toml::from_str::<Table>(&text).map_err(|e| no_toml(file, &text, &e))?);
         }
-        let hosts = own_hosts(base.remove("lab"))?;
+        let place = file.map_or_else(String::new, |file| format!("{}: ", file.display()));
+        let hosts = own_hosts(base.remove("lab")).map_err(|why| LabError::Configuration(format!("{place}{why}")))?;
         Ok(Self { base, settings: settings.to_vec(), hosts })
     }
 
@@ -190,20 +189,39 @@ fn place_flow_log(merged: &mut Table, path: &Path) {
     }
 }
 
-fn own_hosts(lab: Option<Value>) -> Result<Vec<(String, OwnHost)>, LabError> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Lab {
-        hosts: std::collections::BTreeMap<String, OwnHost>,
+/// A file that cannot be parsed, with the line of it.
+fn no_toml(file: &Path, text: &str, error: &toml::de::Error) -> LabError {
+    let start = error.span().map_or(0, |span| span.start);
+    let line = text.bytes().take(start).filter(|byte| *byte == b'\n').count() + 1;
+    LabError::Configuration(format!("{}:{line}: not TOML: {}", file.display(), error.message().replace('\n', "; ")))
+}
+
+/// The hosts of one's own, or what is wrong with them.
+fn own_hosts(lab: Option<Value>) -> Result<Vec<(String, OwnHost)>, String> {
+    let tables = match lab {
+        None => return Ok(Vec::new()),
+        Some(Value::Table(lab)) => lab,
+        Some(other) => return Err(format!("lab = {other}: a table is expected, with hosts in it")),
+    };
+    if let Some(key) = tables.keys().find(|key| *key != "hosts") {
+        return Err(format!("lab.{key}: there is no such key; hosts may be here"));
     }
-    let Some(lab) = lab else { return Ok(Vec::new()) };
-    let lab: Lab = lab.try_into().map_err(|e: toml::de::Error| LabError::Configuration(format!("[lab]: {e}")))?;
-    match lab.hosts.keys().find(|name| !is_host_name(name)) {
-        None => Ok(lab.hosts.into_iter().collect()),
-        Some(bad) => Err(LabError::Configuration(format!(
-            "[lab.hosts.{bad}]: 1 to 12 characters of a-z, 0-9 and '-' are allowed as a host's name"
-        ))),
+    let hosts = match tables.into_iter().next() {
+        None => Table::new(),
+        Some((_, Value::Table(hosts))) => hosts,
+        Some((_, other)) => {
+            return Err(format!("lab.hosts = {other}: a table is expected, with a table for each host"));
+        }
+    };
+    hosts.into_iter().map(|(name, host)| own_host(&name, host).map(|host| (name, host))).collect()
+}
+
+fn own_host(name: &str, host: Value) -> Result<OwnHost, String> {
+    if !is_host_name(name) {
+        return Err(format!("[lab.hosts.{name}]: 1 to 12 characters of a-z, 0-9 and '-' are allowed as a host's name"));
     }
+    let wrong = |e: toml::de::Error| format!("[lab.hosts.{name}]: {}", e.to_string().trim_end().replace('\n', " "));
+    host.try_into().map_err(wrong)
 }
 
 fn add_own_host(
@@ -225,8 +243,25 @@ fn add_own_host(
     let fits = |g: &IpAddr| own.addresses.iter().any(|a| a.addr().is_ipv4() == g.is_ipv4());
     let gateways = own.gateways.clone().unwrap_or_else(|| usual.into_iter().filter(fits).collect());
     let (network, addresses) = (own.network, own.addresses.clone());
+    for address in addresses.iter().map(IpNet::addr) {
+        if let Some(other) = owner(hosts, network, address) {
+            return Err(LabError::Configuration(format!(
+                "[lab.hosts.{name}]: {address} is the address of {other}; each host needs its own"
+            )));
+        }
+    }
     hosts.push(Host { name: name.to_owned(), network, device: "eth0".into(), addresses, gateways });
     Ok(())
+}
+
+/// Whose address it is already: another host's, or a node's on any of its networks.
+fn owner(hosts: &[Host], network: Network, address: IpAddr) -> Option<String> {
+    let has = |host: &Host| {
+        let of_node = [network.v4(Plan::node_byte(&host.name)), network.v6(Plan::node_byte(&host.name))];
+        let is_node = host.device == "mesh" && of_node.iter().any(|own| own.addr() == address);
+        is_node || host.network == network && host.addresses.iter().any(|own| own.addr() == address)
+    };
+    hosts.iter().find(|host| has(host)).map(|host| host.name.clone())
 }
 
 fn look_up<'a>(table: &'a Table, interface: Interface, key: &str) -> Option<&'a Value> {

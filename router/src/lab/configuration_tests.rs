@@ -108,16 +108,24 @@ fn mistakes_are_named() {
     let plan =
         |file, settings| configuration(file, settings).and_then(|c| c.plan(&LabName::default(), Plan::node_ids(1)));
     let cases = [
-        ("node = ", &[][..], "line 1"),
+        ("log = \"info\"\nnode = ", &[][..], ":2: not TOML: "),
         ("", &["interfaces.first.mtu=big"], "interfaces.first.mtu"),
         ("log = \"info\"", &["log.level=1"], "log is string"),
         ("[lab.hosts.client]\nnetwork = \"first\"\naddresses = []", &[], "already"),
         ("[lab.hosts.A]\nnetwork = \"first\"\naddresses = []", &[], "host's name"),
         ("[lab.hosts.x]\nnetwork = \"third\"\naddresses = []", &[], "third"),
-        ("[lab]\nhost = 1", &[], "unknown field"),
+        ("[lab]\nhost = 1", &[], ": lab.host: there is no such key"),
+        ("lab = 1", &[], ": lab = 1: a table is expected"),
+        ("[lab]\nhosts = 1", &[], ": lab.hosts = 1: a table is expected"),
+        ("[lab.hosts.x]\nnetwork = \"first\"\naddresses = [\"10.1.0.9\"]", &[], ": [lab.hosts.x]: "),
+        ("[lab.hosts.x]\nnetwork = \"first\"\naddresses = [\"10.1.0.100/24\"]", &[], "the address of client"),
+        ("[lab.hosts.x]\nnetwork = \"second\"\naddresses = [\"fd00:2::11/64\"]", &[], "the address of a;"),
     ];
     for (file, settings, expected) in cases {
         let said = plan(file, settings).unwrap_err().to_string();
-        assert!(said.contains(expected), "{file} {settings:?}: {said}");
+        assert!(said.contains(expected) && said.lines().count() == 1, "{file} {settings:?}: {said}");
     }
+    let two = "[lab.hosts.x]\nnetwork = \"first\"\naddresses = [\"10.1.0.9/24\"]\n";
+    let same = plan(&format!("{two}{}", two.replace("hosts.x", "hosts.y")), &[]).unwrap_err().to_string();
+    assert!(same.contains("[lab.hosts.y]: 10.1.0.9 is the address of x"), "{same}");
 }

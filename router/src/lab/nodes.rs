@@ -81,9 +81,13 @@ fn find<'a>(report: &'a Report, name: &LabName, node: &str) -> Result<&'a NodeRe
     })
 }
 
-/// The end of a node's log, for an error.
+/// The end of a node's log, for an error: what it complained of, if it did.
 pub(crate) fn last_words(folder: &Folder, node: &str) -> String {
-    last_lines(folder, node).iter().map(|line| format!("\n  {node}: {line}")).collect()
+    let mut lines = last_lines(folder, node);
+    if let Some(complaint) = lines.iter().rposition(|line| line.starts_with("herald: ")) {
+        lines = lines.split_off(complaint);
+    }
+    lines.iter().map(|line| format!("\n  {node}: {line}")).collect()
 }
 
 /// The last lines of a node's log.
