@@ -27,7 +27,7 @@ fn run(command_line: CommandLine) -> anyhow::Result<ExitCode> {
 }
 
 /// Help and version are what was asked for; everything else is wrong usage, said on one line. A hint at a similar word
-/// stays in it; the one to pass what is no option behind `--` helps nobody here.
+/// stays in it; the one to pass what is no option behind `--` helps nobody here. What it says of numbers is for programmers.
 fn refuse(error: &clap::Error) -> ExitCode {
     let kind = error.kind();
     if matches!(kind, ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
@@ -43,7 +43,14 @@ fn refuse(error: &clap::Error) -> ExitCode {
     let is_end = |line: &str| line.starts_with("Usage:") || line.starts_with("For more information");
     let what = text.lines().map(str::trim).take_while(|line| !is_end(line));
     let what: Vec<_> = what.filter(|line| !line.is_empty() && !line.starts_with("tip: to pass")).collect();
-    let what = what.join(" ").replace(" tip: ", "; ");
+    let what = [
+        (" tip: ", "; "),
+        ("provided: --control <PATH>", "provided: --control <PATH>, or $HERALD_CONTROL"),
+        ("invalid digit found in string", "a whole number is expected"),
+        ("number too large to fit in target type", "it is too large"),
+    ]
+    .into_iter()
+    .fold(what.join(" "), |text, (theirs, ours)| text.replace(theirs, ours));
     complain(&format!("{}; see --help", what.trim_start_matches("error: ")));
     ExitCode::from(2)
 }

@@ -28,6 +28,9 @@ pub enum FolderError {
         /// Its missing file.
         file: PathBuf,
     },
+    /// One of the authority's two files is missing.
+    #[error("{} is missing: put it back, it belongs to {}; or choose another --folder", .0.display(), .1.display())]
+    HalfAuthority(PathBuf, PathBuf),
     /// A file cannot be read or written.
     #[error("cannot {verb} {}: {error}", path.display())]
     File {
@@ -114,9 +117,7 @@ impl KeysFolder {
     pub fn issue(&self, node: NodeId, validity: Validity) -> Result<(), FolderError> {
         let read = |path: PathBuf| match fs::read_to_string(&path) {
             Ok(text) => Ok(text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(FolderError::NoAuthority { folder: self.0.clone(), file: path })
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(self.missing(path)),
             Err(error) => Err(FolderError::File { verb: "read", path, error }),
         };
         let keys = Keys { certificate: read(self.authority_certificate())?, key: read(self.authority_key())? };
@@ -124,6 +125,14 @@ impl KeysFolder {
             Authority::from_pem(keys).map_err(|error| FolderError::Authority { folder: self.0.clone(), error })?;
         let keys = authority.issue(node, validity).map_err(|error| self.wrong(error))?;
         write(&keys, &self.certificate(node), &self.key(node))
+    }
+
+    /// A new authority can only be made where there is nothing of another.
+    fn missing(&self, file: PathBuf) -> FolderError {
+        match [self.authority_certificate(), self.authority_key()].into_iter().find(|other| other.exists()) {
+            Some(other) => FolderError::HalfAuthority(file, other),
+            None => FolderError::NoAuthority { folder: self.0.clone(), file },
+        }
     }
 
     fn wrong(&self, error: KeysError) -> FolderError {
@@ -193,6 +202,10 @@ mod tests {
         for ((path, _), text) in files.iter().zip(&texts).filter(|((path, _), _)| *path != folder.key(node)) {
             assert_eq!(fs::read_to_string(path).unwrap(), *text);
         }
+        // Without one half of the authority no new one can be made there, so that is not the advice.
+        fs::remove_file(folder.authority_key()).unwrap();
+        let half = issue().unwrap_err().to_string();
+        assert!(half.contains("ca.key is missing: put it back") && half.contains("ca.pem"), "{half}");
     }
     #[test]
     fn an_authority_with_the_key_of_another_issues_nothing() {

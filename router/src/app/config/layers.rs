@@ -141,9 +141,13 @@ impl Layers {
         }
     }
 
-    /// The line of the table that lacks the key, if the file has it.
+    /// The line of the table that lacks the key, if the file has it. A list's entries are all of one source, with what
+    /// they lack.
     fn place_of_parent(&self, key: &str) -> Place {
-        key.rsplit_once('.').map_or_else(|| Place::File(self.file.clone()), |(table, _)| self.place_in_file(table))
+        let Some((table, _)) = key.rsplit_once('.') else { return Place::File(self.file.clone()) };
+        let is_entry = table.rsplit('.').next().is_some_and(|part| part.parse::<usize>().is_ok());
+        let entry = self.value(table).filter(|_| is_entry);
+        entry.map_or_else(|| self.place_in_file(table), |value| self.place(table, &value))
     }
 
     /// The line of the key, if the file has it.

@@ -88,6 +88,11 @@ fn check(script: &Path) -> Result<(), LabError> {
         return Ok(());
     }
     let path = script.display();
+    if found.is_dir() {
+        return Err(LabError::Configuration(format!(
+            "{path} is no executable file but a folder: name the scripts in it"
+        )));
+    }
     Err(LabError::Configuration(format!("{path} is no executable file; a script is one: `chmod +x {path}`")))
 }
 
