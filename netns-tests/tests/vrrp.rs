@@ -163,7 +163,7 @@ fn tshark_finds_nothing_wrong_with_the_adverts() {
     assert_eq!(kinds, [v4, v6], "{said}");
 }
 
-/// Forged adverts for 10.1.0.1, each with what is wrong with it; TTL, virtual router, priority, source.
+/// Forged adverts of both families, each with what is wrong with it.
 const FORGER: &str = r#"
 import sys
 from scapy.all import Ether, IP, IPv6, Raw, sendp, conf
@@ -175,18 +175,19 @@ def advert(ttl=255, vrid=1, priority=255, source="10.1.0.50", mac="00:00:5e:00:0
     vrrp = VRRPv3(vrid=vrid, priority=priority, adv=10, addrlist=addresses, **more)
     return Ether(src=mac, dst="01:00:5e:00:00:12") / ip / vrrp
 
-def advert_v6(hlim):
+def advert_v6(hlim=255, vrid=1, last=1, damage=0):
     ip = IPv6(src="fe80::200:aff:fe01:32", dst="ff02::12", hlim=hlim, nh=112)
-    body = bytes.fromhex("3101ff02000a0000fe8000000000000002005efffe000201fd000001000000000000000000000001")
-    sum = in6_chksum(112, ip, body)
+    body = bytes.fromhex("3101ff02000a0000fe8000000000000002005efffe000201fd0000010000000000000000000000")
+    body = body[:1] + bytes([vrid]) + body[2:] + bytes([last])
+    sum = in6_chksum(112, ip, body) ^ damage
     body = body[:6] + sum.to_bytes(2, "big") + body[8:]
     return Ether(src="00:00:5e:00:02:01", dst="33:33:00:00:00:12") / ip / Raw(body)
 
 member = "10.1.0.12"
 frames = [
-    advert(ttl=254), advert_v6(254), advert(version=2), advert(type=2), advert(ipcount=3), advert(chksum=0x1234),
-    advert(vrid=9), advert(addresses=["10.1.0.99"]), advert(), advert_v6(255), advert(source=member),
-    advert(source="10.1.0.11", priority=0),
+    advert(ttl=254), advert_v6(hlim=254), advert(version=2), advert(type=2), advert(ipcount=3), advert(chksum=0x1234),
+    advert(vrid=9), advert(addresses=["10.1.0.99"]), advert(), advert_v6(), advert(source=member),
+    advert(source="10.1.0.11", priority=0), advert_v6(damage=0x0101), advert_v6(vrid=9), advert_v6(last=99),
 ]
 sendp(frames * int(sys.argv[1]), iface="eth0", verbose=False)
 "#;
@@ -197,9 +198,9 @@ const REASONS: [(&str, u64); 9] = [
     ("vrrp-version", 1),
     ("vrrp-type", 1),
     ("vrrp-length", 1),
-    ("vrrp-checksum", 1),
-    ("vrrp-vrid", 1),
-    ("vrrp-addresses", 1),
+    ("vrrp-checksum", 2),
+    ("vrrp-vrid", 2),
+    ("vrrp-addresses", 2),
     ("vrrp-stranger", 2),
     ("vrrp-contradicts", 2),
 ];
@@ -218,7 +219,7 @@ fn forged_adverts_are_counted_by_reason_and_change_nothing() {
         assert_eq!(drops(&lab, "c", reason), expected, "{reason}");
     }
     let status = lab.json("c", &["status"]);
-    assert_eq!(status["drops"]["vrrp-checksum"], TIMES);
+    assert_eq!(status["drops"]["vrrp-checksum"], 2 * TIMES);
     assert!(status["interfaces"]["first"]["adverts"]["heard"].as_u64().unwrap() > 0, "{status}");
     assert_eq!(NODES.map(|node| lab.json(node, &["roles"])), [(); 3].map(|()| before.clone()));
     lab.memory("VmHWM:").assert_grown_by_less(GROWTH_KIB_MAX, &memory_before);
