@@ -21,6 +21,9 @@ const MESH_FRAME_LEN_KEPT: usize = 66 * 1024;
 /// KiB of the kernel's buffer: each frame takes the place of the longest that is kept.
 const BUFFER_KIB: u32 = 64 * 1024;
 
+/// The same for the mesh, with room for some thousands of such long frames: a busy machine lets tcpdump wait for its turn.
+const MESH_BUFFER_KIB: u32 = 512 * 1024;
+
 /// The same for the capture at a single port, of which a test has many.
 const PORT_BUFFER_KIB: u32 = 16 * 1024;
 
@@ -60,8 +63,11 @@ impl Capture {
     pub(crate) fn start_at(lab: &Lab, host: &str, device: &str) -> Self {
         let file = NamedTempFile::new().unwrap_or_else(|e| panic!("cannot make a file: {e}"));
         let path = file.path().display().to_string();
-        let kept = if host == "net-mesh" { MESH_FRAME_LEN_KEPT } else { FRAME_LEN_KEPT };
-        let buffer = if device == "bridge" { BUFFER_KIB } else { PORT_BUFFER_KIB };
+        let (kept, buffer) = match (host, device) {
+            ("net-mesh", _) => (MESH_FRAME_LEN_KEPT, MESH_BUFFER_KIB),
+            (_, "bridge") => (FRAME_LEN_KEPT, BUFFER_KIB),
+            (_, _) => (FRAME_LEN_KEPT, PORT_BUFFER_KIB),
+        };
         let (kept, buffer) = (kept.to_string(), buffer.to_string());
         let tcpdump = lab.spawn(
             host,
