@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use herald::chosen::HoldMax;
-use herald::flow::HashKey;
+use herald::flow::{FlowKey, HashKey};
 use herald::forward;
 use herald::id::{BootId, Interface, Mac, NodeId, PerInterface};
 use herald::inspector::Inspector;
@@ -187,6 +187,12 @@ impl Member {
             since: Instant::default(),
             back_since: Instant::default(),
         }
+    }
+
+    /// It runs and owns a stream that lives, by either of its flows.
+    pub(crate) fn serves(&self, flow: &FlowKey) -> bool {
+        let has = |node: &Node| node.tables().markers.get(flow).is_some_and(|entry| entry.state.is_some());
+        self.runs() && self.node.as_deref().is_some_and(has)
     }
 
     pub(crate) fn runs(&self) -> bool {

@@ -1,5 +1,4 @@
-//! I5 and L6: no epoch twice, no way back to a lower one, two acting holders for no longer than a detection, and none of
-//! it changes while nothing happens.
+//! I5: no epoch twice, no way back to a lower one, two acting holders for no longer than a detection.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -69,25 +68,5 @@ impl Epochs {
             }
         }
         Ok(())
-    }
-}
-
-/// Time without an event after which nothing may change any more.
-const STEADY: Duration = Duration::from_secs(3);
-
-/// L6: epochs change only for a reason.
-pub(super) struct SteadyEpochs;
-
-impl Checker for SteadyEpochs {
-    fn invariant(&self) -> &'static str {
-        "L6"
-    }
-
-    fn see(&mut self, world: &World, sight: &Sight<'_>) -> Result<(), String> {
-        let Sight::Told { place, event: Event::HolderChanged { interface, epoch } } = sight else { return Ok(()) };
-        if world.now.since(world.disturbed_at) <= STEADY {
-            return Ok(());
-        }
-        Err(format!("{} changed the holder of {interface} to {epoch:?}, and nothing had happened", NODES[*place]))
     }
 }

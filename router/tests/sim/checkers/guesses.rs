@@ -1,12 +1,10 @@
-//! I3: a redirector never guesses: it chooses neither for a stream that a member owns which it could ask, nor, where
-//! streams are not picked up, for a connection that it has not seen opened.
+//! I3: a redirector never guesses: it chooses for no stream that a member owns which it could ask.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use herald::event::{Event, Step};
 use herald::flow::FlowKey;
-use herald::session::Midstream;
 use herald::time::Instant;
 
 use super::Checker;
@@ -23,8 +21,6 @@ const ON_ITS_WAY: Duration = Duration::from_millis(700);
 pub(super) struct NoGuesses {
     /// Since when each stream is acknowledged to its node.
     owned: BTreeMap<(FlowKey, Place), Instant>,
-    /// Flows of which a SYN came to a node.
-    opened: BTreeSet<(FlowKey, Place)>,
 }
 
 impl Checker for NoGuesses {
@@ -34,10 +30,6 @@ impl Checker for NoGuesses {
 
     fn see(&mut self, world: &World, sight: &Sight<'_>) -> Result<(), String> {
         let (place, event) = match sight {
-            Sight::Arrived { place, interface, bytes } => {
-                self.opened.extend(packets::connecting(*interface, bytes).map(|flow| (flow, *place)));
-                return Ok(());
-            }
             Sight::Acted(Action::Kill(node) | Action::PowerOff(node)) => {
                 self.owned.retain(|(_, owner), _| owner != node);
                 return Ok(());
@@ -53,10 +45,6 @@ impl Checker for NoGuesses {
                 self.owned.remove(&(packets::stream(flow), *place));
             }
             Event::Step { step: Step::M2, flow, .. } => {
-                let may_pick_up = flow.protocol() != 6 || world.scenario.choices.midstream == Midstream::PickUp;
-                if !may_pick_up && !self.opened.contains(&(*flow, *place)) {
-                    return Err(format!("{} chose for {flow}, which nobody opened", NODES[*place]));
-                }
                 let stream = packets::stream(flow);
                 for ((_, owner), since) in self.owned.range((stream, 0)..=(stream, NODES.len())) {
                     if world.now.since(*since) > ON_ITS_WAY && could_ask(world, *place, *owner, flow) {
@@ -84,9 +72,7 @@ fn could_ask(world: &World, asker: Place, owner: Place, flow: &FlowKey) -> bool 
         let member = world.members[one].node.as_ref().and_then(|node| node.membership().member(id(other)));
         one == other || member.is_some_and(|member| member.link_up && member.lives())
     };
-    let runs = world.members[owner].runs() && world.members[asker].runs();
     let calm = !world.disturbances.iter().rev().take(20).any(recent);
-    let node = world.members[owner].node.as_ref();
-    let has_it = node.is_some_and(|node| node.tables().markers.get(flow).is_some_and(|entry| entry.state.is_some()));
-    runs && calm && has_it && linked(asker, owner) && linked(owner, asker)
+    let members = &world.members;
+    calm && members[asker].runs() && members[owner].serves(flow) && linked(asker, owner) && linked(owner, asker)
 }

@@ -4,9 +4,11 @@
 //! The nodes run the program's own chain of plugins. Of I15 there is as much to check as there is to a configuration: a
 //! node has one for all of a boot, and its plugins have theirs for life.
 
+mod acknowledgements;
 mod agreement;
 mod books;
 mod bounds;
+mod doors;
 mod drained;
 mod epochs;
 mod expected;
@@ -23,10 +25,13 @@ mod one_node;
 mod passed;
 mod payload;
 mod plugin_faults;
+mod steady_epochs;
 mod steering;
 mod unknown_kinds;
+mod unopened;
 mod untouched;
 mod vacancy;
+mod views;
 
 use crate::world::{Sight, Violation, World};
 
@@ -47,7 +52,9 @@ impl Default for Checkers {
         Self(vec![
             Box::new(one_node::OneNode::default()),
             Box::new(passed::Passed::default()),
+            Box::new(acknowledgements::Acknowledgements::default()),
             Box::new(first_packet::FirstPacket::default()),
+            Box::new(unopened::Unopened::default()),
             Box::new(guesses::NoGuesses::default()),
             Box::new(loops::NoLoops::default()),
             Box::new(epochs::Epochs::default()),
@@ -61,13 +68,14 @@ impl Default for Checkers {
             Box::new(one_configuration::OneConfiguration),
             Box::new(plugin_faults::PluginFaults::default()),
             Box::new(unknown_kinds::UnknownKinds),
+            Box::new(views::Views),
             Box::new(agreement::Agreement::default()),
             Box::new(vacancy::Vacancy::default()),
             Box::new(handshake::Handshake),
             Box::new(expiry::Expiry::default()),
             Box::new(untouched::Untouched::default()),
             Box::new(drained::Drained),
-            Box::new(epochs::SteadyEpochs),
+            Box::new(steady_epochs::SteadyEpochs),
             Box::new(expected::AsExpected::default()),
         ])
     }

@@ -55,7 +55,7 @@ impl Checker for OneNode {
                     let settled = world.now.since(*since) > RACE && world.now.since(self.changed_at) > RACE;
                     let united =
                         world.now.since(world.united_since) > RACE && world.now.since(world.disturbed_at) > RACE;
-                    let lives = self.lives(world, *owner, &seen.flow);
+                    let lives = world.members[*owner].serves(&seen.flow);
                     if owner != place && settled && united && lives {
                         let (other, owner) = (NODES[*place], NODES[*owner]);
                         return Err(format!("a packet of {} was inspected by {other}, {owner} owns it", seen.flow));
@@ -69,13 +69,6 @@ impl Checker for OneNode {
 }
 
 impl OneNode {
-    fn lives(&self, world: &World, owner: Place, flow: &FlowKey) -> bool {
-        let Some(node) = world.members[owner].node.as_ref().filter(|_| world.members[owner].runs()) else {
-            return false;
-        };
-        node.tables().markers.get(flow).is_some_and(|entry| entry.state.is_some())
-    }
-
     fn told(&mut self, world: &World, place: Place, event: &Event) {
         match event {
             Event::Acknowledged { flow, .. } => {
@@ -87,12 +80,7 @@ impl OneNode {
             Event::HolderChanged { .. } | Event::MemberDied { .. } | Event::LinkLost { .. } | Event::LinkUp { .. } => {
                 self.changed_at = world.now;
             }
-            Event::Step { .. }
-            | Event::HoldTimedOut { .. }
-            | Event::Breaker { .. }
-            | Event::TakenOver { .. }
-            | Event::InSync { .. }
-            | Event::Mended { .. } => {}
+            _ => {}
         }
     }
 }
