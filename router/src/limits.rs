@@ -246,6 +246,9 @@ pub const HEARTBEATS_MISSED_MAX: u32 = 3;
 /// Time in which the death of a member is noticed.
 pub const DETECTION_TIME: Duration = HEARTBEAT_INTERVAL.saturating_mul(HEARTBEATS_MISSED_MAX);
 
+/// Takes of a role that may be heard of at once: a number that rises faster was not counted up, and would leave none.
+pub const EPOCH_STEP_MAX: u64 = 1 << 32;
+
 /// Time between two announcements of a node's own MAC, well below a bridge's ageing time of 300 s.
 pub const MAC_ANNOUNCE_INTERVAL: Duration = Duration::from_secs(30);
 

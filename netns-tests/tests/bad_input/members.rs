@@ -116,6 +116,7 @@ type Case = (&'static str, NodeId, Message, &'static str);
 fn cases(known: &Known, own: NodeId, boot: BootId) -> Vec<Case> {
     let Known { arrival, return_key, chosen: (chosen, chosen_boot), epoch } = *known;
     let (holder, first, old) = (epoch.node, Interface::First, BootId(boot.0 - 1));
+    let other = NODES.iter().map(|node| node.parse().unwrap()).find(|node| *node != holder).unwrap();
     let others = known.announce(chosen, chosen_boot);
     let claim = |counter, node, boot| Message::Claim(Claim { interface: first, epoch: Epoch { counter, node, boot } });
     let close = Close { arrival, return_key, generation: generation(1, chosen) };
@@ -128,7 +129,9 @@ fn cases(known: &Known, own: NodeId, boot: BootId) -> Vec<Case> {
         ("another's stream as an answer", holder, Message::Answer(answer), "unauthorised"),
         ("a role in an old epoch", holder, claim(0, own, boot), "stale"),
         ("a role in a future epoch of an old boot", holder, claim(u64::MAX, own, old), "unauthorised"),
-        ("a future epoch of another", chosen, claim(epoch.counter + 5, holder, epoch.boot), "unauthorised"),
+        ("a future epoch of another", other, claim(epoch.counter + 5, holder, epoch.boot), "unauthorised"),
+        ("a future epoch of the holder itself", holder, claim(epoch.counter + 5, holder, epoch.boot), "unauthorised"),
+        ("the last epoch of all", holder, claim(u64::MAX, own, boot), "unauthorised"),
     ]
 }
 
@@ -143,7 +146,9 @@ fn more_cases(known: &Known, own: NodeId, boot: BootId) -> Vec<Case> {
         |counter| SyncEnd { interface: first, epoch: of(counter), round: 1, sent: vec![0], digests: digests.clone() };
     let assign = Assign { arrival, return_key, choice: 7, generation: generation(9, holder), life: None };
     let refuse = Refuse { return_key, generation: ours, winner: Some(generation(9, own)) };
-    let relay = Relay { source: holder, target: chosen, bytes: b"garbage".to_vec() };
+    let relay = |bytes: &[u8]| Message::Relay(Relay { source: holder, target: chosen, bytes: bytes.to_vec() });
+    let mut refusal = Vec::new();
+    encode(&Message::Refuse(refuse), &mut refusal).unwrap();
     vec![
         ("an acknowledgement in another's name", chosen, acknowledge(epoch), "unauthorised"),
         ("an acknowledgement in an old epoch", chosen, acknowledge(of(0)), "stale"),
@@ -153,7 +158,8 @@ fn more_cases(known: &Known, own: NodeId, boot: BootId) -> Vec<Case> {
         ("the end of a comparison in a future epoch", holder, Message::SyncEnd(end(u64::MAX)), "stale"),
         ("a refusal by one who holds nothing", chosen, Message::Refuse(refuse), "unauthorised"),
         ("a stream for somebody else", chosen, Message::Assign(assign), "unauthorised"),
-        ("garbage passed on", chosen, Message::Relay(relay), "unauthorised"),
+        ("garbage passed on", chosen, relay(b"garbage"), "unauthorised"),
+        ("the word of one who speaks itself", chosen, relay(&refusal), "unauthorised"),
     ]
 }
 

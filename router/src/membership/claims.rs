@@ -15,7 +15,7 @@ impl Membership {
         let Claim { interface, epoch } = *claim;
         let is_own = epoch.node == from && epoch.boot == boot;
         let answers = epoch.node != from && self.elections[interface].held().is_some_and(|held| held < epoch);
-        if !is_own && !answers {
+        if !is_own && !answers || !self.elections[interface].may_be(epoch) {
             out.ledger.messages_unauthorised += 1;
             return;
         }
@@ -33,6 +33,10 @@ impl Membership {
         out: &mut Outbox,
     ) {
         let ((interface, epoch), (node, boot)) = (named, from);
+        if !self.elections[interface].may_be(epoch) {
+            out.ledger.messages_unauthorised += 1;
+            return;
+        }
         let teller = if epoch.node == node { Teller::Holder } else { Teller::Member };
         if teller == Teller::Holder && epoch.boot != boot {
             return;

@@ -3,6 +3,7 @@
 //! and how this node stands among the living; it answers with its state.
 
 use crate::id::{BootId, Epoch, NodeId};
+use crate::limits::EPOCH_STEP_MAX;
 use crate::mutation::{Mutation, is_on};
 
 /// Who told of an epoch.
@@ -109,6 +110,14 @@ impl Election {
     /// True until anybody has been heard to hold the role.
     pub(super) fn is_first(&self) -> bool {
         self.highest.is_none()
+    }
+
+    /// False for an epoch that nobody can have taken: of this node's own boot, yet above all that it knows of; or so far
+    /// above them that it was not counted up.
+    pub(super) fn may_be(&self, epoch: Epoch) -> bool {
+        let known = self.highest.map_or(0, |highest| highest.counter);
+        let is_own = epoch.node == self.node && epoch.boot == self.boot;
+        !(is_own && Some(epoch) > self.highest) && epoch.counter <= known.saturating_add(EPOCH_STEP_MAX)
     }
 
     /// Somebody named an epoch. The answer is the highest epoch if a holder named a lower one: it has to learn of it, or
@@ -247,6 +256,27 @@ mod tests {
                 assert_eq!(answer, expected, "{state:?} {heard:?} {teller:?}");
             }
         }
+    }
+
+    #[test]
+    fn nobody_can_have_taken_an_epoch_of_this_boot_unknown_to_it_or_one_far_above_all() {
+        let own = Epoch { boot: BootId(1), ..epoch(5, "b") };
+        let election = Election { highest: Some(own), ..election(State::Holding(own)) };
+        let table = [
+            (own, true),
+            (epoch(4, "b"), true),
+            (epoch(6, "b"), false),
+            (Epoch { boot: BootId(2), ..epoch(6, "b") }, true),
+            (epoch(6, "a"), true),
+            (epoch(5 + EPOCH_STEP_MAX, "a"), true),
+            (epoch(6 + EPOCH_STEP_MAX, "a"), false),
+            (epoch(u64::MAX, "c"), false),
+        ];
+        for (heard, may_be) in table {
+            assert_eq!(election.may_be(heard), may_be, "{heard:?}");
+        }
+        let last = Election::new(epoch(1, "b").node, BootId(1));
+        assert!(last.may_be(epoch(EPOCH_STEP_MAX, "a")) && !last.may_be(epoch(EPOCH_STEP_MAX + 1, "a")));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::id::{BootId, Epoch, Interface, Mac, NodeId, PerInterface};
-use crate::limits::DETECTION_TIME;
+use crate::limits::{DETECTION_TIME, HEARTBEAT_INTERVAL};
 use crate::mesh::{Heartbeat, Hello};
 use crate::mutation::{Mutation, is_on};
 use crate::time::Instant;
@@ -161,6 +161,11 @@ impl Member {
             MemberState::Alive | MemberState::Suspect => true,
             MemberState::Cut | MemberState::Dead => false,
         }
+    }
+
+    /// True if it has a link that it spoke over within the last two heartbeat intervals.
+    pub(crate) fn was_just_heard(&self, now: Instant) -> bool {
+        self.link_up && now < self.heard + HEARTBEAT_INTERVAL * 2
     }
 
     /// True if it was heard on the interface within the detection time.

@@ -3,6 +3,7 @@
 use super::Node;
 use crate::id::NodeId;
 use crate::inspector::Inspector;
+use crate::membership::Member;
 use crate::mesh::{Lane, Message, Relay, codec};
 use crate::outbox::Outbox;
 use crate::time::Instant;
@@ -53,9 +54,11 @@ impl Node {
             }
             return;
         }
-        let known = self.membership.member(relay.source).is_some_and(|member| member.boot.is_some());
+        // Who is heard says it itself. A detour is taken only after a silence, which is both ends' within a heartbeat.
+        let is_believed = |member: &Member| member.boot.is_some() && !member.was_just_heard(now);
+        let believed = self.membership.member(relay.source).is_some_and(is_believed);
         match codec::decode_message(&relay.bytes).filter(may_be_relayed) {
-            Some(message) if relay.target == self.node && relay.source != self.node && known => {
+            Some(message) if relay.target == self.node && relay.source != self.node && believed => {
                 self.message_arrived(now, relay.source, message, plugins, out);
             }
             Some(_) | None => out.ledger.messages_unauthorised += 1,

@@ -5,7 +5,7 @@ use herald::id::{BootId, Epoch, Generation, Interface};
 use herald::limits::BUCKETS;
 use herald::mesh::{
     Acknowledge, Announce, Answer, Assign, Claim, Close, Compare, Fence, Handover, Message, Redirect, Refresh, Refuse,
-    Relay, SyncEnd,
+    Relay, SyncEnd, codec,
 };
 use herald::outbox::Ledger;
 
@@ -84,6 +84,9 @@ fn more_cases(arrival: FlowKey) -> Vec<Case> {
         generation: generation(counter, node),
     };
     let assign = |node| Assign { arrival, return_key, choice: 7, generation: generation(9, node), life: None };
+    let claim = |epoch| Message::Claim(Claim { interface: first, epoch });
+    let mut words = Vec::new();
+    codec::encode(&Message::Announce(announce(9, "c", 3)), &mut words).unwrap();
     let relay = |bytes: &[u8]| Relay { source: id("c"), target: id("a"), bytes: bytes.to_vec() };
     vec![
         ("a stream for somebody else", "a", Message::Assign(assign("c")), unauthorised),
@@ -129,6 +132,9 @@ fn more_cases(arrival: FlowKey) -> Vec<Case> {
             unauthorised,
         ),
         ("garbage passed on", "a", Message::Relay(relay(b"garbage")), unauthorised),
+        ("the word of one who speaks itself", "a", Message::Relay(relay(&words)), unauthorised),
+        ("a role that its holder never took", "a", claim(Epoch { boot: BootId(1), ..epoch(9, "a") }), unauthorised),
+        ("the last epoch of all", "a", claim(epoch(u64::MAX, "b")), unauthorised),
     ]
 }
 
@@ -140,6 +146,9 @@ fn what_a_member_may_not_say_is_counted_and_changes_nothing() {
         let rows = world.members.iter().flat_map(|m| m.node.tables().rows(id(m.name)));
         let mut rows: Vec<_> =
             rows.map(|r| format!("{:?} {:?} {} {}", r.kind, r.opener, r.chosen, r.generation)).collect();
+        let roles =
+            Interface::BOTH.map(|interface| format!("{:?}", world.member("a").node.membership().epoch(interface)));
+        rows.extend(roles);
         rows.sort();
         rows
     };
