@@ -61,7 +61,7 @@ pub fn up(wanted: &Up, tell: &mut dyn FnMut(&str)) -> Result<(), LabError> {
     build(wanted, tell)?.keep()
 }
 
-/// Builds a lab, starts its nodes and waits until the mesh is full and both roles are held. `tell` hears of each step.
+/// Builds a lab, starts its nodes and waits until the mesh is full, both roles are held and every node is in sync. `tell` hears of each step.
 /// The lab lives as long as what is returned.
 ///
 /// # Errors
@@ -229,7 +229,8 @@ impl Built {
         ask(&self.folder, &Request::Start { node: id.to_owned() }).map(drop)
     }
 
-    /// Waits until each node sees all others alive and linked, and all agree on a holder of each role.
+    /// Waits until each node sees all others alive, linked and in sync, so that they may be chosen, and all agree on a
+    /// holder of each role.
     fn await_mesh(&self, nodes: &[String]) -> Result<(), LabError> {
         let mut lacking = String::from("no node answers");
         let looked = eventually(MESH_TIME_MAX, || {
@@ -272,6 +273,9 @@ impl Built {
             if let Some(other) = nodes.iter().find(|other| !is_linked(&members, id, other)) {
                 return Some(format!("node {id} has no link with {other}"));
             }
+            if let Some(other) = nodes.iter().find(|other| !is_in_sync(&members, other)) {
+                return Some(format!("node {id} knows node {other} as out of sync"));
+            }
             if let Some(role) = Interface::BOTH.into_iter().find(|role| control::holder(&roles, *role).is_none()) {
                 return Some(format!("node {id} knows no holder of the {role} redirector"));
             }
@@ -286,7 +290,17 @@ impl Built {
 
 /// Whether the members that `id` sees contain `other`, alive and, if it is not `id` itself, linked.
 fn is_linked(members: &Value, id: &str, other: &str) -> bool {
-    let mut rows = members.as_array().into_iter().flatten();
-    let says = |row: &Value, key: &str, value: &str| row.get(key).is_some_and(|v| v == value);
-    rows.any(|m| says(m, "node", other) && says(m, "state", "alive") && (id == other || says(m, "link", "up")))
+    row(members, other).is_some_and(|m| says(m, "state", "alive") && (id == other || says(m, "link", "up")))
+}
+
+fn is_in_sync(members: &Value, node: &str) -> bool {
+    row(members, node).and_then(|m| m.get("in_sync")?.as_bool()) == Some(true)
+}
+
+fn row<'a>(members: &'a Value, node: &str) -> Option<&'a Value> {
+    members.as_array()?.iter().find(|m| says(m, "node", node))
+}
+
+fn says(row: &Value, key: &str, value: &str) -> bool {
+    row.get(key).is_some_and(|v| v == value)
 }
