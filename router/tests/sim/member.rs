@@ -9,7 +9,7 @@ use herald::flow::{FlowKey, HashKey};
 use herald::forward;
 use herald::id::{BootId, Interface, Mac, NodeId, PerInterface};
 use herald::inspector::Inspector;
-use herald::membership::{self, InterfaceState, RolesMode, Service};
+use herald::membership::{self, InterfaceState, Preemption, RolesMode, Service};
 use herald::mesh::resend::Resend;
 use herald::mesh::{Hello, Lane};
 use herald::node::{Announcing, Node, Settings};
@@ -274,6 +274,9 @@ fn settings(place: Place, boot: BootId, choices: &Choices) -> Settings {
             weight: 100,
             roles: RolesMode::Priority,
             adverts: membership::AdvertSettings {
+                preemption: choices
+                    .preempt_ms
+                    .map_or(Preemption::Never, |ms| Preemption::After(Duration::from_millis(ms))),
                 virtual_addresses: PerInterface::from_fn(|i| {
                     let (v4, v6) = host_address(i, 1);
                     vec![v4.into(), v6.into()]

@@ -21,6 +21,7 @@ pub(crate) fn scenario(seed: u64) -> Scenario {
     let mut choices = choices(&mut chance);
     let mut steps = conversations(&mut chance);
     faults(seed, &mut chance, &mut steps);
+    preemption(&mut Chance::new(seed, "preemption"), &mut choices);
     plugins(&mut Chance::new(seed, "plugins"), &mut choices, &mut steps);
     steps.push(Step { at_ms: HEAL_MS, action: Action::Heal });
     steps.sort_by_key(|step| step.at_ms);
@@ -230,6 +231,13 @@ fn frames_cuts(chance: &mut Chance, steps: &mut Vec<Step>) {
             let ((from, to), ms) = (two_nodes(chance), chance.between(5, 1_500));
             add(steps, moment(chance), Action::CutFrames { from, to, ms });
         }
+    }
+}
+
+/// In one half of the runs a higher priority takes its roles back.
+fn preemption(chance: &mut Chance, choices: &mut Choices) {
+    if chance.happens(50) {
+        choices.preempt_ms = Some(chance.pick(&[0, 50, 500]));
     }
 }
 

@@ -36,6 +36,8 @@ pub(crate) struct Choices {
     pub(crate) hold_ms: u64,
     /// Frames of one hold.
     pub(crate) hold_frames: u64,
+    /// Milliseconds after which a higher priority takes its role back, if it may.
+    pub(crate) preempt_ms: Option<u64>,
     /// Time in seconds after which switches forget.
     pub(crate) ageing_s: u64,
     /// Longest delay of the mesh in microseconds.
@@ -59,6 +61,7 @@ impl Default for Choices {
             midstream: Midstream::Drop,
             hold_ms: 20,
             hold_frames: 32,
+            preempt_ms: None,
             ageing_s: 300,
             mesh_us: 300,
             drift: [0; 3],

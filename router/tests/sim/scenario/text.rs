@@ -25,6 +25,8 @@ impl fmt::Display for Scenario {
         let midstream = if c.midstream == Midstream::Drop { "drop" } else { "pick-up" };
         writeln!(f, "set redirecting {redirecting}\nset midstream {midstream}")?;
         writeln!(f, "set hold-ms {}\nset hold-frames {}", c.hold_ms, c.hold_frames)?;
+        let preempt = c.preempt_ms.map_or_else(|| "never".to_owned(), |ms| ms.to_string());
+        writeln!(f, "set preempt-ms {preempt}")?;
         writeln!(f, "set ageing-s {}\nset mesh-us {}\nset forged {}", c.ageing_s, c.mesh_us, c.forged)?;
         writeln!(f, "set opinions {}\nset fault {}", c.opinions, lower(&c.fault))?;
         let [a, b, c] = c.drift;
@@ -178,6 +180,8 @@ impl Choices {
             ("midstream", "pick-up") => self.midstream = Midstream::PickUp,
             ("hold-ms", number) => self.hold_ms = number.parse().ok()?,
             ("hold-frames", number) => self.hold_frames = number.parse().ok()?,
+            ("preempt-ms", "never") => self.preempt_ms = None,
+            ("preempt-ms", number) => self.preempt_ms = Some(number.parse().ok()?),
             ("ageing-s", number) => self.ageing_s = number.parse().ok()?,
             ("mesh-us", number) => self.mesh_us = number.parse().ok()?,
             ("forged", number) => self.forged = number.parse().ok()?,
