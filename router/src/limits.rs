@@ -249,6 +249,10 @@ pub const DETECTION_TIME: Duration = HEARTBEAT_INTERVAL.saturating_mul(HEARTBEAT
 /// Takes of a role that may be heard of at once: a number that rises faster was not counted up, and would leave none.
 pub const EPOCH_STEP_MAX: u64 = 1 << 32;
 
+/// Time in which a frame has crossed a network: of two nodes' adverts that were written within it, either may have passed a
+/// switch last.
+pub const CROSSING_TIME_MAX: Duration = Duration::from_millis(10);
+
 /// Time between two announcements of a node's own MAC, well below a bridge's ageing time of 300 s.
 pub const MAC_ANNOUNCE_INTERVAL: Duration = Duration::from_secs(30);
 

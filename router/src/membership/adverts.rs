@@ -3,10 +3,10 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
-use super::{AdvertSettings, Change, Membership, RolesMode, Settings};
+use super::{AdvertSettings, Change, Member, Membership, RolesMode, Settings};
 use crate::event::DropReason;
 use crate::id::{Epoch, Interface, Mac, NodeId};
-use crate::limits::{START_DEFERRED_MAX, START_TIME_MAX};
+use crate::limits::{CROSSING_TIME_MAX, START_DEFERRED_MAX, START_TIME_MAX};
 use crate::mutation::{Mutation, is_on};
 use crate::outbox::{Leaving, Outbox};
 use crate::packet::vrrp::{self, Advert};
@@ -43,6 +43,10 @@ pub(super) struct Adverts {
     rival: Option<(NodeId, Instant)>,
     /// The member whose adverts came last, and when: since then switches lead both virtual MACs to it.
     turned_to: Option<(NodeId, Instant)>,
+    /// When this node last wrote one, in whatever epoch.
+    written_last: Option<Instant>,
+    /// When this node last contradicted a member's advert.
+    asserted: Option<Instant>,
     /// Until then no role is taken: the own one had lapsed, and whoever took it is to be heard first.
     pub(super) quiet_until: Option<Instant>,
     /// Since when this node might preempt the holder.
@@ -76,6 +80,8 @@ impl Adverts {
             resigned: None,
             rival: None,
             turned_to: None,
+            written_last: None,
+            asserted: None,
             quiet_until: None,
             able_since: None,
             counts: AdvertCounts::default(),
@@ -113,9 +119,11 @@ impl Adverts {
         (self.heard, self.resigned, self.rival, self.quiet_until) = (now, None, None, None);
     }
 
-    /// True if frames to the virtual MACs go to this member already, although its claim has just come.
+    /// True if frames to the virtual MACs go to this member now, and not to this node: its adverts have come, and no own
+    /// one that they may have crossed turned the switches back.
     pub(super) fn has_turned_to(&self, now: Instant, node: NodeId) -> bool {
-        self.turned_to.is_some_and(|(member, heard)| member == node && now < heard + self.interval())
+        let crossed = |heard| self.written_last.is_some_and(|written| heard < written + CROSSING_TIME_MAX);
+        self.turned_to.is_some_and(|(member, heard)| member == node && now < heard + self.interval() && !crossed(heard))
     }
 
     /// A holder beyond the mesh's reach is heard.
@@ -171,7 +179,7 @@ impl Membership {
         };
         let resigns = advert.priority == vrrp::PRIORITY_RESIGNED;
         if !resigns && headers.is_ipv6() {
-            self.switches_turned(now, interface, node);
+            self.switches_turned(now, interface, node, out);
         }
         let joined = match self.member(node).filter(|member| member.is_joined()) {
             Some(member) if member.says_it_holds(interface) == resigns => {
@@ -201,11 +209,19 @@ impl Membership {
     }
 
     /// An IPv6 advert of a member came, which it writes behind the IPv4 one: what a switch sent to this node before that
-    /// has come before it, and what comes from now on was flooded.
-    fn switches_turned(&mut self, now: Instant, interface: Interface, to: NodeId) {
+    /// has come before it, and what comes from now on was flooded. If this node holds the role, the member did not know
+    /// that yet, or not in time, and switches have to be turned back (RFC 9568, section 6.4.3): once in an interval, so
+    /// that two nodes do not answer each other for ever.
+    fn switches_turned(&mut self, now: Instant, interface: Interface, to: NodeId, out: &mut Outbox) {
         self.adverts[interface].turned_to = Some((to, now));
-        if self.holder(interface) == Some(to) {
+        if self.holder(interface) == Some(to) && self.adverts[interface].has_turned_to(now, to) {
             self.end_lingering(interface);
+        }
+        let adverts = &self.adverts[interface];
+        let may = adverts.asserted.is_none_or(|asserted| now >= asserted + adverts.interval());
+        if may && self.may_emit(now, interface) && self.member(to).is_some_and(Member::is_joined) {
+            self.adverts[interface].asserted = Some(now);
+            self.advertise(now, interface, out);
         }
     }
 
@@ -242,7 +258,8 @@ impl Membership {
 
     /// Writes the adverts of a held role, which renews its lease.
     pub(super) fn advertise(&mut self, now: Instant, interface: Interface, out: &mut Outbox) {
-        self.adverts[interface].written = Some(now);
+        let adverts = &mut self.adverts[interface];
+        (adverts.written, adverts.written_last) = (Some(now), Some(now));
         self.transmit_adverts(interface, self.settings.priorities[interface], out);
     }
 

@@ -131,8 +131,8 @@ pub struct Membership {
     standbys: PerInterface<Option<NodeId>>,
     told_roles: PerInterface<Option<Epoch>>,
     previous: PerInterface<Option<Previous>>,
-    /// Until when at most this node steers what is still on its way to it, after its successor took the role as it
-    /// drained: the rest of its lease.
+    /// Until when at most this node steers what is still on its way to it, after another took its role: the rest of its
+    /// lease.
     lingers_until: PerInterface<Option<Instant>>,
     /// The epoch followed, once its holder's own report has come since: what was known of the holder before may be older
     /// than its epoch.

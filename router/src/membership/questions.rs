@@ -23,8 +23,8 @@ impl Membership {
         self.holder(interface) == Some(self.settings.node)
     }
 
-    /// True if this node has handed the redirector over, and frames that were on their way may still come to it. It steers
-    /// them by the sessions that it has until it hears an advert of its successor, or its lease ends.
+    /// True if another node took the redirector from this one, and frames that were on their way may still come to it. It
+    /// steers them by the sessions that it has until it hears an advert of its successor, or its lease ends.
     #[must_use]
     pub fn lingers(&self, interface: Interface) -> bool {
         self.lingers_until[interface].is_some()

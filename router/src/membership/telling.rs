@@ -56,15 +56,13 @@ impl Membership {
         self.note(Change::HolderChanged { interface });
     }
 
-    /// True if another node has taken this node's role as it drains: it took it from this very epoch, and over the mesh.
+    /// True if another node has taken this node's role: from this very epoch, and over the mesh.
     fn has_succeeded(&self, before: Epoch, epoch: Epoch) -> bool {
-        let own = self.member(self.settings.node);
         let successor = self.member(epoch.node).filter(|member| member.is_joined());
         before.node == self.settings.node
             && epoch.node != before.node
             && epoch.counter == before.counter.saturating_add(1)
             && successor.is_some()
-            && own.is_some_and(|own| own.draining)
     }
 
     /// Nothing more comes to this node that was on its way to the holder.

@@ -1,8 +1,8 @@
-//! A small world around real nodes: two switches that flood, one host on each, mesh links that deliver in order, and a
+//! A small world around real nodes: two switches that learn, one host on each, mesh links that deliver in order, and a
 //! clock that jumps from deadline to deadline.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -122,6 +122,8 @@ pub(crate) struct World {
     /// A member that does not run now and whose links are silent.
     pub(crate) paused: Option<&'static str>,
     dead: Vec<&'static str>,
+    /// Where the switches last saw an address as a source: at a node's port, or at the host's.
+    learned: PerInterface<HashMap<Mac, Option<usize>>>,
     /// Messages that are lost on their way to a node.
     pub(crate) lost: fn(NodeId, &Message) -> bool,
     mail: VecDeque<(NodeId, NodeId, Message)>,
@@ -220,6 +222,7 @@ impl World {
             at_server: Vec::new(),
             paused: None,
             dead: Vec::new(),
+            learned: PerInterface::default(),
             lost: |_, _| false,
             mail: VecDeque::new(),
         };
@@ -274,7 +277,7 @@ impl World {
                 return;
             }
             for (place, interface, frame) in frames {
-                self.flood(Some(place), interface, frame.bytes());
+                self.switch(Some(place), interface, frame.bytes());
             }
             while let Some((from, to, message)) = self.mail.pop_front() {
                 let dead = &self.dead;
@@ -286,15 +289,20 @@ impl World {
         }
     }
 
-    fn flood(&mut self, from: Option<usize>, interface: Interface, bytes: &[u8]) {
+    /// A frame goes to the port where its destination was last seen; to all others if it is known at none.
+    fn switch(&mut self, from: Option<usize>, interface: Interface, bytes: &[u8]) {
         let frame = Frame::from_bytes(bytes);
         let packet = Packet::parse(&frame);
+        let mut known = None;
         if let Ok(packet) = &packet {
             self.wire.push(Seen { interface, from: packet.source, to: packet.destination, bytes: bytes.to_vec() });
+            self.learned[interface].insert(packet.source, from);
+            known = self.learned[interface].get(&packet.destination).copied();
         }
         let dead = &self.dead;
         for member in self.members.iter_mut().filter(|m| !dead.contains(&m.name)) {
-            if Some(member.place) != from && Some(member.name) != self.paused {
+            let is_meant = known.is_none_or(|port| port == Some(member.place));
+            if is_meant && Some(member.place) != from && Some(member.name) != self.paused {
                 let frame = Frame::from_bytes(bytes);
                 member.node.frame_arrived(self.now, interface, frame, &mut member.plugins, &mut member.out);
             }
@@ -317,7 +325,7 @@ impl World {
                 reply[22..28].copy_from_slice(&host_mac(interface).0);
                 reply[28..32].copy_from_slice(&host.octets());
                 reply[32..42].copy_from_slice(&sender);
-                self.flood(None, interface, &reply);
+                self.switch(None, interface, &reply);
             }
             Content::Arp(_) => {}
             Content::Ip(_) if interface == Interface::First => self.at_client.push(bytes.to_vec()),
@@ -370,7 +378,7 @@ impl World {
         let builder = if segment.flags & 16 != 0 { builder.ack(segment.acknowledgement) } else { builder };
         let mut bytes = Vec::new();
         builder.write(&mut bytes, &[0x55; 100][..segment.payload]).unwrap();
-        self.flood(None, interface, &bytes);
+        self.switch(None, interface, &bytes);
     }
 
     /// Sends a segment each way of an open connection; true if both arrived.
@@ -401,7 +409,7 @@ impl World {
             .udp(source, destination);
         let mut bytes = Vec::new();
         builder.write(&mut bytes, b"a datagram").unwrap();
-        self.flood(None, interface, &bytes);
+        self.switch(None, interface, &bytes);
         self.settle();
     }
 

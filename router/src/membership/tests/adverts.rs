@@ -156,6 +156,30 @@ fn forged_adverts_change_nothing_and_have_their_reasons() {
 }
 
 #[test]
+fn a_holder_answers_an_advert_of_a_member_at_once_but_not_every_one() {
+    let mut world = World::new(3);
+    world.advance(CONVERGENCE_TIME);
+    let interface = Interface::First;
+    let virtual_mac = Mac([0, 0, 0x5e, 0, 2, 1]);
+    let (vrid, source) = (1, mac(1, interface).link_local().into());
+    let advert =
+        vrrp::Advert { vrid, priority: 99, centiseconds: 10, addresses: vec![virtual_mac.link_local().into()] };
+    let answers = |world: &mut World| {
+        let from = world.now;
+        let frame = advert.frame(virtual_mac, source).unwrap();
+        assert_eq!(world.forge_frame(0, frame), Some(DropReason::VrrpContradicts));
+        adverts(world, from, interface).iter().filter(|(node, _)| *node == 0).count()
+    };
+    // Off the beat of its own adverts.
+    world.advance(ADVERT_INTERVAL / 2);
+    assert_eq!(answers(&mut world), 2, "of both families");
+    world.advance(ADVERT_INTERVAL / 4);
+    assert_eq!(answers(&mut world), 0);
+    world.advance(ADVERT_INTERVAL + ADVERT_INTERVAL / 4);
+    assert_eq!(answers(&mut world), 2);
+}
+
+#[test]
 fn a_starting_node_that_hears_a_holder_beyond_the_mesh_takes_no_role() {
     let mut world = World::empty(3, RolesMode::Priority);
     world.start(1);
