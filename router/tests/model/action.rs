@@ -9,7 +9,8 @@ use crate::layout::{NODES, Place};
 /// One step of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Action {
-    /// The host on `from` sends a packet of a stream; it reaches a node that holds that interface's redirector.
+    /// The host on `from` sends a packet of a stream; it reaches a node that holds that interface's redirector, or held it
+    /// until a moment ago.
     HostSends { stream: usize, from: Interface, at: Place },
     /// The next redirected frame of one node to another arrives.
     FrameArrives { interface: Interface, from: Place, to: Place },
@@ -21,6 +22,8 @@ pub(crate) enum Action {
     PatienceEnds { at: Place },
     /// A fault: the node that outranks the holder takes its role, and the holder does not know yet.
     RoleTaken { interface: Interface, by: Place },
+    /// Who held a redirector hears its successor's advert: what a switch sent to it has come before.
+    SuccessorHeard { interface: Interface, at: Place },
     /// A fault: a node dies.
     Dies { node: Place },
     /// A node learns that another is dead.
@@ -50,6 +53,9 @@ impl fmt::Display for Action {
             Self::PatienceEnds { at } => write!(f, "what waits at {} has waited for long enough", NODES[at]),
             Self::RoleTaken { interface, by } => {
                 write!(f, "{} takes the {interface} redirector from its living holder", NODES[by])
+            }
+            Self::SuccessorHeard { interface, at } => {
+                write!(f, "{} hears the advert of its successor on the {interface} network", NODES[at])
             }
             Self::Dies { node } => write!(f, "{} dies", NODES[node]),
             Self::DeathNoticed { dead, by } => write!(f, "{} finds {} dead", NODES[by], NODES[dead]),

@@ -12,6 +12,8 @@ use herald::limits::PARK_TIME;
 use herald::membership::{self, AdvertSettings, Preemption, RolesMode};
 use herald::mesh::Hello;
 use herald::node::{Announcing, Redirecting, Settings};
+use herald::packet::Frame;
+use herald::packet::vrrp::Advert;
 use herald::redirector::choice::{self, Keying, Redirectors};
 use herald::session::{Midstream, Timeouts};
 use herald::time::Instant;
@@ -72,6 +74,10 @@ fn virtual_mac(interface: Interface) -> Mac {
     Mac([0, 0, 0x5e, 0, 1, net(interface)])
 }
 
+fn virtual_mac_v6(interface: Interface) -> Mac {
+    Mac([0, 0, 0x5e, 0, 2, net(interface)])
+}
+
 fn host_mac(interface: Interface) -> Mac {
     Mac([2, 0, 0, 0, net(interface), 100])
 }
@@ -82,6 +88,14 @@ pub(crate) fn host(interface: Interface) -> Ipv4Addr {
 
 fn address(interface: Interface, place: Place) -> IpAddr {
     Ipv4Addr::new(10, net(interface), 0, 10 + number(place)).into()
+}
+
+/// A holder's IPv6 advert.
+pub(crate) fn advert(interface: Interface, holder: Place) -> Frame {
+    let mac = virtual_mac_v6(interface);
+    let addresses = vec![mac.link_local().into()];
+    let advert = Advert { vrid: net(interface), priority: 100, centiseconds: 10, addresses };
+    advert.frame(mac, node_mac(interface, holder).link_local().into()).unwrap()
 }
 
 /// Only an announcement may lead a return packet home.
@@ -112,7 +126,7 @@ pub(crate) fn settings(place: Place) -> Settings {
             interfaces: PerInterface::from_fn(|i| forward::InterfaceSettings {
                 mac: node_mac(i, place),
                 virtual_mac_v4: virtual_mac(i),
-                virtual_mac_v6: Mac([0, 0, 0x5e, 0, 2, net(i)]),
+                virtual_mac_v6: virtual_mac_v6(i),
                 addresses: vec![format!("{}/24", address(i, place)).parse().unwrap()],
                 virtual_addresses: vec![Ipv4Addr::new(10, net(i), 0, 1).into()],
                 mtu: 1500,

@@ -11,7 +11,7 @@
 //! cargo test -p herald --test model --profile sim -- --mutations      is the model awake?
 //! ```
 //!
-//! There are eight channels: six directions of links, and two networks for redirected frames. What is sent where nothing is
+//! There are eight channels: six directions of links, and two networks for redirected frames and adverts. What is sent where nothing is
 //! slow arrives at once. With all channels slow every interleaving is explored; where that is too much, every one for each
 //! choice of one or two slow channels.
 //!

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use herald::event::{Event, Step};
 use herald::flow::FlowKey;
 use herald::id::{Epoch, Interface, NodeId};
+use herald::limits::CROSSING_TIME_MAX;
 use herald::membership::InterfaceState;
 use herald::mesh::{Acknowledge, Heartbeat, Message, codec};
 use herald::node::Node;
@@ -17,7 +18,7 @@ use herald::session::Standing;
 use herald::time::Instant;
 
 use crate::history::{Opener, Promise, Watch, Word};
-use crate::layout::{MET, NODES, PATIENCE, PLACES, Place, arp_reply, hello, id, node_mac, place_of, settings};
+use crate::layout::{MET, NODES, PATIENCE, PLACES, Place, advert, arp_reply, hello, id, node_mac, place_of, settings};
 use crate::scenario::Scenario;
 use crate::sights::Sights;
 
@@ -38,6 +39,8 @@ pub(crate) enum Input {
     PatienceEnds,
     /// Every other member says once more what it said last, and that it hears this node on the interface.
     IsHeard(Interface),
+    /// The advert of the holder that it obeys, written after all that this node wrote.
+    SuccessorHeard(Interface),
     /// The link's end, and the refusal of a new connection.
     FindsDead(Place),
     /// The link breaks and is made again.
@@ -65,7 +68,7 @@ impl Letter {
                 (from, bytes).hash(&mut hasher);
             }
             Input::Meets(place) | Input::FindsDead(place) | Input::LinkBreaks(place) => place.hash(&mut hasher),
-            Input::IsHeard(interface) => interface.hash(&mut hasher),
+            Input::IsHeard(interface) | Input::SuccessorHeard(interface) => interface.hash(&mut hasher),
             Input::PatienceEnds => {}
         }
         Arc::new(Self { print: hasher.finish(), input })
@@ -180,6 +183,11 @@ impl Member {
                 node.deadline_reached(*clock, plugins, out);
             }
             Input::IsHeard(interface) => self.is_heard(*interface),
+            Input::SuccessorHeard(interface) => {
+                let successor = node.membership().holder(*interface).unwrap();
+                *clock = *clock + CROSSING_TIME_MAX;
+                node.frame_arrived(*clock, *interface, advert(*interface, place_of(successor)), plugins, out);
+            }
             Input::FindsDead(dead) => {
                 node.link_lost(*clock, id(*dead), plugins, out);
                 node.peer_refused(*clock, id(*dead), plugins, out);

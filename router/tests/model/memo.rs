@@ -37,6 +37,8 @@ pub(crate) struct NodeState {
     pub(crate) holders: [Option<Place>; 2],
     /// Whether it holds.
     pub(crate) holds: [bool; 2],
+    /// Whether it steers what is on its way to it since it held.
+    pub(crate) lingers: [bool; 2],
     /// Frames that wait here.
     pub(crate) kept: usize,
     /// What its redirectors believe of each stream.
@@ -169,6 +171,7 @@ impl NodeState {
             epochs: Interface::BOTH.map(|interface| membership.epoch(interface)),
             holders: Interface::BOTH.map(|interface| membership.holder(interface).map(place_of)),
             holds: Interface::BOTH.map(|interface| membership.holds(interface)),
+            lingers: Interface::BOTH.map(|interface| membership.lingers(interface)),
             kept: node.frames_kept(),
             beliefs: Default::default(),
             owned: Default::default(),

@@ -5,7 +5,8 @@ use herald::id::Interface;
 use crate::action::Action;
 use crate::layout::{PLACES, Place, pairs};
 use crate::member::outranking;
-use crate::scenario::{Fault, Scenario};
+use crate::memo::NodeState;
+use crate::scenario::{Channel, Fault, Scenario};
 use crate::state::{By, State};
 
 /// What may happen next.
@@ -16,6 +17,11 @@ pub(crate) fn possible(scenario: &Scenario, state: &State, actions: &mut Vec<Act
         By::Handover => Action::HandoverArrives { from: way.from, to: way.to },
         By::Network(interface) => Action::FrameArrives { interface, from: way.from, to: way.to },
     }));
+    for interface in Interface::BOTH {
+        let is_slow = scenario.is_slow(Channel::Network(interface));
+        let lingering = state.living().filter(|node| is_slow && node.lingers[interface as usize]);
+        actions.extend(lingering.map(|node| Action::SuccessorHeard { interface, at: node.place }));
+    }
     let noticed = pairs().filter(|(dead, by)| state.may_notice(*dead, *by));
     actions.extend(noticed.map(|(dead, by)| Action::DeathNoticed { dead, by }));
     if state.history.patience < scenario.patience {
@@ -34,8 +40,9 @@ fn hosts_send(scenario: &Scenario, state: &State, actions: &mut Vec<Action>) {
             let has_left = state.history.sent[stream][from as usize] < it.packets[from as usize];
             let may = it.is_opened_from(from) || state.history.reached[stream][from.other() as usize] > 0;
             if has_left && may {
-                let holders = state.living().filter(|node| node.holds[from as usize]);
-                actions.extend(holders.map(|node| Action::HostSends { stream, from, at: node.place }));
+                let steers = |node: &&NodeState| node.holds[from as usize] || node.lingers[from as usize];
+                let steering = state.living().filter(steers);
+                actions.extend(steering.map(|node| Action::HostSends { stream, from, at: node.place }));
             }
         }
     }

@@ -46,7 +46,7 @@ pub(crate) fn short() -> Vec<Run> {
         run("two streams, one from each side", [Some(PLAIN), Some(MIRRORED)], 0, 1, None),
         run("one stream", [Some(PLAIN), None], 1, 1, Some(1)),
         run("two streams, one contested", [Some(PLAIN), Some(CONTESTED)], 0, 0, None),
-        run("two streams, first packets only", opened, 2, 0, Some(1)),
+        run("two streams, first packets only", opened, 1, 0, Some(1)),
     ]
 }
 

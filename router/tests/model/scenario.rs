@@ -37,7 +37,7 @@ pub(crate) struct Stream {
 pub(crate) enum Channel {
     /// What one node says to another.
     Link(Place, Place),
-    /// Redirected frames.
+    /// Redirected frames and adverts.
     Network(Interface),
 }
 

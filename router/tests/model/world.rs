@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use herald::id::Interface;
 use herald::mesh::{Lane, Message};
 
 use crate::action::Action;
@@ -58,6 +59,9 @@ impl<'a> World<'a> {
                 self.state.history.faults += 1;
                 self.takes(by, &Letter::new(Input::IsHeard(interface)));
             }
+            Action::SuccessorHeard { interface, at } => {
+                self.takes(at, &Letter::new(Input::SuccessorHeard(interface)));
+            }
             Action::Dies { node } => self.dies(node),
             Action::DeathNoticed { dead, by } => self.notices(dead, by),
             Action::LinkBreaks { one, other } => self.link_breaks(one, other),
@@ -85,6 +89,13 @@ impl<'a> World<'a> {
             }
             if self.state.may_notice(from, to) && !self.scenario.is_slow(Channel::Link(from, to)) {
                 self.notices(from, to);
+                return true;
+            }
+        }
+        for interface in Interface::BOTH {
+            let lingering = self.state.living().find(|node| node.lingers[interface as usize]).map(|node| node.place);
+            if let Some(at) = lingering.filter(|_| !self.scenario.is_slow(Channel::Network(interface))) {
+                self.takes(at, &Letter::new(Input::SuccessorHeard(interface)));
                 return true;
             }
         }
