@@ -216,6 +216,9 @@ pub const PLUGINS_MAX: usize = 32;
 /// Bytes of a plugin's file, which is read into memory: a debug build has some tens of MiB.
 pub const PLUGIN_FILE_LEN_MAX: u64 = 512 * 1024 * 1024;
 
+/// Times that the kernel is asked to seal a plugin's copy; it waits for up to 150 ms each time.
+pub const PLUGIN_SEAL_TRIES_MAX: u32 = 10;
+
 /// Bytes of the text by which a plugin refuses its configuration.
 pub const PLUGIN_ERROR_LEN_MAX: usize = 4 * 1024;
 

@@ -6,11 +6,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use super::HostError;
-use crate::limits::PLUGIN_FILE_LEN_MAX;
+use crate::limits::{PLUGIN_FILE_LEN_MAX, PLUGIN_SEAL_TRIES_MAX};
 
 /// The file of a plugin: a name with a slash is a path, another is looked up in `directory`.
 ///
@@ -91,6 +92,15 @@ pub(super) fn seal(bytes: &[u8]) -> io::Result<OwnedFd> {
     let mut file = File::from(memfd_create("herald-plugin", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?);
     file.write_all(bytes)?;
     let seals = SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_SEAL;
-    fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
+    // The kernel looks whether anybody might still write to a page, and takes its own lists of fresh pages for that: it
+    // waits for them, then gives up, although nobody else has this file.
+    let mut sealed = Err(Errno::EBUSY);
+    for _ in 0..PLUGIN_SEAL_TRIES_MAX {
+        sealed = fcntl(&file, FcntlArg::F_ADD_SEALS(seals));
+        if sealed != Err(Errno::EBUSY) {
+            break;
+        }
+    }
+    sealed?;
     Ok(file.into())
 }
