@@ -61,8 +61,8 @@ pub fn up(wanted: &Up, tell: &mut dyn FnMut(&str)) -> Result<(), LabError> {
     build(wanted, tell)?.keep()
 }
 
-/// Builds a lab, starts its nodes and waits until the mesh is full, both roles are held and every node is in sync. `tell` hears of each step.
-/// The lab lives as long as what is returned.
+/// Builds a lab, starts its nodes and waits until the mesh is full, both roles are held and every node is in sync. `tell`
+/// hears of each step. The lab lives as long as what is returned.
 ///
 /// # Errors
 ///
