@@ -10,7 +10,7 @@ mod memory;
 mod mesh_talk;
 mod outage;
 mod process;
-#[path = "../../router/tests/sim/scenario/mod.rs"]
+#[path = "../../router/host/tests/sim/scenario/mod.rs"]
 mod scenario;
 mod sighting;
 mod stage;

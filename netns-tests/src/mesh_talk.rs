@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use etherparse::{LaxNetSlice, LaxSlicedPacket, TransportSlice};
-use herald::limits::MESSAGE_LEN_MAX;
-use herald::mesh::Message;
-use herald::mesh::codec::{Decoder, Spoken};
+use herald_core::limits::MESSAGE_LEN_MAX;
+use herald_core::mesh::Message;
+use herald_core::mesh::codec::{Decoder, Spoken};
 
 use crate::capture::CapturedFrame;
 use crate::tls_record::{Head, RecordKey, begins_handshake, head, keys};
@@ -254,11 +254,11 @@ mod tests {
     use std::fs;
 
     use etherparse::PacketBuilder;
-    use herald::id::{BootId, Epoch, Interface};
     use herald::io::clock;
     use herald::io::tls::{Pulled, Session, TlsFiles, TlsIdentity};
-    use herald::keys::{KeysFolder, Validity};
-    use herald::mesh::{Claim, codec};
+    use herald_core::id::{BootId, Epoch, Interface};
+    use herald_core::mesh::{Claim, codec};
+    use herald_keys::{KeysFolder, Validity};
 
     use super::*;
 

@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use etherparse::{LaxNetSlice, LaxSlicedPacket, LinkSlice, TransportSlice};
-use herald::flow::FlowKey;
-use herald::id::{Interface, Mac};
-use herald::packet::ETHERNET_LEN;
+use herald_core::flow::FlowKey;
+use herald_core::id::{Interface, Mac};
+use herald_core::packet::ETHERNET_LEN;
 
 use crate::capture::CapturedFrame;
 

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use herald::flow::FlowKey;
-use herald::id::Interface;
+use herald_core::flow::FlowKey;
+use herald_core::id::Interface;
 
 use crate::lab::Lab;
 use crate::process::{Running, eventually};

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use herald::flow::FlowKey;
-use herald::id::{Interface, Mac, PerInterface};
-use herald::mesh::Message;
-use herald::packet::OFFLOAD_HEADER_LEN;
+use herald_core::flow::FlowKey;
+use herald_core::id::{Interface, Mac, PerInterface};
+use herald_core::mesh::Message;
+use herald_core::packet::OFFLOAD_HEADER_LEN;
 use serde_json::Value;
 
 use crate::capture::{Capture, CapturedFrame, FRAME_LEN_KEPT};

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use herald::id::Interface;
+use herald_core::id::Interface;
 use netns_tests::{Family, Lab, Protocol, Streams, Watch, echo, eventually};
 use serde_json::Value;
 

@@ -7,8 +7,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use herald::flow::FlowKey;
-use herald::id::Interface;
+use herald_core::flow::FlowKey;
+use herald_core::id::Interface;
 use netns_tests::{Astray, Builder, Family, Lab, Protocol, Streams, Watch, Way, echo, eventually};
 
 /// For anything that takes a moment on an idle machine.

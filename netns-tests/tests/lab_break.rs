@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use etherparse::{Icmpv4Type, SlicedPacket, TransportSlice};
-use herald::id::Interface;
+use herald_core::id::Interface;
 use netns_tests::{Capture, Family, Lab, Protocol, Streams, echo, eventually};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;

@@ -7,8 +7,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use herald::flow::FlowKey;
-use herald::id::Interface;
+use herald_core::flow::FlowKey;
+use herald_core::id::Interface;
 use netns_tests::{Family, Lab, Protocol, Running, Streams, Watch, echo, eventually};
 use serde_json::Value;
 

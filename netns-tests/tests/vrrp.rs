@@ -229,7 +229,7 @@ fn forged_adverts_are_counted_by_reason_and_change_nothing() {
 fn mac(lab: &Lab, node: &str) -> [u8; 6] {
     let status: Value = lab.json(node, &["status"]);
     let text = status["interfaces"]["first"]["mac"].as_str().unwrap();
-    text.parse::<herald::id::Mac>().unwrap().0
+    text.parse::<herald_core::id::Mac>().unwrap().0
 }
 
 /// True for an advert with this priority from this IPv4 address.

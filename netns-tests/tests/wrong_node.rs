@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use herald::id::Interface;
+use herald_core::id::Interface;
 use netns_tests::{Family, Lab, Protocol, Running, Streams, echo, eventually};
 use serde_json::Value;
 

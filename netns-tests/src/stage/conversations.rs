@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use herald::flow::FlowKey;
-use herald::id::{Interface, PerInterface};
+use herald_core::flow::FlowKey;
+use herald_core::id::{Interface, PerInterface};
 
 use crate::lab::Lab;
 use crate::process::{Running, eventually};

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use herald::io::clock;
-use herald::node::Redirecting;
-use herald::redirector::choice::{Keying, Redirectors};
-use herald::session::Midstream;
+use herald_core::node::Redirecting;
+use herald_core::redirector::choice::{Keying, Redirectors};
+use herald_core::session::Midstream;
 use serde_json::Value;
 
 use super::record::{Act, Told, told};

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use herald::id::{Interface, Mac, PerInterface};
+use herald_core::id::{Interface, Mac, PerInterface};
 use serde_json::Value;
 
 use crate::capture::{Capture, CapturedFrame};

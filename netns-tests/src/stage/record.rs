@@ -6,12 +6,12 @@ use std::fs;
 use std::path::Path;
 
 use etherparse::EtherType;
-use herald::flow::FlowKey;
-use herald::id::{Interface, Mac, PerInterface};
 use herald::io::clock;
-use herald::mesh::Message;
-use herald::mesh::codec::decode_message;
-use herald::packet::{ETHERNET_LEN, Frame};
+use herald_core::flow::FlowKey;
+use herald_core::id::{Interface, Mac, PerInterface};
+use herald_core::mesh::Message;
+use herald_core::mesh::codec::decode_message;
+use herald_core::packet::{ETHERNET_LEN, Frame};
 use serde::Deserialize;
 
 use super::conversations::Talk;

@@ -1,8 +1,8 @@
 //! Strangers and garbage on the mesh.
 
-use herald::limits::UNIDENTIFIED_LINKS_MAX;
-use herald::mesh::codec::{Spoken, VERSION_MAX, encode, encode_greeting};
-use herald::mesh::{Greeting, Hello, Lane, Message};
+use herald_core::limits::UNIDENTIFIED_LINKS_MAX;
+use herald_core::mesh::codec::{Spoken, VERSION_MAX, encode, encode_greeting};
+use herald_core::mesh::{Greeting, Hello, Lane, Message};
 use netns_tests::{Lab, eventually};
 use serde_json::Value;
 

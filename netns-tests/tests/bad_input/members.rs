@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use herald::flow::FlowKey;
-use herald::id::{BootId, Epoch, Generation, Interface, NodeId};
-use herald::limits::BUCKETS;
-use herald::mesh::codec::{Spoken, encode, encode_numbered};
-use herald::mesh::{
+use herald_core::flow::FlowKey;
+use herald_core::id::{BootId, Epoch, Generation, Interface, NodeId};
+use herald_core::limits::BUCKETS;
+use herald_core::mesh::codec::{Spoken, encode, encode_numbered};
+use herald_core::mesh::{
     Acknowledge, Announce, Answer, Assign, Claim, Close, Compare, Hello, Message, Refresh, Refuse, Relay, SyncEnd,
 };
 use netns_tests::{Family, Lab, Protocol, Streams, echo};

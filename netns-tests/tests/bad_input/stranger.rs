@@ -5,11 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use herald::id::{BootId, Mac, PerInterface};
 use herald::io::clock;
-use herald::keys::{Authority, Keys, KeysFolder, Validity};
-use herald::mesh::codec::{Decoder, Spoken, VERSION_MAX, encode_greeting};
-use herald::mesh::{Greeting, Heartbeat, Hello, Lane};
+use herald_core::id::{BootId, Mac, PerInterface};
+use herald_core::mesh::codec::{Decoder, Spoken, VERSION_MAX, encode_greeting};
+use herald_core::mesh::{Greeting, Heartbeat, Hello, Lane};
+use herald_keys::{Authority, Keys, KeysFolder, Validity};
 use netns_tests::Lab;
 use serde_json::Value;
 use tempfile::TempDir;

@@ -2,11 +2,11 @@
 
 use std::fs;
 
-use herald::flow::FlowKey;
-use herald::id::Interface;
-use herald::limits::{LINK_QUEUE_BYTES_MAX, RESEND_BYTES_MAX};
-use herald::mesh::codec::{encode, encode_numbered};
-use herald::mesh::{Heartbeat, Message, Query};
+use herald_core::flow::FlowKey;
+use herald_core::id::Interface;
+use herald_core::limits::{LINK_QUEUE_BYTES_MAX, RESEND_BYTES_MAX};
+use herald_core::mesh::codec::{encode, encode_numbered};
+use herald_core::mesh::{Heartbeat, Message, Query};
 use netns_tests::{Lab, eventually};
 
 use crate::stranger::{

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::mpsc::{self, Sender};
 
 use herald::io::clock;
-use herald::time::Instant;
+use herald_core::time::Instant;
 use serde::Serialize;
 
 use crate::sockets::{raise_file_limit, spawn};

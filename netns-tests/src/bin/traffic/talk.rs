@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use herald::io::clock;
-use herald::time::Instant;
+use herald_core::time::Instant;
 use nix::sys::socket::{setsockopt, sockopt};
 
 use crate::sockets::{listener, open, parse, spawn, told, wrong};

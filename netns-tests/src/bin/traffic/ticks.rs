@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use herald::io::clock;
-use herald::time::Instant;
+use herald_core::time::Instant;
 use serde::Serialize;
 
 use crate::sockets::{parse, spawn, wrong};

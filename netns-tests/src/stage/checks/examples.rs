@@ -2,9 +2,9 @@
 
 //! Runs made by hand: one that is sound, and for each invariant some that break it.
 
-use herald::flow::FlowKey;
-use herald::id::{BootId, Epoch, Generation, Interface, Mac, PerInterface};
-use herald::mesh::{Acknowledge, Announce, Message};
+use herald_core::flow::FlowKey;
+use herald_core::id::{BootId, Epoch, Generation, Interface, Mac, PerInterface};
+use herald_core::mesh::{Acknowledge, Announce, Message};
 
 use crate::books::Books;
 use crate::scenario::{Action, Ending, Expected, Open, Place, Protocol};

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use herald::flow::FlowKey;
-use herald::mesh::Message;
+use herald_core::flow::FlowKey;
+use herald_core::mesh::Message;
 
 use super::has_held;
 use crate::scenario::Place;

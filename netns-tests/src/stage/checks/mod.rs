@@ -15,7 +15,7 @@ mod examples;
 
 use std::time::Duration;
 
-use herald::id::Interface;
+use herald_core::id::Interface;
 
 use super::record::Record;
 use crate::scenario::{Action, Place};

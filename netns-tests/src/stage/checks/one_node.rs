@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use herald::mesh::Message;
+use herald_core::mesh::Message;
 
 use super::is_quiet;
 use crate::scenario::Place;

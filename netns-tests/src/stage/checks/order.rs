@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use herald::flow::FlowKey;
+use herald_core::flow::FlowKey;
 
 use super::loops::at_one_node;
 use crate::scenario::Action;

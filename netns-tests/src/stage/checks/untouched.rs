@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use herald::id::Interface;
+use herald_core::id::Interface;
 
 use crate::scenario::{Action, Place};
 use crate::stage::part::name;

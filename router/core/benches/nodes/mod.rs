@@ -1,0 +1,87 @@
+//! The nodes of a benchmark: without plugins, with static roles and streams that do not end.
+
+use std::cell::Cell;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use herald_core::chosen::HoldMax;
+use herald_core::event::EndReason;
+use herald_core::flow::HashKey;
+use herald_core::forward;
+use herald_core::id::{BootId, Interface, Mac, NodeId, PerInterface};
+use herald_core::inspector::{Inspection, Inspector, Line, States, Stream, Totals, Verdict};
+use herald_core::membership::{self, RolesMode};
+use herald_core::node::{Announcing, Redirecting, Settings};
+use herald_core::redirector::choice::{self, Keying, Redirectors};
+use herald_core::session::{Midstream, Timeouts};
+use herald_core::time::Instant;
+
+/// No plugins.
+pub(crate) struct Nothing;
+
+impl Inspector for Nothing {
+    fn state_len(&self) -> usize {
+        0
+    }
+    fn stream_started(&mut self, _: Instant, _: &Stream, _: &[Cell<Line>]) -> Verdict {
+        Verdict::default()
+    }
+    fn inspect(&mut self, _: Instant, _: &mut [Inspection], _: &States) {}
+    fn stream_ended(&mut self, _: Instant, _: &Stream, _: &Totals, _: EndReason, _: &[Cell<Line>]) {}
+}
+
+pub(crate) fn id(node: &str) -> NodeId {
+    node.parse().unwrap()
+}
+
+/// One of some nodes, by its number from 1 on; `holders` hold the first and the second redirector.
+pub(crate) fn settings(nodes: &[&str], number: u8, holders: [&str; 2]) -> Settings {
+    let node = id(nodes[usize::from(number) - 1]);
+    let [first, second] = holders.map(|holder| Some(id(holder)));
+    let net = |i: Interface| if i == Interface::First { 1 } else { 2 };
+    let mac = |i: Interface| Mac([2, 0, 0, 0, net(i), number]);
+    let long = Duration::from_secs(3600);
+    Settings {
+        node,
+        boot: BootId(number.into()),
+        membership: membership::Settings {
+            node,
+            boot: BootId(number.into()),
+            macs: PerInterface::from_fn(mac),
+            addresses: PerInterface::from_fn(|i| vec![Ipv4Addr::new(10, net(i), 0, 10 + number).into()]),
+            peers: nodes.iter().map(|n| id(n)).filter(|n| *n != node).collect(),
+            priorities: PerInterface { first: 100, second: 100 },
+            weight: 100,
+            adverts: membership::AdvertSettings::default(),
+            roles: RolesMode::Static(PerInterface { first, second }),
+        },
+        forward: forward::Settings {
+            interfaces: PerInterface::from_fn(|i| forward::InterfaceSettings {
+                mac: mac(i),
+                virtual_mac_v4: Mac([0, 0, 0x5e, 0, 1, net(i)]),
+                virtual_mac_v6: Mac([0, 0, 0x5e, 0, 2, net(i)]),
+                addresses: vec![format!("10.{}.0.{}/24", net(i), 10 + number).parse().unwrap()],
+                virtual_addresses: vec![Ipv4Addr::new(10, net(i), 0, 1).into()],
+                mtu: 1500,
+            }),
+            routes: Vec::new(),
+            hash_key: HashKey([3; 16]),
+        },
+        choice: choice::Settings { key: HashKey([9; 16]), redirectors: Redirectors::Equal, keying: Keying::Shared },
+        midstream: Midstream::Drop,
+        hold_max: HoldMax { time: Duration::from_millis(20), frames: 32, bytes: 1 << 20 },
+        timeouts: Timeouts {
+            tcp_established: long,
+            tcp_opening: long,
+            tcp_closing: long,
+            tcp_closed: long,
+            udp: long,
+            icmp: long,
+            other: long,
+            provisional: long,
+        },
+        redirecting: Redirecting::Ethernet,
+        announcing: Announcing::On(Duration::ZERO),
+        hash_key: HashKey([5; 16]),
+    }
+}

@@ -1,0 +1,185 @@
+//! What a member may not say: each such message is counted and changes nothing.
+
+use herald_core::flow::FlowKey;
+use herald_core::id::{BootId, Epoch, Generation, Interface};
+use herald_core::limits::BUCKETS;
+use herald_core::mesh::{
+    Acknowledge, Announce, Answer, Assign, Claim, Close, Compare, Fence, Handover, Message, Redirect, Refresh, Refuse,
+    Relay, SyncEnd, codec,
+};
+use herald_core::outbox::Ledger;
+
+use crate::world::*;
+use crate::{open_until_chosen, opener};
+
+/// A message from b to a node, and the counter that must move.
+type Case = (&'static str, &'static str, Message, fn(&Ledger) -> u64);
+
+fn generation(counter: u32, node: &str) -> Generation {
+    Generation { counter, node: id(node) }
+}
+
+fn epoch(counter: u64, node: &str) -> Epoch {
+    Epoch { counter, node: id(node), boot: BootId(2) }
+}
+
+fn unauthorised(ledger: &Ledger) -> u64 {
+    ledger.messages_unauthorised
+}
+
+fn stale(ledger: &Ledger) -> u64 {
+    ledger.messages_stale
+}
+
+/// All of them name c's stream, which b may not speak for, or an epoch or boot that is not b's.
+fn cases(arrival: FlowKey) -> Vec<Case> {
+    let return_key = arrival.reversed(Interface::Second);
+    let announce = |counter, node: &str, boot| Announce {
+        arrival,
+        return_key,
+        choice: 7,
+        boot: BootId(boot),
+        generation: generation(counter, node),
+    };
+    let close = |counter, node| Close { arrival, return_key, generation: generation(counter, node) };
+    vec![
+        ("another's stream", "a", Message::Announce(announce(9, "c", 3)), unauthorised),
+        ("an old boot's stream", "a", Message::Announce(announce(9, "b", 1)), stale),
+        ("another's streams", "a", Message::Refresh(Refresh { streams: vec![announce(9, "c", 3)] }), unauthorised),
+        ("the end of another's stream", "a", Message::Close(close(1, "c")), unauthorised),
+        (
+            "an acknowledgement in another's name",
+            "c",
+            Message::Acknowledge(Acknowledge {
+                return_key,
+                generation: generation(1, "c"),
+                epoch: Epoch { boot: BootId(1), ..epoch(1, "a") },
+            }),
+            unauthorised,
+        ),
+        (
+            "an acknowledgement in an old epoch",
+            "c",
+            Message::Acknowledge(Acknowledge { return_key, generation: generation(1, "c"), epoch: epoch(0, "b") }),
+            stale,
+        ),
+        (
+            "a refusal of a generation that is none",
+            "c",
+            Message::Refuse(Refuse { return_key, generation: generation(5, "c"), winner: Some(generation(9, "b")) }),
+            stale,
+        ),
+    ]
+}
+
+fn more_cases(arrival: FlowKey) -> Vec<Case> {
+    let return_key = arrival.reversed(Interface::Second);
+    let first = Interface::First;
+    let digests = vec![7; BUCKETS];
+    let announce = |counter, node: &str, boot| Announce {
+        arrival,
+        return_key,
+        choice: 7,
+        boot: BootId(boot),
+        generation: generation(counter, node),
+    };
+    let assign = |node| Assign { arrival, return_key, choice: 7, generation: generation(9, node), life: None };
+    let claim = |epoch| Message::Claim(Claim { interface: first, epoch });
+    let mut words = Vec::new();
+    codec::encode(&Message::Announce(announce(9, "c", 3)), &mut words).unwrap();
+    let relay = |bytes: &[u8]| Relay { source: id("c"), target: id("a"), bytes: bytes.to_vec() };
+    vec![
+        ("a stream for somebody else", "a", Message::Assign(assign("c")), unauthorised),
+        (
+            "an owned stream that is another's",
+            "a",
+            Message::Answer(Answer { id: 1 << 63, key: arrival, believed: None, owned: Some(announce(9, "c", 3)) }),
+            unauthorised,
+        ),
+        (
+            "an owned stream that was not asked for",
+            "a",
+            Message::Answer(Answer {
+                id: 1 << 63,
+                key: opener(Interface::First, 1),
+                believed: None,
+                owned: Some(announce(9, "b", 2)),
+            }),
+            unauthorised,
+        ),
+        (
+            "a comparison in an old epoch",
+            "c",
+            Message::Compare(Compare { interface: first, epoch: epoch(0, "b"), round: 1, digests: digests.clone() }),
+            stale,
+        ),
+        (
+            "the end of no comparison",
+            "a",
+            Message::SyncEnd(SyncEnd { interface: first, epoch: epoch(0, "b"), round: 1, sent: vec![0], digests }),
+            stale,
+        ),
+        (
+            "a frame that is none",
+            "c",
+            Message::Handover(Handover { interface: first, hops: 1, wire: vec![1] }),
+            unauthorised,
+        ),
+        (
+            "a redirected frame that is none",
+            "c",
+            Message::Redirect(Redirect { interface: first, epoch: epoch(1, "b"), wire: Vec::new() }),
+            unauthorised,
+        ),
+        ("garbage passed on", "a", Message::Relay(relay(b"garbage")), unauthorised),
+        ("the word of one who speaks itself", "a", Message::Relay(relay(&words)), unauthorised),
+        ("a role that its holder never took", "a", claim(Epoch { boot: BootId(1), ..epoch(9, "a") }), unauthorised),
+        ("the last epoch of all", "a", claim(epoch(u64::MAX, "b")), unauthorised),
+    ]
+}
+
+#[test]
+fn what_a_member_may_not_say_is_counted_and_changes_nothing() {
+    let mut world = World::new(&Choices::default());
+    let port = open_until_chosen(&mut world, Interface::First, "c");
+    let state = |world: &World| -> Vec<String> {
+        let rows = world.members.iter().flat_map(|m| m.node.tables().rows(id(m.name)));
+        let mut rows: Vec<_> =
+            rows.map(|r| format!("{:?} {:?} {} {}", r.kind, r.opener, r.chosen, r.generation)).collect();
+        let roles =
+            Interface::BOTH.map(|interface| format!("{:?}", world.member("a").node.membership().epoch(interface)));
+        rows.extend(roles);
+        rows.sort();
+        rows
+    };
+    let arrival = opener(Interface::First, port);
+    let before = state(&world);
+    for (what, to, message, counter) in cases(arrival).into_iter().chain(more_cases(arrival)) {
+        let counted = counter(&world.member(to).out.ledger);
+        world.say("b", to, message);
+        assert_eq!(counter(&world.member(to).out.ledger), counted + 1, "{what}");
+        assert_eq!(state(&world), before, "{what}");
+    }
+    // Without effect, and without need for a counter: a fence and a claim about what is not the case.
+    world.say("b", "c", Message::Fence(Fence { arrival, generation: generation(9, "c") }));
+    world.say("b", "c", Message::Claim(Claim { interface: Interface::First, epoch: epoch(0, "a") }));
+    assert_eq!(state(&world), before);
+    world.host_sends(Interface::Second, 80, port, SYN_ACK);
+    assert_eq!(world.inspectors(&arrival), [("c", 2)]);
+    world.check_books();
+}
+
+#[test]
+fn only_a_redirector_refuses_a_stream() {
+    let mut world = World::new(&Choices { holders: Some(["a", "a"]), ..Choices::default() });
+    let port = open_until_chosen(&mut world, Interface::First, "c");
+    let arrival = opener(Interface::First, port);
+    let return_key = arrival.reversed(Interface::Second);
+    let refuse = Refuse { return_key, generation: generation(1, "c"), winner: Some(generation(9, "b")) };
+    let counted = world.member("c").out.ledger.messages_unauthorised;
+    world.say("b", "c", Message::Refuse(refuse));
+    assert_eq!(world.member("c").out.ledger.messages_unauthorised, counted + 1);
+    world.host_sends(Interface::Second, 80, port, SYN_ACK);
+    assert_eq!(world.inspectors(&arrival), [("c", 2)], "the stream is where it was");
+    world.check_books();
+}

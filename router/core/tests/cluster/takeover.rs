@@ -1,0 +1,238 @@
+//! Redirectors that change hands, chosen nodes that die or drain, and packets that nobody has a session for.
+
+use std::time::Duration;
+
+use herald_core::event::{DropReason, EndReason, Event};
+use herald_core::id::{Generation, Interface};
+use herald_core::membership::Service;
+use herald_core::mesh::{Assign, Handover, Message};
+use herald_core::node::Redirecting;
+use herald_core::packet::Frame;
+use herald_core::redirector::choice::Redirectors;
+use herald_core::session::{Life, Midstream};
+
+use crate::world::*;
+use crate::{LAYOUTS, open_until_chosen, opener};
+
+const SOON: Duration = Duration::from_millis(600);
+
+fn elected() -> Choices {
+    Choices { holders: None, ..Choices::default() }
+}
+
+/// Opens connections; the port and the chosen node of each.
+fn open(world: &mut World, first: u16, count: u16) -> Vec<(u16, &'static str)> {
+    let mut streams = Vec::new();
+    for port in first..first + count {
+        world.host_sends(Interface::First, port, 80, SYN);
+        world.host_sends(Interface::Second, 80, port, SYN_ACK);
+        world.host_sends(Interface::First, port, 80, ACK);
+        let seen = world.inspectors(&opener(Interface::First, port));
+        assert_eq!(seen.len(), 1, "{port}: {seen:?}");
+        streams.push((port, seen[0].0));
+    }
+    streams
+}
+
+#[test]
+fn a_dead_holder_costs_no_stream_of_others() {
+    for dead in ["a", "b"] {
+        let mut world = World::new(&elected());
+        let streams = open(&mut world, 41_000, 60);
+        world.crash(dead);
+        world.run(SOON);
+        for &(port, chosen) in &streams {
+            assert_eq!(world.talks(port), chosen != dead, "{dead} died; {port} of {chosen}");
+            let seen = world.inspectors(&opener(Interface::First, port));
+            assert!(seen.iter().all(|(name, _)| *name == chosen), "{port}: {seen:?}");
+        }
+        assert!(open(&mut world, 43_000, 1)[0].1 != dead);
+        world.check_books();
+    }
+}
+
+#[test]
+fn a_warm_standby_is_sent_nothing_it_has() {
+    let mut world = World::new(&elected());
+    open(&mut world, 41_000, 60);
+    world.lost = |to, message| {
+        let sent = to == id("b") && matches!(message, Message::Refresh(_));
+        assert!(!sent, "every stream was announced to the standby already");
+        false
+    };
+    world.crash("a");
+    world.run(SOON);
+    let in_sync = |event: &&Event| matches!(event, Event::InSync { interface: Interface::First });
+    assert!(world.member("b").events.iter().filter(in_sync).count() > 0);
+}
+
+#[test]
+fn a_packet_without_a_session_is_parked_until_its_owner_has_answered() {
+    let mut world = World::new(&elected());
+    let streams = open(&mut world, 41_000, 60);
+    // The new holder knows nothing by itself: no standby heard an announcement, and no bulk arrives.
+    world.lost = |_, message| matches!(message, Message::Compare(_));
+    for name in NODES {
+        world.serve(name, Service::Normal);
+    }
+    world.crash("a");
+    world.run(SOON);
+    let b = world.members.iter_mut().find(|m| m.name == "b").unwrap();
+    b.node.tables().redirector.clear();
+    for &(port, chosen) in streams.iter().filter(|(_, chosen)| *chosen != "a") {
+        assert!(world.talks(port), "{port} of {chosen}");
+    }
+    world.check_books();
+}
+
+#[test]
+fn a_stream_that_nobody_owns_is_not_guessed() {
+    let mut world = World::new(&elected());
+    let before = world.at_server.len();
+    for _ in 0..3 {
+        world.host_sends(Interface::First, 50_000, 80, ACK);
+    }
+    assert_eq!((world.drops(DropReason::MidStream), world.at_server.len()), (3, before));
+    // Where not everybody answers, nothing is concluded.
+    world.lost = |_, message| matches!(message, Message::Answer(_));
+    world.host_sends(Interface::First, 50_001, 80, ACK);
+    world.run(Duration::from_millis(60));
+    assert_eq!(world.drops(DropReason::QueryTimedOut), 1);
+    world.check_books();
+}
+
+#[test]
+fn a_dead_chosen_node_touches_only_its_own_streams() {
+    for midstream in [Midstream::Drop, Midstream::PickUp] {
+        let mut world = World::new(&Choices { midstream, ..elected() });
+        let streams = open(&mut world, 41_000, 60);
+        world.host_sends_udp(Interface::First, 42_000, 53);
+        world.crash("c");
+        world.run(SOON);
+        for &(port, chosen) in &streams {
+            let lives = chosen != "c" || midstream == Midstream::PickUp;
+            assert_eq!(world.talks(port), lives, "{midstream:?}: {port} of {chosen}");
+            let key = opener(Interface::First, port);
+            let back = key.reversed(Interface::Second);
+            let believed = [("a", key), ("b", back)].map(|(name, key)| {
+                world.member(name).node.tables().redirector.get(&key).map(|session| session.generation)
+            });
+            if lives {
+                assert_eq!(believed[0], believed[1], "both redirectors name the same node for {port}");
+                assert_eq!(believed[0].unwrap().counter, if chosen == "c" { 2 } else { 1 });
+            }
+        }
+        let before = world.at_server.len();
+        world.host_sends_udp(Interface::First, 42_000, 53);
+        assert_eq!(world.at_server.len(), before + 1, "a datagram goes on whoever its node was");
+        world.check_books();
+    }
+}
+
+#[test]
+fn a_frame_that_is_handed_over_before_its_assignment_waits_for_it() {
+    for assigned in [true, false] {
+        let mut world = World::new(&Choices::default());
+        // In mid-stream: without its session it is refused.
+        let arrival = opener(Interface::First, 41_500);
+        let mut bytes = Vec::new();
+        etherparse::PacketBuilder::ethernet2(host_mac(Interface::First).0, virtual_mac(Interface::First).0)
+            .ipv4(CLIENT.octets(), SERVER.octets(), 64)
+            .tcp(41_500, 80, 7, 65_000)
+            .ack(9)
+            .write(&mut bytes, b"early")
+            .unwrap();
+        let wire = Frame::from_bytes(&bytes).wire().to_vec();
+        world.say("c", "a", Message::Handover(Handover { interface: Interface::First, hops: 1, wire }));
+        assert!(world.at_server.is_empty());
+        let (return_key, generation) = (arrival.reversed(Interface::Second), Generation { counter: 2, node: id("a") });
+        let life = Some(Life::picked_up(6));
+        if assigned {
+            world.say("c", "a", Message::Assign(Assign { arrival, return_key, choice: 7, generation, life }));
+        }
+        world.run(Duration::from_millis(25));
+        assert_eq!(world.at_server.len(), usize::from(assigned));
+        assert_eq!(world.drops(DropReason::AssignWait), u64::from(!assigned));
+        world.check_books();
+    }
+}
+
+#[test]
+fn a_drained_node_gives_away_roles_and_streams_and_nothing_is_lost() {
+    for drained in NODES {
+        let mut world = World::new(&elected());
+        let streams = open(&mut world, 41_000, 60);
+        world.serve(drained, Service::Draining);
+        let before = (world.at_client.len(), world.at_server.len());
+        let mut sent = 0;
+        while world.remaining(drained) != (0, 0) && sent < 10_000 {
+            for &(port, _) in &streams {
+                world.talks(port);
+                sent += 1;
+            }
+        }
+        world.run(Duration::from_millis(300));
+        assert_eq!(world.remaining(drained), (0, 0));
+        let arrived = (world.at_client.len() - before.0, world.at_server.len() - before.1);
+        assert_eq!(arrived, (sent, sent), "while {drained} drained");
+        for &(port, _) in &streams {
+            assert!(world.talks(port), "{drained} is drained, {port}");
+        }
+        let ended = &world.member(drained).plugins.ended;
+        assert!(ended.iter().all(|(_, reason)| *reason == EndReason::HandedOver), "{ended:?}");
+        world.run(Duration::from_secs(2));
+        world.crash(drained);
+        world.run(SOON);
+        for &(port, _) in &streams {
+            assert!(world.talks(port), "{drained} is gone, {port}");
+        }
+        world.check_books();
+    }
+}
+
+#[test]
+fn redirecting_over_the_mesh_passes_the_base_cases_too() {
+    for (layout, holders, chosen) in LAYOUTS {
+        for from in Interface::BOTH {
+            let choices = Choices { holders: Some(holders), redirecting: Redirecting::Mesh, ..Choices::default() };
+            let mut world = World::new(&choices);
+            let port = open_until_chosen(&mut world, from, chosen);
+            world.host_sends(from.other(), 80, port, SYN_ACK);
+            world.host_sends(from, port, 80, ACK);
+            assert_eq!(world.inspectors(&opener(from, port)), [(chosen, 3)], "{layout}, opened from {from}");
+            world.check_books();
+        }
+    }
+}
+
+#[test]
+fn tables_that_have_silently_diverged_are_mended() {
+    let mut world = World::new(&Choices { redirectors: Redirectors::LastResort, ..Choices::default() });
+    let streams = open(&mut world, 41_000, 40);
+    // The end of some streams never reaches the second redirector.
+    world.lost = |_, message| matches!(message, Message::Close(_));
+    for &(port, _) in streams.iter().take(20) {
+        world.host_sends(
+            Interface::Second,
+            80,
+            port,
+            Segment { flags: 4, sequence: 501, acknowledgement: 0, payload: 0 },
+        );
+    }
+    world.run(Duration::from_secs(10));
+    world.lost = |_, _| false;
+    let sessions = |world: &World| {
+        let tables = world.member("b").node.tables();
+        tables.redirector.iter().filter(|entry| entry.key().interface() == Interface::Second).count()
+    };
+    assert_eq!(sessions(&world), 40, "nobody told b");
+    for second in 0..61 {
+        world.run(Duration::from_secs(1));
+        if second == 30 {
+            assert!(streams.iter().skip(20).all(|&(port, _)| world.talks(port)));
+        }
+    }
+    assert_eq!(sessions(&world), 20, "a comparison ends what its owner does not have");
+    let mended = |event: &Event| matches!(event, Event::Mended { sessions, .. } if *sessions > 0);
+    assert!(world.member("b").events.iter().any(mended));
+}

@@ -1,0 +1,158 @@
+//! What each command does.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use serde_json::Value;
+
+use super::command_line::{Command, ConfigArguments, ConfigCommand, NodeArguments, ReportArguments, RunArguments};
+use super::config::{Config, ConfigError};
+use super::control::client::{self, ClientError};
+use super::lab_command::LabCommandError;
+use super::logging::{self, Format};
+use super::run::{self, RunError};
+use super::stream::StreamError;
+use super::{doctor, drain, keys_command, lab_command, tables};
+use herald_keys::FolderError;
+use herald_lab::LabError;
+
+/// A command that failed, or was used wrongly.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The words name no stream.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The configuration cannot be written as TOML.
+    #[error("the configuration cannot be shown: {0}")]
+    Show(#[from] toml::ser::Error),
+    /// The node gave no report.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The node's report is no JSON.
+    #[error("the node's report cannot be read: {0}; are node and command of one version?")]
+    Report(#[from] serde_json::Error),
+    /// The log cannot be started.
+    #[error("cannot start the log: {0}")]
+    Log(io::Error),
+    /// The node could not start or has failed.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The lab could not do it.
+    #[error(transparent)]
+    Lab(#[from] LabCommandError),
+    /// Keys could not be made.
+    #[error(transparent)]
+    Keys(#[from] FolderError),
+    /// The checks of this machine could not be run.
+    #[error(transparent)]
+    Doctor(#[from] LabError),
+    /// The node still has something to give away.
+    #[error("the node was not drained within {seconds} s: {roles} roles and {streams} streams are left; it goes on")]
+    NotDrained {
+        /// How long it was waited for.
+        seconds: u32,
+        /// Redirectors that it still holds.
+        roles: usize,
+        /// Streams that it still has.
+        streams: usize,
+    },
+    /// Standard output is gone.
+    #[error("cannot write to standard output: {0}")]
+    Output(io::Error),
+}
+
+impl CommandError {
+    /// The exit code: 2 for wrong usage, else 1.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Stream(_)
+            | Self::Config(ConfigError::Flag(_))
+            | Self::Lab(LabCommandError::Lab(LabError::Usage(_))) => 2,
+            Self::Config(_)
+            | Self::Show(_)
+            | Self::Client(_)
+            | Self::Report(_)
+            | Self::Log(_)
+            | Self::Run(_)
+            | Self::Lab(_)
+            | Self::Keys(_)
+            | Self::Doctor(_)
+            | Self::NotDrained { .. }
+            | Self::Output(_) => 1,
+        }
+    }
+}
+
+/// Does what the command says and prints its result.
+///
+/// # Errors
+/// What failed, where, and what to do.
+pub fn execute(command: Command) -> Result<ExitCode, CommandError> {
+    match command {
+        Command::Lab(command) => return Ok(lab_command::run(command)?),
+        Command::Doctor => return Ok(doctor::run()?),
+        Command::Keys(command) => print(&keys_command::run(&command)?),
+        Command::Run(arguments) => run_node(&arguments),
+        Command::Config(ConfigCommand::Check(arguments)) => check(&arguments),
+        Command::Config(ConfigCommand::Show(arguments)) => show(&arguments),
+        Command::Status(arguments) => report(&arguments, "/status", tables::status),
+        Command::Members(arguments) => report(&arguments, "/members", |r| tables::rows(r, tables::MEMBERS)),
+        Command::Roles(arguments) => report(&arguments, "/roles", tables::roles),
+        Command::Sessions(arguments) => report(&arguments, "/sessions", |r| tables::rows(r, tables::SESSIONS)),
+        Command::Who(arguments) => report(&arguments.report, &arguments.path()?, tables::who),
+        Command::Drops(arguments) => report(&arguments, "/drops", |r| tables::counts(r, "REASON")),
+        Command::Plugins(arguments) => report(&arguments, "/plugins", |r| tables::rows(r, tables::PLUGINS)),
+        Command::Neighbours(arguments) => report(&arguments, "/neighbours", |r| tables::rows(r, tables::NEIGHBOURS)),
+        Command::Routes(arguments) => report(&arguments, "/routes", |r| tables::rows(r, tables::ROUTES)),
+        Command::Drain(arguments) => drain::drain(&arguments),
+        Command::Undrain(arguments) => drain::undrain(&arguments),
+        Command::Events(arguments) => {
+            print(&fetch(&arguments.report.node, &format!("/events?after={}", arguments.after))?)
+        }
+    }?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_node(arguments: &RunArguments) -> Result<(), CommandError> {
+    let config = Config::load(&arguments.config, &arguments.set)?;
+    let format = if arguments.log_json { Format::Json } else { Format::Human };
+    logging::start(&config.options.log, format).map_err(CommandError::Log)?;
+    Ok(run::run(&config)?)
+}
+
+fn check(arguments: &ConfigArguments) -> Result<(), CommandError> {
+    let config = Config::load(&arguments.file, &arguments.set)?;
+    let peers: Vec<_> = config.options.mesh.peers.keys().map(|p| p.as_str()).collect();
+    let peers = if peers.is_empty() { "without peers".to_owned() } else { format!("with peers {}", peers.join(", ")) };
+    let (node, cluster) = (config.options.node, &config.options.cluster.id);
+    print(&format!("{}: good: node {node} of cluster {cluster} {peers}\n", arguments.file.display()))
+}
+
+fn show(arguments: &ConfigArguments) -> Result<(), CommandError> {
+    print(&Config::load(&arguments.file, &arguments.set)?.to_toml()?)
+}
+
+fn report(arguments: &ReportArguments, path: &str, table: impl Fn(&Value) -> String) -> Result<(), CommandError> {
+    let json = fetch(&arguments.node, path)?;
+    if arguments.json {
+        return print(&(json + "\n"));
+    }
+    print(&table(&serde_json::from_str(&json)?))
+}
+
+fn fetch(node: &NodeArguments, path: &str) -> Result<String, CommandError> {
+    Ok(client::report(&node.control, path)?)
+}
+
+/// Prints; a reader that has seen enough and closed the pipe is no failure.
+pub(super) fn print(text: &str) -> Result<(), CommandError> {
+    let mut output = io::stdout().lock();
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CommandError::Output(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}

@@ -1,0 +1,82 @@
+//! The configuration of one node: layers defaults < TOML file < `HERALD_CONFIG__SECTION__KEY` variables < `--set` flags.
+//!
+//! Reading looks at the file alone; whether plugins, devices and namespaces exist is found out when the node runs.
+
+mod check;
+mod derived;
+mod error;
+mod layers;
+mod options;
+
+use std::path::{Path, PathBuf};
+
+pub use error::{ConfigError, Place};
+pub use layers::VARIABLE_PREFIX;
+pub use options::*;
+
+use herald_core::flow::HashKey;
+use herald_core::id::{Interface, Mac, NodeId, PerInterface};
+
+/// Where control sockets are unless the configuration says otherwise.
+const CONTROL_FOLDER: &str = "/run/herald";
+
+/// A configuration that was checked, with everything that follows from it.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The options; those without a fixed default (control, mac, priority) are filled in.
+    pub options: Options,
+    /// The control socket.
+    pub control: PathBuf,
+    /// This node and its peers, in the order of their ids.
+    pub members: Vec<NodeId>,
+    /// The node's own MACs.
+    pub macs: PerInterface<Mac>,
+    /// The node's priorities for the redirectors.
+    pub priorities: PerInterface<u8>,
+    /// The key for choosing, from the cluster's secret.
+    pub choice_key: HashKey,
+    /// Digest of the settings that must be equal on all members.
+    pub digest: u64,
+}
+
+impl Config {
+    /// Reads and checks a configuration. `sets` are the `KEY=VALUE` texts of `--set`.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its file and line or its variable or flag.
+    pub fn load(file: &Path, sets: &[String]) -> Result<Self, ConfigError> {
+        let layers = layers::Layers::read(file, sets)?;
+        let options = layers.extract()?;
+        check::check(&options).map_err(|problem| layers.accuse(problem))?;
+        Ok(Self::derive(options))
+    }
+
+    fn derive(mut options: Options) -> Self {
+        let macs = derived::macs(&options);
+        let priorities = PerInterface::from_fn(|interface| {
+            options.interfaces.of(interface).priority.unwrap_or_else(|| derived::priority(&options, interface))
+        });
+        let default_control = || Path::new(CONTROL_FOLDER).join(format!("{}.sock", options.node));
+        let control = options.control.clone().unwrap_or_else(default_control);
+        let (members, choice_key, digest) =
+            (derived::members(&options), derived::choice_key(&options), derived::digest(&options));
+        options.control = Some(control.clone());
+        for interface in Interface::BOTH {
+            let filled = options.interfaces.of_mut(interface);
+            filled.mac = Some(macs[interface]);
+            filled.priority = Some(priorities[interface]);
+        }
+        Self { options, control, members, macs, priorities, choice_key, digest }
+    }
+
+    /// The merged options as TOML, the secret hidden.
+    ///
+    /// # Errors
+    /// When a plugin's configuration holds what TOML cannot say.
+    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string(&self.options)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,447 @@
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::*;
+
+const GOOD: &str = r#"node = "a"
+[cluster]
+id = "lab"
+secret = "0123456789abcdef"
+[interfaces.first]
+tap = "t1"
+addresses = ["10.1.0.11/24", "fe80::11/64"]
+virtual_addresses = ["10.1.0.1", "fe80::1"]
+[interfaces.second]
+tap = "t2"
+addresses = ["10.2.0.11/24", "fe80::12/64"]
+virtual_addresses = ["10.2.0.1"]
+[mesh]
+listen = "10.9.0.11:7400"
+peers = { b = "10.9.0.12:7400", c = "10.9.0.13:7400" }
+ca = "/keys/ca.pem"
+certificate = "/keys/node-a.pem"
+key = "/keys/node-a.key"
+"#;
+
+/// Loads a text as if it were the file `x.toml`.
+fn load(text: &str, sets: &[&str]) -> Result<Config, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x.toml");
+    fs::write(&file, text).unwrap();
+    let sets: Vec<_> = sets.iter().map(|s| (*s).to_owned()).collect();
+    let folder = format!("{}/", folder.path().display());
+    Config::load(&file, &sets).map_err(|error| error.to_string().replace(&folder, ""))
+}
+
+fn refusal(text: &str, sets: &[&str]) -> String {
+    let error = load(text, sets).expect_err("must be refused");
+    assert!(!error.contains('\n'), "one line: {error}");
+    error
+}
+
+#[test]
+fn the_least_configuration_has_the_documented_defaults() {
+    let config = load(GOOD, &[]).unwrap();
+    assert_eq!(config.control, Path::new("/run/herald/a.sock"));
+    assert_eq!((config.options.hold_ms_max, config.options.timeouts.tcp_established_s), (20, 7440));
+    assert_eq!((config.options.interfaces.first.vrid, config.options.interfaces.second.vrid), (1, 2));
+    assert_eq!(config.members.iter().map(|n| n.as_str()).collect::<Vec<_>>(), ["a", "b", "c"]);
+}
+
+/// What replaces which text of the good file, and how the error starts.
+const WRONG_LINES: &[(&str, &str, &str)] = &[
+    ("node = \"a\"", "node = \"A\"", "x.toml:1: node = \"A\": allowed is 1 to 16 characters of a-z"),
+    ("node = \"a\"", "node = 5", "x.toml:1: node = 5: allowed is 1 to 16 characters"),
+    ("node = \"a\"", "nod = \"a\"", "x.toml:1: nod = \"a\": there is no such key; node, log,"),
+    ("node = \"a\"", "node = ", "x.toml:1: not TOML: "),
+    ("node = \"a\"", "node = \"a\"\nlog = \"herald=loud\"", "x.toml:2: log = \"herald=loud\": allowed is a level"),
+    (
+        "node = \"a\"",
+        "node = \"a\"\nvrrp.advert_centiseconds = 4096",
+        "x.toml:2: vrrp.advert_centiseconds = 4096: allowed is a number from 1 to 4095",
+    ),
+    ("node = \"a\"", "node = \"a\"\nvrrp.preempt = 1", "x.toml:2: vrrp.preempt = 1: allowed is true or false"),
+    (
+        "node = \"a\"",
+        "node = \"a\"\nroles = \"vrrp\"",
+        "x.toml:2: roles = \"vrrp\": allowed is \"priority\" or \"static\"",
+    ),
+    (
+        "node = \"a\"",
+        "node = \"a\"\nredirect = \"air\"",
+        "x.toml:2: redirect = \"air\": allowed is \"ethernet\" or \"mesh\"",
+    ),
+    (
+        "node = \"a\"",
+        "node = \"a\"\nmidstream = \"x\"",
+        "x.toml:2: midstream = \"x\": allowed is \"drop\" or \"pick-up\"",
+    ),
+    ("node = \"a\"", "node = \"a\"\nhold_ms_max = 0", "x.toml:2: hold_ms_max = 0: allowed is a number from 1 to 10000"),
+    ("node = \"a\"", "node = \"a\"\nhold_ms_max = -1", "x.toml:2: hold_ms_max = -1: allowed is a number from 1"),
+    (
+        "node = \"a\"",
+        "node = \"a\"\nhold_ms_max = \"20\"",
+        "x.toml:2: hold_ms_max = \"20\": allowed is a number from 1",
+    ),
+    ("node = \"a\"", "node = \"a\"\ncontrol = \"\"", "x.toml:2: control = \"\": allowed is the path"),
+    (
+        "node = \"a\"",
+        "node = \"a\"\nroles = \"static\"",
+        "x.toml: holders is missing: roles = \"static\" needs [holders]",
+    ),
+    (
+        "[mesh]",
+        "[holders]\nfirst = \"a\"\nsecond = \"b\"\n[mesh]",
+        "x.toml:13: holders = {\"first\":\"a\",\"second\":\"b\"}: is for roles = \"static\"",
+    ),
+    ("id = \"lab\"", "id = \"\"", "x.toml:3: cluster.id = \"\": allowed is a text"),
+    ("id = \"lab\"", "", "x.toml:2: cluster.id is missing: allowed is a text"),
+    (
+        "secret = \"0123456789abcdef\"",
+        "secret = \"short\"",
+        "x.toml:4: cluster.secret = (hidden): allowed is a text of at least 16",
+    ),
+    (
+        "secret = \"0123456789abcdef\"",
+        "secret = 12",
+        "x.toml:4: cluster.secret = (hidden): allowed is a text of at least 16",
+    ),
+    ("tap = \"t1\"", "", "x.toml:5: interfaces.first.tap is missing: allowed is a device name"),
+    ("tap = \"t1\"", "tap = \"a/b\"", "x.toml:6: interfaces.first.tap = \"a/b\": allowed is a device name"),
+    ("tap = \"t1\"", "tap = \"sixteen-letters-\"", "x.toml:6: interfaces.first.tap = \"sixteen-letters-\": allowed"),
+    (
+        "tap = \"t1\"",
+        "tap = \"t1\"\nvrid = 300",
+        "x.toml:7: interfaces.first.vrid = 300: allowed is a number from 1 to 255",
+    ),
+    (
+        "tap = \"t1\"",
+        "tap = \"t1\"\nvrid = 0",
+        "x.toml:7: interfaces.first.vrid = 0: allowed is a number from 1 to 255",
+    ),
+    (
+        "tap = \"t1\"",
+        "tap = \"t1\"\nmtu = 1279",
+        "x.toml:7: interfaces.first.mtu = 1279: allowed is a number from 1280",
+    ),
+    ("tap = \"t1\"", "tap = \"t1\"\npriority = 255", "x.toml:7: interfaces.first.priority = 255: allowed is a number"),
+    (
+        "tap = \"t1\"",
+        "tap = \"t1\"\nmac = \"01:00:5e:00:00:01\"",
+        "x.toml:7: interfaces.first.mac = \"01:00:5e:00:00:01\": allowed is a unicast",
+    ),
+    (
+        "tap = \"t1\"",
+        "tap = \"t1\"\nmac = \"00:00:5e:00:01:09\"",
+        "x.toml:7: interfaces.first.mac = \"00:00:5e:00:01:09\": allowed",
+    ),
+    (
+        "tap = \"t1\"",
+        "tap = \"t1\"\nmac = \"02:00\"",
+        "x.toml:7: interfaces.first.mac = \"02:00\": allowed is a unicast MAC",
+    ),
+    (
+        "tap = \"t1\"",
+        "tap = \"t1\"\nspeed = 1",
+        "x.toml:7: interfaces.first.speed = 1: there is no such key; tap, netns,",
+    ),
+    ("[interfaces.second]", "[interfaces.third]", "x.toml: interfaces.second.tap is missing: allowed is a device name"),
+    ("tap = \"t2\"", "tap = \"t1\"", "x.toml:10: interfaces.second.tap = \"t1\": interfaces.first has the same TAP"),
+    ("[\"10.1.0.11/24\", \"fe80::11/64\"]", "[]", "x.toml:7: interfaces.first.addresses = []: allowed is a list"),
+    (
+        "10.1.0.11/24",
+        "10.1.0.11",
+        "x.toml:7: interfaces.first.addresses.0 = \"10.1.0.11\": allowed is a host's address with prefix length",
+    ),
+    ("10.1.0.11/24", "10.1.0.11/33", "x.toml:7: interfaces.first.addresses.0 = \"10.1.0.11/33\": allowed"),
+    ("10.1.0.11/24", "10.1.0.0/24", "x.toml:7: interfaces.first.addresses.0 = \"10.1.0.0/24\": allowed"),
+    ("10.1.0.11/24", "10.1.0.255/24", "x.toml:7: interfaces.first.addresses.0 = \"10.1.0.255/24\": allowed"),
+    ("10.1.0.11/24", "127.0.0.1/8", "x.toml:7: interfaces.first.addresses.0 = \"127.0.0.1/8\": allowed"),
+    ("10.1.0.11/24", "224.0.0.5/24", "x.toml:7: interfaces.first.addresses.0 = \"224.0.0.5/24\": allowed"),
+    (
+        "\"fe80::11/64\"",
+        "\"10.1.0.11/24\"",
+        "x.toml:7: interfaces.first.addresses.1 = \"10.1.0.11/24\": 10.1.0.11 is here twice",
+    ),
+    (
+        "\"fe80::11/64\"",
+        "\"10.1.0.12/16\"",
+        "x.toml:7: interfaces.first.addresses.1 = \"10.1.0.12/16\": lies inside or round",
+    ),
+    (
+        "10.2.0.11/24",
+        "10.1.0.12/24",
+        "x.toml:11: interfaces.second.addresses.0 = \"10.1.0.12/24\": overlaps 10.1.0.11/24",
+    ),
+    (
+        "\"10.1.0.1\"",
+        "\"10.3.0.1\"",
+        "x.toml:8: interfaces.first.virtual_addresses.0 = \"10.3.0.1\": allowed is an address inside",
+    ),
+    ("\"10.1.0.1\"", "\"10.1.0.11\"", "x.toml:8: interfaces.first.virtual_addresses.0 = \"10.1.0.11\": is also one of"),
+    ("\"fe80::1\"", "\"10.1.0.1\"", "x.toml:8: interfaces.first.virtual_addresses.1 = \"10.1.0.1\": is here twice"),
+    ("\"fe80::1\"", "\"x\"", "x.toml:8: interfaces.first.virtual_addresses.1 = \"x\": allowed is an address"),
+    ("listen = \"10.9.0.11:7400\"", "", "x.toml:13: mesh.listen is missing: a node with peers needs it"),
+    (
+        "listen = \"10.9.0.11:7400\"",
+        "listen = \"10.9.0.11\"",
+        "x.toml:14: mesh.listen = \"10.9.0.11\": allowed is ADDRESS:PORT",
+    ),
+    ("listen = \"10.9.0.11:7400\"", "listen = \"10.9.0.11:0\"", "x.toml:14: mesh.listen = \"10.9.0.11:0\": allowed"),
+    (
+        "b = \"10.9.0.12:7400\"",
+        "a = \"10.9.0.12:7400\"",
+        "x.toml:15: mesh.peers.a = \"10.9.0.12:7400\": is this node itself",
+    ),
+    ("b = \"10.9.0.12:7400\"", "B = \"10.9.0.12:7400\"", "x.toml:15: mesh.peers"),
+    ("b = \"10.9.0.12:7400\"", "b = \"10.9.0.13:7400\"", "x.toml:15: mesh.peers.c = \"10.9.0.13:7400\": another peer"),
+    ("b = \"10.9.0.12:7400\"", "b = \"10.9.0.11:7400\"", "x.toml:15: mesh.peers.b = \"10.9.0.11:7400\": another peer"),
+    ("b = \"10.9.0.12:7400\"", "b = \"0.0.0.0:7400\"", "x.toml:15: mesh.peers.b = \"0.0.0.0:7400\": allowed is"),
+    ("ca = \"/keys/ca.pem\"", "", "x.toml:13: mesh.ca is missing: links are secure"),
+    ("certificate = \"/keys/node-a.pem\"", "", "x.toml:13: mesh.certificate is missing: links are secure"),
+    ("key = \"/keys/node-a.key\"", "", "x.toml:13: mesh.key is missing: links are secure"),
+    ("key = \"/keys/node-a.key\"", "key = \"\"", "x.toml:18: mesh.key = \"\": allowed is the path"),
+    ("key = \"/keys/node-a.key\"", "key = 7", "x.toml:18: mesh.key = 7: allowed is the path"),
+    ("b = \"10.9.0.12:7400\"", "b = \"host\"", "x.toml:15: mesh.peers.b = \"host\": allowed is ADDRESS:PORT"),
+];
+
+#[test]
+fn each_wrong_line_gives_one_clear_error() {
+    for (old, new, expected) in WRONG_LINES {
+        assert!(GOOD.contains(old), "{old}");
+        let error = refusal(&GOOD.replacen(old, new, 1), &[]);
+        assert!(error.starts_with(expected), "for {new:?}\n  got  {error}\n  want {expected}");
+    }
+}
+
+/// What follows the good file, and how the error starts.
+const WRONG_SECTIONS: &[(&str, &str)] = &[
+    ("[choose]\nweight = 0", "x.toml:20: choose.weight = 0: allowed is a number from 1"),
+    ("[choose]\nper_interface_key = 1", "x.toml:20: choose.per_interface_key = 1: allowed is true or false"),
+    ("[choose]\nredirectors = \"never\"", "x.toml:20: choose.redirectors = \"never\": allowed is \"last-resort\""),
+    ("[timeouts]\nudp_s = 0", "x.toml:20: timeouts.udp_s = 0: allowed is a number of seconds from 1"),
+    ("[timeouts]\nudp_s = 604801", "x.toml:20: timeouts.udp_s = 604801: allowed is a number of seconds"),
+    ("[timeouts]\ntcp_s = 1", "x.toml:20: timeouts.tcp_s = 1: there is no such key; tcp_established_s,"),
+    ("[testing]\nannouncement_delay_ms = 99999", "x.toml:20: testing.announcement_delay_ms = 99999: allowed"),
+    ("[[routes]]\nto = \"192.0.2.0/24\"", "x.toml:19: routes.0.via is missing: allowed is a gateway's address"),
+    (
+        "[[routes]]\nto = \"192.0.2.1/24\"\nvia = \"10.2.0.254\"",
+        "x.toml:20: routes.0.to = \"192.0.2.1/24\": has bits behind",
+    ),
+    (
+        "[[routes]]\nto = \"10.2.0.0/24\"\nvia = \"10.2.0.254\"",
+        "x.toml:20: routes.0.to = \"10.2.0.0/24\": is a connected",
+    ),
+    (
+        "[[routes]]\nto = \"192.0.2.0/24\"\nvia = \"10.3.0.254\"",
+        "x.toml:21: routes.0.via = \"10.3.0.254\": allowed is a",
+    ),
+    ("[[routes]]\nto = \"192.0.2.0/24\"\nvia = \"10.2.0.11\"", "x.toml:21: routes.0.via = \"10.2.0.11\": allowed is a"),
+    (
+        "[[routes]]\nto = \"192.0.2.0/24\"\nvia = \"fe80::9\"",
+        "x.toml:21: routes.0.via = \"fe80::9\": is of another family",
+    ),
+    (
+        "[[routes]]\nto = \"192.0.2.0/24\"\nvia = \"10.2.0.9\"\n[[routes]]\nto = \"192.0.2.0/24\"\nvia = \"10.2.0.8\"",
+        "x.toml:23: routes.1.to = \"192.0.2.0/24\": has a route already",
+    ),
+    ("[[plugins]]\nname = \"ACL\"", "x.toml:20: plugins.0.name = \"ACL\": allowed is a name"),
+    ("[[plugins]]\nname = \"acl\"\nconfig = 3", "x.toml:21: plugins.0.config = 3: allowed is a table"),
+    ("[[plugins]]\nnme = \"acl\"", "x.toml:20: plugins.0.nme = \"acl\": there is no such key; name, config"),
+    (
+        "[[plugins]]\nname = \"acl\"\n[[plugins]]\nname = \"acl\"",
+        "x.toml:22: plugins.1.name = \"acl\": is in the chain already",
+    ),
+    (
+        "[interfaces.third]\ntap = \"t3\"",
+        "x.toml:19: interfaces.third = {\"tap\":\"t3\"}: there is no such key; first, second may",
+    ),
+    ("[extra]\nx = 1", "x.toml:19: extra = {\"x\":1}: there is no such key"),
+    (
+        "[holders]\nfirst = \"a\"\nsecond = \"d\"",
+        "x.toml:21: holders.second = \"d\": allowed is the id of this node or of a peer",
+    ),
+];
+
+#[test]
+fn each_wrong_section_gives_one_clear_error() {
+    for (section, expected) in WRONG_SECTIONS {
+        let roles = if section.starts_with("[holders]") { &["roles=static"][..] } else { &[] };
+        let error = refusal(&format!("{GOOD}{section}\n"), roles);
+        assert!(error.starts_with(expected), "for {section:?}\n  got  {error}\n  want {expected}");
+    }
+}
+
+#[test]
+fn an_empty_and_a_missing_file_are_refused() {
+    assert!(refusal("", &[]).starts_with("x.toml: node is missing: allowed is 1 to 16 characters"));
+    let error = Config::load(Path::new("/nonexistent/x.toml"), &[]).expect_err("must be refused").to_string();
+    assert!(error.starts_with("/nonexistent/x.toml: cannot be read: No such file"), "{error}");
+}
+
+#[test]
+fn flags_win_and_are_named_in_errors() {
+    let config =
+        load(GOOD, &["timeouts.udp_s=1", "hold_ms_max=200", "cluster.id=other", "log=debug,herald=trace"]).unwrap();
+    assert_eq!((config.options.timeouts.udp_s, config.options.hold_ms_max), (1, 200));
+    assert_eq!((config.options.cluster.id.as_str(), config.options.log.as_str()), ("other", "debug,herald=trace"));
+    let config = load(GOOD, &["plugins=[{name=\"acl\",config={default=\"drop\"}}]", "mesh.listen=[::1]:7400"]).unwrap();
+    assert_eq!(config.options.plugins.first().map(|p| p.config.to_string()), Some("default = \"drop\"\n".to_owned()));
+    assert!(
+        refusal(GOOD, &["timeouts.udp_s=0"]).starts_with("flag --set timeouts.udp_s=...: timeouts.udp_s = 0: allowed")
+    );
+    assert!(refusal(GOOD, &["timeout.udp_s=1"]).contains("timeout = {\"udp_s\":1}: there is no such key; node, log"));
+    for wrong in ["timeouts.udp_s", "=1", ".a=1"] {
+        assert!(refusal(GOOD, &[wrong]).contains("KEY=VALUE is expected"), "{wrong}");
+    }
+}
+
+#[test]
+fn by_default_the_first_two_members_hold_the_two_roles() {
+    let priorities = |node: &str, peers: &[&str]| {
+        let peers: Vec<_> = peers.iter().enumerate().map(|(i, p)| format!("{p} = \"10.9.1.{}:7400\"", i + 1)).collect();
+        let text = GOOD
+            .replace("node = \"a\"", &format!("node = \"{node}\""))
+            .replace("b = \"10.9.0.12:7400\", c = \"10.9.0.13:7400\"", &peers.join(", "));
+        let PerInterface { first, second } = load(&text, &[]).unwrap().priorities;
+        (first, second)
+    };
+    assert_eq!(priorities("a", &["b", "c"]), (102, 100));
+    assert_eq!(priorities("b", &["a", "c"]), (101, 102));
+    assert_eq!(priorities("c", &["a", "b"]), (100, 101));
+    assert_eq!(priorities("a", &["b"]), (101, 100));
+    assert_eq!(priorities("b", &["a"]), (100, 101));
+    assert_eq!(priorities("a", &[]), (100, 100));
+}
+
+#[test]
+fn default_macs_are_local_unicast_stable_and_distinct() {
+    let mut seen = BTreeSet::new();
+    for cluster in ["lab", "other"] {
+        for node in ["a", "b", "c", "ab"] {
+            let text = GOOD
+                .replace("node = \"a\"", &format!("node = \"{node}\""))
+                .replace("b = \"10.9.0.12:7400\", c = ", "z = ");
+            let set = format!("cluster.id={cluster}");
+            let config = load(&text, &[&set]).unwrap();
+            assert_eq!(config.macs, load(&text, &[&set]).unwrap().macs);
+            for interface in Interface::BOTH {
+                let mac = config.macs[interface];
+                assert_eq!(mac.0.first().copied(), Some(0x02));
+                assert!(seen.insert(mac), "{mac} twice");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_digest_covers_what_members_must_share_and_nothing_else() {
+    let digest = |text: &str, sets: &[&str]| load(text, sets).unwrap().digest;
+    let base = digest(GOOD, &[]);
+    for same in [&["timeouts.udp_s=9"][..], &["log=debug"], &["choose.weight=7"], &["testing.announcement_delay_ms=50"]]
+    {
+        assert_eq!(base, digest(GOOD, same), "{same:?}");
+    }
+    for other in [
+        &["choose.redirectors=equal"][..],
+        &["choose.per_interface_key=true"],
+        &["cluster.secret=another secret text"],
+        &["interfaces.first.vrid=9"],
+        &["interfaces.first.virtual_addresses=[\"10.1.0.2\"]"],
+        &["roles=static", "holders={first=\"a\",second=\"c\"}"],
+    ] {
+        assert_ne!(base, digest(GOOD, other), "{other:?}");
+    }
+    let as_b = GOOD
+        .replace("node = \"a\"", "node = \"b\"")
+        .replace("10.9.0.11", "10.9.0.99")
+        .replace("b = \"10.9.0.12:7400\"", "a = \"10.9.0.11:7400\"")
+        .replace("10.1.0.11/24", "10.1.0.12/24")
+        .replace("10.2.0.11/24", "10.2.0.12/24");
+    assert_eq!(base, digest(&as_b, &[]), "members share it");
+}
+
+#[test]
+fn the_secret_is_never_shown() {
+    let config = load(GOOD, &[]).unwrap();
+    let shown = config.to_toml().unwrap();
+    assert!(shown.contains("secret = \"(hidden)\"") && shown.contains("priority = 102"), "{shown}");
+    assert!(!shown.contains("0123456789abcdef") && !format!("{config:?}").contains("0123456789abcdef"));
+}
+
+fn configs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs")
+}
+
+fn toml_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            toml_files(&path, found);
+        } else if path.extension().is_some_and(|e| e == "toml") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_example_configuration_is_good() {
+    let mut files = Vec::new();
+    toml_files(&configs(), &mut files);
+    assert!(files.len() >= 5, "{files:?}");
+    for file in files {
+        Config::load(&file, &[]).unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+#[test]
+fn the_three_nodes_share_one_digest() {
+    let digests: BTreeSet<_> = ["a", "b", "c"]
+        .map(|n| Config::load(&configs().join(format!("three-nodes/{n}.toml")), &[]).unwrap().digest)
+        .into_iter()
+        .collect();
+    assert_eq!(digests.len(), 1);
+}
+
+fn leaves(prefix: &str, value: &toml::Value, found: &mut Vec<(String, toml::Value)>) {
+    match value.as_table().filter(|table| !table.is_empty()) {
+        Some(table) => {
+            for (key, value) in table {
+                leaves(&format!("{prefix}.{key}"), value, found);
+            }
+        }
+        None => found.push((prefix.trim_start_matches('.').to_owned(), value.clone())),
+    }
+}
+
+/// Keys of which every-option.toml shows an example instead of the default.
+const EXAMPLES: &[&str] = &[
+    "roles",
+    "routes",
+    "plugins",
+    "mesh.peers",
+    "interfaces.first.virtual_addresses",
+    "interfaces.second.virtual_addresses",
+];
+
+#[test]
+fn every_option_is_documented_with_its_default() {
+    let text = fs::read_to_string(configs().join("every-option.toml")).unwrap();
+    let documented: toml::Table = text.parse().unwrap();
+    let defaults: toml::Table = include_str!("defaults.toml").parse().unwrap();
+    let (mut shown, mut wanted) = (Vec::new(), Vec::new());
+    leaves("", &toml::Value::Table(documented.clone()), &mut shown);
+    leaves("", &toml::Value::Table(defaults), &mut wanted);
+    for (key, default) in wanted.iter().filter(|(key, _)| !EXAMPLES.contains(&key.as_str())) {
+        let found = shown.iter().find(|(k, _)| k == key).map(|(_, v)| v);
+        assert_eq!(found, Some(default), "{key}");
+    }
+    // Serialised options have every key: none may be missing from the documentation.
+    let config = Config::load(&configs().join("every-option.toml"), &[]).unwrap();
+    let complete: toml::Table = config.to_toml().unwrap().parse().unwrap();
+    let mut known = Vec::new();
+    leaves("", &toml::Value::Table(complete), &mut known);
+    let keys = |list: &[(String, toml::Value)]| list.iter().map(|(k, _)| k.clone()).collect::<BTreeSet<_>>();
+    assert_eq!(keys(&known), keys(&shown));
+}

@@ -1,0 +1,106 @@
+//! The control API: HTTP and JSON over a Unix socket, each command one path. `sessions` and `plugins` read what is shared;
+//! all other questions go to the event loop through a bounded queue and are answered with plain data.
+
+pub mod client;
+mod server;
+mod socket;
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use mio::Waker;
+use tokio::sync::oneshot;
+
+pub use server::{Control, Shared, start};
+pub use socket::{ControlSocket, SocketError};
+
+use super::reports::{Draining, Drops, EventRow, MemberRow, NeighbourRow, Roles, RouteRow, Status, Who};
+use herald_core::flow::FlowKey;
+use herald_core::membership::Service;
+
+/// Questions that wait for the loop; more people than this do not ask at once.
+const QUESTIONS_MAX: usize = 64;
+
+/// Time for the loop to answer. A node that is alone with a slow plugin still makes it.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// Events in one answer, so that a reader of all of them does not stop the loop.
+pub const EVENTS_ANSWER_MAX: usize = 1_024;
+
+/// Where the loop puts its answer.
+pub type Reply<T> = oneshot::Sender<T>;
+
+/// What the loop can be asked.
+#[derive(Debug)]
+pub enum Question {
+    /// `status`.
+    Status(Reply<Status>),
+    /// `members`.
+    Members(Reply<Vec<MemberRow>>),
+    /// `roles`.
+    Roles(Reply<Roles>),
+    /// `drops`.
+    Drops(Reply<Drops>),
+    /// `neighbours`.
+    Neighbours(Reply<Vec<NeighbourRow>>),
+    /// `routes`.
+    Routes(Reply<Vec<RouteRow>>),
+    /// `who`: the opener's flow. Its interface is not known to the asker and counts for nothing.
+    Who(FlowKey, Reply<Who>),
+    /// `drain` and `undrain`; the answer is what is left to give away.
+    Serve(Service, Reply<Draining>),
+    /// `events`: at most [`EVENTS_ANSWER_MAX`] whose number is above this.
+    Events(u64, Reply<Vec<EventRow>>),
+}
+
+/// The asking end, for the control thread.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    queue: SyncSender<Question>,
+    waker: Arc<Waker>,
+}
+
+/// A question without answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    /// The queue is full.
+    #[error("the node has too many questions to answer; try again")]
+    Busy,
+    /// The loop did not answer in time.
+    #[error(
+        "the node's event loop did not answer within {} s; its log may name a plugin that hangs",
+        ANSWER_TIME_MAX.as_secs()
+    )]
+    Late,
+    /// The loop has ended.
+    #[error("the node is stopping")]
+    Stopping,
+}
+
+/// A queue of questions; the loop keeps the receiver and is woken for each question.
+#[must_use]
+pub fn questions(waker: Arc<Waker>) -> (Asker, Receiver<Question>) {
+    let (queue, questions) = sync_channel(QUESTIONS_MAX);
+    (Asker { queue, waker }, questions)
+}
+
+impl Asker {
+    /// Asks the loop and waits for the answer.
+    ///
+    /// # Errors
+    /// When the loop cannot take the question or does not answer.
+    pub async fn ask<T>(&self, question: impl FnOnce(Reply<T>) -> Question) -> Result<T, AskError> {
+        let (reply, answer) = oneshot::channel();
+        self.queue.try_send(question(reply)).map_err(|error| match error {
+            TrySendError::Full(_) => AskError::Busy,
+            TrySendError::Disconnected(_) => AskError::Stopping,
+        })?;
+        self.waker.wake().map_err(|_| AskError::Stopping)?;
+        let answered = tokio::time::timeout(ANSWER_TIME_MAX, answer).await.map_err(|_| AskError::Late)?;
+        answered.map_err(|_| AskError::Stopping)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+//! The serving end: a thread with a small runtime of its own, so that a slow reader costs the event loop nothing.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use tokio::sync::oneshot;
+
+use super::{AskError, Asker, ControlSocket, EVENTS_ANSWER_MAX, Question, Reply};
+use crate::app::reports::{EventRow, SessionRow};
+use crate::app::stream;
+use crate::io::clock;
+use herald_core::id::NodeId;
+use herald_core::membership::Service;
+use herald_core::session::Tables;
+use herald_host::{PluginRow, Report};
+
+/// What the control thread may read by itself.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// This node.
+    pub node: NodeId,
+    /// The session tables.
+    pub tables: Arc<Tables>,
+    /// What is counted of the plugins.
+    pub plugins: Report,
+}
+
+/// The running control thread. Dropping it ends the thread and removes the socket.
+#[derive(Debug)]
+pub struct Control {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread has been reported already.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Answers at `socket` from a thread of its own until the result is dropped.
+///
+/// # Errors
+/// When the thread or its runtime cannot be made.
+pub fn start(socket: ControlSocket, asker: Asker, shared: Shared) -> io::Result<Control> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let listener = socket.listener()?;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let thread = std::thread::Builder::new().name("control".to_owned()).spawn(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                result = serve(listener, Desk { asker, shared }) => {
+                    if let Err(error) = result {
+                        tracing::error!("the control API has ended: {error}");
+                    }
+                }
+                _ = stopped => {}
+            }
+        });
+        drop(socket);
+    })?;
+    Ok(Control { stop: Some(stop), thread: Some(thread) })
+}
+
+#[derive(Clone)]
+struct Desk {
+    asker: Asker,
+    shared: Shared,
+}
+
+async fn serve(listener: std::os::unix::net::UnixListener, desk: Desk) -> io::Result<()> {
+    let listener = tokio::net::UnixListener::from_std(listener)?;
+    let router = Router::new()
+        .route("/status", get(|desk| ask(desk, Question::Status)))
+        .route("/members", get(|desk| ask(desk, Question::Members)))
+        .route("/roles", get(|desk| ask(desk, Question::Roles)))
+        .route("/drops", get(|desk| ask(desk, Question::Drops)))
+        .route("/plugins", get(plugins))
+        .route("/neighbours", get(|desk| ask(desk, Question::Neighbours)))
+        .route("/routes", get(|desk| ask(desk, Question::Routes)))
+        .route("/sessions", get(sessions))
+        .route("/who/{protocol}/{source}/{destination}", get(who))
+        .route("/drain", post(|desk| ask(desk, |reply| Question::Serve(Service::Draining, reply))))
+        .route("/undrain", post(|desk| ask(desk, |reply| Question::Serve(Service::Normal, reply))))
+        .route("/events", get(events))
+        .fallback(|| async { (StatusCode::NOT_FOUND, "there is no such report") })
+        .with_state(desk);
+    axum::serve(listener, router).await
+}
+
+impl IntoResponse for AskError {
+    fn into_response(self) -> Response {
+        (StatusCode::SERVICE_UNAVAILABLE, self.to_string()).into_response()
+    }
+}
+
+async fn ask<T: serde::Serialize>(
+    State(desk): State<Desk>,
+    question: impl FnOnce(Reply<T>) -> Question,
+) -> Result<Json<T>, AskError> {
+    desk.asker.ask(question).await.map(Json)
+}
+
+/// Read from the shared tables, one shard at a time: the loop goes on meanwhile.
+async fn sessions(State(desk): State<Desk>) -> Json<Vec<SessionRow>> {
+    let rows = desk.shared.tables.rows(desk.shared.node);
+    let now = clock::now();
+    Json(rows.iter().map(|row| SessionRow::at(now, row)).collect())
+}
+
+/// Read from the plugins' books while the chain works.
+async fn plugins(State(desk): State<Desk>) -> Json<Vec<PluginRow>> {
+    Json(desk.shared.plugins.rows())
+}
+
+async fn who(State(desk): State<Desk>, Path(words): Path<(String, String, String)>) -> Response {
+    match stream::parse(&format!("{} {} {}", words.0, words.1, words.2)) {
+        Ok(flow) => desk.asker.ask(|reply| Question::Who(flow, reply)).await.map(Json).into_response(),
+        Err(error) => (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
+    }
+}
+
+#[derive(Deserialize)]
+struct After {
+    #[serde(default)]
+    after: u64,
+}
+
+/// All events above a number, as JSON lines; fetched from the loop in small portions.
+async fn events(State(desk): State<Desk>, Query(After { mut after }): Query<After>) -> Result<Response, AskError> {
+    let mut lines = Vec::new();
+    loop {
+        let rows: Vec<EventRow> = desk.asker.ask(|reply| Question::Events(after, reply)).await?;
+        for row in &rows {
+            // A flat row of numbers and texts can always be written as JSON.
+            if serde_json::to_writer(&mut lines, row).is_ok() {
+                lines.push(b'\n');
+            }
+        }
+        match rows.last() {
+            Some(last) if rows.len() == EVENTS_ANSWER_MAX => after = last.number,
+            Some(_) | None => break,
+        }
+    }
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], lines).into_response())
+}

@@ -1,0 +1,181 @@
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+
+use mio::{Events, Poll, Token};
+
+use super::*;
+use crate::app::reports::Role;
+use crate::io::clock;
+use herald_core::event::Event;
+use herald_core::flow::HashKey;
+use herald_core::id::NodeId;
+use herald_core::session::Tables;
+use herald_core::time::Instant;
+use herald_host::Report;
+
+fn node(id: &str) -> NodeId {
+    id.parse().unwrap()
+}
+
+fn no_plugins() -> Report {
+    let clock = herald_host::Clock { monotonic: clock::now, unix_nanos: || 0 };
+    herald_host::Chain::load(&herald_host::Settings { directory: PathBuf::new(), clock }, &[]).unwrap().report()
+}
+
+/// A node's control API with a loop that answers from canned data until it is dropped.
+struct Fake {
+    control: Option<Control>,
+    answering: Option<JoinHandle<()>>,
+    path: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+impl Fake {
+    fn start(mut answer: impl FnMut(Question) + Send + 'static) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.sock");
+        let mut poll = Poll::new().unwrap();
+        let (asker, questions) = questions(Arc::new(Waker::new(poll.registry(), Token(0)).unwrap()));
+        let shared = Shared { node: node("a"), tables: Tables::new(HashKey([7; 16])), plugins: no_plugins() };
+        let control = start(ControlSocket::bind(&path).unwrap(), asker, shared).unwrap();
+        let answering = std::thread::spawn(move || {
+            let mut events = Events::with_capacity(1);
+            loop {
+                match questions.try_recv() {
+                    Ok(question) => answer(question),
+                    Err(std::sync::mpsc::TryRecvError::Disconnected) => return,
+                    Err(std::sync::mpsc::TryRecvError::Empty) => poll.poll(&mut events, Some(PATIENCE)).unwrap(),
+                }
+            }
+        });
+        Self { control: Some(control), answering: Some(answering), path, _folder: folder }
+    }
+
+    fn report(&self, report: &str) -> Result<String, client::ClientError> {
+        client::report(&self.path, report)
+    }
+}
+
+/// How long the fake loop sleeps at most before it looks whether the control thread has ended.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        drop(self.control.take());
+        self.answering.take().unwrap().join().unwrap();
+    }
+}
+
+fn canned(question: Question) {
+    match question {
+        Question::Roles(reply) => {
+            reply.send(Roles { first: Some(Role { holder: node("a"), epoch: 3 }), second: None }).unwrap();
+        }
+        Question::Drops(reply) => reply.send([("mid-stream", 4)].into()).unwrap(),
+        Question::Who(flow, reply) => {
+            assert_eq!(flow.destination().ip(), IpAddr::from(Ipv4Addr::new(10, 2, 0, 100)));
+            reply.send(Who { chosen: Some(node("c")), first: Some(node("c")), second: None }).unwrap();
+        }
+        Question::Events(after, reply) => {
+            let last = (after + EVENTS_ANSWER_MAX as u64).min(2_500);
+            let event = Event::LinkUp { peer: node("b") };
+            reply.send((after + 1..=last).map(|n| EventRow::new(n, Instant::from_nanos(n), &event)).collect()).unwrap();
+        }
+        Question::Serve(service, reply) => {
+            reply.send(Draining { draining: service == Service::Draining, roles: 1, streams: 2 }).unwrap();
+        }
+        Question::Status(_) | Question::Members(_) | Question::Neighbours(_) | Question::Routes(_) => {}
+    }
+}
+
+#[test]
+fn questions_go_to_the_loop_and_answers_come_back_as_json() {
+    let fake = Fake::start(canned);
+    assert_eq!(fake.report("/roles").unwrap(), r#"{"first":{"holder":"a","epoch":3},"second":null}"#);
+    assert_eq!(fake.report("/drops").unwrap(), r#"{"mid-stream":4}"#);
+    assert_eq!(fake.report("/sessions").unwrap(), "[]");
+    assert_eq!(fake.report("/plugins").unwrap(), "[]");
+    let who = fake.report("/who/tcp/10.1.0.100:41234/10.2.0.100:80").unwrap();
+    assert_eq!(who, r#"{"chosen":"c","first":"c","second":null}"#);
+}
+
+#[test]
+fn all_events_come_in_order_though_each_answer_is_bounded() {
+    let fake = Fake::start(canned);
+    let lines = fake.report("/events").unwrap();
+    let numbers: Vec<u64> = lines
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["number"].as_u64().unwrap())
+        .collect();
+    assert_eq!(numbers, (1..=2_500).collect::<Vec<_>>());
+    assert_eq!(fake.report("/events?after=2498").unwrap().lines().count(), 2);
+}
+
+#[test]
+fn wrong_questions_are_refused_with_a_reason() {
+    let fake = Fake::start(canned);
+    for (path, reason) in [
+        ("/nothing", "there is no such report"),
+        ("/who/tcp/10.1.0.100/10.2.0.100:80", "\"10.1.0.100\" is no address with port"),
+        ("/who/xyz/10.1.0.100:1/10.2.0.100:80", "\"xyz\" is no protocol"),
+    ] {
+        let error = fake.report(path).unwrap_err().to_string();
+        assert!(error.contains(reason), "{path}: {error}");
+    }
+}
+
+#[test]
+fn a_loop_that_drops_the_question_is_said_to_be_stopping() {
+    let fake = Fake::start(drop);
+    let error = fake.report("/status").unwrap_err().to_string();
+    assert!(error.ends_with("a.sock: the node is stopping"), "{error}");
+}
+
+#[test]
+fn old_and_simple_clients_are_served_too() {
+    use std::io::{Read, Write};
+    let fake = Fake::start(canned);
+    let mut stream = std::os::unix::net::UnixStream::connect(&fake.path).unwrap();
+    stream.write_all(b"GET /drops HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.0 200 OK") && answer.ends_with("{\"mid-stream\":4}"), "{answer}");
+}
+
+#[test]
+fn the_socket_is_for_its_owner_and_goes_with_the_node() {
+    let fake = Fake::start(canned);
+    let metadata = fs::symlink_metadata(&fake.path).unwrap();
+    assert!(metadata.file_type().is_socket());
+    assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
+    let path = fake.path.clone();
+    let error = ControlSocket::bind(&path).unwrap_err().to_string();
+    assert!(error.contains("another node listens there"), "{error}");
+    drop(fake);
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_stale_socket_is_replaced_and_anything_else_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("stale.sock");
+    drop(UnixListener::bind(&path).unwrap());
+    assert!(client::report(&path, "/roles").unwrap_err().to_string().contains("its process has ended"));
+    drop(ControlSocket::bind(&path).unwrap());
+    assert!(!path.exists());
+
+    fs::write(&path, "precious").unwrap();
+    let error = ControlSocket::bind(&path).unwrap_err().to_string();
+    assert!(error.contains("a file that is no socket has that name"), "{error}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+}
+
+#[test]
+fn a_node_that_is_not_there_is_said_to_be_absent() {
+    let error = client::report(Path::new("/nonexistent/a.sock"), "/roles").unwrap_err().to_string();
+    assert!(error.starts_with("no node at /nonexistent/a.sock: there is no such socket"), "{error}");
+}

@@ -1,0 +1,33 @@
+//! Events as log lines: what an operator wants to know is told, the steps of single streams only for debugging.
+
+use herald_core::event::Event;
+
+/// Logs an event.
+pub(super) fn log(event: &Event) {
+    match event {
+        Event::Step { step, flow, node } => tracing::debug!("{step:?} {flow:?}: {node}"),
+        Event::Acknowledged { flow, node } => tracing::debug!("{node} acknowledged {flow:?}"),
+        Event::Refused { flow, winner: Some(winner) } => {
+            tracing::debug!("{flow:?} was refused: {} won it in generation {}", winner.node, winner.counter);
+        }
+        Event::Refused { flow, winner: None } => tracing::debug!("{flow:?} was refused: its return key is taken"),
+        Event::TakenOver { flow, generation } => tracing::debug!("took over {flow:?} in generation {generation}"),
+        Event::InSync { interface } => tracing::info!("in sync with every member for the {interface} redirector"),
+        Event::Mended { peer, sessions } => {
+            tracing::warn!("{sessions} redirector sessions named {peer}, which does not have their streams: ended");
+        }
+        Event::HoldTimedOut { flow } => tracing::debug!("the announcement of {flow:?} was not acknowledged in time"),
+        Event::StreamEnded { flow, reason } => tracing::debug!("{flow:?} ended: {}", reason.name()),
+        Event::LinkUp { peer } => tracing::info!("link to {peer} is up"),
+        Event::LinkLost { peer } => tracing::warn!("link to {peer} is lost"),
+        Event::MemberDied { node } => tracing::warn!("{node} is dead"),
+        Event::HolderChanged { interface, epoch: Some(epoch) } => {
+            tracing::info!("{} holds the {interface} redirector, epoch {}", epoch.node, epoch.counter);
+        }
+        Event::HolderChanged { interface, epoch: None } => tracing::warn!("nobody holds the {interface} redirector"),
+        Event::Breaker { peer, open: true } => {
+            tracing::warn!("{peer} does not acknowledge announcements: nothing is held for it any more");
+        }
+        Event::Breaker { peer, open: false } => tracing::info!("{peer} acknowledges announcements again"),
+    }
+}

@@ -1,0 +1,256 @@
+//! The event loop: one thread, one poll, everything a node touches. Each turn takes a bounded amount from every source,
+//! lets the node decide, and carries out what it decided before it waits again.
+
+mod answers;
+mod log;
+mod port;
+mod ring;
+mod turn;
+mod who;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use mio::{Events, Interest, Poll, Token, Waker};
+
+pub use port::Port;
+
+use super::control::Question;
+use super::watchdog::{Phase, Progress};
+use crate::io::knocks::Knocks;
+use crate::io::peers::{PeerEvent, Peers};
+use crate::io::{Pool, StopSignals, clock};
+use herald_core::id::{Interface, NodeId, PerInterface};
+use herald_core::limits::{EVENTS_MAX, POOL_FRAMES_MAX, REFUSAL_LINES_BURST_MAX, REFUSAL_LINES_PER_SECOND_MAX};
+use herald_core::mesh::PeerError;
+use herald_core::node::Node;
+use herald_core::outbox::Outbox;
+use herald_core::time::{Bucket, Instant};
+use herald_host::Chain;
+use ring::Ring;
+use who::Waiting;
+
+const FIRST_TAP: Token = Token(0);
+const SECOND_TAP: Token = Token(1);
+const FIRST_WATCH: Token = Token(2);
+const SECOND_WATCH: Token = Token(3);
+const SIGNALS: Token = Token(4);
+const WAKER: Token = Token(5);
+
+/// The first of the tokens that the peers' links use.
+pub const PEERS_FIRST_TOKEN: usize = 16;
+
+/// The first of the tokens that knocks at the peers' addresses use.
+pub const KNOCKS_FIRST_TOKEN: usize = PEERS_FIRST_TOKEN + Peers::TOKENS;
+
+/// Events fetched from the kernel at once; more are fetched in the next turn.
+const POLL_EVENTS_MAX: usize = 256;
+
+/// What the loop works with.
+#[derive(Debug)]
+pub struct Parts {
+    /// The poll that the peers' links are registered with.
+    pub poll: Poll,
+    /// The node.
+    pub node: Node,
+    /// Its plugins.
+    pub plugins: Chain,
+    /// Its interfaces.
+    pub ports: PerInterface<Port>,
+    /// Its links; `None` without peers.
+    pub peers: Option<Peers>,
+    /// Asks whether lost peers still listen.
+    pub knocks: Knocks,
+    /// Signals that end the loop.
+    pub signals: StopSignals,
+    /// Questions of the control thread, which wakes the loop for each.
+    pub questions: Receiver<Question>,
+    /// Where the watchdog looks.
+    pub progress: Arc<Progress>,
+    /// For reports.
+    pub about: About,
+}
+
+/// What reports say of the node and the node itself does not know.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// The node.
+    pub node: NodeId,
+    /// Its cluster.
+    pub cluster: String,
+    /// When it started.
+    pub started: Instant,
+}
+
+/// The loop.
+#[derive(Debug)]
+pub struct EventLoop {
+    parts: Parts,
+    out: Outbox,
+    pool: Pool,
+    ring: Ring,
+    told: Vec<PeerEvent>,
+    waiting: Waiting,
+    /// Lines of the log about refused connections: strangers must not fill the disk.
+    refusal_lines: Bucket,
+    asked: bool,
+    /// More streams of a bulk could be sent at once.
+    bulk: bool,
+    stopping: bool,
+}
+
+/// A waker for a loop's poll.
+///
+/// # Errors
+/// When there are no descriptors left.
+pub fn waker(poll: &Poll) -> io::Result<Waker> {
+    Waker::new(poll.registry(), WAKER)
+}
+
+impl EventLoop {
+    /// A loop that has not begun.
+    ///
+    /// # Errors
+    /// When the kernel refuses to watch one of the descriptors.
+    pub fn new(mut parts: Parts) -> io::Result<Self> {
+        let registry = parts.poll.registry();
+        registry.register(&mut parts.ports.first.tap, FIRST_TAP, Interest::READABLE)?;
+        registry.register(&mut parts.ports.second.tap, SECOND_TAP, Interest::READABLE)?;
+        registry.register(&mut parts.ports.first.watch, FIRST_WATCH, Interest::READABLE)?;
+        registry.register(&mut parts.ports.second.watch, SECOND_WATCH, Interest::READABLE)?;
+        registry.register(&mut parts.signals, SIGNALS, Interest::READABLE)?;
+        Ok(Self {
+            parts,
+            out: Outbox::default(),
+            pool: Pool::new(POOL_FRAMES_MAX),
+            ring: Ring::new(EVENTS_MAX),
+            told: Vec::new(),
+            waiting: Waiting::default(),
+            refusal_lines: Bucket::new(clock::now(), REFUSAL_LINES_PER_SECOND_MAX, REFUSAL_LINES_BURST_MAX),
+            asked: false,
+            bulk: false,
+            stopping: false,
+        })
+    }
+
+    /// Runs until a signal asks to stop; then ends the streams, tells the peers, and returns.
+    ///
+    /// # Errors
+    /// When the poll fails.
+    pub fn run(&mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(POLL_EVENTS_MAX);
+        self.deadlines(clock::now());
+        self.send_bulk();
+        while !self.stopping {
+            self.parts.progress.enter(Phase::Waiting);
+            match self.parts.poll.poll(&mut events, self.time_to_wait()) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),
+                result => result?,
+            }
+            self.parts.progress.turn();
+            self.turn(&events);
+        }
+        let now = clock::now();
+        self.parts.node.stop(now, &mut self.parts.plugins, &mut self.out);
+        self.carry_out(now);
+        Ok(())
+    }
+
+    /// Time until something is due: none while a TAP has more to give.
+    fn time_to_wait(&self) -> Option<Duration> {
+        if self.parts.ports.first.readable || self.parts.ports.second.readable || self.asked || self.bulk {
+            return Some(Duration::ZERO);
+        }
+        let peers = self.parts.peers.as_ref().and_then(Peers::next_deadline);
+        let due = [self.parts.node.next_deadline(), peers, self.waiting.next_deadline()].into_iter().flatten().min()?;
+        Some(due.since(clock::now()))
+    }
+
+    /// One turn: what happened, then the deadlines, then the questions.
+    fn turn(&mut self, events: &Events) {
+        let now = clock::now();
+        self.parts.progress.enter(Phase::Peers);
+        for event in events {
+            self.note(now, event);
+        }
+        self.hear_peers(now);
+        self.take_frames();
+        self.deadlines(clock::now());
+        self.answer_questions();
+        self.send_bulk();
+    }
+
+    /// Remembers what an event says is ready; links are served at once.
+    fn note(&mut self, now: Instant, event: &mio::event::Event) {
+        match event.token() {
+            FIRST_TAP => self.parts.ports.first.readable = true,
+            SECOND_TAP => self.parts.ports.second.readable = true,
+            FIRST_WATCH => self.look_at(now, Interface::First),
+            SECOND_WATCH => self.look_at(now, Interface::Second),
+            WAKER => self.asked = true,
+            SIGNALS => {
+                if let Some(name) = self.parts.signals.read() {
+                    tracing::info!("stopping: {name}");
+                    self.stopping = true;
+                }
+            }
+            Token(KNOCKS_FIRST_TOKEN..) => {
+                if let Some(peer) = self.parts.knocks.ready(now, self.parts.poll.registry(), event.token()) {
+                    self.refused(now, peer);
+                }
+            }
+            _ => {
+                if let Some(peers) = &mut self.parts.peers {
+                    peers.ready(now, self.parts.poll.registry(), event, &mut self.told);
+                }
+            }
+        }
+    }
+
+    /// Lets the node know what the links said, until they have nothing more to say.
+    fn hear_peers(&mut self, now: Instant) {
+        while !self.told.is_empty() {
+            let mut told = std::mem::take(&mut self.told);
+            for event in told.drain(..) {
+                self.hear(now, event);
+            }
+            // Treating them tells nothing new; the emptied list is used again.
+            self.told = told;
+            self.carry_out(now);
+        }
+    }
+
+    fn hear(&mut self, now: Instant, event: PeerEvent) {
+        let (node, plugins) = (&mut self.parts.node, &mut self.parts.plugins);
+        match event {
+            PeerEvent::Up(hello) => node.link_up(now, &hello, plugins, &mut self.out),
+            PeerEvent::Arrived(from, message) => node.message_arrived(now, from, message, plugins, &mut self.out),
+            PeerEvent::Lost(peer, error) => {
+                tracing::info!("link to {peer}: {error}");
+                node.link_lost(now, peer, plugins, &mut self.out);
+                if error != PeerError::Replaced && self.parts.knocks.knock(now, self.parts.poll.registry(), peer) {
+                    self.refused(now, peer);
+                }
+            }
+            PeerEvent::FramesUp(peer) => node.frames_up(now, peer, plugins, &mut self.out),
+            PeerEvent::FramesLost(peer, error) => {
+                tracing::debug!("connection for frames with {peer}: {error}");
+                node.frames_lost(now, peer, plugins, &mut self.out);
+            }
+            // Those without a line are counted all the same.
+            PeerEvent::Refused { address, error } => {
+                if self.refusal_lines.take(now).is_some() {
+                    tracing::warn!("connection with {address} refused: {error}");
+                }
+            }
+        }
+    }
+
+    /// A lost peer's address refuses connections. What follows is carried out in this turn.
+    fn refused(&mut self, now: Instant, peer: NodeId) {
+        tracing::info!("nobody listens at the address of {peer} any more");
+        self.parts.node.peer_refused(now, peer, &mut self.parts.plugins, &mut self.out);
+    }
+}

@@ -1,0 +1,35 @@
+//! Plugins that are linked into the program that runs the chain, as the simulator has its own: the same contract, without
+//! a file.
+
+use herald_plugin::abi::HeraldPlugin;
+
+use super::library::Plugin;
+use super::manifest::{Manifest, ManifestText};
+use super::{Chain, Clock, HostError, PluginSettings};
+use herald_core::limits::PLUGINS_MAX;
+
+impl Chain {
+    /// A chain of instances of the plugin with this table, one for each of the settings, whose names are their ids. Without
+    /// a word on faults a plugin has the policy that a manifest without one has.
+    ///
+    /// # Errors
+    /// There are too many, or the first configuration that the plugin refuses, and why.
+    ///
+    /// # Safety
+    /// The functions of the table keep the contract; those of `herald_plugin::thunk::table` do.
+    pub unsafe fn built_in(clock: Clock, table: &HeraldPlugin, plugins: &[PluginSettings]) -> Result<Self, HostError> {
+        if plugins.len() > PLUGINS_MAX {
+            return Err(HostError::TooMany { found: plugins.len(), max: PLUGINS_MAX });
+        }
+        let seated = plugins.iter().map(|wanted| {
+            let manifest = Manifest {
+                text: ManifestText::of(&wanted.name),
+                state_size: table.state_size as usize,
+                state_align: table.state_align as usize,
+            };
+            let policy = wanted.fault.unwrap_or(manifest.text.fault);
+            Ok((Plugin::make(manifest, *table, &wanted.config)?, policy))
+        });
+        Ok(Self::new(seated.collect::<Result<_, HostError>>()?, clock))
+    }
+}

@@ -1,0 +1,116 @@
+//! The core's words in the contract's structures.
+
+use std::cmp::min;
+use std::ffi::c_void;
+use std::net::IpAddr;
+
+use herald_plugin::abi::{
+    HERALD_DIRECTION_FROM_OPENER, HERALD_DIRECTION_TO_OPENER, HERALD_END_FINISHED, HERALD_END_HANDED_OVER,
+    HERALD_END_REFUSED, HERALD_END_REPLACED, HERALD_END_RESET, HERALD_END_SHUTDOWN, HERALD_END_TIMED_OUT,
+    HERALD_END_VERDICT, HERALD_INTERFACE_FIRST, HERALD_INTERFACE_SECOND, HERALD_TRANSPORT_ECHO,
+    HERALD_TRANSPORT_ICMP_ERROR, HERALD_TRANSPORT_OTHER, HERALD_TRANSPORT_TCP, HERALD_TRANSPORT_UDP, HeraldEnd,
+    HeraldPacket, HeraldStream, HeraldText,
+};
+
+use super::library::size_u32;
+use herald_core::event::EndReason;
+use herald_core::id::Interface;
+use herald_core::inspector::{Direction, Inspection, Stream, Totals};
+use herald_core::packet::Transport;
+use herald_core::time::Instant;
+
+/// A stream. The result points to the node's id inside `stream`.
+pub(super) fn stream(now: Instant, stream: &Stream) -> HeraldStream {
+    let (source, destination) = (stream.opener.source(), stream.opener.destination());
+    HeraldStream {
+        size: size_u32::<HeraldStream>(),
+        protocol: stream.opener.protocol(),
+        interface: interface(stream.opener.interface()),
+        midstream: u8::from(stream.midstream),
+        reserved: 0,
+        id: stream.id,
+        source: mapped(source.ip()),
+        destination: mapped(destination.ip()),
+        source_port: source.port(),
+        destination_port: destination.port(),
+        reserved_2: 0,
+        now: now.as_nanos(),
+        chosen: HeraldText::new(stream.chosen.as_str()),
+    }
+}
+
+/// A stream's end.
+pub(super) fn end(totals: &Totals, reason: EndReason) -> HeraldEnd {
+    HeraldEnd {
+        size: size_u32::<HeraldEnd>(),
+        reason: match reason {
+            EndReason::Finished => HERALD_END_FINISHED,
+            EndReason::Reset => HERALD_END_RESET,
+            EndReason::TimedOut => HERALD_END_TIMED_OUT,
+            EndReason::Verdict => HERALD_END_VERDICT,
+            EndReason::Refused => HERALD_END_REFUSED,
+            EndReason::Replaced => HERALD_END_REPLACED,
+            EndReason::Shutdown => HERALD_END_SHUTDOWN,
+            EndReason::HandedOver => HERALD_END_HANDED_OVER,
+        },
+        packets_from_opener: totals.packets_from_opener,
+        bytes_from_opener: totals.bytes_from_opener,
+        packets_to_opener: totals.packets_to_opener,
+        bytes_to_opener: totals.bytes_to_opener,
+        started: totals.started.as_nanos(),
+        last_packet: totals.last_packet.as_nanos(),
+    }
+}
+
+/// A packet with a plugin's state of its stream. The result points into the frame.
+pub(super) fn packet(inspection: &Inspection, state: *mut c_void) -> HeraldPacket {
+    let (headers, bytes) = (&inspection.headers, inspection.frame.bytes());
+    let (transport, source_port, destination_port, tcp_flags) = match headers.transport {
+        Transport::Tcp { source, destination, flags, .. } => (HERALD_TRANSPORT_TCP, source, destination, flags.0),
+        Transport::Udp { source, destination } => (HERALD_TRANSPORT_UDP, source, destination, 0),
+        Transport::EchoRequest { identifier } | Transport::EchoReply { identifier } => {
+            (HERALD_TRANSPORT_ECHO, identifier, identifier, 0)
+        }
+        Transport::IcmpError { .. } => (HERALD_TRANSPORT_ICMP_ERROR, 0, 0, 0),
+        Transport::Discovery { .. } | Transport::Other => (HERALD_TRANSPORT_OTHER, 0, 0, 0),
+    };
+    let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    let wire_packets = inspection.frame.segments(headers.payload_len());
+    HeraldPacket {
+        bytes: bytes.as_ptr(),
+        state,
+        stream: inspection.stream,
+        len,
+        end: min(headers.end, len),
+        wire_packets: u32::try_from(wire_packets).unwrap_or(u32::MAX),
+        network_at: headers.network_at,
+        transport_at: headers.transport_at,
+        payload_at: headers.payload_at,
+        source_port,
+        destination_port,
+        protocol: headers.protocol,
+        ip_version: if headers.is_ipv6() { 6 } else { 4 },
+        transport,
+        tcp_flags,
+        direction: match inspection.direction {
+            Direction::FromOpener => HERALD_DIRECTION_FROM_OPENER,
+            Direction::ToOpener => HERALD_DIRECTION_TO_OPENER,
+        },
+        interface: interface(inspection.interface),
+        reserved: [0; 3],
+    }
+}
+
+fn interface(interface: Interface) -> u8 {
+    match interface {
+        Interface::First => HERALD_INTERFACE_FIRST,
+        Interface::Second => HERALD_INTERFACE_SECOND,
+    }
+}
+
+fn mapped(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+        IpAddr::V6(v6) => v6.octets(),
+    }
+}

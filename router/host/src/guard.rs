@@ -1,0 +1,288 @@
+//! One plugin's seat in the chain: calls it, reads what it says, and holds its faults against it.
+
+use std::cell::Cell;
+use std::ffi::c_void;
+use std::sync::Arc;
+
+use herald_plugin::abi::{
+    HERALD_ACTION_ACCEPT, HERALD_ACTION_BYPASS, HERALD_ACTION_DROP, HERALD_ACTION_PASS, HERALD_ACTION_REJECT,
+    HERALD_SCOPE_FLOW, HERALD_SCOPE_PACKET, HERALD_SCOPE_STREAM, HeraldEnd, HeraldPacket, HeraldStream, HeraldVerdict,
+};
+
+use super::book::Book;
+use super::head::{Head, Standing};
+use super::library::{self, Plugin};
+use super::manifest::FaultPolicy;
+use herald_core::inspector::{Action, Direction, Line, Scope};
+use herald_core::limits::{PLUGIN_FAULT_TIME, PLUGIN_FAULTS_MAX};
+use herald_core::mutation::{Mutation, is_on};
+use herald_core::time::Instant;
+
+/// What a plugin says of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    /// No opinion; with a wider scope: and ask me no more.
+    Pass(Scope),
+    /// Later plugins are not asked.
+    Accept(Scope),
+    /// Later plugins are not asked about this packet, this one is not asked about the stream any more.
+    Bypass,
+    /// The packet ends.
+    End {
+        /// Silently or not.
+        action: Action,
+        /// What it covers.
+        scope: Scope,
+        /// The reason's place in the plugin's book.
+        reason: u8,
+    },
+    /// The plugin failed.
+    Failed,
+    /// The plugin failed too often before and was not asked.
+    Suspended,
+}
+
+/// One plugin in the chain.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) plugin: Arc<Plugin>,
+    pub(super) book: Arc<Book>,
+    /// Its place in the chain, and its bit in masks.
+    pub(super) number: usize,
+    policy: FaultPolicy,
+    /// Where its state lies in a stream's state, in bytes.
+    state_at: usize,
+    breaker: Breaker,
+}
+
+/// Where a packet goes behind a plugin.
+pub(super) enum Onward {
+    /// To the next plugin.
+    Next,
+    /// Out of the chain, passed.
+    Out,
+    /// It ended.
+    Ended {
+        /// Why.
+        standing: Standing,
+        /// What that covers.
+        scope: Scope,
+    },
+}
+
+/// Counts faults; open when there were too many of them in a short time. It stays open.
+///
+/// ```text
+/// closed --PLUGIN_FAULTS_MAX faults within PLUGIN_FAULT_TIME--> open
+/// ```
+#[derive(Debug, Default)]
+struct Breaker {
+    faults: u32,
+    since: Instant,
+    open: bool,
+}
+
+const FAULT: &str = "plugin-fault";
+
+impl Seat {
+    pub(super) fn new(number: usize, plugin: Plugin, policy: FaultPolicy, state_at: usize) -> Self {
+        Self { plugin: Arc::new(plugin), book: Arc::default(), number, policy, state_at, breaker: Breaker::default() }
+    }
+
+    /// This seat's bit in masks.
+    pub(super) fn bit(&self) -> u32 {
+        1 << self.number
+    }
+
+    /// This seat's place in a stream's state. The chain's `state_len` has room for it.
+    pub(super) fn state(&self, state: &[Cell<Line>]) -> *mut c_void {
+        state.as_ptr().cast_mut().cast::<u8>().wrapping_add(self.state_at).cast()
+    }
+
+    /// The plugin failed too often and is not called any more.
+    pub(super) fn is_suspended(&self) -> bool {
+        self.breaker.open && !is_on(Mutation::NeverSuspend)
+    }
+
+    /// With this mutation the plugin is made anew in the midst of its streams, as a careless reload would do it.
+    pub(super) fn mix_configurations(&mut self) {
+        if is_on(Mutation::MixConfigurations)
+            && let Ok(plugin) = self.plugin.remade("")
+        {
+            self.plugin = Arc::new(plugin);
+        }
+    }
+
+    /// Tells the plugin of a new stream.
+    ///
+    /// # Safety
+    /// `state` is this seat's place in the state of that stream, and holds nothing yet.
+    pub(super) unsafe fn stream_started(&mut self, now: Instant, stream: &HeraldStream, state: *mut c_void) -> Said {
+        // SAFETY: promised by the caller; the chain runs on the loop's thread.
+        let said = unsafe { self.plugin.stream_started(stream, state) };
+        let said = said.map_or(Said::Failed, |verdict| self.said(&verdict));
+        if said == Said::Failed {
+            self.failed(now, stream.id);
+        }
+        said
+    }
+
+    /// Tells the plugin of a stream's end.
+    ///
+    /// # Safety
+    /// `state` is this seat's place in the state of that stream, and the plugin has made it.
+    pub(super) unsafe fn stream_ended(
+        &mut self,
+        now: Instant,
+        stream: &HeraldStream,
+        end: &HeraldEnd,
+        state: *mut c_void,
+    ) {
+        // SAFETY: promised by the caller; the chain runs on the loop's thread.
+        if unsafe { self.plugin.stream_ended(stream, end, state) }.is_err() {
+            self.failed(now, stream.id);
+        }
+    }
+
+    /// Asks the plugin about packets. Returns how many have a verdict; behind them it failed, if they are not all.
+    ///
+    /// # Safety
+    /// Each packet's state is this seat's place in the state of its stream, and the plugin has made it.
+    pub(super) unsafe fn ask(
+        &mut self,
+        now: Instant,
+        packets: &[HeraldPacket],
+        verdicts: &mut [HeraldVerdict],
+    ) -> usize {
+        // SAFETY: promised by the caller; the chain runs on the loop's thread.
+        let judged = unsafe { self.plugin.packets(now, packets, verdicts) };
+        if let Some(failed) = packets.get(judged) {
+            self.failed(now, failed.stream);
+        }
+        self.book.asked(packets.len().min(judged + 1) as u64);
+        judged
+    }
+
+    /// What a verdict says; a number that the contract does not have counts as a failure.
+    pub(super) fn said(&self, verdict: &HeraldVerdict) -> Said {
+        let scope = match verdict.scope {
+            HERALD_SCOPE_PACKET => Scope::Packet,
+            HERALD_SCOPE_FLOW => Scope::Flow,
+            HERALD_SCOPE_STREAM => Scope::Stream,
+            _ => return Said::Failed,
+        };
+        // SAFETY: the verdict is this plugin's.
+        let reason = || self.book.reason(unsafe { library::reason(verdict) });
+        match verdict.action {
+            HERALD_ACTION_PASS => Said::Pass(scope),
+            HERALD_ACTION_ACCEPT => Said::Accept(scope),
+            HERALD_ACTION_BYPASS => Said::Bypass,
+            HERALD_ACTION_DROP => Said::End { action: Action::Drop, scope, reason: reason() },
+            HERALD_ACTION_REJECT => Said::End { action: Action::Reject, scope, reason: reason() },
+            _ => Said::Failed,
+        }
+    }
+
+    /// Writes into a head what this seat's word about a packet of this direction means for its stream.
+    pub(super) fn settle(&self, said: Said, direction: Direction, head: &mut Head) -> Onward {
+        let (both, own_and_later) = (covered(Scope::Stream, direction), !0 << self.number);
+        let absent = if is_on(Mutation::FaultSilencesOthers) { own_and_later } else { self.bit() };
+        let policy = if is_on(Mutation::ForgiveFaults) { FaultPolicy::Open } else { self.policy };
+        let (standing, scope) = match (said, policy) {
+            (Said::Pass(scope), _) => {
+                covered(scope, direction).iter().for_each(|&d| head.skip(self.bit(), d));
+                return Onward::Next;
+            }
+            (Said::Accept(scope), _) => {
+                covered(scope, direction).iter().for_each(|&d| head.skip(own_and_later, d));
+                return Onward::Out;
+            }
+            (Said::Bypass, _) => {
+                both.iter().for_each(|&d| head.skip(self.bit(), d));
+                return Onward::Out;
+            }
+            (Said::Failed | Said::Suspended, FaultPolicy::Open) => {
+                both.iter().for_each(|&d| head.skip(absent, d));
+                return Onward::Next;
+            }
+            (Said::Failed | Said::Suspended, FaultPolicy::Closed) => {
+                (self.standing(Action::Drop, self.book.reason(FAULT)).of_fault(), Scope::Stream)
+            }
+            (Said::End { action, scope, reason }, _) => (self.standing(action, reason), scope),
+        };
+        covered(scope, direction).iter().for_each(|&d| head.stand(standing, d));
+        Onward::Ended { standing, scope }
+    }
+
+    fn standing(&self, action: Action, reason: u8) -> Standing {
+        Standing { action, seat: u8::try_from(self.number).unwrap_or(u8::MAX), reason, fault: false }
+    }
+
+    /// Books a fault of the plugin.
+    pub(super) fn failed(&mut self, now: Instant, stream: u64) {
+        let plugin = self.plugin.manifest.text.id.as_str();
+        self.book.failed();
+        tracing::warn!(target: "herald::host", plugin, stream, "plugin failed");
+        if self.breaker.failed(now) {
+            self.book.suspend();
+            tracing::error!(target: "herald::host", plugin, policy = ?self.policy, "plugin failed too often and is suspended");
+        }
+    }
+}
+
+impl Said {
+    /// The same, said when the stream started: what ends packets covers them all.
+    pub(super) fn at_start(self) -> Self {
+        match self {
+            Self::End { action, reason, .. } => Self::End { action, scope: Scope::Stream, reason },
+            Self::Pass(_) | Self::Accept(_) | Self::Bypass | Self::Failed | Self::Suspended => self,
+        }
+    }
+}
+
+/// The directions that a scope covers beyond the packet itself.
+fn covered(scope: Scope, direction: Direction) -> &'static [Direction] {
+    match (scope, direction) {
+        (Scope::Packet, _) => &[],
+        (Scope::Flow, Direction::FromOpener) => &[Direction::FromOpener],
+        (Scope::Flow, Direction::ToOpener) => &[Direction::ToOpener],
+        (Scope::Stream, _) => &[Direction::FromOpener, Direction::ToOpener],
+    }
+}
+
+impl Breaker {
+    /// Returns true when it opens.
+    fn failed(&mut self, now: Instant) -> bool {
+        if now.since(self.since) > PLUGIN_FAULT_TIME {
+            self.faults = 0;
+        }
+        if self.faults == 0 {
+            self.since = now;
+        }
+        self.faults += 1;
+        self.faults >= PLUGIN_FAULTS_MAX && !std::mem::replace(&mut self.open, true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_breaker_opens_once_by_faults_close_together() {
+        let mut breaker = Breaker::default();
+        let mut now = Instant::from_nanos(1);
+        for _ in 0..3 * PLUGIN_FAULTS_MAX {
+            now = now + PLUGIN_FAULT_TIME / 2;
+            assert!(!breaker.failed(now), "far apart");
+        }
+        now = now + PLUGIN_FAULT_TIME * 2;
+        for _ in 1..PLUGIN_FAULTS_MAX {
+            now = now + Duration::from_millis(1);
+            assert!(!breaker.failed(now));
+        }
+        assert!(breaker.failed(now) && breaker.open);
+        assert!(!breaker.failed(now) && breaker.open);
+    }
+}

@@ -1,0 +1,101 @@
+//! The plugin host: checks a plugin's file, loads it, and runs the plugins of a node as a [`Chain`].
+//!
+//! A plugin is native code in the router's process and is trusted like the router itself. What the host guards against
+//! is the wrong file (checked before any of it runs), a wrong configuration, and a plugin's panics.
+
+mod book;
+mod built_in;
+mod chain;
+mod describe;
+mod error;
+mod file;
+mod guard;
+mod head;
+mod library;
+mod manifest;
+mod report;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+pub use book::PluginRow;
+pub use chain::Chain;
+pub use error::HostError;
+pub use manifest::{FaultPolicy, Manifest, ManifestText};
+pub use report::Report;
+
+use herald_core::limits::{BATCH_PACKETS_MAX, PLUGINS_MAX};
+use herald_core::time::Instant;
+use library::Plugin;
+
+const _: () = assert!(BATCH_PACKETS_MAX == herald_plugin::abi::HERALD_BATCH_PACKETS_MAX as usize);
+
+/// The clocks that the host reads: to time a sample of the calls, and for plugins that write the time of day.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    /// The clock of the event loop.
+    pub monotonic: fn() -> Instant,
+    /// Nanoseconds since 1970-01-01 00:00 UTC.
+    pub unix_nanos: fn() -> u64,
+}
+
+/// What the host needs of its surroundings.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where plugins that are named without a slash lie: beside the executable.
+    pub directory: PathBuf,
+    /// The clocks.
+    pub clock: Clock,
+}
+
+/// One plugin of the configuration.
+#[derive(Clone, Debug)]
+pub struct PluginSettings {
+    /// `acl` for `libherald_acl.so` in the host's directory, or a path with a slash.
+    pub name: String,
+    /// Its own configuration, a text in TOML.
+    pub config: String,
+    /// What becomes of packets it fails on; `None`: what its manifest says.
+    pub fault: Option<FaultPolicy>,
+}
+
+impl Chain {
+    /// Loads the plugins in this order. Nothing of a file runs before it is checked.
+    ///
+    /// # Errors
+    /// The first plugin that is refused, and why.
+    pub fn load(settings: &Settings, plugins: &[PluginSettings]) -> Result<Self, HostError> {
+        if plugins.len() > PLUGINS_MAX {
+            return Err(HostError::TooMany { found: plugins.len(), max: PLUGINS_MAX });
+        }
+        let mut loaded = Vec::with_capacity(plugins.len());
+        for wanted in plugins {
+            let path = file::find(&settings.directory, &wanted.name)?;
+            let plugin = Plugin::load(&path, &wanted.config, settings.clock.unix_nanos)?;
+            let policy = wanted.fault.unwrap_or(plugin.manifest.text.fault);
+            loaded.push((plugin, policy));
+        }
+        check_order(loaded.iter().map(|(plugin, _)| &plugin.manifest.text).collect())?;
+        Ok(Self::new(loaded, settings.clock))
+    }
+}
+
+/// Refuses an order that contradicts a manifest.
+fn check_order(mut behind: Vec<&ManifestText>) -> Result<(), HostError> {
+    let mut before: Vec<&ManifestText> = Vec::new();
+    let contradicts =
+        |places: &[&ManifestText], ids: &[String]| ids.iter().find(|id| places.iter().any(|p| p.id == **id)).cloned();
+    while !behind.is_empty() {
+        let plugin = behind.remove(0);
+        let error = |side, other| Err(HostError::Order { plugin: plugin.id.clone(), side, other });
+        if let Some(other) = contradicts(&behind, &plugin.after) {
+            return error("after", other);
+        }
+        if let Some(other) = contradicts(&before, &plugin.before) {
+            return error("before", other);
+        }
+        before.push(plugin);
+    }
+    Ok(())
+}

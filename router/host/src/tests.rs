@@ -1,0 +1,382 @@
+//! The chain with plugins that do what the packets tell them.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use proptest::prelude::*;
+
+use herald_plugin::{ConfigError, Counters, End, Packet as Seen, Plugin as Inspect, StreamInfo, thunk};
+
+use super::library::Plugin;
+use super::*;
+use herald_core::event::EndReason;
+use herald_core::flow::FlowKey;
+use herald_core::id::Interface;
+use herald_core::inspector::{Action, Direction, Inspection, Inspector, Scope, States, Stream, Totals, Verdict};
+use herald_core::limits::PLUGIN_FAULTS_MAX;
+use herald_core::packet::{Content, Frame, Packet};
+
+/// Looks for words that begin with its own name: in a packet's payload, and for stream starts in its configuration. So
+/// `a=drop b=accept/flow` makes plugin `a` drop a packet. `panic` panics.
+#[derive(Default)]
+struct Obedient {
+    name: String,
+    at_start: String,
+    at_end: String,
+    started: AtomicU64,
+    seen: AtomicU64,
+    ended: AtomicU64,
+}
+
+/// Each state says whose it is, and is on the heap, so that mixing up or losing one shows.
+#[derive(Default)]
+struct Kept {
+    stream: Box<u64>,
+    packets: u64,
+}
+
+fn obey(word: &str) -> herald_plugin::Verdict {
+    use herald_plugin::Verdict;
+    let (action, scope) = word.split_once('/').unwrap_or((word, ""));
+    let verdict = match action {
+        "pass" => Verdict::pass(),
+        "accept" => Verdict::accept(),
+        "bypass" => Verdict::bypass(),
+        "drop" => Verdict::drop("told-to"),
+        "reject" => Verdict::reject("told-so"),
+        other => panic!("told to: {other}"),
+    };
+    match scope {
+        "flow" => verdict.for_flow(),
+        "stream" => verdict.for_stream(),
+        _ => verdict,
+    }
+}
+
+impl Inspect for Obedient {
+    type Stream = Kept;
+
+    fn configure(&mut self, config: &str) -> Result<(), ConfigError> {
+        let mut words = config.split(' ').map(str::to_owned);
+        self.name = words.next().unwrap();
+        self.at_start = words.next().unwrap_or_else(|| "pass".into());
+        self.at_end = words.next().unwrap_or_default();
+        if self.at_start == "refuse" { Err(ConfigError::new("told to refuse")) } else { Ok(()) }
+    }
+
+    fn stream_started(&self, kept: &mut Kept, stream: &StreamInfo<'_>) -> herald_plugin::Verdict {
+        self.started.fetch_add(1, Relaxed);
+        assert_eq!((stream.chosen(), stream.destination().port()), ("c", 80));
+        *kept.stream = stream.id();
+        obey(&self.at_start)
+    }
+
+    fn packet(&self, kept: &mut Kept, packet: &Seen<'_>) -> herald_plugin::Verdict {
+        self.seen.fetch_add(1, Relaxed);
+        assert_eq!(*kept.stream, packet.stream());
+        kept.packets += 1;
+        let text = std::str::from_utf8(packet.payload()).unwrap();
+        let word = text.split(' ').filter_map(|word| word.split_once('=')).find(|(name, _)| *name == self.name);
+        word.map_or(herald_plugin::Verdict::pass(), |(_, word)| obey(word))
+    }
+
+    fn stream_ended(&self, kept: Kept, stream: &StreamInfo<'_>, end: &End<'_>) {
+        self.ended.fetch_add(1, Relaxed);
+        assert_eq!((*kept.stream, end.packets_from_opener()), (stream.id(), 3));
+        assert!(self.at_end.is_empty(), "told to panic at the end");
+    }
+
+    fn counters(&self, counters: &mut Counters<'_>) {
+        for (name, count) in [("started", &self.started), ("seen", &self.seen), ("ended", &self.ended)] {
+            counters.report(name, count.load(Relaxed));
+        }
+    }
+}
+
+/// A chain with streams 1 to 4 in slots 0 to 3.
+struct Bench {
+    chain: Chain,
+    states: States,
+    started: Vec<Verdict>,
+}
+
+const NOW: Instant = Instant::from_nanos(5);
+
+fn clock() -> Instant {
+    NOW
+}
+
+fn manifest(id: &str) -> Manifest {
+    let text = toml::from_str(&format!("id = \"{id}\"\nversion = \"1\"\nlicence = \"MIT\"")).unwrap();
+    let table = thunk::table::<Obedient>();
+    Manifest { text, state_size: table.state_size as usize, state_align: table.state_align as usize }
+}
+
+fn stream(id: u64) -> Stream {
+    let opener = FlowKey::new(
+        Interface::First,
+        17,
+        ("10.1.0.100".parse().unwrap(), u16::try_from(id).unwrap()),
+        ("10.2.0.100".parse().unwrap(), 80),
+    );
+    Stream { id, opener, chosen: "c".parse().unwrap(), midstream: false }
+}
+
+fn packet(slot: u32, direction: Direction, payload: &str) -> Inspection {
+    let mut bytes = Vec::new();
+    etherparse::PacketBuilder::ethernet2([2; 6], [4; 6])
+        .ipv4([10, 1, 0, 100], [10, 2, 0, 100], 64)
+        .udp(1000, 80)
+        .write(&mut bytes, payload.as_bytes())
+        .unwrap();
+    let frame = Frame::from_bytes(&bytes);
+    let Content::Ip(headers) = Packet::parse(&frame).unwrap().content else { panic!("an IP packet") };
+    let interface = Interface::First;
+    Inspection { frame, headers, interface, direction, stream: u64::from(slot) + 1, slot, verdict: Verdict::default() }
+}
+
+impl Bench {
+    fn new(plugins: &[&str]) -> Self {
+        Self::with_policy(plugins, FaultPolicy::Closed)
+    }
+
+    fn with_policy(plugins: &[&str], policy: FaultPolicy) -> Self {
+        let plugins = plugins.iter().map(|config| {
+            let id = config.split(' ').next().unwrap();
+            (Plugin::make(manifest(id), *thunk::table::<Obedient>(), config).unwrap(), policy)
+        });
+        let mut chain = Chain::new(plugins.collect(), Clock { monotonic: clock, unix_nanos: || 0 });
+        let mut states = States::new(chain.state_len());
+        states.reserve(3);
+        let started =
+            (0..4).map(|slot| chain.stream_started(NOW, &stream(u64::from(slot) + 1), states.of(slot))).collect();
+        Self { chain, states, started }
+    }
+
+    /// What becomes of packets of one batch, in one letter each: Pass, Drop, Reject, Fault.
+    fn judge(&mut self, batch: &[(u32, Direction, &str)]) -> String {
+        let mut batch: Vec<_> = batch.iter().map(|&(slot, direction, text)| packet(slot, direction, text)).collect();
+        self.chain.inspect(NOW, &mut batch, &self.states);
+        batch
+            .iter()
+            .map(|inspection| match (inspection.verdict.action, inspection.verdict.fault) {
+                (Action::Drop, true) => 'F',
+                (Action::Pass, _) => 'P',
+                (Action::Drop, false) => 'D',
+                (Action::Reject, _) => 'R',
+            })
+            .collect()
+    }
+
+    /// The plugin's counter.
+    fn count(&self, id: &str, counter: &str) -> u64 {
+        let rows = self.chain.report().rows();
+        rows.iter().find(|row| row.id == id).unwrap().counters[counter]
+    }
+
+    fn row(&self, id: &str) -> PluginRow {
+        self.chain.report().rows().into_iter().find(|row| row.id == id).unwrap()
+    }
+
+    fn end_all(&mut self) {
+        let totals = Totals { packets_from_opener: 3, ..Totals::default() };
+        for slot in 0..4 {
+            let stream = stream(u64::from(slot) + 1);
+            self.chain.stream_ended(NOW, &stream, &totals, EndReason::TimedOut, self.states.of(slot));
+        }
+    }
+}
+
+use Direction::{FromOpener as To, ToOpener as Back};
+
+#[test]
+fn verdicts_of_packets_follow_the_table() {
+    // Streams 0 and 1; each row is one batch; then how many packets `a` and `b` saw.
+    for (batch, expected, seen_a, seen_b) in [
+        (&[(0, To, ""), (1, Back, "")][..], "PP", 2, 2),
+        (&[(0, To, "a=drop"), (0, To, "")], "DP", 2, 1),
+        (&[(0, To, "a=reject"), (0, To, "b=drop")], "RD", 2, 1),
+        (&[(0, To, "a=accept b=drop"), (0, To, "")], "PP", 2, 1),
+        (&[(0, To, "a=accept/flow b=drop"), (0, To, "b=drop"), (0, Back, "b=drop")], "PPD", 2, 1),
+        (&[(0, To, "a=accept/stream"), (0, Back, "b=drop"), (1, To, "b=drop")], "PPD", 2, 1),
+        (&[(0, To, "a=bypass b=drop"), (0, Back, "a=drop"), (0, To, "b=drop")], "PPD", 1, 2),
+        (&[(0, To, "a=pass/flow"), (0, To, "a=drop"), (0, Back, "a=drop")], "PPD", 2, 2),
+        (&[(0, To, "a=pass/stream b=drop"), (0, Back, "a=drop")], "DP", 1, 2),
+        (&[(0, To, "a=drop/flow"), (0, Back, ""), (0, To, "a=pass")], "DPD", 2, 1),
+        (&[(0, To, ""), (0, To, "b=reject/stream"), (0, Back, "b=pass"), (1, To, "")], "PRRP", 4, 3),
+        // `a` accepts the second packet before `b` ends the stream with the first.
+        (&[(0, To, "b=drop/stream"), (0, To, "a=accept")], "DD", 2, 1),
+        (&[(0, To, "b=drop/flow"), (0, Back, ""), (0, Back, "a=drop/flow")], "DPD", 3, 2),
+        // `b` judges the first packet before `a`'s word of the second reaches it; the third is ended by the first's.
+        (&[(0, To, "b=drop/flow"), (0, To, "a=pass/flow"), (0, To, "a=drop")], "DDD", 2, 1),
+    ] {
+        let mut bench = Bench::new(&["a", "b"]);
+        assert_eq!(bench.judge(batch), expected, "{batch:?}");
+        assert_eq!((bench.count("a", "seen"), bench.count("b", "seen")), (seen_a, seen_b), "{batch:?}");
+        bench.end_all();
+        assert_eq!((bench.count("a", "ended"), bench.count("b", "ended")), (4, 4));
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_batch_ends_the_same_packets_as_one_by_one(
+        packets in prop::collection::vec((0_u32..2, any::<bool>(), "(a=W|b=W|a=W b=W|)"), 1..12),
+        words in prop::collection::vec(0_usize..7, 24),
+    ) {
+        const WORDS: [&str; 7] = ["drop", "drop/stream", "reject", "accept", "accept/stream", "bypass", "panic"];
+        let mut words = words.into_iter().map(|word| WORDS[word]);
+        // Too many faults would suspend a plugin, which is another matter.
+        let mut panics = 0;
+        let packets: Vec<_> = packets
+            .into_iter()
+            .map(|(slot, back, mut text)| {
+                while text.contains('W') {
+                    let word = words.next().unwrap();
+                    panics += u32::from(word == "panic");
+                    text = text.replacen('W', if panics < PLUGIN_FAULTS_MAX { word } else { "pass" }, 1);
+                }
+                (slot, if back { Back } else { To }, text)
+            })
+            .collect();
+        let packets: Vec<_> = packets.iter().map(|(slot, direction, text)| (*slot, *direction, text.as_str())).collect();
+        let passed = |letters: String| letters.chars().map(|letter| letter == 'P').collect::<Vec<_>>();
+        let together = Bench::new(&["a", "b"]).judge(&packets);
+        let mut bench = Bench::new(&["a", "b"]);
+        let one_by_one = packets.iter().map(|packet| bench.judge(&[*packet])).collect();
+        prop_assert_eq!(passed(together), passed(one_by_one), "{:?}", packets);
+    }
+}
+
+#[test]
+fn what_covers_a_stream_holds_for_later_batches() {
+    for (first, later, expected, seen_a) in [
+        ("a=drop/flow", To, "D", 1),
+        ("a=drop/flow", Back, "P", 2),
+        ("a=reject/stream", Back, "R", 1),
+        ("a=bypass", Back, "P", 1),
+        ("a=accept/stream", To, "P", 1),
+        ("a=pass/flow", Back, "P", 2),
+    ] {
+        let mut bench = Bench::new(&["a"]);
+        bench.judge(&[(2, To, first)]);
+        assert_eq!(bench.judge(&[(2, later, "")]), expected, "{first} {later:?}");
+        assert_eq!(bench.count("a", "seen"), seen_a, "{first} {later:?}");
+    }
+}
+
+#[test]
+fn a_verdict_at_the_start_covers_the_stream() {
+    for (a, b, action, packet, seen_a, seen_b) in [
+        ("a pass", "b pass", Action::Pass, "P", 1, 1),
+        ("a pass/stream", "b pass", Action::Pass, "P", 0, 1),
+        ("a bypass", "b pass", Action::Pass, "P", 0, 1),
+        ("a accept/stream", "b drop", Action::Pass, "P", 0, 0),
+        ("a drop", "b pass", Action::Drop, "D", 0, 0),
+        ("a drop", "b reject", Action::Reject, "R", 0, 0),
+        ("a pass", "b reject/flow", Action::Reject, "R", 0, 0),
+    ] {
+        let mut bench = Bench::new(&[a, b]);
+        assert_eq!(bench.started[0].action, action, "{a}, {b}");
+        assert_eq!(bench.started[0].scope == Scope::Stream, action != Action::Pass);
+        assert_eq!(bench.judge(&[(0, Back, "")]), packet, "{a}, {b}");
+        assert_eq!((bench.count("a", "seen"), bench.count("b", "seen")), (seen_a, seen_b), "{a}, {b}");
+        assert_eq!((bench.count("a", "started"), bench.count("b", "started")), (4, 4), "all are told");
+        bench.end_all();
+        assert_eq!((bench.count("a", "ended"), bench.count("b", "ended")), (4, 4));
+    }
+}
+
+#[test]
+fn a_panic_ends_its_stream_alone() {
+    let mut bench = Bench::new(&["a", "b"]);
+    let batch = [(0, To, ""), (1, To, "a=panic"), (1, To, ""), (2, To, ""), (0, Back, "b=panic"), (3, To, "a=drop")];
+    assert_eq!(bench.judge(&batch), "PFFPFD");
+    assert_eq!(bench.judge(&[(1, Back, ""), (0, To, ""), (2, To, "")]), "FFP");
+    let (a, b) = (bench.row("a"), bench.row("b"));
+    assert_eq!((a.faults, b.faults, a.state), (1, 1, "ok"));
+    assert_eq!(a.reasons["plugin-fault"], 3);
+    bench.end_all();
+    assert_eq!((bench.count("a", "ended"), bench.count("b", "ended")), (3, 3), "not for the stream it failed in");
+}
+
+#[test]
+fn an_open_fault_policy_lets_pass() {
+    let mut bench = Bench::with_policy(&["a", "b"], FaultPolicy::Open);
+    assert_eq!(bench.judge(&[(0, To, "a=panic"), (0, To, "a=drop"), (0, Back, "b=drop"), (1, To, "a=drop")]), "PPDD");
+    let mut bench = Bench::with_policy(&["a panic", "b"], FaultPolicy::Open);
+    assert_eq!(bench.started[0], Verdict::default());
+    assert_eq!(bench.judge(&[(0, To, "b=drop")]), "D");
+    assert_eq!(bench.count("a", "seen"), 0);
+}
+
+#[test]
+fn panics_at_start_and_end_are_faults() {
+    let mut bench = Bench::new(&["a panic", "b pass panic"]);
+    let expected = Verdict { action: Action::Drop, scope: Scope::Stream, rewritten: false, fault: true };
+    assert_eq!(bench.started, [expected; 4]);
+    bench.end_all();
+    assert_eq!((bench.row("a").faults, bench.row("b").faults), (4, 4));
+    assert_eq!(bench.count("a", "ended"), 0);
+}
+
+#[test]
+fn repeated_faults_suspend_the_plugin() {
+    let mut bench = Bench::new(&["a", "b"]);
+    let faults = usize::try_from(PLUGIN_FAULTS_MAX).unwrap();
+    for round in 0..faults {
+        assert_eq!(bench.judge(&[(0, To, "a=panic")]), "F", "{round}");
+        bench.end_all();
+        assert_eq!(bench.count("a", "ended"), 3 * (round as u64 + 1), "not for the stream it failed in");
+        // The streams start anew.
+        for slot in 0..4 {
+            bench.chain.stream_started(NOW, &stream(u64::from(slot) + 1), bench.states.of(slot));
+        }
+    }
+    let seen = bench.count("a", "seen");
+    assert_eq!(bench.row("a").state, "faulted");
+    assert_eq!(bench.judge(&[(1, To, ""), (2, Back, "")]), "FF");
+    assert_eq!(bench.count("a", "seen"), seen, "it is not called");
+    assert_eq!((bench.row("a").faults, bench.row("b").state), (u64::from(PLUGIN_FAULTS_MAX), "ok"));
+}
+
+#[test]
+fn a_packet_whose_stream_is_gone_is_dropped_unseen() {
+    let mut bench = Bench::new(&["a"]);
+    bench.end_all();
+    assert_eq!(bench.judge(&[(0, To, "")]), "D");
+    bench.chain.stream_started(NOW, &stream(80), bench.states.of(0));
+    assert_eq!(bench.judge(&[(0, To, "")]), "D", "another stream has the slot");
+    assert_eq!(bench.count("a", "seen"), 0);
+}
+
+#[test]
+fn large_batches_and_no_plugins_work() {
+    let mut bench = Bench::new(&["a"]);
+    let batch: Vec<_> = (0..150).map(|n| (n % 4, To, if n % 10 == 3 { "a=drop" } else { "" })).collect();
+    let expected: String = (0..150).map(|n| if n % 10 == 3 { 'D' } else { 'P' }).collect();
+    assert_eq!(bench.judge(&batch), expected);
+    assert_eq!((bench.row("a").packets, bench.row("a").drops), (150, 15));
+    assert_eq!(bench.row("a").reasons["told-to"], 15);
+    let mut bench = Bench::new(&[]);
+    assert_eq!((bench.chain.state_len(), bench.judge(&[(0, To, "")])), (0, "P".to_owned()));
+}
+
+#[test]
+fn a_refused_configuration_carries_the_plugins_words() {
+    let error = Plugin::make(manifest("a"), *thunk::table::<Obedient>(), "a refuse").unwrap_err();
+    assert_eq!(error.to_string(), "plugin a refuses its configuration: told to refuse");
+}
+
+#[test]
+fn an_order_that_contradicts_a_manifest_is_refused() {
+    let text = |id: &str, more: &str| -> ManifestText {
+        toml::from_str(&format!("id = \"{id}\"\nversion = \"1\"\nlicence = \"MIT\"\n{more}")).unwrap()
+    };
+    let (first, nat) = (text("x", "before = [\"nat\"]"), text("nat", ""));
+    let last = text("log", "after = [\"nat\", \"absent\"]");
+    assert!(check_order(vec![&first, &nat, &last]).is_ok());
+    let error = check_order(vec![&nat, &first]).unwrap_err().to_string();
+    assert!(error.starts_with("plugin x must come before nat"), "{error}");
+    let error = check_order(vec![&last, &nat]).unwrap_err().to_string();
+    assert!(error.starts_with("plugin log must come after nat"), "{error}");
+}

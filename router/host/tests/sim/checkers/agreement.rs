@@ -1,0 +1,73 @@
+//! L1: after the last fault both redirectors name the owner of each stream.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use herald_core::flow::FlowKey;
+use herald_core::inspector::Direction;
+use herald_core::session::Standing;
+use herald_core::time::Instant;
+
+use super::Checker;
+use crate::member::{NODES, Place, id};
+use crate::packets;
+use crate::world::{SETTLED_MS, Sight, World, at_ms};
+
+/// Time for announcements, closes and their answers on a slow mesh, and for redirectors to look again.
+const ON_ITS_WAY: Duration = Duration::from_millis(700);
+
+/// Streams that a redirector does not know as their owners do, since when.
+#[derive(Default)]
+pub(super) struct Agreement {
+    differing: BTreeMap<(Place, FlowKey), Instant>,
+}
+
+impl Checker for Agreement {
+    fn invariant(&self) -> &'static str {
+        "L1"
+    }
+
+    fn see(&mut self, world: &World, sight: &Sight<'_>) -> Result<(), String> {
+        let Sight::Sampled = sight else { return Ok(()) };
+        if world.now < at_ms(SETTLED_MS) {
+            return Ok(());
+        }
+        let differing: BTreeMap<_, _> = (0..NODES.len()).flat_map(|owner| differing(world, owner)).collect();
+        self.differing.retain(|key, _| differing.contains_key(key));
+        for (key, what) in differing {
+            let since = *self.differing.entry(key).or_insert(world.now);
+            if world.now.since(since) > ON_ITS_WAY {
+                return Err(format!("{} belongs to {}, {what}", key.1, NODES[key.0]));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Live streams of a node that a redirector does not know as that node's.
+fn differing(world: &World, owner: Place) -> Vec<((Place, FlowKey), String)> {
+    let mut found = Vec::new();
+    let tables = world.members[owner].node.as_ref().unwrap().tables();
+    for entry in tables.markers.iter() {
+        // Nothing is announced of a stream of which no packet may leave.
+        let may_leave = !world.ended_by_plugins.contains(&packets::stream(entry.key()));
+        let lives = may_leave && entry.value().state.is_some() && entry.value().direction == Direction::FromOpener;
+        for key in [*entry.key(), entry.key().reversed(entry.key().interface().other())] {
+            let named = named(world, &key);
+            if lives && named != Some(id(owner)) {
+                let at = key.interface();
+                found.push(((owner, *entry.key()), format!("the redirector of {at} says {named:?}")));
+            }
+        }
+    }
+    found
+}
+
+/// Whom the redirector of a key's interface names.
+fn named(world: &World, key: &FlowKey) -> Option<herald_core::id::NodeId> {
+    let nodes = world.members.iter().filter_map(|member| member.node.as_ref());
+    let holder = nodes.into_iter().find(|node| node.membership().holds(key.interface()))?;
+    let tables = holder.tables();
+    let session = tables.redirector.get(key)?;
+    (session.standing == Standing::Announced).then_some(session.generation.node)
+}

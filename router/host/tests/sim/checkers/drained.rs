@@ -1,0 +1,41 @@
+//! L5: a drain loses nothing: while nodes are only drained and taken back, no frame ends anywhere but at its host.
+
+use herald_core::event::DropReason;
+
+use super::Checker;
+use crate::member::NODES;
+use crate::scenario::{Action, Impairment};
+use crate::world::{Sight, World};
+
+pub(super) struct Drained;
+
+impl Checker for Drained {
+    fn invariant(&self) -> &'static str {
+        "L5"
+    }
+
+    fn see(&mut self, world: &World, sight: &Sight<'_>) -> Result<(), String> {
+        let (Sight::Sampled, true) = (sight, world.scenario.steps.iter().all(|step| is_gentle(&step.action))) else {
+            return Ok(());
+        };
+        for (name, member) in NODES.iter().zip(&world.members) {
+            if let Some((reason, _)) = member.out.drops().find(|(reason, _)| is_loss(*reason)) {
+                return Err(format!("{name} dropped a frame ({}), and nodes were only drained", reason.name()));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_gentle(action: &Action) -> bool {
+    match action {
+        Action::Start(_) | Action::Open(_) | Action::Drain(_) | Action::Undrain(_) | Action::Heal => true,
+        Action::Impair { impairment: Impairment { loss, .. }, .. } => *loss == 0,
+        _ => false,
+    }
+}
+
+/// False for adverts, which end where they are read, and for what a switch floods to everybody.
+fn is_loss(reason: DropReason) -> bool {
+    !matches!(reason, DropReason::VrrpContradicts | DropReason::VrrpStranger | DropReason::OtherMac)
+}

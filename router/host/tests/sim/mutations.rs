@@ -1,0 +1,81 @@
+//! Are the checkers awake? The program is broken on purpose, in each way by itself, and every one must be noticed.
+
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use herald_core::mutation::{Mutation, switch};
+
+use crate::options::Options;
+use crate::run::{Telling, run, run_watched};
+use crate::swarm;
+
+/// What it took to notice one.
+struct Caught {
+    mutation: Mutation,
+    /// The invariant that was seen broken, and the number of seeds until then.
+    by: Option<(&'static str, u64)>,
+}
+
+/// Tries all of them, or the one with the name that the options give, and prints the table.
+pub(crate) fn try_all(options: &Options) -> ExitCode {
+    let asked = |mutation: &&Mutation| options.mutation.as_deref().is_none_or(|name| name == mutation.name());
+    let mutations: Vec<Mutation> = Mutation::ALL.iter().filter(asked).copied().collect();
+    let next = AtomicUsize::new(0);
+    let table = Mutex::new(Vec::new());
+    let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    std::panic::set_hook(Box::new(|_| {}));
+    let work = || {
+        while let Some(mutation) = mutations.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let caught = try_one(*mutation, options);
+            let (name, by) = (mutation.name(), caught.by.map_or("not seen", |(invariant, _)| invariant));
+            println!("{name}: {by}");
+            table.lock().unwrap().push(caught);
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..options.threads.unwrap_or(cores) {
+            scope.spawn(work);
+        }
+    });
+    print(table.into_inner().unwrap())
+}
+
+fn try_one(mutation: Mutation, options: &Options) -> Caught {
+    switch(Some(mutation));
+    // What the ends hear is seen last: earlier checkers would always be first.
+    let only = (mutation == Mutation::CorruptPayload).then_some("I11");
+    let by = (options.from..options.from + options.seeds).find_map(|seed| {
+        let scenario = swarm::scenario(seed);
+        let (outcome, _) = run_watched(&scenario, Telling::Quiet, only);
+        let violation = outcome.violation?;
+        // A seed that fails without it proves nothing.
+        switch(None);
+        let fails_anyway = run(&scenario, Telling::Quiet).0.violation.is_some();
+        switch(Some(mutation));
+        if fails_anyway {
+            return None;
+        }
+        if options.mutation.is_some() {
+            println!("seed {seed}: {}", violation.what);
+        }
+        Some((violation.invariant, seed - options.from + 1))
+    });
+    switch(None);
+    Caught { mutation, by }
+}
+
+fn print(mut table: Vec<Caught>) -> ExitCode {
+    table.sort_by_key(|caught| caught.mutation.name());
+    println!("{:<24} {:<12} SEEDS", "MUTATION", "SEEN AS");
+    for Caught { mutation, by } in &table {
+        match by {
+            Some((invariant, seeds)) => println!("{:<24} {invariant:<12} {seeds}", mutation.name()),
+            None => println!("{:<24} {:<12} -", mutation.name(), "not seen"),
+        }
+    }
+    let missed = table.iter().filter(|caught| caught.by.is_none()).count();
+    println!("{} of {} mutations are noticed", table.len() - missed, table.len());
+    if missed == 0 && !table.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

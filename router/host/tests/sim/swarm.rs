@@ -1,0 +1,289 @@
+//! From a seed to a scenario: each class of fault is on with probability 1/2, so that runs differ in kind and not only in
+//! detail (Groce et al., "Swarm Testing", 2012).
+
+use herald_core::id::Interface;
+use herald_core::node::Redirecting;
+use herald_core::redirector::choice::{Keying, Redirectors};
+use herald_core::session::Midstream;
+use herald_host::FaultPolicy;
+
+use crate::chance::Chance;
+use crate::member::{NODES, Place};
+use crate::plugins::SEATS;
+use crate::scenario::{
+    Action, Choices, Ending, Failing, Failure, Hostility, Impairment, Open, Protocol, Scenario, Step, Way,
+};
+use crate::world::{FAULTS_FROM_MS, HEAL_MS, SETTLED_MS};
+
+/// The scenario of a seed.
+pub(crate) fn scenario(seed: u64) -> Scenario {
+    let mut chance = Chance::new(seed, "scenario");
+    let mut choices = choices(&mut chance);
+    let mut steps = conversations(&mut chance);
+    faults(seed, &mut chance, &mut steps);
+    preemption(&mut Chance::new(seed, "preemption"), &mut choices);
+    plugins(&mut Chance::new(seed, "plugins"), &mut choices, &mut steps);
+    steps.push(Step { at_ms: HEAL_MS, action: Action::Heal });
+    steps.sort_by_key(|step| step.at_ms);
+    Scenario { seed, choices, steps, expected: Vec::new() }
+}
+
+fn choices(chance: &mut Chance) -> Choices {
+    let mut choices = Choices::default();
+    if chance.happens(12) {
+        choices.keying = Keying::Shared;
+    }
+    if chance.happens(50) {
+        choices.redirectors = Redirectors::LastResort;
+    }
+    if chance.happens(25) {
+        choices.redirecting = Redirecting::Mesh;
+    }
+    if chance.happens(25) {
+        choices.midstream = Midstream::PickUp;
+    }
+    if chance.happens(50) {
+        for drift in &mut choices.drift {
+            *drift = i64::try_from(chance.below(200_000)).unwrap() - 100_000;
+        }
+    }
+    if chance.happens(50) {
+        choices.mesh_us = chance.between(1_000, 12_000);
+    }
+    if chance.happens(50) {
+        choices.hold_frames = chance.between(1, 4);
+    }
+    if chance.happens(50) {
+        choices.ageing_s = chance.between(1, 4);
+    }
+    if chance.happens(50) {
+        choices.forged = chance.between(5, 40);
+    }
+    choices
+}
+
+fn conversation(chance: &mut Chance, key: u16) -> Open {
+    let protocol = chance.pick(&[Protocol::Tcp4, Protocol::Tcp4, Protocol::Tcp6, Protocol::Udp4, Protocol::Udp6]);
+    let amount = |chance: &mut Chance, tcp: (u64, u64)| {
+        let (low, high) = match protocol {
+            Protocol::Tcp4 | Protocol::Tcp6 => tcp,
+            Protocol::Udp4 | Protocol::Udp6 => (1, 12),
+        };
+        u32::try_from(chance.between(low, high)).unwrap()
+    };
+    Open {
+        from: chance.pick(&Interface::BOTH),
+        protocol,
+        key,
+        request: amount(chance, (1, 6_000)),
+        response: amount(chance, (1, 16_000)),
+        ending: chance.pick(&[Ending::Close, Ending::Slow, Ending::Reset, Ending::Idle]),
+    }
+}
+
+/// Conversations during the faults, some with a key that was used before, and some after everything has settled.
+fn conversations(chance: &mut Chance) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let count = u16::try_from(chance.between(8, 20)).unwrap();
+    for number in 0..count {
+        let key = if chance.happens(25) { u16::try_from(chance.below(u64::from(number) + 1)).unwrap() } else { number };
+        let at_ms = chance.between(1_200, HEAL_MS - 500);
+        steps.push(Step { at_ms, action: Action::Open(conversation(chance, key)) });
+    }
+    for number in 0..6 {
+        let at_ms = SETTLED_MS + 100 * u64::from(number);
+        steps.push(Step { at_ms, action: Action::Open(conversation(chance, 100 + number)) });
+    }
+    steps
+}
+
+fn faults(seed: u64, chance: &mut Chance, steps: &mut Vec<Step>) {
+    // Every run has a stray packet and a change of a role: without them it would not count.
+    let interface = chance.pick(&Interface::BOTH);
+    add(steps, moment(chance), Action::Hostile { interface, what: Hostility::Midstream });
+    change_of_role(chance, steps);
+    // In some runs the networks are well, so that every loss is the nodes' own.
+    if chance.happens(20) {
+        return drains(chance, steps);
+    }
+    let adders: [fn(&mut Chance, &mut Vec<Step>); 10] =
+        [mesh_cuts, breaks, stalls, interface_cuts, deaths, pauses, drains, impairments, hostilities, unknowns];
+    for add in adders {
+        if chance.happens(50) {
+            for _ in 0..chance.between(1, 3) {
+                add(chance, steps);
+            }
+        }
+    }
+    frames_cuts(&mut Chance::new(seed, "frames cuts"), steps);
+}
+
+fn change_of_role(chance: &mut Chance, steps: &mut Vec<Step>) {
+    let (holder, at) = (chance.pick(&[0, 1]), moment(chance));
+    let (strike, mend) = match chance.below(4) {
+        0 => (Action::Kill(holder), Action::Start(holder)),
+        1 => (Action::PowerOff(holder), Action::Start(holder)),
+        2 => (Action::Stop(holder), Action::Continue(holder)),
+        _ => (Action::Drain(holder), Action::Undrain(holder)),
+    };
+    add(steps, at, strike);
+    add(steps, at + chance.between(400, 2_000), mend);
+}
+
+fn moment(chance: &mut Chance) -> u64 {
+    chance.between(FAULTS_FROM_MS, HEAL_MS - 400)
+}
+
+fn node(chance: &mut Chance) -> Place {
+    chance.pick(&[0, 1, 2])
+}
+
+fn two_nodes(chance: &mut Chance) -> (Place, Place) {
+    let from = node(chance);
+    (from, (from + chance.pick(&[1, 2])) % NODES.len())
+}
+
+fn add(steps: &mut Vec<Step>, at_ms: u64, action: Action) {
+    steps.push(Step { at_ms, action });
+}
+
+fn mesh_cuts(chance: &mut Chance, steps: &mut Vec<Step>) {
+    let ((from, to), way) = (two_nodes(chance), chance.pick(&[Way::Both, Way::Out]));
+    add(steps, moment(chance), Action::CutMesh { from, to, way });
+}
+
+fn breaks(chance: &mut Chance, steps: &mut Vec<Step>) {
+    let (from, to) = two_nodes(chance);
+    add(steps, moment(chance), Action::Break { from, to });
+}
+
+fn stalls(chance: &mut Chance, steps: &mut Vec<Step>) {
+    let ((from, to), ms) = (two_nodes(chance), chance.between(5, 250));
+    add(steps, moment(chance), Action::Stall { from, to, ms });
+}
+
+fn interface_cuts(chance: &mut Chance, steps: &mut Vec<Step>) {
+    let (node, interface) = (node(chance), chance.pick(&Interface::BOTH));
+    let action = if chance.happens(50) {
+        Action::Unplug { node, interface }
+    } else {
+        Action::CutInterface { node, interface, way: chance.pick(&[Way::Both, Way::In, Way::Out]) }
+    };
+    add(steps, moment(chance), action);
+}
+
+fn deaths(chance: &mut Chance, steps: &mut Vec<Step>) {
+    let (node, at) = (node(chance), moment(chance));
+    add(steps, at, if chance.happens(50) { Action::Kill(node) } else { Action::PowerOff(node) });
+    if chance.happens(60) {
+        add(steps, at + chance.between(20, 1_500), Action::Start(node));
+    }
+}
+
+fn pauses(chance: &mut Chance, steps: &mut Vec<Step>) {
+    let (node, at) = (node(chance), moment(chance));
+    add(steps, at, Action::Stop(node));
+    add(steps, at + chance.between(10, 1_200), Action::Continue(node));
+}
+
+fn drains(chance: &mut Chance, steps: &mut Vec<Step>) {
+    let (node, at) = (node(chance), moment(chance));
+    add(steps, at, Action::Drain(node));
+    add(steps, at + chance.between(50, 2_000), Action::Undrain(node));
+}
+
+fn impairments(chance: &mut Chance, steps: &mut Vec<Step>) {
+    let impairment = Impairment {
+        loss: if chance.happens(50) { chance.between(1, 30) } else { 0 },
+        duplicate: if chance.happens(50) { chance.between(1, 20) } else { 0 },
+        reorder: if chance.happens(50) { chance.between(1, 20) } else { 0 },
+        delay_us: if chance.happens(50) { chance.between(100, 5_000) } else { 0 },
+    };
+    add(steps, moment(chance), Action::Impair { interface: chance.pick(&Interface::BOTH), impairment });
+}
+
+fn hostilities(chance: &mut Chance, steps: &mut Vec<Step>) {
+    for _ in 0..10 {
+        let key = u16::try_from(chance.below(16)).unwrap();
+        let what = match chance.below(9) {
+            0 => Hostility::Garbage,
+            1 => Hostility::Spoof(node(chance)),
+            2 => Hostility::Direct(node(chance)),
+            3 | 4 => Hostility::Midstream,
+            5 => Hostility::Reset(key),
+            6 => Hostility::Quote,
+            7 => Hostility::Flood,
+            _ => Hostility::BothOpen(key),
+        };
+        add(steps, moment(chance), Action::Hostile { interface: chance.pick(&Interface::BOTH), what });
+    }
+}
+
+fn unknowns(chance: &mut Chance, steps: &mut Vec<Step>) {
+    let (from, to) = two_nodes(chance);
+    add(steps, moment(chance), Action::Unknown { from, to });
+}
+
+/// In one half of the runs connections for frames break alone.
+fn frames_cuts(chance: &mut Chance, steps: &mut Vec<Step>) {
+    if chance.happens(50) {
+        for _ in 0..chance.between(1, 3) {
+            let ((from, to), ms) = (two_nodes(chance), chance.between(5, 1_500));
+            add(steps, moment(chance), Action::CutFrames { from, to, ms });
+        }
+    }
+}
+
+/// In one half of the runs a higher priority takes its roles back.
+fn preemption(chance: &mut Chance, choices: &mut Choices) {
+    if chance.happens(50) {
+        choices.preempt_ms = Some(chance.pick(&[0, 50, 500]));
+    }
+}
+
+/// Plugins have opinions in one half of the runs, and fail in one half.
+fn plugins(chance: &mut Chance, choices: &mut Choices, steps: &mut Vec<Step>) {
+    if chance.happens(50) {
+        choices.opinions = chance.pick(&[1, 2, 5, 20]);
+    }
+    if chance.happens(50) {
+        choices.fault = FaultPolicy::Open;
+    }
+    if chance.happens(50) {
+        // A plugin fails once in a stream, so it takes many streams, and therefore time, until it is suspended.
+        for _ in 0..chance.between(1, 4) {
+            let at_ms = chance.between(1_000, HEAL_MS / 2);
+            let seat = usize::try_from(chance.below(SEATS as u64)).unwrap();
+            let failure =
+                chance.pick(&[Failure::Start, Failure::Packet, Failure::Packet, Failure::End, Failure::Answer]);
+            let failing = Failing { seat, failure, percent: chance.pick(&[2, 20, 100, 100]) };
+            add(steps, at_ms, Action::Fail { node: node(chance), failing });
+        }
+    }
+}
+
+/// The class of an action, for the coverage.
+pub(crate) fn class_name(action: &Action) -> &'static str {
+    match action {
+        Action::Open(_) => "conversation",
+        Action::CutMesh { .. } => "fault: mesh cut",
+        Action::Break { .. } => "fault: connection broken",
+        Action::CutFrames { .. } => "fault: frames cut",
+        Action::Stall { .. } => "fault: stall",
+        Action::CutInterface { .. } => "fault: interface cut",
+        Action::Unplug { .. } => "fault: unplugged",
+        Action::Kill(_) => "fault: kill",
+        Action::PowerOff(_) => "fault: power-off",
+        Action::Stop(_) => "fault: stop",
+        Action::Continue(_) => "fault: continue",
+        Action::Start(_) => "start",
+        Action::Drain(_) => "fault: drain",
+        Action::Undrain(_) => "undrain",
+        Action::Impair { .. } => "fault: impairment",
+        Action::ImpairMesh { .. } => "fault: mesh impairment",
+        Action::Hostile { .. } => "fault: hostile frame",
+        Action::Unknown { .. } => "fault: unknown message",
+        Action::Fail { .. } => "fault: plugin",
+        Action::Heal => "heal",
+    }
+}

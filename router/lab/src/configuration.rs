@@ -1,0 +1,315 @@
+//! The nodes' configurations: the lab's defaults < `--config FILE` < what makes each node itself < `--set`.
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use ipnet::IpNet;
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use crate::LabError;
+use crate::folder::Folder;
+use crate::name::LabName;
+use crate::plan::{Host, MESH_PORT, Network, Plan, end_host, is_host_name, node_host};
+use crate::request::Report;
+use herald_core::id::{Interface, NodeId, PerInterface};
+use herald_keys::KeysFolder;
+
+/// Bytes of the largest IP packet, where the configuration does not say otherwise.
+const MTU: u16 = 1500;
+
+/// One `--set KEY=VALUE`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Setting {
+    key: Vec<String>,
+    value: Value,
+}
+
+/// A text that is no `KEY=VALUE`.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is no setting: KEY=VALUE is expected, such as hold_ms_max=200 or choose.redirectors=equal")]
+pub struct SettingError(String);
+
+impl FromStr for Setting {
+    type Err = SettingError;
+
+    /// The key is a TOML key; the value is a TOML value, or a text if it cannot be read as one.
+    fn from_str(text: &str) -> Result<Self, SettingError> {
+        let error = || SettingError(text.to_owned());
+        let (key, value) = text.split_once('=').ok_or_else(error)?;
+        let key = toml_edit::Key::parse(key).map_err(|_| error())?;
+        let key = key.iter().map(|k| k.get().to_owned()).collect();
+        // A newline in the value could smuggle in more keys.
+        let parsed = toml::from_str::<Table>(&format!("value = {value}")).ok().filter(|t| t.len() == 1);
+        let value = parsed.and_then(|mut t| t.remove("value")).unwrap_or_else(|| Value::String(value.to_owned()));
+        Ok(Self { key, value })
+    }
+}
+
+/// What all nodes of a lab have in common, and the lab's own hosts.
+#[derive(Debug)]
+pub(crate) struct Configuration {
+    base: Table,
+    settings: Vec<Setting>,
+    hosts: Vec<(String, OwnHost)>,
+}
+
+/// A host of one's own: `[lab.hosts.NAME]` in the file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OwnHost {
+    network: Network,
+    addresses: Vec<IpNet>,
+    gateways: Option<Vec<IpAddr>>,
+}
+
+impl Configuration {
+    /// Reads the file, if there is one.
+    pub(crate) fn read(name: &LabName, file: Option<&Path>, settings: &[Setting]) -> Result<Self, LabError> {
+        let mut base = defaults(name);
+        if let Some(file) = file {
+            let text = fs::read_to_string(file).map_err(LabError::file("read", file))?;
+            lay(&mut base, toml::from_str::<Table>(&text).map_err(|e| no_toml(file, &text, &e))?);
+        }
+        let place = file.map_or_else(String::new, |file| format!("{}: ", file.display()));
+        let hosts = own_hosts(base.remove("lab")).map_err(|why| LabError::Configuration(format!("{place}{why}")))?;
+        Ok(Self { base, settings: settings.to_vec(), hosts })
+    }
+
+    /// What has to be built for these nodes.
+    pub(crate) fn plan(&self, name: &LabName, nodes: Vec<String>) -> Result<Plan, LabError> {
+        let mut merged = self.base.clone();
+        self.set_all(&mut merged)?;
+        let mut mtu = PerInterface::from_fn(|_| MTU);
+        for interface in Interface::BOTH {
+            if let Some(value) = look_up(&merged, interface, "mtu") {
+                let number = value.as_integer().and_then(|m| u16::try_from(m).ok());
+                mtu[interface] = number.ok_or_else(|| {
+                    LabError::Configuration(format!("interfaces.{interface}.mtu = {value}: 1280 to 65535 is allowed"))
+                })?;
+            }
+        }
+        let gateways = PerInterface::from_fn(|interface| virtual_addresses(&merged, interface));
+        let mut hosts = Interface::BOTH.map(|i| end_host(i, gateways[i].clone())).to_vec();
+        hosts.extend(nodes.iter().map(|id| node_host(id)));
+        for (name, own) in &self.hosts {
+            add_own_host(&mut hosts, name, own, &gateways)?;
+        }
+        Ok(Plan { name: name.clone(), mtu, hosts, nodes })
+    }
+
+    /// One node's configuration, as text.
+    pub(crate) fn node(&self, id: &str, folder: &Folder, report: &Report) -> Result<String, LabError> {
+        let mut merged = self.base.clone();
+        lay(&mut merged, identity(id, folder, report));
+        merged.entry("plugins").or_insert_with(default_chain);
+        self.set_all(&mut merged)?;
+        place_flow_log(&mut merged, &folder.node_flow_log(id));
+        toml::to_string(&merged).map_err(|e| LabError::Configuration(format!("the configuration of {id}: {e}")))
+    }
+
+    fn set_all(&self, table: &mut Table) -> Result<(), LabError> {
+        self.settings.iter().try_for_each(|setting| set(table, &setting.key, &setting.value))
+    }
+}
+
+fn defaults(name: &LabName) -> Table {
+    let mut interfaces = Table::new();
+    for interface in Interface::BOTH {
+        let network = Network::from(interface);
+        let addresses = [network.v4(1), network.v6(1)].map(|a| Value::from(a.addr().to_string()));
+        interfaces.insert(interface.to_string(), table([("virtual_addresses", Value::Array(addresses.into()))]));
+    }
+    let secret = format!("everybody may know the secret of the lab {name}");
+    let cluster = table([("id", name.as_str().into()), ("secret", secret.into())]);
+    Table::from_iter([("cluster".to_owned(), cluster), ("interfaces".to_owned(), Value::Table(interfaces))])
+}
+
+/// What makes a node this node: its name, places and addresses.
+fn identity(id: &str, folder: &Folder, report: &Report) -> Table {
+    let byte = Plan::node_byte(id);
+    let mut interfaces = Table::new();
+    for interface in Interface::BOTH {
+        let network = Network::from(interface);
+        let netns = report.host(network.host_name()).map(|h| h.netns.clone()).unwrap_or_default();
+        let addresses = [network.v4(byte), network.v6(byte)].map(|a| Value::from(a.to_string()));
+        let own = table([
+            ("tap", Plan::tap(id, interface).into()),
+            ("netns", netns.into()),
+            ("addresses", Value::Array(addresses.into())),
+        ]);
+        interfaces.insert(interface.to_string(), own);
+    }
+    let mesh_address = |id: &str| format!("{}:{MESH_PORT}", Network::Mesh.v4(Plan::node_byte(id)).addr());
+    let others = report.nodes.iter().map(|n| n.node.as_str()).filter(|n| *n != id);
+    let peers: Table = others.map(|n| (n.to_owned(), Value::from(mesh_address(n)))).collect();
+    let mesh = mesh_keys(id, folder)
+        .into_iter()
+        .chain([("listen".to_owned(), mesh_address(id).into()), ("peers".to_owned(), Value::Table(peers))]);
+    Table::from_iter([
+        ("node".to_owned(), id.into()),
+        ("control".to_owned(), folder.node_control(id).display().to_string().into()),
+        ("interfaces".to_owned(), Value::Table(interfaces)),
+        ("mesh".to_owned(), Value::Table(mesh.collect())),
+    ])
+}
+
+/// The lab makes keys for its nodes, and lets them write down the secrets of their links, so that captures can be read.
+fn mesh_keys(id: &str, folder: &Folder) -> Table {
+    let keys = folder.keys();
+    let own = |path: fn(&KeysFolder, NodeId) -> PathBuf| id.parse().map(|node| path(&keys, node)).unwrap_or_default();
+    let paths = [
+        ("ca", keys.authority_certificate()),
+        ("certificate", own(KeysFolder::certificate)),
+        ("key", own(KeysFolder::key)),
+        ("key_log", folder.node_key_log(id)),
+    ];
+    paths.into_iter().map(|(key, path)| (key.to_owned(), path.display().to_string().into())).collect()
+}
+
+/// The chain of a lab whose configuration names none.
+fn default_chain() -> Value {
+    Value::Array(vec![
+        table([("name", "acl".into()), ("config", table([("default", "pass".into())]))]),
+        table([("name", "flowlog".into())]),
+    ])
+}
+
+/// Each node needs a file of its own: a `flowlog` without a path gets this one.
+fn place_flow_log(merged: &mut Table, path: &Path) {
+    let chain = merged.get_mut("plugins").and_then(Value::as_array_mut).into_iter().flatten();
+    let plugins = chain.filter_map(Value::as_table_mut);
+    for plugin in plugins.filter(|p| p.get("name").and_then(Value::as_str) == Some("flowlog")) {
+        let config = plugin.entry("config").or_insert_with(|| Value::Table(Table::new()));
+        if let Some(config) = config.as_table_mut() {
+            config.entry("path").or_insert_with(|| path.display().to_string().into());
+        }
+    }
+}
+
+/// A file that cannot be parsed, with the line of it.
+fn no_toml(file: &Path, text: &str, error: &toml::de::Error) -> LabError {
+    let start = error.span().map_or(0, |span| span.start);
+    let line = text.bytes().take(start).filter(|byte| *byte == b'\n').count() + 1;
+    LabError::Configuration(format!("{}:{line}: not TOML: {}", file.display(), error.message().replace('\n', "; ")))
+}
+
+/// The hosts of one's own, or what is wrong with them.
+fn own_hosts(lab: Option<Value>) -> Result<Vec<(String, OwnHost)>, String> {
+    let tables = match lab {
+        None => return Ok(Vec::new()),
+        Some(Value::Table(lab)) => lab,
+        Some(other) => return Err(format!("lab = {other}: a table is expected, with hosts in it")),
+    };
+    if let Some(key) = tables.keys().find(|key| *key != "hosts") {
+        return Err(format!("lab.{key}: there is no such key; hosts may be here"));
+    }
+    let hosts = match tables.into_iter().next() {
+        None => Table::new(),
+        Some((_, Value::Table(hosts))) => hosts,
+        Some((_, other)) => {
+            return Err(format!("lab.hosts = {other}: a table is expected, with a table for each host"));
+        }
+    };
+    hosts.into_iter().map(|(name, host)| own_host(&name, host).map(|host| (name, host))).collect()
+}
+
+fn own_host(name: &str, host: Value) -> Result<OwnHost, String> {
+    if !is_host_name(name) {
+        return Err(format!("[lab.hosts.{name}]: 1 to 12 characters of a-z, 0-9 and '-' are allowed as a host's name"));
+    }
+    let wrong = |e: toml::de::Error| format!("[lab.hosts.{name}]: {}", e.to_string().trim_end().replace('\n', " "));
+    host.try_into().map_err(wrong)
+}
+
+fn add_own_host(
+    hosts: &mut Vec<Host>,
+    name: &str,
+    own: &OwnHost,
+    gateways: &PerInterface<Vec<IpAddr>>,
+) -> Result<(), LabError> {
+    let taken = |n: &str| hosts.iter().any(|h| h.name == n) || Network::ALL.iter().any(|net| net.host_name() == n);
+    if taken(name) {
+        return Err(LabError::Configuration(format!("[lab.hosts.{name}]: the lab has a host of this name already")));
+    }
+    let usual = match own.network {
+        Network::First => gateways.first.clone(),
+        Network::Second => gateways.second.clone(),
+        Network::Mesh => Vec::new(),
+    };
+    // A gateway is of use only to a host with an address of its kind.
+    let fits = |g: &IpAddr| own.addresses.iter().any(|a| a.addr().is_ipv4() == g.is_ipv4());
+    let gateways = own.gateways.clone().unwrap_or_else(|| usual.into_iter().filter(fits).collect());
+    let (network, addresses) = (own.network, own.addresses.clone());
+    for address in addresses.iter().map(IpNet::addr) {
+        if let Some(other) = owner(hosts, network, address) {
+            return Err(LabError::Configuration(format!(
+                "[lab.hosts.{name}]: {address} is the address of {other}; each host needs its own"
+            )));
+        }
+    }
+    hosts.push(Host { name: name.to_owned(), network, device: "eth0".into(), addresses, gateways });
+    Ok(())
+}
+
+/// Whose address it is already: another host's, or a node's on any of its networks.
+fn owner(hosts: &[Host], network: Network, address: IpAddr) -> Option<String> {
+    let has = |host: &Host| {
+        let of_node = [network.v4(Plan::node_byte(&host.name)), network.v6(Plan::node_byte(&host.name))];
+        let is_node = host.device == "mesh" && of_node.iter().any(|own| own.addr() == address);
+        is_node || host.network == network && host.addresses.iter().any(|own| own.addr() == address)
+    };
+    hosts.iter().find(|host| has(host)).map(|host| host.name.clone())
+}
+
+fn look_up<'a>(table: &'a Table, interface: Interface, key: &str) -> Option<&'a Value> {
+    table.get("interfaces")?.get(interface.as_str())?.get(key)
+}
+
+/// The first virtual address of each IP version: the gateways of the hosts.
+fn virtual_addresses(table: &Table, interface: Interface) -> Vec<IpAddr> {
+    let all = look_up(table, interface, "virtual_addresses").and_then(Value::as_array).into_iter().flatten();
+    let all: Vec<IpAddr> = all.filter_map(|a| a.as_str()?.parse().ok()).collect();
+    let first = |wanted: fn(&IpAddr) -> bool| all.iter().copied().find(wanted);
+    [first(IpAddr::is_ipv4), first(IpAddr::is_ipv6)].into_iter().flatten().collect()
+}
+
+/// Lays one table over another: tables merge, everything else replaces.
+fn lay(under: &mut Table, over: Table) {
+    for (key, value) in over {
+        match (under.get_mut(&key), value) {
+            (Some(Value::Table(below)), Value::Table(above)) => lay(below, above),
+            (_, value) => {
+                under.insert(key, value);
+            }
+        }
+    }
+}
+
+fn set(table: &mut Table, key: &[String], value: &Value) -> Result<(), LabError> {
+    match key {
+        [] => Ok(()),
+        [last] => {
+            table.insert(last.clone(), value.clone());
+            Ok(())
+        }
+        [first, rest @ ..] => {
+            let below = table.entry(first.clone()).or_insert_with(|| Value::Table(Table::new()));
+            let kind = below.type_str();
+            let inner = below.as_table_mut().ok_or_else(|| {
+                LabError::Configuration(format!("--set {}: {first} is {kind} and has no keys below it", key.join(".")))
+            })?;
+            set(inner, rest, value)
+        }
+    }
+}
+
+fn table<const N: usize>(entries: [(&str, Value); N]) -> Value {
+    Value::Table(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+}
+
+#[cfg(test)]
+#[path = "configuration_tests.rs"]
+mod tests;
