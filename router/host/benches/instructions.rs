@@ -1,0 +1,278 @@
+//! Instructions per packet, counted by valgrind's callgrind: the same on a busy machine and on an idle one. Each figure is
+//! the difference of two runs that replay the same batches, so that what comes before them counts nothing.
+//!
+//! ```sh
+//! cargo bench -p herald-host --bench instructions              # compares with instructions.tsv
+//! cargo bench -p herald-host --bench instructions -- --write   # writes it anew
+//! ```
+//!
+//! Figures are compared only with those of the same compiler, and may be at most 3 % more.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a benchmark stops at a surprise")]
+
+#[path = "../../core/benches/nodes/mod.rs"]
+mod nodes;
+#[path = "../../core/tests/cluster/world.rs"]
+#[expect(dead_code, reason = "written for the cluster tests, which do more with it")]
+mod world;
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use etherparse::PacketBuilder;
+use herald_core::id::{Interface, Mac};
+use herald_core::inspector::Inspector;
+use herald_core::limits::BATCH_PACKETS_MAX;
+use herald_core::membership::InterfaceState;
+use herald_core::node::Node;
+use herald_core::outbox::Outbox;
+use herald_core::packet::{Frame, OFFLOAD_HEADER_LEN};
+use herald_core::redirector::choice::Redirectors;
+use herald_core::time::Instant;
+use herald_host::{Chain, Clock, PluginSettings};
+use herald_plugin::{Packet, Plugin, Verdict, thunk};
+use world::{ACK, CLIENT, Choices, SERVER, SYN, SYN_ACK, Segment, World, host_mac, node_mac, virtual_mac};
+
+const STREAMS: u16 = 256;
+
+/// Packets of the two runs whose difference counts.
+const PACKETS: [u64; 2] = [16 * 1024, 48 * 1024];
+
+/// How much more instructions than written down are still no regression.
+const TOLERANCE: f64 = 1.03;
+
+/// A name, and how it is made.
+type Case = (&'static str, fn() -> Replay);
+
+/// What is measured.
+const CASES: &[Case] = &[
+    ("one-node", one_node),
+    ("one-node-two-plugins", one_node_with_plugins),
+    ("redirected", redirected),
+    ("chosen", chosen),
+];
+
+/// A plugin that looks at every packet and passes it.
+#[derive(Default)]
+struct Passes;
+
+impl Plugin for Passes {
+    type Stream = u64;
+    fn packet(&self, seen: &mut u64, packet: &Packet<'_>) -> Verdict {
+        *seen += u64::from(packet.wire_packets());
+        Verdict::pass()
+    }
+}
+
+/// A node and the frames that come to it again and again.
+struct Replay {
+    node: Node,
+    plugins: Box<dyn Inspector>,
+    out: Outbox,
+    frames: Vec<(Interface, Vec<u8>)>,
+    pool: Vec<Frame>,
+    now: Instant,
+}
+
+impl Replay {
+    fn new(now: Instant, node: Node, plugins: Box<dyn Inspector>) -> Self {
+        let pool = (0..BATCH_PACKETS_MAX * 2).map(|_| Frame::with_full_buffer()).collect();
+        Self { node, plugins, out: Outbox::default(), frames: Vec::new(), pool, now }
+    }
+
+    fn arrives(&mut self, interface: Interface, bytes: &[u8]) {
+        let mut frame = self.pool.pop().unwrap_or_else(Frame::with_full_buffer);
+        frame.buffer_mut()[..OFFLOAD_HEADER_LEN].fill(0);
+        frame.buffer_mut()[OFFLOAD_HEADER_LEN..][..bytes.len()].copy_from_slice(bytes);
+        frame.filled(OFFLOAD_HEADER_LEN + bytes.len());
+        self.node.frame_arrived(self.now, interface, frame, &mut *self.plugins, &mut self.out);
+    }
+
+    fn batch_ended(&mut self) {
+        self.node.batch_ended(self.now, &mut *self.plugins, &mut self.out);
+        self.out.events.clear();
+        self.out.send.clear();
+        let ended = self.out.transmit.drain(..).map(|(_, frame, _)| frame).chain(self.out.spent.drain(..));
+        self.pool.extend(ended.filter(Frame::has_full_buffer));
+    }
+
+    /// Replays packets in full batches.
+    fn run(&mut self, packets: u64) {
+        let frames = std::mem::take(&mut self.frames);
+        let mut next = frames.iter().cycle();
+        for _ in 0..packets / BATCH_PACKETS_MAX as u64 {
+            for (interface, bytes) in next.by_ref().take(BATCH_PACKETS_MAX) {
+                self.arrives(*interface, bytes);
+            }
+            self.batch_ended();
+            self.now = self.now + Duration::from_micros(1);
+        }
+        let ledger = &self.out.ledger;
+        assert_eq!(ledger.forwarded + ledger.redirected, packets, "every packet goes on: {ledger:?}");
+    }
+}
+
+fn ports() -> impl Iterator<Item = u16> {
+    40_000..40_000 + STREAMS
+}
+
+fn segment(interface: Interface, macs: (Mac, Mac), port: u16, segment: Segment) -> (Interface, Vec<u8>) {
+    let (from, to) = if interface == Interface::First { (CLIENT, SERVER) } else { (SERVER, CLIENT) };
+    let (source, destination) = if interface == Interface::First { (port, 80) } else { (80, port) };
+    let builder = PacketBuilder::ethernet2(macs.0.0, macs.1.0).ipv4(from.octets(), to.octets(), 64).tcp(
+        source,
+        destination,
+        segment.sequence,
+        65_000,
+    );
+    let builder = if segment.flags & 2 != 0 { builder.syn() } else { builder };
+    let builder = if segment.flags & 16 != 0 { builder.ack(segment.acknowledgement) } else { builder };
+    let mut bytes = Vec::new();
+    builder.write(&mut bytes, &[0x55; 64][..segment.payload]).unwrap();
+    (interface, bytes)
+}
+
+/// Data of an established connection, each way.
+const DATA: Segment = Segment { payload: 64, ..ACK };
+const DATA_BACK: Segment = Segment { flags: 16, sequence: 501, acknowledgement: 101, payload: 64 };
+
+/// A host says where it is, as an answer to what node a asks.
+fn arp_reply(interface: Interface) -> Vec<u8> {
+    let (own, host) = (node_mac(interface, 1), host_mac(interface));
+    let (host_address, net) = if interface == Interface::First { (CLIENT, 1) } else { (SERVER, 2) };
+    let mut bytes = [&own.0[..], &host.0, &[8, 6, 0, 1, 8, 0, 6, 4, 0, 2], &host.0, &host_address.octets()].concat();
+    bytes.extend([&own.0[..], &[10, net, 0, 11]].concat());
+    bytes
+}
+
+fn alone(mut plugins: Box<dyn Inspector>) -> Replay {
+    let now = Instant::from_nanos(1_000_000_000);
+    let settings = nodes::settings(&["a"], 1, ["a"; 2]);
+    let mut out = Outbox::default();
+    let mut node = Node::new(now, settings, plugins.state_len()).unwrap();
+    for interface in Interface::BOTH {
+        node.interface_changed(now, interface, InterfaceState::Up, &mut *plugins, &mut out);
+    }
+    let mut now = now;
+    while !Interface::BOTH.iter().all(|&interface| node.membership().holds(interface)) {
+        now = now + Duration::from_millis(50);
+        node.deadline_reached(now, &mut *plugins, &mut out);
+    }
+    let mut replay = Replay::new(now, node, plugins);
+    let macs = |i| (host_mac(i), virtual_mac(i));
+    for port in ports() {
+        for (interface, said) in [(Interface::First, SYN), (Interface::Second, SYN_ACK), (Interface::First, ACK)] {
+            let (interface, bytes) = segment(interface, macs(interface), port, said);
+            replay.arrives(interface, &bytes);
+            replay.batch_ended();
+            for interface in Interface::BOTH {
+                replay.arrives(interface, &arp_reply(interface));
+            }
+        }
+        replay.frames.push(segment(Interface::First, macs(Interface::First), port, DATA));
+        replay.frames.push(segment(Interface::Second, macs(Interface::Second), port, DATA_BACK));
+    }
+    replay.batch_ended();
+    replay.out = Outbox::default();
+    replay
+}
+
+fn one_node() -> Replay {
+    alone(Box::new(nodes::Nothing))
+}
+
+fn one_node_with_plugins() -> Replay {
+    let clock = Clock { monotonic: Instant::default, unix_nanos: || 0 };
+    let seats = ["one", "two"].map(|name| PluginSettings { name: name.into(), config: String::new(), fault: None });
+    // SAFETY: the table is the SDK's, which keeps the contract.
+    let chain = unsafe { Chain::built_in(clock, thunk::table::<Passes>(), &seats) };
+    alone(Box::new(chain.unwrap()))
+}
+
+/// One of three nodes, where the third is chosen for every stream, with the frames that come to it from `senders`.
+fn of_three(place: usize, senders: &[(Interface, Mac, Mac, Segment)]) -> Replay {
+    let choices = Choices { redirectors: Redirectors::LastResort, ..Choices::default() };
+    let mut world = World::new(&choices);
+    for port in ports() {
+        world.host_sends(Interface::First, port, 80, SYN);
+        world.host_sends(Interface::Second, 80, port, SYN_ACK);
+        world.host_sends(Interface::First, port, 80, ACK);
+    }
+    let now = world.now;
+    let mut replay = Replay::new(now, world.members.swap_remove(place).node, Box::new(nodes::Nothing));
+    let frames =
+        |port| senders.iter().map(move |&(interface, from, to, said)| segment(interface, (from, to), port, said));
+    replay.frames = ports().flat_map(frames).collect();
+    replay
+}
+
+fn redirected() -> Replay {
+    let first = Interface::First;
+    of_three(0, &[(first, host_mac(first), virtual_mac(first), DATA)])
+}
+
+fn chosen() -> Replay {
+    let (first, second) = (Interface::First, Interface::Second);
+    of_three(
+        2,
+        &[
+            (first, node_mac(first, 1), node_mac(first, 3), DATA),
+            (second, node_mac(second, 2), node_mac(second, 3), DATA_BACK),
+        ],
+    )
+}
+
+/// The instructions of one run under callgrind.
+fn counted(case: &str, packets: u64) -> u64 {
+    let mut command = Command::new("valgrind");
+    command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(std::env::current_exe().unwrap());
+    let output = command.args([case, &packets.to_string()]).output().expect("valgrind runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{case}: {said}");
+    let collected =
+        said.lines().find_map(|line| line.split("Collected :").nth(1)).expect("callgrind says what it counted");
+    collected.trim().parse().unwrap()
+}
+
+fn per_packet(case: &str) -> u64 {
+    let [few, many] = PACKETS.map(|packets| counted(case, packets));
+    (many - few) / (PACKETS[1] - PACKETS[0])
+}
+
+fn compiler() -> String {
+    let output = Command::new("rustc").arg("--version").output().expect("rustc runs");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    if let [case, packets] = &arguments[..] {
+        let (_, make) = CASES.iter().find(|(name, _)| name == case).expect("a case");
+        make().run(packets.parse().unwrap());
+        return ExitCode::SUCCESS;
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/instructions.tsv");
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    let compiler = compiler();
+    let comparable = written.lines().next() == Some(&compiler);
+    let (mut text, mut grown) = (compiler + "\n", false);
+    for (case, _) in CASES {
+        let now = per_packet(case);
+        let before = written.lines().find_map(|line| line.strip_prefix(case)?.strip_prefix('\t')?.parse::<u64>().ok());
+        match before {
+            Some(before) if comparable => {
+                grown |= now as f64 > before as f64 * TOLERANCE;
+                println!("{case:24} {now:6} instructions per packet, {before} written down");
+            }
+            Some(_) | None => println!("{case:24} {now:6} instructions per packet, nothing to compare with"),
+        }
+        text.push_str(&format!("{case}\t{now}\n"));
+    }
+    if arguments == ["--write"] {
+        std::fs::write(&path, text).unwrap();
+    } else if grown {
+        println!("more than 3 % above instructions.tsv: mend it, or write the file anew and say why in the commit");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
