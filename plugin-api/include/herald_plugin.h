@@ -378,7 +378,8 @@ typedef struct {
      */
     const uint8_t *bytes;
     /**
-     * The plugin's own state of the packet's stream: `state_size` bytes that never move while the stream lives.
+     * The plugin's own state of the packet's stream: `state_size` bytes that never move while the stream lives. May be
+     * null where that size is 0.
      */
     void *state;
     /**
@@ -567,16 +568,20 @@ typedef struct {
      */
     void (*destroy)(void *instance);
     /**
-     * [loop] A stream started: make its state, which is raw memory, and say what is known of it already. A verdict
-     * that ends packets covers the whole stream whatever its scope. After a fault the state counts as not made.
+     * [loop] A stream started: make its state and say what is known of it already. The host gives `state_size` bytes of
+     * zeroes, aligned; what the plugin leaves there, padding included, the host neither reads nor writes until the stream
+     * has ended. A verdict that ends packets covers the whole stream whatever its scope. After a fault the state counts
+     * as not made.
      */
     int32_t (*stream_started)(void *instance, const HeraldStream *stream, void *state, HeraldVerdict *verdict);
     /**
-     * [loop] Judges packets.
+     * [loop] Judges packets. The host reads the verdicts behind the call, so a batch may have packets that the plugin's
+     * own verdict on an earlier one covers; what it says of them counts for nothing.
      */
     int32_t (*packets)(void *instance, HeraldBatch *batch);
     /**
-     * [loop] A stream ended: unmake its state. Not called after a fault of this plugin in this stream.
+     * [loop] A stream ended: unmake its state, whose bytes are nobody's afterwards. Not called after a fault of this
+     * plugin in this stream.
      */
     int32_t (*stream_ended)(void *instance, const HeraldStream *stream, const HeraldEnd *end, void *state);
     /**

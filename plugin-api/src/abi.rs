@@ -203,7 +203,8 @@ pub struct HeraldEnd {
 pub struct HeraldPacket {
     /// The frame, from its Ethernet header on. Not to be written in this version.
     pub bytes: *const u8,
-    /// The plugin's own state of the packet's stream: `state_size` bytes that never move while the stream lives.
+    /// The plugin's own state of the packet's stream: `state_size` bytes that never move while the stream lives. May be
+    /// null where that size is 0.
     pub state: *mut c_void,
     /// Number of the stream.
     pub stream: u64,
@@ -310,8 +311,10 @@ pub struct HeraldPlugin {
     pub create: Option<unsafe extern "C" fn(config: HeraldText, error: *mut HeraldTextRoom) -> *mut c_void>,
     /// \[control\] Unmakes an instance; nothing is called with it later. Streams that live then are not told.
     pub destroy: Option<unsafe extern "C" fn(instance: *mut c_void)>,
-    /// \[loop\] A stream started: make its state, which is raw memory, and say what is known of it already. A verdict
-    /// that ends packets covers the whole stream whatever its scope. After a fault the state counts as not made.
+    /// \[loop\] A stream started: make its state and say what is known of it already. The host gives `state_size` bytes of
+    /// zeroes, aligned; what the plugin leaves there, padding included, the host neither reads nor writes until the stream
+    /// has ended. A verdict that ends packets covers the whole stream whatever its scope. After a fault the state counts
+    /// as not made.
     pub stream_started: Option<
         unsafe extern "C" fn(
             instance: *mut c_void,
@@ -320,9 +323,11 @@ pub struct HeraldPlugin {
             verdict: *mut HeraldVerdict,
         ) -> i32,
     >,
-    /// \[loop\] Judges packets.
+    /// \[loop\] Judges packets. The host reads the verdicts behind the call, so a batch may have packets that the plugin's
+    /// own verdict on an earlier one covers; what it says of them counts for nothing.
     pub packets: Option<unsafe extern "C" fn(instance: *mut c_void, batch: *mut HeraldBatch) -> i32>,
-    /// \[loop\] A stream ended: unmake its state. Not called after a fault of this plugin in this stream.
+    /// \[loop\] A stream ended: unmake its state, whose bytes are nobody's afterwards. Not called after a fault of this
+    /// plugin in this stream.
     pub stream_ended: Option<
         unsafe extern "C" fn(
             instance: *mut c_void,

@@ -6,7 +6,6 @@ use crate::abi::{
     HERALD_NOTE_TYPE, HERALD_STATE_ALIGN_MAX, HERALD_STATE_SIZE_MAX, HeraldBatch, HeraldEnd, HeraldHost,
     HeraldNoteHeader, HeraldPacket, HeraldPlugin, HeraldStream, HeraldVerdict,
 };
-use crate::thunk::Kept;
 
 /// An ELF note (System V ABI, chapter 5) whose contents are the manifest: header and text of `plugin.toml`.
 #[derive(Debug)]
@@ -33,11 +32,8 @@ impl<const TEXT_LEN: usize> Note<TEXT_LEN> {
                 "a plugin must be built with panic = \"unwind\", or a panic ends the router"
             )
         };
-        assert!(
-            align_of::<Kept<P::Stream>>() <= HERALD_STATE_ALIGN_MAX as usize,
-            "the alignment of Stream is too large"
-        );
-        assert!(size_of::<Kept<P::Stream>>() <= HERALD_STATE_SIZE_MAX as usize, "Stream is too large");
+        assert!(align_of::<P::Stream>() <= HERALD_STATE_ALIGN_MAX as usize, "the alignment of Stream is too large");
+        assert!(size_of::<P::Stream>() <= HERALD_STATE_SIZE_MAX as usize, "Stream is too large");
         let mut bytes = [0; TEXT_LEN];
         bytes.copy_from_slice(text);
         Self {
@@ -57,8 +53,8 @@ impl<const TEXT_LEN: usize> Note<TEXT_LEN> {
                 packet_size: size_u32::<HeraldPacket>(),
                 verdict_size: size_u32::<HeraldVerdict>(),
                 batch_size: size_u32::<HeraldBatch>(),
-                state_size: size_u32::<Kept<P::Stream>>(),
-                state_align: shorten(align_of::<Kept<P::Stream>>()),
+                state_size: size_u32::<P::Stream>(),
+                state_align: shorten(align_of::<P::Stream>()),
                 flags: HERALD_NOTE_FAULTS_CAUGHT,
                 text_len: shorten(TEXT_LEN),
             },

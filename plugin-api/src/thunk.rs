@@ -6,42 +6,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::{ptr, slice};
 
 use crate::abi::{
-    HERALD_FAULT, HERALD_OK, HeraldBatch, HeraldCounterSink, HeraldEnd, HeraldHost, HeraldPacket, HeraldPlugin,
-    HeraldStream, HeraldText, HeraldTextRoom, HeraldVerdict,
+    HERALD_BATCH_PACKETS_MAX, HERALD_FAULT, HERALD_OK, HeraldBatch, HeraldCounterSink, HeraldEnd, HeraldHost,
+    HeraldPacket, HeraldPlugin, HeraldStream, HeraldText, HeraldTextRoom, HeraldVerdict,
 };
 use crate::log;
 use crate::note::size_u32;
-use crate::{Action, ConfigError, Counters, Direction, End, Packet, Plugin, Scope, StreamInfo, Verdict};
-
-/// A stream's state as the host keeps it: the plugin's own, and which directions it wants to see no more, so that a
-/// plugin never sees a packet behind its own last word in the same batch.
-#[derive(Debug, Default)]
-#[doc(hidden)]
-pub struct Kept<S> {
-    stream: S,
-    decided: u8,
-}
-
-impl<S> Kept<S> {
-    fn is_decided(&self, direction: Direction) -> bool {
-        self.decided & bit(direction) != 0
-    }
-
-    fn decide(&mut self, direction: Direction, verdict: Verdict) {
-        self.decided |= match (verdict.action(), verdict.scope()) {
-            (Action::Bypass, _) | (_, Scope::Stream) => bit(Direction::FromOpener) | bit(Direction::ToOpener),
-            (_, Scope::Flow) => bit(direction),
-            (_, Scope::Packet) => 0,
-        };
-    }
-}
-
-const fn bit(direction: Direction) -> u8 {
-    match direction {
-        Direction::FromOpener => 1,
-        Direction::ToOpener => 2,
-    }
-}
+use crate::{Action, ConfigError, Counters, End, Packet, Plugin, Scope, StreamInfo, Verdict};
 
 /// The contract's table for `P`.
 struct Table<P>(std::marker::PhantomData<P>);
@@ -49,9 +19,9 @@ struct Table<P>(std::marker::PhantomData<P>);
 impl<P: Plugin> Table<P> {
     const TABLE: HeraldPlugin = HeraldPlugin {
         size: size_u32::<HeraldPlugin>(),
-        state_size: size_u32::<Kept<P::Stream>>(),
+        state_size: size_u32::<P::Stream>(),
         #[expect(clippy::cast_possible_truncation, reason = "an alignment is far below 2^32")]
-        state_align: align_of::<Kept<P::Stream>>() as u32,
+        state_align: align_of::<P::Stream>() as u32,
         reserved: 0,
         create: Some(create::<P>),
         destroy: Some(destroy::<P>),
@@ -143,11 +113,11 @@ unsafe extern "C" fn stream_started<P: Plugin>(
     guarded(|| {
         // SAFETY: the host gives a stream for this call.
         let info = unsafe { StreamInfo::new(&*stream) };
-        let mut kept = Kept { stream: P::Stream::default(), decided: 0 };
-        let said = plugin.stream_started(&mut kept.stream, &info);
+        let mut kept = P::Stream::default();
+        let said = plugin.stream_started(&mut kept, &info);
         // SAFETY: the host gives room for one state, aligned, and for one verdict.
         unsafe {
-            state.cast::<Kept<P::Stream>>().write(kept);
+            place_of::<P>(state).write(kept);
             verdict.write(said.to_abi());
         }
     })
@@ -160,10 +130,13 @@ unsafe extern "C" fn packets<P: Plugin>(instance: *mut c_void, batch: *mut Heral
     // SAFETY: the host gives a batch for this call alone.
     let batch = unsafe { &mut *batch };
     let reached = Cell::new(0);
+    let mut spared = Spared(0);
     let status = guarded(|| {
         while reached.get() < batch.count {
-            // SAFETY: the index is below the batch's count.
-            unsafe { judge(plugin, batch, reached.get()) };
+            if !spared.has(reached.get()) {
+                // SAFETY: the index is below the batch's count.
+                unsafe { judge(plugin, batch, reached.get(), &mut spared) };
+            }
             reached.set(reached.get() + 1);
         }
     });
@@ -171,28 +144,65 @@ unsafe extern "C" fn packets<P: Plugin>(instance: *mut c_void, batch: *mut Heral
     status
 }
 
+/// Packets of a batch that the plugin is not shown, one bit each: it has spoken of them already, at an earlier packet of
+/// their stream. The host knows that only behind the batch.
+struct Spared(u64);
+
+impl Spared {
+    fn has(&self, index: u32) -> bool {
+        self.0 & 1 << index != 0
+    }
+
+    /// What was said of the packet at `index` covers later ones.
+    ///
+    /// # Safety
+    /// The batch is as the contract says.
+    #[cold]
+    unsafe fn add(&mut self, batch: &HeraldBatch, index: u32, said: Verdict) {
+        // SAFETY: promised by the caller, and the indices are below the batch's count.
+        let packet_at = |index: u32| unsafe { &*batch.packets.byte_add(index as usize * batch.packet_size as usize) };
+        let here = packet_at(index);
+        for later in index + 1..batch.count {
+            let packet = packet_at(later);
+            let covered = match (said.action(), said.scope()) {
+                (Action::Bypass, _) | (_, Scope::Stream) => true,
+                (_, Scope::Flow) => packet.direction == here.direction,
+                (_, Scope::Packet) => false,
+            };
+            if covered && packet.stream == here.stream {
+                self.0 |= 1 << later;
+            }
+        }
+    }
+}
+
+const _: () = assert!(HERALD_BATCH_PACKETS_MAX <= u64::BITS);
+
 /// # Safety
 /// The batch is as the contract says, and `index` is below its count.
 #[inline]
-unsafe fn judge<P: Plugin>(plugin: &P, batch: &HeraldBatch, index: u32) {
+unsafe fn judge<P: Plugin>(plugin: &P, batch: &HeraldBatch, index: u32, spared: &mut Spared) {
     let (packet_at, verdict_at) =
         (index as usize * batch.packet_size as usize, index as usize * batch.verdict_size as usize);
     // SAFETY: packets and verdicts lie at these distances; a packet's state was made by `stream_started` and is used by
     // nobody else now; its bytes stay unchanged during the call.
     let (packet, state, verdict) = unsafe {
         let raw: &HeraldPacket = &*batch.packets.byte_add(packet_at);
-        (Packet::new(raw, batch.now), &mut *raw.state.cast::<Kept<P::Stream>>(), batch.verdicts.byte_add(verdict_at))
+        (Packet::new(raw, batch.now), &mut *place_of::<P>(raw.state), batch.verdicts.byte_add(verdict_at))
     };
-    let direction = packet.direction();
-    if state.is_decided(direction) {
-        return;
-    }
-    let said = plugin.packet(&mut state.stream, &packet);
+    let said = plugin.packet(state, &packet);
     if said != Verdict::pass() {
-        state.decide(direction, said);
         // SAFETY: as above.
-        unsafe { verdict.write(said.to_abi()) };
+        unsafe {
+            verdict.write(said.to_abi());
+            spared.add(batch, index, said);
+        }
     }
+}
+
+/// Where the plugin's state of a stream lies. One without bytes may lie anywhere, and the host need not say where.
+fn place_of<P: Plugin>(state: *mut c_void) -> *mut P::Stream {
+    if size_of::<P::Stream>() == 0 { ptr::NonNull::dangling().as_ptr() } else { state.cast() }
 }
 
 /// [loop]
@@ -207,9 +217,8 @@ unsafe extern "C" fn stream_ended<P: Plugin>(
     guarded(|| {
         // SAFETY: the host gives a stream and its end for this call, and a state that `stream_started` made; it forgets the
         // state now.
-        let (info, end, kept) =
-            unsafe { (StreamInfo::new(&*stream), End::new(&*end), state.cast::<Kept<P::Stream>>().read()) };
-        plugin.stream_ended(kept.stream, &info, &end);
+        let (info, end, kept) = unsafe { (StreamInfo::new(&*stream), End::new(&*end), place_of::<P>(state).read()) };
+        plugin.stream_ended(kept, &info, &end);
     })
 }
 

@@ -16,6 +16,7 @@ use herald_core::node::Node;
 use herald_core::outbox::Outbox;
 use herald_core::packet::{Frame, OFFLOAD_HEADER_LEN};
 use herald_core::time::Instant;
+use herald_core::turn::Turn;
 use nodes::{Nothing, settings};
 
 const STREAMS: u16 = 1_000;
@@ -74,7 +75,7 @@ fn resident_kib() -> u64 {
 /// The node under test, its frames, and a clock.
 struct Bench {
     started: std::time::Instant,
-    node: Node,
+    node: Node<()>,
     out: Outbox,
     templates: Vec<Vec<u8>>,
     pool: Vec<Frame>,
@@ -82,7 +83,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let node = Node::new(Instant::from_nanos(0), settings(&["a"], 1, ["a"; 2]), 0).unwrap();
+        let node = Node::new(Instant::from_nanos(0), settings(&["a"], 1, ["a"; 2])).unwrap();
         let mut bench = Self {
             started: std::time::Instant::now(),
             node,
@@ -91,15 +92,19 @@ impl Bench {
             pool: (0..BATCH_PACKETS_MAX * 4).map(|_| Frame::with_full_buffer()).collect(),
         };
         for interface in Interface::BOTH {
-            bench.node.interface_changed(bench.now(), interface, InterfaceState::Up, &mut Nothing, &mut bench.out);
+            bench.node.interface_changed(
+                &mut Turn::new(bench.now(), &mut Nothing, &mut bench.out),
+                interface,
+                InterfaceState::Up,
+            );
         }
         while !Interface::BOTH.iter().all(|&interface| bench.node.membership().holds(interface)) {
             let now = bench.now();
-            bench.node.deadline_reached(now, &mut Nothing, &mut bench.out);
+            bench.node.deadline_reached(&mut Turn::new(now, &mut Nothing, &mut bench.out));
         }
         bench.send(BATCH_PACKETS_MAX as u64);
         let now = bench.now();
-        bench.node.frame_arrived(now, Interface::Second, arp_reply(), &mut Nothing, &mut bench.out);
+        bench.node.frame_arrived(&mut Turn::new(now, &mut Nothing, &mut bench.out), Interface::Second, arp_reply());
         bench
     }
 
@@ -118,11 +123,11 @@ impl Bench {
                 frame.buffer_mut()[..OFFLOAD_HEADER_LEN].fill(0);
                 frame.buffer_mut()[OFFLOAD_HEADER_LEN..][..template.len()].copy_from_slice(template);
                 frame.filled(OFFLOAD_HEADER_LEN + template.len());
-                self.node.frame_arrived(now, Interface::First, frame, &mut Nothing, &mut self.out);
+                self.node.frame_arrived(&mut Turn::new(now, &mut Nothing, &mut self.out), Interface::First, frame);
             }
-            self.node.batch_ended(now, &mut Nothing, &mut self.out);
+            self.node.batch_ended(&mut Turn::new(now, &mut Nothing, &mut self.out));
             if self.node.next_deadline().is_some_and(|at| at <= now) {
-                self.node.deadline_reached(now, &mut Nothing, &mut self.out);
+                self.node.deadline_reached(&mut Turn::new(now, &mut Nothing, &mut self.out));
             }
             self.out.events.clear();
             self.out.send.clear();

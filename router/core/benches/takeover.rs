@@ -17,6 +17,7 @@ use herald_core::mesh::{Assign, Hello, Message};
 use herald_core::node::Node;
 use herald_core::outbox::Outbox;
 use herald_core::time::Instant;
+use herald_core::turn::Turn;
 use nodes::{Nothing, id, settings};
 
 const NODES: [&str; 3] = ["a", "b", "c"];
@@ -37,13 +38,13 @@ fn hello(number: u8) -> Hello {
 }
 
 /// A node that is linked with the others.
-fn node(number: u8, now: Instant, out: &mut Outbox) -> Node {
-    let mut node = Node::new(now, settings(&NODES, number, HOLDERS), 0).unwrap();
+fn node(number: u8, now: Instant, out: &mut Outbox) -> Node<()> {
+    let mut node = Node::new(now, settings(&NODES, number, HOLDERS)).unwrap();
     for interface in Interface::BOTH {
-        node.interface_changed(now, interface, InterfaceState::Up, &mut Nothing, out);
+        node.interface_changed(&mut Turn::new(now, &mut Nothing, out), interface, InterfaceState::Up);
     }
     for other in (1..=3).filter(|other| *other != number) {
-        node.link_up(now, &hello(other), &mut Nothing, out);
+        node.link_up(&mut Turn::new(now, &mut Nothing, out), &hello(other));
     }
     node
 }
@@ -64,20 +65,20 @@ fn main() {
     let mut out = Outbox::default();
     let mut c = node(3, now, &mut out);
     for number in 0..streams {
-        c.message_arrived(now, id("a"), Message::Assign(assign(number)), &mut Nothing, &mut out);
+        c.message_arrived(&mut Turn::new(now, &mut Nothing, &mut out), id("a"), Message::Assign(assign(number)));
         out.send.clear();
         out.events.clear();
     }
     let mut b = node(2, now, &mut out);
     let compares: Vec<Message> = out.send.drain(..).filter(|(to, _)| *to == id("c")).map(|(_, m)| m).collect();
     for message in compares {
-        c.message_arrived(now, id("b"), message, &mut Nothing, &mut out);
+        c.message_arrived(&mut Turn::new(now, &mut Nothing, &mut out), id("b"), message);
     }
     let (mut telling, mut hearing, mut bytes) = (Duration::ZERO, Duration::ZERO, 0);
     let (mut wire, mut decoder) = (Vec::new(), Decoder::default());
     while c.has_bulk() {
         let began = std::time::Instant::now();
-        c.send_bulk(now, &|_| 256 * 1024, &mut Nothing, &mut out);
+        c.send_bulk(&mut Turn::new(now, &mut Nothing, &mut out), &|_| 256 * 1024);
         out.send.drain(..).for_each(|(_, message)| codec::encode(&message, &mut wire).unwrap());
         telling += began.elapsed();
         bytes += wire.len();
@@ -90,23 +91,23 @@ fn main() {
             decoder.filled(now_read.len());
             rest = later;
             while let Some(Spoken::Message(_, message)) = decoder.decode(usize::MAX).unwrap() {
-                b.message_arrived(now, id("c"), message, &mut Nothing, &mut out);
+                b.message_arrived(&mut Turn::new(now, &mut Nothing, &mut out), id("c"), message);
             }
         }
         hearing += began.elapsed();
         wire.clear();
         let answers: Vec<Message> = out.send.drain(..).filter(|(to, _)| *to == id("c")).map(|(_, m)| m).collect();
         for message in answers {
-            c.message_arrived(now, id("b"), message, &mut Nothing, &mut out);
+            c.message_arrived(&mut Turn::new(now, &mut Nothing, &mut out), id("b"), message);
         }
         out.events.clear();
     }
     println!("streams                  {streams}");
-    println!("sessions made            {}", b.tables().redirector.len());
+    println!("sessions made            {}", b.redirector().iter().count());
     println!("bytes per stream         {}", bytes / streams as usize);
     println!("chosen node's time       {} ms", telling.as_millis());
     println!("redirector's time        {} ms", hearing.as_millis());
     let kept =
         [Interface::First, Interface::Second].iter().filter(|i| b.membership().standby(**i) == Some(id("b"))).count();
-    assert_eq!(b.tables().redirector.len(), streams as usize * (1 + kept));
+    assert_eq!(b.redirector().iter().count(), streams as usize * (1 + kept));
 }

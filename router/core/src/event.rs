@@ -83,6 +83,11 @@ pub enum Event {
         /// The opener's flow.
         flow: FlowKey,
     },
+    /// No plugin wants to see any more of a stream, and nothing of it ends: it only has to be forwarded.
+    InterestEnded {
+        /// The opener's flow.
+        flow: FlowKey,
+    },
     /// A stream ended on its chosen node.
     StreamEnded {
         /// The opener's flow.
@@ -298,6 +303,10 @@ drop_reasons! {
     AddressConflict = "address-conflict",
     /// No buffer was free.
     PoolEmpty = "pool-empty",
+    /// Its stream ended because the node stops.
+    Stopping = "stopping",
+    /// The program met a state that must not be; debug builds stop there.
+    Internal = "internal",
 }
 
 #[cfg(test)]

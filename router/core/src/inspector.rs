@@ -1,11 +1,11 @@
 //! The one trait through which the core sees plugins, and what they say.
 
-use std::cell::Cell;
+use std::fmt;
 
 use crate::event::EndReason;
 use crate::flow::FlowKey;
-use crate::id::{Interface, NodeId};
-use crate::packet::{Frame, Headers};
+use crate::id::{NodeId, Slot};
+use crate::packet::Arrival;
 use crate::time::Instant;
 
 /// Who sent a packet, seen from the stream.
@@ -15,6 +15,39 @@ pub enum Direction {
     FromOpener,
     /// To the opener: a return packet.
     ToOpener,
+}
+
+impl Direction {
+    /// Both.
+    pub const BOTH: [Self; 2] = [Self::FromOpener, Self::ToOpener];
+}
+
+/// One value for each direction of a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct PerDirection<T> {
+    /// For packets from the opener.
+    pub from_opener: T,
+    /// For packets to the opener.
+    pub to_opener: T,
+}
+
+impl<T> std::ops::Index<Direction> for PerDirection<T> {
+    type Output = T;
+    fn index(&self, direction: Direction) -> &T {
+        match direction {
+            Direction::FromOpener => &self.from_opener,
+            Direction::ToOpener => &self.to_opener,
+        }
+    }
+}
+
+impl<T> std::ops::IndexMut<Direction> for PerDirection<T> {
+    fn index_mut(&mut self, direction: Direction) -> &mut T {
+        match direction {
+            Direction::FromOpener => &mut self.from_opener,
+            Direction::ToOpener => &mut self.to_opener,
+        }
+    }
 }
 
 /// What becomes of a packet, weak to strong; the strongest of the chain counts.
@@ -29,36 +62,78 @@ pub enum Action {
     Reject,
 }
 
-/// How much a verdict covers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub enum Scope {
-    /// This packet.
-    #[default]
-    Packet,
-    /// This direction of the stream.
-    Flow,
-    /// Both directions, for the rest of the stream's life.
-    Stream,
-}
-
 /// What the chain says of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Verdict {
     /// What becomes of it.
     pub action: Action,
-    /// How much of the stream that covers.
-    pub scope: Scope,
     /// A plugin rewrote the packet's bytes.
     pub rewritten: bool,
     /// The action comes from a plugin's fault, by its fault policy.
     pub fault: bool,
 }
 
-impl Verdict {
-    /// The other one if its action is stronger: its reason is then the packet's.
+/// Whom the rest of one direction of a stream still interests, and what becomes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Standing {
+    /// A plugin may want to see its packets.
+    #[default]
+    Inspected,
+    /// Nobody wants to see them: they pass.
+    Uninspected,
+    /// They end by this verdict, without a look at them.
+    Ended(Verdict),
+}
+
+impl Standing {
+    /// Takes on a later word, which counts if it is stronger.
+    pub fn strengthen(&mut self, later: Self) {
+        if later.strength() > self.strength() {
+            *self = later;
+        }
+    }
+
+    /// What ends every packet, if they end.
     #[must_use]
-    pub fn or_stronger(self, other: Self) -> Self {
-        if other.action > self.action { other } else { self }
+    pub fn verdict(self) -> Option<Verdict> {
+        match self {
+            Self::Inspected | Self::Uninspected => None,
+            Self::Ended(verdict) => Some(verdict),
+        }
+    }
+
+    fn strength(self) -> (u8, Action) {
+        match self {
+            Self::Inspected => (0, Action::Pass),
+            Self::Uninspected => (1, Action::Pass),
+            Self::Ended(verdict) => (2, verdict.action),
+        }
+    }
+}
+
+impl PerDirection<Standing> {
+    /// Whom the rest of a stream still interests, by name.
+    #[must_use]
+    pub fn interest(&self) -> &'static str {
+        let wanted = |standing: Standing| standing == Standing::Inspected;
+        match (wanted(self.from_opener), wanted(self.to_opener)) {
+            (true, true) => "plugins",
+            (true, false) => "from-opener",
+            (false, true) => "to-opener",
+            (false, false) => "nobody",
+        }
+    }
+
+    /// True if no plugin wants to see any more of the stream, and nothing of it ends.
+    #[must_use]
+    pub fn interests_nobody(&self) -> bool {
+        (self.from_opener, self.to_opener) == (Standing::Uninspected, Standing::Uninspected)
+    }
+
+    /// True if both directions end.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.from_opener.verdict().is_some() && self.to_opener.verdict().is_some()
     }
 }
 
@@ -92,76 +167,88 @@ pub struct Totals {
     pub last_packet: Instant,
 }
 
-/// One packet for the chain; the verdict is the answer.
+/// One packet for the chain, which answers with a verdict and with whom the rest of the stream still interests.
 #[derive(Debug)]
 pub struct Inspection {
-    /// The bytes.
-    pub frame: Frame,
-    /// Its checked headers.
-    pub headers: Headers,
-    /// The interface where it arrived.
-    pub interface: Interface,
+    /// The packet as it came.
+    pub arrival: Arrival,
     /// Who sent it.
     pub direction: Direction,
     /// The stream's number.
     pub stream: u64,
-    /// Place of the marker session, and of the plugins' state in the [`States`].
-    pub slot: u32,
+    /// Place of the stream's record.
+    pub slot: Slot,
     /// What the chain says of it.
     pub verdict: Verdict,
+    /// What stands for the stream behind this packet. It adds to what stood before, and takes nothing back.
+    pub standing: PerDirection<Standing>,
 }
 
-/// One cache line of plugin state.
-#[derive(Clone, Copy, Debug)]
-#[repr(C, align(64))]
-pub struct Line(pub [u8; 64]);
-
-/// The plugins' per-stream state: `lines_per_stream` cache lines for each slot, at addresses that never move. Cells,
-/// because a batch holds the states of several packets at once, and some of them are the same.
-#[derive(Debug, Default)]
-pub struct States {
-    chunks: Vec<Box<[Cell<Line>]>>,
-    lines_per_stream: usize,
+impl Inspection {
+    /// A packet that no plugin has seen.
+    #[must_use]
+    pub fn new(arrival: Arrival, direction: Direction, stream: u64, slot: Slot) -> Self {
+        let (verdict, standing) = Default::default();
+        Self { arrival, direction, stream, slot, verdict, standing }
+    }
 }
 
-impl States {
-    const SLOTS_PER_CHUNK: usize = 1024;
+/// What the host keeps in the record of each stream: plain data of at most [`HOST_PART_LEN_MAX`] bytes, of which the core
+/// knows nothing. Its default is that of a stream which no plugin was told of.
+///
+/// [`HOST_PART_LEN_MAX`]: crate::limits::HOST_PART_LEN_MAX
+pub trait HostPart: Copy + Default + fmt::Debug + 'static {}
 
-    /// Room for `bytes_per_stream` bytes of state for each stream.
-    #[must_use]
-    pub fn new(bytes_per_stream: usize) -> Self {
-        Self { chunks: Vec::new(), lines_per_stream: bytes_per_stream.div_ceil(size_of::<Line>()) }
-    }
+impl<T: Copy + Default + fmt::Debug + 'static> HostPart for T {}
 
-    /// Makes sure that `slot` has its place. Chunks are kept for life.
-    pub fn reserve(&mut self, slot: u32) {
-        while self.lines_per_stream > 0 && self.chunks.len() <= slot as usize / Self::SLOTS_PER_CHUNK {
-            self.chunks
-                .push(vec![Cell::new(Line([0; 64])); Self::SLOTS_PER_CHUNK * self.lines_per_stream].into_boxed_slice());
-        }
-    }
-
-    /// The state of the stream in `slot`; empty if plugins keep none or the slot was never reserved.
-    #[must_use]
-    pub fn of(&self, slot: u32) -> &[Cell<Line>] {
-        let (chunk, place) = (slot as usize / Self::SLOTS_PER_CHUNK, slot as usize % Self::SLOTS_PER_CHUNK);
-        let from = place * self.lines_per_stream;
-        let lines = self.lines_per_stream;
-        self.chunks.get(chunk).and_then(|c| c.get(from..from + lines)).unwrap_or_default()
-    }
+/// The host's parts of the streams of a batch.
+pub trait Parts<H> {
+    /// The part of a stream that has not ended, by the place of its record and its number; `None` if it has.
+    fn part(&mut self, slot: Slot, stream: u64) -> Option<&mut H>;
 }
 
 /// The plugins as the core sees them. The host implements it with loaded libraries; tests with a few lines.
 pub trait Inspector {
-    /// Bytes of state that the chain keeps for each stream, all plugins together.
-    fn state_len(&self) -> usize;
+    /// What it keeps in each stream's record.
+    type Part: HostPart;
 
-    /// A stream started; its state is made. The verdict is already that of its first packet's stream.
-    fn stream_started(&mut self, now: Instant, stream: &Stream, state: &[Cell<Line>]) -> Verdict;
+    /// A stream started. What stands for it from its first packet on is the answer; the part is new.
+    fn stream_started(&mut self, now: Instant, stream: &Stream, part: &mut Self::Part) -> PerDirection<Standing>;
 
     /// Judges a batch of packets in order. Several may belong to one stream.
-    fn inspect(&mut self, now: Instant, batch: &mut [Inspection], states: &States);
+    fn inspect(&mut self, now: Instant, batch: &mut [Inspection], parts: &mut dyn Parts<Self::Part>);
 
-    /// A stream ended; its state is unmade.
-    fn stream_ended(&mut self, now: Instant, stream: &Stream, totals: &Totals, reason: EndReason, state: &[Cell<Line>]);
+    /// A stream ended. Nothing reads the part any more.
+    fn stream_ended(
+        &mut self,
+        now: Instant,
+        stream: &Stream,
+        totals: &Totals,
+        reason: EndReason,
+        part: &mut Self::Part,
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_stronger_word_counts() {
+        let ended = |action, fault| Standing::Ended(Verdict { action, fault, ..Verdict::default() });
+        let mut standing = Standing::default();
+        for (later, after) in [
+            (Standing::Inspected, Standing::Inspected),
+            (Standing::Uninspected, Standing::Uninspected),
+            (Standing::Inspected, Standing::Uninspected),
+            (ended(Action::Drop, true), ended(Action::Drop, true)),
+            (ended(Action::Drop, false), ended(Action::Drop, true)),
+            (Standing::Uninspected, ended(Action::Drop, true)),
+            (ended(Action::Reject, false), ended(Action::Reject, false)),
+            (ended(Action::Drop, false), ended(Action::Reject, false)),
+        ] {
+            standing.strengthen(later);
+            assert_eq!(standing, after);
+        }
+    }
 }

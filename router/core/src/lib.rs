@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! node -> { redirector, chosen, membership, forward }      strangers to each other
-//!      -> session, mesh, outbox
+//!      -> session, mesh, outbox, turn
 //!      -> ground: packet flow id time event limits inspector mutation
 //! ```
 //!
@@ -28,3 +28,4 @@ pub mod packet;
 pub mod redirector;
 pub mod session;
 pub mod time;
+pub mod turn;

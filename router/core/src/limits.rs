@@ -18,6 +18,9 @@ pub const REDIRECTOR_SESSIONS_MAX: usize = 2 * MARKER_SESSIONS_MAX;
 /// Marker sessions of one node.
 pub const MARKER_SESSIONS_MAX: usize = 1 << 20;
 
+/// Bytes of what the plugins' host keeps in each stream's record: one cache line.
+pub const HOST_PART_LEN_MAX: usize = 64;
+
 /// Frames that all holds together keep; what one keeps is a setting.
 pub const HOLDS_FRAMES_MAX: usize = 4_096;
 

@@ -14,7 +14,7 @@ const LAYERS: &[(&str, &[Layer])] = &[
         &[
             (&["node"], Siblings::Strangers),
             (&["redirector", "chosen", "membership", "forward"], Siblings::Strangers),
-            (&["session", "mesh", "outbox"], Siblings::Known),
+            (&["session", "mesh", "outbox", "turn"], Siblings::Known),
             (&["packet", "flow", "id", "time", "event", "limits", "inspector", "mutation"], Siblings::Known),
         ],
     ),
@@ -32,7 +32,7 @@ enum Siblings {
 
 /// What the core may depend on: nothing of it opens, waits or runs anything.
 const CORE_DEPENDENCIES: &[&str] =
-    &["dashmap", "etherparse", "ipnet", "postcard", "serde", "siphasher", "slab", "thiserror"];
+    &["etherparse", "hashbrown", "ipnet", "postcard", "serde", "siphasher", "slab", "thiserror"];
 
 const NOT_IN_CORE: &[&str] = &[
     "Instant::now",

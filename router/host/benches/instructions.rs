@@ -7,7 +7,12 @@
 //! ```
 //!
 //! Figures are compared only with those of the same compiler, and may be at most 3 % more.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a benchmark stops at a surprise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a benchmark stops at a surprise"
+)]
 
 #[path = "../../core/benches/nodes/mod.rs"]
 mod nodes;
@@ -29,6 +34,7 @@ use herald_core::outbox::Outbox;
 use herald_core::packet::{Frame, OFFLOAD_HEADER_LEN};
 use herald_core::redirector::choice::Redirectors;
 use herald_core::time::Instant;
+use herald_core::turn::Turn;
 use herald_host::{Chain, Clock, PluginSettings};
 use herald_plugin::{Packet, Plugin, Verdict, thunk};
 use world::{ACK, CLIENT, Choices, SERVER, SYN, SYN_ACK, Segment, World, host_mac, node_mac, virtual_mac};
@@ -42,7 +48,7 @@ const PACKETS: [u64; 2] = [16 * 1024, 48 * 1024];
 const TOLERANCE: f64 = 1.03;
 
 /// A name, and how it is made.
-type Case = (&'static str, fn() -> Replay);
+type Case = (&'static str, fn() -> Box<dyn Runs>);
 
 /// What is measured.
 const CASES: &[Case] = &[
@@ -64,18 +70,24 @@ impl Plugin for Passes {
     }
 }
 
+/// Something that can be replayed.
+trait Runs {
+    /// Replays packets in full batches.
+    fn run(&mut self, packets: u64);
+}
+
 /// A node and the frames that come to it again and again.
-struct Replay {
-    node: Node,
-    plugins: Box<dyn Inspector>,
+struct Replay<P: Inspector> {
+    node: Node<P::Part>,
+    plugins: P,
     out: Outbox,
     frames: Vec<(Interface, Vec<u8>)>,
     pool: Vec<Frame>,
     now: Instant,
 }
 
-impl Replay {
-    fn new(now: Instant, node: Node, plugins: Box<dyn Inspector>) -> Self {
+impl<P: Inspector> Replay<P> {
+    fn new(now: Instant, node: Node<P::Part>, plugins: P) -> Self {
         let pool = (0..BATCH_PACKETS_MAX * 2).map(|_| Frame::with_full_buffer()).collect();
         Self { node, plugins, out: Outbox::default(), frames: Vec::new(), pool, now }
     }
@@ -85,18 +97,19 @@ impl Replay {
         frame.buffer_mut()[..OFFLOAD_HEADER_LEN].fill(0);
         frame.buffer_mut()[OFFLOAD_HEADER_LEN..][..bytes.len()].copy_from_slice(bytes);
         frame.filled(OFFLOAD_HEADER_LEN + bytes.len());
-        self.node.frame_arrived(self.now, interface, frame, &mut *self.plugins, &mut self.out);
+        self.node.frame_arrived(&mut Turn::new(self.now, &mut self.plugins, &mut self.out), interface, frame);
     }
 
     fn batch_ended(&mut self) {
-        self.node.batch_ended(self.now, &mut *self.plugins, &mut self.out);
+        self.node.batch_ended(&mut Turn::new(self.now, &mut self.plugins, &mut self.out));
         self.out.events.clear();
         self.out.send.clear();
         let ended = self.out.transmit.drain(..).map(|(_, frame, _)| frame).chain(self.out.spent.drain(..));
         self.pool.extend(ended.filter(Frame::has_full_buffer));
     }
+}
 
-    /// Replays packets in full batches.
+impl<P: Inspector> Runs for Replay<P> {
     fn run(&mut self, packets: u64) {
         let frames = std::mem::take(&mut self.frames);
         let mut next = frames.iter().cycle();
@@ -145,18 +158,18 @@ fn arp_reply(interface: Interface) -> Vec<u8> {
     bytes
 }
 
-fn alone(mut plugins: Box<dyn Inspector>) -> Replay {
+fn alone<P: Inspector + 'static>(mut plugins: P) -> Box<dyn Runs> {
     let now = Instant::from_nanos(1_000_000_000);
     let settings = nodes::settings(&["a"], 1, ["a"; 2]);
     let mut out = Outbox::default();
-    let mut node = Node::new(now, settings, plugins.state_len()).unwrap();
+    let mut node = Node::new(now, settings).unwrap();
     for interface in Interface::BOTH {
-        node.interface_changed(now, interface, InterfaceState::Up, &mut *plugins, &mut out);
+        node.interface_changed(&mut Turn::new(now, &mut plugins, &mut out), interface, InterfaceState::Up);
     }
     let mut now = now;
     while !Interface::BOTH.iter().all(|&interface| node.membership().holds(interface)) {
         now = now + Duration::from_millis(50);
-        node.deadline_reached(now, &mut *plugins, &mut out);
+        node.deadline_reached(&mut Turn::new(now, &mut plugins, &mut out));
     }
     let mut replay = Replay::new(now, node, plugins);
     let macs = |i| (host_mac(i), virtual_mac(i));
@@ -174,23 +187,23 @@ fn alone(mut plugins: Box<dyn Inspector>) -> Replay {
     }
     replay.batch_ended();
     replay.out = Outbox::default();
-    replay
+    Box::new(replay)
 }
 
-fn one_node() -> Replay {
-    alone(Box::new(nodes::Nothing))
+fn one_node() -> Box<dyn Runs> {
+    alone(nodes::Nothing)
 }
 
-fn one_node_with_plugins() -> Replay {
+fn one_node_with_plugins() -> Box<dyn Runs> {
     let clock = Clock { monotonic: Instant::default, unix_nanos: || 0 };
     let seats = ["one", "two"].map(|name| PluginSettings { name: name.into(), config: String::new(), fault: None });
     // SAFETY: the table is the SDK's, which keeps the contract.
     let chain = unsafe { Chain::built_in(clock, thunk::table::<Passes>(), &seats) };
-    alone(Box::new(chain.unwrap()))
+    alone(chain.unwrap())
 }
 
 /// One of three nodes, where the third is chosen for every stream, with the frames that come to it from `senders`.
-fn of_three(place: usize, senders: &[(Interface, Mac, Mac, Segment)]) -> Replay {
+fn of_three(place: usize, senders: &[(Interface, Mac, Mac, Segment)]) -> Box<dyn Runs> {
     let choices = Choices { redirectors: Redirectors::LastResort, ..Choices::default() };
     let mut world = World::new(&choices);
     for port in ports() {
@@ -199,19 +212,19 @@ fn of_three(place: usize, senders: &[(Interface, Mac, Mac, Segment)]) -> Replay 
         world.host_sends(Interface::First, port, 80, ACK);
     }
     let now = world.now;
-    let mut replay = Replay::new(now, world.members.swap_remove(place).node, Box::new(nodes::Nothing));
+    let mut replay = Replay::new(now, world.members.swap_remove(place).node, nodes::Nothing);
     let frames =
         |port| senders.iter().map(move |&(interface, from, to, said)| segment(interface, (from, to), port, said));
     replay.frames = ports().flat_map(frames).collect();
-    replay
+    Box::new(replay)
 }
 
-fn redirected() -> Replay {
+fn redirected() -> Box<dyn Runs> {
     let first = Interface::First;
     of_three(0, &[(first, host_mac(first), virtual_mac(first), DATA)])
 }
 
-fn chosen() -> Replay {
+fn chosen() -> Box<dyn Runs> {
     let (first, second) = (Interface::First, Interface::Second);
     of_three(
         2,

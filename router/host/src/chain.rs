@@ -1,26 +1,29 @@
 //! The plugins in their order, as the core's [`Inspector`].
 //!
 //! Each plugin is told of the start and the end of every stream. A packet goes from plugin to plugin until one ends or
-//! accepts it, so a later plugin sees what the earlier ones let through; what a plugin said of a whole flow or stream
-//! is kept in the [`Head`] of the stream's state, and nobody is asked again.
+//! accepts it, so a later plugin sees what the earlier ones let through; whom a plugin's word on a whole flow or stream
+//! spares is kept in the [`Head`] of the stream's record, and what ends stands in the record itself: the core asks the
+//! chain no more.
 //!
 //! Each plugin gets its packets of a batch at once, so it may see a packet that a later plugin's word on an earlier packet
 //! of the same stream ends. That packet is not sent on, and what ends a whole stream or one packet ends the same packets
 //! as if they came one by one; but what the earlier plugin said of the other direction at that packet stays said.
 
-use std::cell::Cell;
-
+use herald_plugin::Scope;
 use herald_plugin::abi::{HeraldPacket, HeraldVerdict};
 
 use super::Clock;
+use super::block::{Blocks, StateLayout};
 use super::describe;
-use super::guard::{Onward, Said, Seat};
-use super::head::{HEAD_LEN, Head, Standing};
+use super::guard::{Onward, Said, Seat, Word};
+use super::head::Head;
 use super::library::Plugin;
 use super::manifest::FaultPolicy;
 use super::report::Report;
 use herald_core::event::EndReason;
-use herald_core::inspector::{Action, Direction, Inspection, Inspector, Line, Scope, States, Stream, Totals, Verdict};
+use herald_core::inspector::{
+    Action, Direction, Inspection, Inspector, Parts, PerDirection, Standing, Stream, Totals, Verdict,
+};
 use herald_core::limits::{BATCH_PACKETS_MAX, PLUGIN_TIMED_BATCHES};
 use herald_core::time::Instant;
 
@@ -28,7 +31,7 @@ use herald_core::time::Instant;
 #[derive(Debug)]
 pub struct Chain {
     seats: Vec<Seat>,
-    state_len: usize,
+    blocks: Blocks,
     clock: Clock,
     batches: u64,
     asked: Asked,
@@ -50,10 +53,10 @@ struct Way<'a> {
     open: Places,
     /// Accepted by a plugin; a later plugin's word on an earlier packet of the stream may still end them.
     accepted: Places,
-    /// Seats that are not asked, for each packet.
-    skips: [u32; BATCH_PACKETS_MAX],
+    /// The head of each packet's stream as it is at that packet.
+    heads: [Head; BATCH_PACKETS_MAX],
     batch: &'a mut [Inspection],
-    states: &'a States,
+    parts: &'a mut dyn Parts<Head>,
 }
 
 /// Which packets of a batch, one bit each.
@@ -64,13 +67,12 @@ const _: () = assert!(BATCH_PACKETS_MAX <= Places::BITS as usize);
 impl Chain {
     /// A chain of these plugins, each with what becomes of packets it fails on.
     pub(super) fn new(plugins: Vec<(Plugin, FaultPolicy)>, clock: Clock) -> Self {
-        let mut state_len = HEAD_LEN;
+        let mut states = StateLayout::EMPTY;
         let seats: Vec<_> = plugins
             .into_iter()
             .enumerate()
             .map(|(number, (plugin, policy))| {
-                let state_at = state_len.next_multiple_of(plugin.manifest.state_align);
-                state_len = state_at + plugin.manifest.state_size;
+                let state_at = states.add(plugin.manifest.state_size, plugin.manifest.state_align);
                 Seat::new(number, plugin, policy, state_at)
             })
             .collect();
@@ -79,7 +81,7 @@ impl Chain {
             verdicts: Vec::with_capacity(BATCH_PACKETS_MAX),
             places: Vec::with_capacity(BATCH_PACKETS_MAX),
         };
-        Self { state_len: if seats.is_empty() { 0 } else { state_len }, seats, clock, batches: 0, asked }
+        Self { seats, blocks: Blocks::new(states), clock, batches: 0, asked }
     }
 
     /// What is counted of the plugins, readable from any thread while the chain works.
@@ -88,13 +90,18 @@ impl Chain {
         Report::new(self.seats.iter().map(|seat| (seat.plugin.clone(), seat.book.clone())).collect())
     }
 
+    /// The plugins that there are, as a mask.
+    fn all(&self) -> u32 {
+        self.seats.iter().fold(0, |mask, seat| mask | seat.bit())
+    }
+
     /// Asks the plugin in one seat about the packets that are still on their way.
     fn pass_through(&mut self, now: Instant, number: usize, way: &mut Way<'_>) {
         let Some(seat) = self.seats.get_mut(number) else { return };
         let clock = self.batches.is_multiple_of(PLUGIN_TIMED_BATCHES).then_some(self.clock.monotonic);
         let mut left = way.open;
         loop {
-            self.asked.pick(seat, left, way);
+            self.asked.pick(seat, &self.blocks, left, way);
             if self.asked.places.is_empty() {
                 return;
             }
@@ -113,22 +120,17 @@ impl Chain {
 }
 
 impl<'a> Way<'a> {
-    /// The packets of a batch at the beginning of the chain; those that are decided already have left it.
-    fn begin(batch: &'a mut [Inspection], states: &'a States, seats: &[Seat]) -> Self {
-        let mut way = Self { open: 0, accepted: 0, skips: [0; BATCH_PACKETS_MAX], batch, states };
-        for (place, (inspection, skips)) in way.batch.iter_mut().zip(&mut way.skips).enumerate() {
-            let head = Head::read(states.of(inspection.slot));
-            *skips = head.skips(inspection.direction);
-            if head.stream != inspection.stream {
-                // Its stream ended while it waited for the batch; another may have its place already.
-                inspection.verdict = Verdict { action: Action::Drop, ..Verdict::default() };
-            } else if let Some(standing) = head.standing(inspection.direction) {
-                inspection.verdict = verdict(standing, Scope::Packet);
-                if let Some(seat) = seats.get(usize::from(standing.seat)) {
-                    seat.book.dropped(standing.reason);
+    /// The packets of a batch at the beginning of the chain.
+    fn begin(batch: &'a mut [Inspection], parts: &'a mut dyn Parts<Head>) -> Self {
+        let mut way = Self { open: 0, accepted: 0, heads: [Head::default(); BATCH_PACKETS_MAX], batch, parts };
+        for (place, (inspection, head)) in way.batch.iter_mut().zip(&mut way.heads).enumerate() {
+            match way.parts.part(inspection.slot, inspection.stream) {
+                Some(part) => {
+                    *head = *part;
+                    way.open |= 1 << place;
                 }
-            } else if inspection.verdict.action == Action::Pass {
-                way.open |= 1 << place;
+                // Its stream ended while it waited for the batch; another may have its place already.
+                None => inspection.verdict = Verdict { action: Action::Drop, ..Verdict::default() },
             }
         }
         way
@@ -137,42 +139,57 @@ impl<'a> Way<'a> {
     /// What the plugin in a seat said of the packet at a place takes effect: on the packet, and on its stream.
     fn settle(&mut self, seat: &Seat, said: Said, place: usize) {
         let Some(inspection) = self.batch.get_mut(place) else { return };
-        let mut word = Head::default();
+        let mut word = Word::default();
         match seat.settle(said, inspection.direction, &mut word) {
             Onward::Next => {}
             Onward::Out => {
                 self.open &= !(1 << place);
                 self.accepted |= 1 << place;
             }
-            Onward::Ended { standing, scope } => {
+            Onward::Ended(verdict) => {
                 self.open &= !(1 << place);
-                inspection.verdict = verdict(standing, scope);
-                seat.book.dropped(standing.reason);
+                inspection.verdict = verdict;
+                seat.book.dropped(word.reason);
             }
         }
-        if word != Head::default() {
-            let slot = inspection.slot;
-            let mut head = Head::read(self.states.of(slot));
-            head.take_on(&word);
-            if said == Said::Failed {
-                head.made &= !seat.bit();
+        if word != Word::default() {
+            let stream = inspection.stream;
+            for direction in Direction::BOTH {
+                inspection.standing[direction].strengthen(word.standing[direction]);
             }
-            head.write(self.states.of(slot));
-            self.settle_later(seat, slot, &word, place);
+            if let Some(part) = self.parts.part(inspection.slot, stream) {
+                take_on(part, &word);
+                if said == Said::Failed {
+                    part.made &= !seat.bit();
+                }
+            }
+            self.settle_later(seat, stream, &word, place);
         }
     }
 
     /// A word on a stream was said at a place: the packets of the stream behind it feel that, not those before it.
-    fn settle_later(&mut self, seat: &Seat, slot: u32, word: &Head, place: usize) {
+    fn settle_later(&mut self, seat: &Seat, stream: u64, word: &Word, place: usize) {
         for later in places((self.open | self.accepted) & (!0 << place) << 1) {
-            let Some((inspection, skips)) = self.batch.get_mut(later).zip(self.skips.get_mut(later)) else { break };
-            if inspection.slot == slot {
-                *skips |= word.skips(inspection.direction);
-                if let Some(standing) = word.standing(inspection.direction) {
-                    self.open &= !(1 << later);
-                    self.accepted &= !(1 << later);
-                    inspection.verdict = verdict(standing, Scope::Packet);
-                    seat.book.dropped(standing.reason);
+            let Some((inspection, head)) = self.batch.get_mut(later).zip(self.heads.get_mut(later)) else { break };
+            if inspection.stream != stream {
+                continue;
+            }
+            take_on(head, word);
+            if let Standing::Ended(verdict) = word.standing[inspection.direction] {
+                self.open &= !(1 << later);
+                self.accepted &= !(1 << later);
+                inspection.verdict = verdict;
+                seat.book.dropped(word.reason);
+            }
+        }
+    }
+
+    /// Says of each packet's stream whom the rest of it still interests, now that all were asked.
+    fn end(&mut self, all: u32) {
+        for inspection in self.batch.iter_mut() {
+            if let Some(part) = self.parts.part(inspection.slot, inspection.stream) {
+                for direction in Direction::BOTH {
+                    inspection.standing[direction].strengthen(interest(part, direction, all));
                 }
             }
         }
@@ -180,19 +197,21 @@ impl<'a> Way<'a> {
 
     /// The plugin in this seat has a say about the packet at this place.
     fn asks(&self, seat: &Seat, place: usize) -> bool {
-        self.open & 1 << place != 0 && self.skips.get(place).is_some_and(|skips| skips & seat.bit() == 0)
+        let asks = |(inspection, head): (&Inspection, &Head)| head.skips(inspection.direction) & seat.bit() == 0;
+        self.open & 1 << place != 0 && self.batch.get(place).zip(self.heads.get(place)).is_some_and(asks)
     }
 }
 
 impl Asked {
     /// Takes those of the packets in `left` that the plugin wants to see.
-    fn pick(&mut self, seat: &Seat, left: Places, way: &Way<'_>) {
+    fn pick(&mut self, seat: &Seat, blocks: &Blocks, left: Places, way: &Way<'_>) {
         self.packets.clear();
         self.verdicts.clear();
         self.places.clear();
         for place in places(left) {
-            if let (true, Some(inspection)) = (way.asks(seat, place), way.batch.get(place)) {
-                let state = seat.state(way.states.of(inspection.slot));
+            let asked = way.batch.get(place).zip(way.heads.get(place)).filter(|_| way.asks(seat, place));
+            if let Some((inspection, head)) = asked.filter(|(_, head)| head.made & seat.bit() != 0) {
+                let state = seat.state(blocks, head.block);
                 self.packets.push(describe::packet(inspection, state));
                 self.verdicts.push(HeraldVerdict::PASS);
                 self.places.push(place);
@@ -203,8 +222,8 @@ impl Asked {
     /// Calls the plugin, and takes the time if there is a clock. Returns how many packets it judged.
     fn ask(&mut self, now: Instant, seat: &mut Seat, clock: Option<fn() -> Instant>) -> usize {
         let begin = clock.map(|clock| clock());
-        // SAFETY: `pick` takes packets that this seat wants to see. It wants none of a stream whose state it has not made or
-        // in which it failed: then its fault policy lets a verdict stand or has it skipped. Frames do not move meanwhile.
+        // SAFETY: `pick` takes packets of streams of which this seat has made its state, by the stream's own head. Frames and
+        // blocks do not move meanwhile.
         let judged = unsafe { seat.ask(now, &self.packets, &mut self.verdicts) };
         if let (Some(begin), Some(clock)) = (begin, clock) {
             let nanos = clock().as_nanos().saturating_sub(begin.as_nanos());
@@ -240,8 +259,16 @@ impl Asked {
     }
 }
 
-fn verdict(standing: Standing, scope: Scope) -> Verdict {
-    Verdict { action: standing.action, scope, rewritten: false, fault: standing.fault }
+/// A stream's head heeds a word.
+fn take_on(head: &mut Head, word: &Word) {
+    for direction in Direction::BOTH {
+        head.skip(word.skip[direction], direction);
+    }
+}
+
+/// Whom the packets of a direction still interest, of the plugins in `all`.
+fn interest(head: &Head, direction: Direction, all: u32) -> Standing {
+    if head.skips(direction) & all == all { Standing::Uninspected } else { Standing::Inspected }
 }
 
 /// The places that are set, in order.
@@ -254,19 +281,19 @@ fn places(mut set: Places) -> impl Iterator<Item = usize> {
 }
 
 impl Inspector for Chain {
-    fn state_len(&self) -> usize {
-        self.state_len
-    }
+    type Part = Head;
 
-    fn stream_started(&mut self, now: Instant, stream: &Stream, state: &[Cell<Line>]) -> Verdict {
+    fn stream_started(&mut self, now: Instant, stream: &Stream, head: &mut Head) -> PerDirection<Standing> {
         let raw = describe::stream(now, stream);
-        let mut head = Head::of(stream.id);
+        head.block = self.blocks.take();
+        let (mut standing, mut ended_by) = (PerDirection::<Standing>::default(), None);
         for seat in &mut self.seats {
             let said = if seat.is_suspended() {
                 Said::Suspended
             } else {
-                // SAFETY: the core gives the state of a new stream, and its place is this seat's.
-                let said = unsafe { seat.stream_started(now, &raw, seat.state(state)) };
+                let state = seat.state(&self.blocks, head.block);
+                // SAFETY: the block is new and of this chain's layout, and the place is this seat's.
+                let said = unsafe { seat.stream_started(now, &raw, state) };
                 if said != Said::Failed {
                     head.made |= seat.bit();
                 }
@@ -275,54 +302,54 @@ impl Inspector for Chain {
             // Behind a plugin that accepted the whole stream nobody is asked, but all are told.
             let failed = matches!(said, Said::Failed | Said::Suspended);
             if failed || head.skips(Direction::FromOpener) & seat.bit() == 0 {
-                seat.settle(said.at_start(), Direction::FromOpener, &mut head);
-            }
-        }
-        head.write(state);
-        match head.standing(Direction::FromOpener) {
-            None => Verdict::default(),
-            Some(standing) => {
-                if let Some(seat) = self.seats.get(usize::from(standing.seat)) {
-                    seat.book.dropped(standing.reason);
+                let mut word = Word::default();
+                seat.settle(said.at_start(), Direction::FromOpener, &mut word);
+                take_on(head, &word);
+                let before = standing;
+                for direction in Direction::BOTH {
+                    standing[direction].strengthen(word.standing[direction]);
                 }
-                verdict(standing, Scope::Stream)
+                if standing != before {
+                    ended_by = Some((seat.number, word.reason));
+                }
             }
         }
+        if let Some((number, reason)) = ended_by
+            && let Some(seat) = self.seats.get(number)
+        {
+            seat.book.dropped(reason);
+        }
+        let all = self.all();
+        for direction in Direction::BOTH {
+            standing[direction].strengthen(interest(head, direction, all));
+        }
+        standing
     }
 
-    fn inspect(&mut self, now: Instant, batch: &mut [Inspection], states: &States) {
-        if self.seats.is_empty() {
-            return;
-        }
+    fn inspect(&mut self, now: Instant, batch: &mut [Inspection], parts: &mut dyn Parts<Head>) {
+        let all = self.all();
         for batch in batch.chunks_mut(BATCH_PACKETS_MAX) {
             self.batches += 1;
-            let mut way = Way::begin(batch, states, &self.seats);
+            let mut way = Way::begin(batch, parts);
             for number in 0..self.seats.len() {
                 self.pass_through(now, number, &mut way);
             }
+            way.end(all);
             self.seats.last_mut().into_iter().for_each(Seat::mix_configurations);
         }
     }
 
-    fn stream_ended(
-        &mut self,
-        now: Instant,
-        stream: &Stream,
-        totals: &Totals,
-        reason: EndReason,
-        state: &[Cell<Line>],
-    ) {
-        let head = Head::read(state);
-        if head.stream != stream.id {
-            return;
-        }
+    fn stream_ended(&mut self, now: Instant, stream: &Stream, totals: &Totals, reason: EndReason, head: &mut Head) {
         let (raw, end) = (describe::stream(now, stream), describe::end(totals, reason));
         for seat in &mut self.seats {
             if head.made & seat.bit() != 0 {
-                // SAFETY: the head says that this seat has made its state; the head is wiped below.
-                unsafe { seat.stream_ended(now, &raw, &end, seat.state(state)) };
+                let state = seat.state(&self.blocks, head.block);
+                // SAFETY: the head says that this seat has made its state; it is wiped below.
+                unsafe { seat.stream_ended(now, &raw, &end, state) };
             }
         }
-        Head::default().write(state);
+        if let Some(block) = std::mem::take(head).block {
+            self.blocks.give(block);
+        }
     }
 }

@@ -64,7 +64,8 @@ pub(super) fn end(totals: &Totals, reason: EndReason) -> HeraldEnd {
 
 /// A packet with a plugin's state of its stream. The result points into the frame.
 pub(super) fn packet(inspection: &Inspection, state: *mut c_void) -> HeraldPacket {
-    let (headers, bytes) = (&inspection.headers, inspection.frame.bytes());
+    let (headers, frame) = (&inspection.arrival.headers, &inspection.arrival.frame);
+    let bytes = frame.bytes();
     let (transport, source_port, destination_port, tcp_flags) = match headers.transport {
         Transport::Tcp { source, destination, flags, .. } => (HERALD_TRANSPORT_TCP, source, destination, flags.0),
         Transport::Udp { source, destination } => (HERALD_TRANSPORT_UDP, source, destination, 0),
@@ -75,7 +76,7 @@ pub(super) fn packet(inspection: &Inspection, state: *mut c_void) -> HeraldPacke
         Transport::Discovery { .. } | Transport::Other => (HERALD_TRANSPORT_OTHER, 0, 0, 0),
     };
     let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-    let wire_packets = inspection.frame.segments(headers.payload_len());
+    let wire_packets = frame.segments(headers.payload_len());
     HeraldPacket {
         bytes: bytes.as_ptr(),
         state,
@@ -96,7 +97,7 @@ pub(super) fn packet(inspection: &Inspection, state: *mut c_void) -> HeraldPacke
             Direction::FromOpener => HERALD_DIRECTION_FROM_OPENER,
             Direction::ToOpener => HERALD_DIRECTION_TO_OPENER,
         },
-        interface: interface(inspection.interface),
+        interface: interface(inspection.arrival.interface),
         reserved: [0; 3],
     }
 }

@@ -1,6 +1,5 @@
 //! One plugin's seat in the chain: calls it, reads what it says, and holds its faults against it.
 
-use std::cell::Cell;
 use std::ffi::c_void;
 use std::sync::Arc;
 
@@ -10,10 +9,12 @@ use herald_plugin::abi::{
 };
 
 use super::book::Book;
-use super::head::{Head, Standing};
+use herald_plugin::Scope;
+
+use super::block::{Block, Blocks};
 use super::library::{self, Plugin};
 use super::manifest::FaultPolicy;
-use herald_core::inspector::{Action, Direction, Line, Scope};
+use herald_core::inspector::{Action, Direction, PerDirection, Standing, Verdict};
 use herald_core::limits::{PLUGIN_FAULT_TIME, PLUGIN_FAULTS_MAX};
 use herald_core::mutation::{Mutation, is_on};
 use herald_core::time::Instant;
@@ -62,12 +63,18 @@ pub(super) enum Onward {
     /// Out of the chain, passed.
     Out,
     /// It ended.
-    Ended {
-        /// Why.
-        standing: Standing,
-        /// What that covers.
-        scope: Scope,
-    },
+    Ended(Verdict),
+}
+
+/// What a plugin's word means for the rest of a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Word {
+    /// Plugins that are not asked any more.
+    pub(super) skip: PerDirection<u32>,
+    /// What ends.
+    pub(super) standing: PerDirection<Standing>,
+    /// Why: the reason's place in the plugin's book.
+    pub(super) reason: u8,
 }
 
 /// Counts faults; open when there were too many of them in a short time. It stays open.
@@ -94,9 +101,9 @@ impl Seat {
         1 << self.number
     }
 
-    /// This seat's place in a stream's state. The chain's `state_len` has room for it.
-    pub(super) fn state(&self, state: &[Cell<Line>]) -> *mut c_void {
-        state.as_ptr().cast_mut().cast::<u8>().wrapping_add(self.state_at).cast()
+    /// This seat's place in a stream's block. The layout of the chain's blocks has room for it.
+    pub(super) fn state(&self, blocks: &Blocks, block: Option<Block>) -> *mut c_void {
+        blocks.place(block, self.state_at)
     }
 
     /// The plugin failed too often and is not called any more.
@@ -183,39 +190,37 @@ impl Seat {
         }
     }
 
-    /// Writes into a head what this seat's word about a packet of this direction means for its stream.
-    pub(super) fn settle(&self, said: Said, direction: Direction, head: &mut Head) -> Onward {
+    /// What this seat's word about a packet of this direction means for its stream.
+    pub(super) fn settle(&self, said: Said, direction: Direction, word: &mut Word) -> Onward {
         let (both, own_and_later) = (covered(Scope::Stream, direction), !0 << self.number);
         let absent = if is_on(Mutation::FaultSilencesOthers) { own_and_later } else { self.bit() };
         let policy = if is_on(Mutation::ForgiveFaults) { FaultPolicy::Open } else { self.policy };
-        let (standing, scope) = match (said, policy) {
+        let (verdict, scope, reason) = match (said, policy) {
             (Said::Pass(scope), _) => {
-                covered(scope, direction).iter().for_each(|&d| head.skip(self.bit(), d));
+                covered(scope, direction).iter().for_each(|&d| word.skip[d] |= self.bit());
                 return Onward::Next;
             }
             (Said::Accept(scope), _) => {
-                covered(scope, direction).iter().for_each(|&d| head.skip(own_and_later, d));
+                covered(scope, direction).iter().for_each(|&d| word.skip[d] |= own_and_later);
                 return Onward::Out;
             }
             (Said::Bypass, _) => {
-                both.iter().for_each(|&d| head.skip(self.bit(), d));
+                both.iter().for_each(|&d| word.skip[d] |= self.bit());
                 return Onward::Out;
             }
             (Said::Failed | Said::Suspended, FaultPolicy::Open) => {
-                both.iter().for_each(|&d| head.skip(absent, d));
+                both.iter().for_each(|&d| word.skip[d] |= absent);
                 return Onward::Next;
             }
             (Said::Failed | Said::Suspended, FaultPolicy::Closed) => {
-                (self.standing(Action::Drop, self.book.reason(FAULT)).of_fault(), Scope::Stream)
+                let verdict = Verdict { action: Action::Drop, rewritten: false, fault: true };
+                (verdict, Scope::Stream, self.book.reason(FAULT))
             }
-            (Said::End { action, scope, reason }, _) => (self.standing(action, reason), scope),
+            (Said::End { action, scope, reason }, _) => (Verdict { action, ..Verdict::default() }, scope, reason),
         };
-        covered(scope, direction).iter().for_each(|&d| head.stand(standing, d));
-        Onward::Ended { standing, scope }
-    }
-
-    fn standing(&self, action: Action, reason: u8) -> Standing {
-        Standing { action, seat: u8::try_from(self.number).unwrap_or(u8::MAX), reason, fault: false }
+        covered(scope, direction).iter().for_each(|&d| word.standing[d] = Standing::Ended(verdict));
+        word.reason = reason;
+        Onward::Ended(verdict)
     }
 
     /// Books a fault of the plugin.

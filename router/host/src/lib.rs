@@ -3,6 +3,7 @@
 //! A plugin is native code in the router's process and is trusted like the router itself. What the host guards against
 //! is the wrong file (checked before any of it runs), a wrong configuration, and a plugin's panics.
 
+mod block;
 mod book;
 mod built_in;
 mod chain;
@@ -22,6 +23,7 @@ use std::path::PathBuf;
 pub use book::PluginRow;
 pub use chain::Chain;
 pub use error::HostError;
+pub use head::Head;
 pub use manifest::{FaultPolicy, Manifest, ManifestText};
 pub use report::Report;
 

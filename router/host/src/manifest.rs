@@ -251,7 +251,7 @@ mod tests {
         let (header, text) = Header::split(&note).unwrap();
         assert!(header.check().is_ok());
         assert_eq!(text, TEXT);
-        assert_eq!((header.state_size, header.state_align), (16, 8));
+        assert_eq!((header.state_size, header.state_align), (8, 8));
     }
 
     #[test]

@@ -11,9 +11,12 @@ use super::*;
 use herald_core::event::EndReason;
 use herald_core::flow::FlowKey;
 use herald_core::id::Interface;
-use herald_core::inspector::{Action, Direction, Inspection, Inspector, Scope, States, Stream, Totals, Verdict};
+use herald_core::id::Slot;
+use herald_core::inspector::{
+    Action, Direction, Inspection, Inspector, Parts, PerDirection, Standing, Stream, Totals, Verdict,
+};
 use herald_core::limits::PLUGIN_FAULTS_MAX;
-use herald_core::packet::{Content, Frame, Packet};
+use herald_core::packet::{Arrival, Came, Frame};
 
 /// Looks for words that begin with its own name: in a packet's payload, and for stream starts in its configuration. So
 /// `a=drop b=accept/flow` makes plugin `a` drop a packet. `panic` panics.
@@ -95,8 +98,25 @@ impl Inspect for Obedient {
 /// A chain with streams 1 to 4 in slots 0 to 3.
 struct Bench {
     chain: Chain,
-    states: States,
-    started: Vec<Verdict>,
+    streams: Streams,
+}
+
+/// The records of the streams, as the core keeps them.
+#[derive(Default)]
+struct Streams(Vec<Record>);
+
+struct Record {
+    id: u64,
+    alive: bool,
+    head: Head,
+    standing: PerDirection<Standing>,
+}
+
+impl Parts<Head> for Streams {
+    fn part(&mut self, slot: Slot, stream: u64) -> Option<&mut Head> {
+        let record = self.0.get_mut(slot.number() as usize)?;
+        (record.alive && record.id == stream).then_some(&mut record.head)
+    }
 }
 
 const NOW: Instant = Instant::from_nanos(5);
@@ -128,10 +148,8 @@ fn packet(slot: u32, direction: Direction, payload: &str) -> Inspection {
         .udp(1000, 80)
         .write(&mut bytes, payload.as_bytes())
         .unwrap();
-    let frame = Frame::from_bytes(&bytes);
-    let Content::Ip(headers) = Packet::parse(&frame).unwrap().content else { panic!("an IP packet") };
-    let interface = Interface::First;
-    Inspection { frame, headers, interface, direction, stream: u64::from(slot) + 1, slot, verdict: Verdict::default() }
+    let arrival = Arrival::parse(Interface::First, Frame::from_bytes(&bytes), Came::Directly).unwrap();
+    Inspection::new(arrival, direction, u64::from(slot) + 1, Slot::new(slot))
 }
 
 impl Bench {
@@ -145,26 +163,35 @@ impl Bench {
             (Plugin::make(manifest(id), *thunk::table::<Obedient>(), config).unwrap(), policy)
         });
         let mut chain = Chain::new(plugins.collect(), Clock { monotonic: clock, unix_nanos: || 0 });
-        let mut states = States::new(chain.state_len());
-        states.reserve(3);
-        let started =
-            (0..4).map(|slot| chain.stream_started(NOW, &stream(u64::from(slot) + 1), states.of(slot))).collect();
-        Self { chain, states, started }
+        let streams = (1..=4).map(|id| begin(&mut chain, id)).collect();
+        Self { chain, streams: Streams(streams) }
     }
 
-    /// What becomes of packets of one batch, in one letter each: Pass, Drop, Reject, Fault.
-    fn judge(&mut self, batch: &[(u32, Direction, &str)]) -> String {
-        let mut batch: Vec<_> = batch.iter().map(|&(slot, direction, text)| packet(slot, direction, text)).collect();
-        self.chain.inspect(NOW, &mut batch, &self.states);
-        batch
-            .iter()
-            .map(|inspection| match (inspection.verdict.action, inspection.verdict.fault) {
-                (Action::Drop, true) => 'F',
-                (Action::Pass, _) => 'P',
-                (Action::Drop, false) => 'D',
-                (Action::Reject, _) => 'R',
-            })
-            .collect()
+    /// What becomes of packets of one batch, in one letter each: Pass, Drop, Reject, Fault. As in the core, what ended
+    /// before is not shown.
+    fn judge(&mut self, packets: &[(u32, Direction, &str)]) -> String {
+        let ended = |&(slot, direction, _): &(u32, Direction, &str)| {
+            let record = &self.streams.0[slot as usize];
+            record.standing[direction].verdict().filter(|_| record.alive)
+        };
+        let mut verdicts: Vec<_> = packets.iter().map(ended).collect();
+        let shown = packets.iter().zip(&verdicts).filter(|(_, verdict)| verdict.is_none());
+        let mut batch: Vec<_> = shown.map(|(&(slot, direction, text), _)| packet(slot, direction, text)).collect();
+        self.chain.inspect(NOW, &mut batch, &mut self.streams);
+        for (verdict, inspection) in verdicts.iter_mut().filter(|verdict| verdict.is_none()).zip(&batch) {
+            *verdict = Some(inspection.verdict);
+            let record = &mut self.streams.0[inspection.slot.number() as usize];
+            for direction in Direction::BOTH {
+                record.standing[direction].strengthen(inspection.standing[direction]);
+            }
+        }
+        let letter = |verdict: Verdict| match (verdict.action, verdict.fault) {
+            (Action::Drop, true) => 'F',
+            (Action::Pass, _) => 'P',
+            (Action::Drop, false) => 'D',
+            (Action::Reject, _) => 'R',
+        };
+        verdicts.into_iter().flatten().map(letter).collect()
     }
 
     /// The plugin's counter.
@@ -179,11 +206,22 @@ impl Bench {
 
     fn end_all(&mut self) {
         let totals = Totals { packets_from_opener: 3, ..Totals::default() };
-        for slot in 0..4 {
-            let stream = stream(u64::from(slot) + 1);
-            self.chain.stream_ended(NOW, &stream, &totals, EndReason::TimedOut, self.states.of(slot));
+        for record in &mut self.streams.0 {
+            self.chain.stream_ended(NOW, &stream(record.id), &totals, EndReason::TimedOut, &mut record.head);
+            record.alive = false;
         }
     }
+
+    /// The streams start anew.
+    fn begin_all(&mut self) {
+        self.streams.0 = (1..=4).map(|id| begin(&mut self.chain, id)).collect();
+    }
+}
+
+fn begin(chain: &mut Chain, id: u64) -> Record {
+    let mut head = Head::default();
+    let standing = chain.stream_started(NOW, &stream(id), &mut head);
+    Record { id, alive: true, head, standing }
 }
 
 use Direction::{FromOpener as To, ToOpener as Back};
@@ -276,8 +314,9 @@ fn a_verdict_at_the_start_covers_the_stream() {
         ("a pass", "b reject/flow", Action::Reject, "R", 0, 0),
     ] {
         let mut bench = Bench::new(&[a, b]);
-        assert_eq!(bench.started[0].action, action, "{a}, {b}");
-        assert_eq!(bench.started[0].scope == Scope::Stream, action != Action::Pass);
+        let ends = bench.streams.0[0].standing.from_opener.verdict();
+        assert_eq!(ends.map_or(Action::Pass, |verdict| verdict.action), action, "{a}, {b}");
+        assert_eq!(bench.streams.0[0].standing.is_ended(), action != Action::Pass);
         assert_eq!(bench.judge(&[(0, Back, "")]), packet, "{a}, {b}");
         assert_eq!((bench.count("a", "seen"), bench.count("b", "seen")), (seen_a, seen_b), "{a}, {b}");
         assert_eq!((bench.count("a", "started"), bench.count("b", "started")), (4, 4), "all are told");
@@ -294,7 +333,7 @@ fn a_panic_ends_its_stream_alone() {
     assert_eq!(bench.judge(&[(1, Back, ""), (0, To, ""), (2, To, "")]), "FFP");
     let (a, b) = (bench.row("a"), bench.row("b"));
     assert_eq!((a.faults, b.faults, a.state), (1, 1, "ok"));
-    assert_eq!(a.reasons["plugin-fault"], 3);
+    assert_eq!(a.reasons["plugin-fault"], 2, "what it was not shown any more it did not end");
     bench.end_all();
     assert_eq!((bench.count("a", "ended"), bench.count("b", "ended")), (3, 3), "not for the stream it failed in");
 }
@@ -304,7 +343,7 @@ fn an_open_fault_policy_lets_pass() {
     let mut bench = Bench::with_policy(&["a", "b"], FaultPolicy::Open);
     assert_eq!(bench.judge(&[(0, To, "a=panic"), (0, To, "a=drop"), (0, Back, "b=drop"), (1, To, "a=drop")]), "PPDD");
     let mut bench = Bench::with_policy(&["a panic", "b"], FaultPolicy::Open);
-    assert_eq!(bench.started[0], Verdict::default());
+    assert_eq!(bench.streams.0[0].standing.from_opener.verdict(), None);
     assert_eq!(bench.judge(&[(0, To, "b=drop")]), "D");
     assert_eq!(bench.count("a", "seen"), 0);
 }
@@ -312,8 +351,9 @@ fn an_open_fault_policy_lets_pass() {
 #[test]
 fn panics_at_start_and_end_are_faults() {
     let mut bench = Bench::new(&["a panic", "b pass panic"]);
-    let expected = Verdict { action: Action::Drop, scope: Scope::Stream, rewritten: false, fault: true };
-    assert_eq!(bench.started, [expected; 4]);
+    let expected = Verdict { action: Action::Drop, rewritten: false, fault: true };
+    let ended = |record: &Record| Direction::BOTH.iter().all(|d| record.standing[*d] == Standing::Ended(expected));
+    assert!(bench.streams.0.iter().all(ended));
     bench.end_all();
     assert_eq!((bench.row("a").faults, bench.row("b").faults), (4, 4));
     assert_eq!(bench.count("a", "ended"), 0);
@@ -327,10 +367,7 @@ fn repeated_faults_suspend_the_plugin() {
         assert_eq!(bench.judge(&[(0, To, "a=panic")]), "F", "{round}");
         bench.end_all();
         assert_eq!(bench.count("a", "ended"), 3 * (round as u64 + 1), "not for the stream it failed in");
-        // The streams start anew.
-        for slot in 0..4 {
-            bench.chain.stream_started(NOW, &stream(u64::from(slot) + 1), bench.states.of(slot));
-        }
+        bench.begin_all();
     }
     let seen = bench.count("a", "seen");
     assert_eq!(bench.row("a").state, "faulted");
@@ -344,7 +381,7 @@ fn a_packet_whose_stream_is_gone_is_dropped_unseen() {
     let mut bench = Bench::new(&["a"]);
     bench.end_all();
     assert_eq!(bench.judge(&[(0, To, "")]), "D");
-    bench.chain.stream_started(NOW, &stream(80), bench.states.of(0));
+    bench.streams.0[0] = begin(&mut bench.chain, 80);
     assert_eq!(bench.judge(&[(0, To, "")]), "D", "another stream has the slot");
     assert_eq!(bench.count("a", "seen"), 0);
 }
@@ -358,7 +395,34 @@ fn large_batches_and_no_plugins_work() {
     assert_eq!((bench.row("a").packets, bench.row("a").drops), (150, 15));
     assert_eq!(bench.row("a").reasons["told-to"], 15);
     let mut bench = Bench::new(&[]);
-    assert_eq!((bench.chain.state_len(), bench.judge(&[(0, To, "")])), (0, "P".to_owned()));
+    assert_eq!(bench.judge(&[(0, To, "")]), "P");
+}
+
+#[test]
+fn it_is_told_when_a_stream_interests_nobody_any_more() {
+    for (plugins, packets, interest) in [
+        (&[][..], &[][..], "nobody"),
+        (&["a", "b"], &[(0, To, "")], "plugins"),
+        (&["a pass/stream", "b"], &[(0, To, "")], "plugins"),
+        (&["a pass/stream", "b pass/stream"], &[], "nobody"),
+        (&["a accept/stream", "b"], &[], "nobody"),
+        (&["a", "b"], &[(0, To, "a=bypass"), (0, Back, "b=bypass")], "nobody"),
+        (&["a", "b"], &[(0, To, "a=pass/flow b=pass/flow")], "to-opener"),
+        (&["a", "b"], &[(0, Back, "a=accept/flow")], "from-opener"),
+    ] {
+        let mut bench = Bench::new(plugins);
+        bench.judge(packets);
+        let standing = &bench.streams.0[0].standing;
+        assert_eq!(
+            (standing.interest(), bench.streams.0[1].standing.interest() == interest),
+            (interest, packets.is_empty() || interest == "plugins")
+        );
+        assert_eq!(standing.interests_nobody(), interest == "nobody");
+        assert!(!standing.is_ended());
+    }
+    let mut bench = Bench::new(&["a"]);
+    bench.judge(&[(0, To, "a=drop/stream")]);
+    assert!(bench.streams.0[0].standing.is_ended() && !bench.streams.0[0].standing.interests_nobody());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test stops at a surprise")]
 
+use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -11,10 +12,11 @@ use std::sync::OnceLock;
 use herald_core::event::EndReason;
 use herald_core::flow::FlowKey;
 use herald_core::id::Interface;
-use herald_core::inspector::{Action, Direction, Inspection, Inspector, States, Stream, Totals, Verdict};
-use herald_core::packet::{Content, Frame, Packet};
+use herald_core::id::Slot;
+use herald_core::inspector::{Action, Direction, Inspection, Inspector, Parts, PerDirection, Standing, Stream, Totals};
+use herald_core::packet::{Arrival, Came, Frame};
 use herald_core::time::Instant;
-use herald_host::{Chain, Clock, HostError, PluginRow, PluginSettings, Settings};
+use herald_host::{Chain, Clock, Head, HostError, PluginRow, PluginSettings, Settings};
 
 /// The folder of the built plugins. Builds them, once.
 fn built() -> &'static Path {
@@ -50,26 +52,41 @@ fn load_from(directory: &Path, plugins: &[(&str, &str)]) -> Result<Chain, HostEr
 /// A chain at work.
 struct Node {
     chain: Chain,
-    states: States,
+    streams: Streams,
+}
+
+/// The records of streams, as the core keeps them, by slot.
+#[derive(Default)]
+struct Streams(BTreeMap<Slot, (Head, PerDirection<Standing>)>);
+
+impl Parts<Head> for Streams {
+    fn part(&mut self, slot: Slot, _: u64) -> Option<&mut Head> {
+        self.0.get_mut(&slot).map(|(head, _)| head)
+    }
 }
 
 impl Node {
     fn new(plugins: &[(&str, &str)]) -> Self {
-        let chain = load(plugins).unwrap();
-        let states = States::new(chain.state_len());
-        Self { chain, states }
+        Self { chain: load(plugins).unwrap(), streams: Streams::default() }
     }
 
     /// Starts a stream to a port, in this slot.
-    fn start(&mut self, slot: u32, port: u16) -> Verdict {
-        self.states.reserve(slot);
-        self.chain.stream_started(Instant::from_nanos(9), &stream(slot, port), self.states.of(slot))
+    fn start(&mut self, slot: u32, port: u16) -> Action {
+        let mut head = Head::default();
+        let standing = self.chain.stream_started(Instant::from_nanos(9), &stream(slot, port), &mut head);
+        self.streams.0.insert(Slot::new(slot), (head, standing));
+        standing.from_opener.verdict().map_or(Action::Pass, |verdict| verdict.action)
     }
 
+    /// What becomes of packets of one batch. As in the core, what ended before is not shown.
     fn judge(&mut self, packets: &[(u32, &str)]) -> Vec<Action> {
-        let mut batch: Vec<_> = packets.iter().map(|(slot, text)| packet(*slot, text)).collect();
-        self.chain.inspect(Instant::from_nanos(10), &mut batch, &self.states);
-        batch.iter().map(|inspection| inspection.verdict.action).collect()
+        let ended = |slot: u32| self.streams.0[&Slot::new(slot)].1.from_opener.verdict();
+        let before: Vec<_> = packets.iter().map(|(slot, _)| ended(*slot).map(|verdict| verdict.action)).collect();
+        let shown = packets.iter().zip(&before).filter(|(_, ended)| ended.is_none());
+        let mut batch: Vec<_> = shown.map(|((slot, text), _)| packet(*slot, text)).collect();
+        self.chain.inspect(Instant::from_nanos(10), &mut batch, &mut self.streams);
+        let mut judged = batch.iter().map(|inspection| inspection.verdict.action);
+        before.into_iter().map(|ended| ended.unwrap_or_else(|| judged.next().unwrap())).collect()
     }
 
     fn end(&mut self, slot: u32, port: u16) {
@@ -79,8 +96,9 @@ impl Node {
             last_packet: Instant::from_nanos(2_000_000),
             ..Totals::default()
         };
-        let (stream, state) = (stream(slot, port), self.states.of(slot));
-        self.chain.stream_ended(Instant::from_nanos(2_000_010), &stream, &totals, EndReason::Finished, state);
+        let (mut head, _) = self.streams.0.remove(&Slot::new(slot)).unwrap();
+        let now = Instant::from_nanos(2_000_010);
+        self.chain.stream_ended(now, &stream(slot, port), &totals, EndReason::Finished, &mut head);
     }
 
     fn row(&self, id: &str) -> PluginRow {
@@ -101,10 +119,8 @@ fn packet(slot: u32, text: &str) -> Inspection {
         .tcp(40_000, 80, 7, 1000)
         .write(&mut bytes, text.as_bytes())
         .unwrap();
-    let frame = Frame::from_bytes(&bytes);
-    let Content::Ip(headers) = Packet::parse(&frame).unwrap().content else { panic!("an IP packet") };
-    let (interface, direction, stream) = (Interface::First, Direction::FromOpener, u64::from(slot) + 1);
-    Inspection { frame, headers, interface, direction, stream, slot, verdict: Verdict::default() }
+    let arrival = Arrival::parse(Interface::First, Frame::from_bytes(&bytes), Came::Directly).unwrap();
+    Inspection::new(arrival, Direction::FromOpener, u64::from(slot) + 1, Slot::new(slot))
 }
 
 #[test]
@@ -113,14 +129,14 @@ fn the_bundled_plugins_work_as_a_chain() {
     let log = folder.path().join("flows.json");
     let rules = "[[rules]]\nname = \"telnet\"\naction = \"reject\"\nprotocol = \"tcp\"\ndestination_ports = 23";
     let mut node = Node::new(&[("acl", rules), ("hello", ""), ("flowlog", &format!("path = {log:?}"))]);
-    assert_eq!(node.start(0, 80).action, Action::Pass);
-    assert_eq!(node.start(1, 23).action, Action::Reject);
+    assert_eq!(node.start(0, 80), Action::Pass);
+    assert_eq!(node.start(1, 23), Action::Reject);
     assert_eq!(node.judge(&[(0, "a"), (1, "b"), (0, "c")]), [Action::Pass, Action::Reject, Action::Pass]);
     node.end(0, 80);
     node.end(1, 23);
 
     let acl = node.row("acl");
-    assert_eq!((acl.packets, acl.drops, acl.reasons["telnet"]), (0, 2, 2));
+    assert_eq!((acl.packets, acl.drops, acl.reasons["telnet"]), (0, 1, 1), "the core ends what comes behind");
     assert_eq!((acl.counters["telnet"], acl.counters["default"]), (1, 1));
     let hello = node.row("hello");
     assert_eq!((hello.packets, hello.counters["packets"], hello.counters["streams"]), (2, 2, 2));
@@ -280,7 +296,7 @@ fn nanoseconds_per_packet() {
                     let begin = std::time::Instant::now();
                     for _ in 0..rounds {
                         let batch = std::hint::black_box(&mut batch);
-                        node.chain.inspect(Instant::from_nanos(10), batch, &node.states);
+                        node.chain.inspect(Instant::from_nanos(10), batch, &mut node.streams);
                     }
                     begin.elapsed().as_nanos() as f64 / f64::from(rounds) / f64::from(batch_len)
                 })

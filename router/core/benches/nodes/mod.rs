@@ -1,6 +1,5 @@
 //! The nodes of a benchmark: without plugins, with static roles and streams that do not end.
 
-use std::cell::Cell;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use herald_core::event::EndReason;
 use herald_core::flow::HashKey;
 use herald_core::forward;
 use herald_core::id::{BootId, Interface, Mac, NodeId, PerInterface};
-use herald_core::inspector::{Inspection, Inspector, Line, States, Stream, Totals, Verdict};
+use herald_core::inspector::{Inspection, Inspector, Parts, PerDirection, Standing, Stream, Totals};
 use herald_core::membership::{self, RolesMode};
 use herald_core::node::{Announcing, Redirecting, Settings};
 use herald_core::redirector::choice::{self, Keying, Redirectors};
@@ -20,14 +19,15 @@ use herald_core::time::Instant;
 pub(crate) struct Nothing;
 
 impl Inspector for Nothing {
-    fn state_len(&self) -> usize {
-        0
+    type Part = ();
+
+    fn stream_started(&mut self, _: Instant, _: &Stream, (): &mut ()) -> PerDirection<Standing> {
+        PerDirection { from_opener: Standing::Uninspected, to_opener: Standing::Uninspected }
     }
-    fn stream_started(&mut self, _: Instant, _: &Stream, _: &[Cell<Line>]) -> Verdict {
-        Verdict::default()
-    }
-    fn inspect(&mut self, _: Instant, _: &mut [Inspection], _: &States) {}
-    fn stream_ended(&mut self, _: Instant, _: &Stream, _: &Totals, _: EndReason, _: &[Cell<Line>]) {}
+
+    fn inspect(&mut self, _: Instant, _: &mut [Inspection], _: &mut dyn Parts<()>) {}
+
+    fn stream_ended(&mut self, _: Instant, _: &Stream, _: &Totals, _: EndReason, (): &mut ()) {}
 }
 
 pub(crate) fn id(node: &str) -> NodeId {

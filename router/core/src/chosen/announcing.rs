@@ -3,35 +3,36 @@
 use super::Chosen;
 use crate::event::Event;
 use crate::flow::FlowKey;
-use crate::id::{BootId, Generation, NodeId};
+use crate::id::{BootId, Generation, NodeId, Slot};
+use crate::inspector::HostPart;
 use crate::limits::HEARTBEAT_INTERVAL;
 use crate::mesh::Announce;
 use crate::outbox::Outbox;
 use crate::session::Announced;
 use crate::time::Instant;
 
-impl Chosen {
+impl<H: HostPart> Chosen<H> {
     /// The announcement of the stream in a slot, once its return key is known.
     #[must_use]
-    pub fn announcement(&self, slot: u32, boot: BootId) -> Option<Announce> {
-        let session = self.markers.at(slot)?;
+    pub fn announcement(&self, slot: Slot, boot: BootId) -> Option<Announce> {
+        let session = self.markers.at(slot);
         let generation = Generation { counter: session.generation, node: self.settings.node };
-        let (arrival, return_key) = (session.stream.opener, session.return_key?);
+        let (arrival, return_key) = (session.opener, session.return_key?);
         Some(Announce { arrival, return_key, choice: session.choice, boot, generation })
     }
 
     /// The slot of a live stream that was announced with this return key in this generation.
     #[must_use]
-    pub fn slot_announced(&self, return_key: &FlowKey, generation: Generation) -> Option<u32> {
+    pub fn slot_announced(&self, return_key: &FlowKey, generation: Generation) -> Option<Slot> {
         let slot = self.markers.slot_of(return_key)?;
-        let session = self.markers.at(slot)?;
+        let session = self.markers.at(slot);
         let ours = Generation { counter: session.generation, node: self.settings.node };
         (session.alive && session.return_key.as_ref() == Some(return_key) && ours == generation).then_some(slot)
     }
 
     /// Both redirectors are told of the stream in its present generation: the digests have it from now on.
-    pub fn note_told(&mut self, slot: u32) {
-        let Some(session) = self.markers.at_mut(slot) else { return };
+    pub fn note_told(&mut self, slot: Slot) {
+        let session = self.markers.at_mut(slot);
         let before = session.told.replace(session.generation);
         if before != session.told {
             for generation in before.into_iter().chain(session.told) {
@@ -41,46 +42,43 @@ impl Chosen {
     }
 
     /// The redirectors are to know nothing of the stream.
-    pub(super) fn note_untold(&mut self, slot: u32) {
-        let Some(session) = self.markers.at_mut(slot) else { return };
+    pub(super) fn note_untold(&mut self, slot: Slot) {
+        let session = self.markers.at_mut(slot);
         if let Some(generation) = session.told.take() {
             self.digests.toggle(session.identity, generation);
         }
     }
 
     /// Counts a stream's generation on, past one that still stands for its key.
-    pub fn outbid(&mut self, slot: u32, standing: Generation) {
-        if let Some(session) = self.markers.at_mut(slot) {
-            session.generation = session.generation.max(standing.counter.saturating_add(1));
-        }
-        self.markers.show(slot);
+    pub fn outbid(&mut self, slot: Slot, standing: Generation) {
+        let session = self.markers.at_mut(slot);
+        session.generation = session.generation.max(standing.counter.saturating_add(1));
     }
 
     /// Begins to wait for an acknowledgement.
-    pub fn wait(&mut self, now: Instant, slot: u32) {
-        if let Some(session) = self.markers.at_mut(slot) {
-            session.announced = Announced::Waiting;
-            self.hold.begin(now, slot, session.stream.id);
-        }
+    pub fn wait(&mut self, now: Instant, slot: Slot) {
+        let session = self.markers.at_mut(slot);
+        session.announced = Announced::Waiting;
+        self.hold.begin(now, slot, session.id);
     }
 
     /// The other redirector has the stream in this slot.
-    pub fn acknowledged(&mut self, slot: u32, from: NodeId, out: &mut Outbox) {
+    pub fn acknowledged(&mut self, slot: Slot, from: NodeId, out: &mut Outbox) {
         if self.breakers.acknowledged(from) {
             out.tell(Event::Breaker { peer: from, open: false });
         }
-        if let Some(session) = self.markers.at_mut(slot) {
-            session.announced = Announced::Acknowledged;
-            out.tell(Event::Acknowledged { flow: session.stream.opener, node: from });
-        }
+        let session = self.markers.at_mut(slot);
+        session.announced = Announced::Acknowledged;
+        out.tell(Event::Acknowledged { flow: session.opener, node: from });
         self.schedule(slot);
     }
 
     /// The next stream whose hold ran out, by slot.
-    pub fn next_timed_out(&mut self, now: Instant) -> Option<u32> {
+    pub fn next_timed_out(&mut self, now: Instant) -> Option<Slot> {
         while let Some((slot, id)) = self.hold.pop_due(now) {
-            let Some(session) = self.markers.at_mut(slot) else { continue };
-            if session.stream.id == id && session.announced == Announced::Waiting {
+            let Some(slot) = self.markers.still(slot, id) else { continue };
+            let session = self.markers.at_mut(slot);
+            if session.announced == Announced::Waiting {
                 session.announced = Announced::TimedOut { again: now + HEARTBEAT_INTERVAL };
                 return Some(slot);
             }

@@ -8,7 +8,7 @@ use slab::Slab;
 
 use crate::event::DropReason;
 use crate::flow::{HashKey, Hop};
-use crate::id::Interface;
+use crate::id::{Interface, Slot};
 use crate::limits::{HOLDS_BYTES_MAX, HOLDS_FRAMES_MAX};
 use crate::mutation::{Mutation, is_on};
 use crate::packet::{Frame, Headers};
@@ -57,8 +57,8 @@ pub struct Hold {
     max: HoldMax,
     bytes: usize,
     links: Slab<Link>,
-    queues: HashMap<u32, Queue, HashKey>,
-    deadlines: VecDeque<(Instant, u32, u64)>,
+    queues: HashMap<Slot, Queue, HashKey>,
+    deadlines: VecDeque<(Instant, Slot, u64)>,
 }
 
 /// With every frame, which a slab leaves out.
@@ -78,7 +78,7 @@ impl Hold {
     }
 
     /// A hold begins: its time runs from now.
-    pub fn begin(&mut self, now: Instant, slot: u32, id: u64) {
+    pub fn begin(&mut self, now: Instant, slot: Slot, id: u64) {
         self.deadlines.push_back((now + self.max.time, slot, id));
     }
 
@@ -86,7 +86,7 @@ impl Hold {
     ///
     /// # Errors
     /// The frame and why there was no room for it.
-    pub fn keep(&mut self, slot: u32, held: Held) -> Result<(), (Frame, DropReason)> {
+    pub fn keep(&mut self, slot: Slot, held: Held) -> Result<(), (Frame, DropReason)> {
         let bytes = held.frame.bytes().len();
         if self.links.len() >= HOLDS_FRAMES_MAX || self.bytes + bytes > HOLDS_BYTES_MAX {
             return Err((held.frame, DropReason::HoldsFull));
@@ -113,7 +113,7 @@ impl Hold {
     }
 
     /// Takes the oldest frame of a stream.
-    pub fn take(&mut self, slot: u32) -> Option<Held> {
+    pub fn take(&mut self, slot: Slot) -> Option<Held> {
         let queue = *self.queues.get(&slot)?;
         let link = self.links.try_remove(queue.head)?;
         let bytes = link.held.frame.bytes().len();
@@ -129,12 +129,12 @@ impl Hold {
     }
 
     /// The streams that have frames here, by slot.
-    pub fn slots(&self) -> impl Iterator<Item = u32> + '_ {
+    pub fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
         self.queues.keys().copied()
     }
 
     /// A hold whose time is over: slot and id. It may have ended otherwise before.
-    pub fn pop_due(&mut self, now: Instant) -> Option<(u32, u64)> {
+    pub fn pop_due(&mut self, now: Instant) -> Option<(Slot, u64)> {
         let &(at, slot, id) = self.deadlines.front()?;
         if at > now {
             return None;
@@ -187,11 +187,11 @@ mod tests {
             for (serial, (slot, keeps)) in (0u32..).zip(steps) {
                 let expected = &mut model[slot as usize];
                 if keeps {
-                    let kept = hold.keep(slot, held(serial)).is_ok();
+                    let kept = hold.keep(Slot::new(slot), held(serial)).is_ok();
                     prop_assert_eq!(kept, expected.len() < MAX.frames);
                     if kept { expected.push_back(serial); }
                 } else {
-                    prop_assert_eq!(hold.take(slot).map(|h| number(&h)), expected.pop_front());
+                    prop_assert_eq!(hold.take(Slot::new(slot)).map(|h| number(&h)), expected.pop_front());
                 }
                 prop_assert_eq!(hold.frames(), model.iter().map(VecDeque::len).sum::<usize>());
             }
@@ -203,20 +203,20 @@ mod tests {
         let mut hold = Hold::new(MAX, HashKey([1; 16]));
         let streams = u32::try_from(HOLDS_FRAMES_MAX).unwrap();
         for slot in 0..streams {
-            hold.keep(slot, held(slot)).unwrap();
+            hold.keep(Slot::new(slot), held(slot)).unwrap();
         }
-        assert_eq!(hold.keep(streams, held(0)).unwrap_err().1, DropReason::HoldsFull);
+        assert_eq!(hold.keep(Slot::new(streams), held(0)).unwrap_err().1, DropReason::HoldsFull);
     }
 
     #[test]
     fn a_hold_is_bounded_in_bytes() {
         let len = held(0).frame.bytes().len();
         let mut hold = Hold::new(HoldMax { bytes: 2 * len, ..MAX }, HashKey([1; 16]));
-        hold.keep(0, held(0)).unwrap();
-        hold.keep(0, held(1)).unwrap();
-        assert_eq!(hold.keep(0, held(2)).unwrap_err().1, DropReason::HoldFull);
-        hold.keep(1, held(3)).unwrap();
-        hold.take(0).unwrap();
-        hold.keep(0, held(4)).unwrap();
+        hold.keep(Slot::new(0), held(0)).unwrap();
+        hold.keep(Slot::new(0), held(1)).unwrap();
+        assert_eq!(hold.keep(Slot::new(0), held(2)).unwrap_err().1, DropReason::HoldFull);
+        hold.keep(Slot::new(1), held(3)).unwrap();
+        hold.take(Slot::new(0)).unwrap();
+        hold.keep(Slot::new(0), held(4)).unwrap();
     }
 }

@@ -6,23 +6,22 @@ mod ending;
 mod hold;
 mod moving;
 
-use std::sync::Arc;
-
 pub use breaker::Breakers;
 pub use hold::{Held, Hold, HoldMax};
 pub use moving::Fenced;
 
 use crate::event::{DropReason, EndReason, Event, Step};
-use crate::flow::{FlowKey, HashKey};
-use crate::id::{Generation, Interface, NodeId};
-use crate::inspector::{Direction, Inspection, Inspector, Stream, Verdict};
+use crate::flow::{FlowKey, HashKey, HashedKey};
+use crate::id::{Generation, NodeId, Slot};
+use crate::inspector::{Direction, HostPart, Inspection, PerDirection, Standing, Verdict};
 use crate::mesh::Close;
 use crate::outbox::Outbox;
-use crate::packet::{Frame, Headers};
+use crate::packet::{Arrival, Came, Headers};
 use crate::session::{
-    Announced, Deadlines, Digests, KeyTaken, Life, Markers, Midstream, NewMarker, Opening, Tables, Timeouts,
+    Announced, Count, Deadlines, Digests, KeyTaken, Life, Markers, Midstream, NewMarker, Opening, Timeouts,
 };
 use crate::time::Instant;
+use crate::turn::Turn;
 
 /// How a chosen node works.
 #[derive(Clone, Copy, Debug)]
@@ -41,10 +40,10 @@ pub struct Settings {
 
 /// The marker sessions of a node and what they wait for.
 #[derive(Debug)]
-pub struct Chosen {
+pub struct Chosen<H> {
     settings: Settings,
     /// The sessions.
-    pub markers: Markers,
+    pub markers: Markers<H>,
     /// The frames that wait for an acknowledgement.
     pub hold: Hold,
     /// Redirectors that are not waited for.
@@ -59,33 +58,8 @@ pub struct Chosen {
     alive: usize,
     /// Streams that were given away and not fenced.
     unfenced: usize,
-    fences: Deadlines<(u32, u64)>,
-    deadlines: Deadlines<(u32, u64)>,
-}
-
-/// A packet that came to its chosen node.
-#[derive(Debug)]
-pub struct Arrival {
-    /// Where it arrived.
-    pub interface: Interface,
-    /// Its checked headers.
-    pub headers: Headers,
-    /// Its bytes.
-    pub frame: Frame,
-    /// How it came to this node.
-    pub came: Came,
-}
-
-/// How a packet came to its chosen node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Came {
-    /// From a host or a redirector.
-    Directly,
-    /// From a node that had its stream before, or held it.
-    HandedOver {
-        /// How often it may be handed over once more.
-        hops: u8,
-    },
+    fences: Deadlines<(Slot, u64)>,
+    deadlines: Deadlines<Slot>,
 }
 
 /// Whether a packet that passed the plugins may leave.
@@ -101,13 +75,13 @@ pub enum Departure {
     Fallback,
 }
 
-impl Chosen {
-    /// No streams yet; plugins keep `state_len` bytes for each.
+impl<H: HostPart> Chosen<H> {
+    /// No streams yet.
     #[must_use]
-    pub fn new(settings: Settings, tables: Arc<Tables>, state_len: usize) -> Self {
+    pub fn new(settings: Settings) -> Self {
         Self {
             settings,
-            markers: Markers::new(tables, state_len),
+            markers: Markers::new(settings.hash_key),
             hold: Hold::new(settings.hold_max, settings.hash_key),
             breakers: Breakers::default(),
             closed: Vec::new(),
@@ -120,82 +94,76 @@ impl Chosen {
         }
     }
 
-    /// Finds or makes the packet's marker session. Returns what the plugins must see; else the packet has ended here.
-    /// `choose` gives the choice hash of a new stream.
+    /// Finds or makes the packet's marker session. `key` is the packet's. Returns what the plugins must see, or the packet has
+    /// ended here. One that ends by an earlier word on its stream has that verdict already. `choose` gives the choice hash
+    /// of a new stream.
     pub fn accept(
         &mut self,
-        now: Instant,
+        turn: &mut Turn<'_, H>,
+        key: &HashedKey,
         arrival: Arrival,
         choose: impl Fn(&FlowKey) -> u64,
-        plugins: &mut dyn Inspector,
-        out: &mut Outbox,
     ) -> Option<Inspection> {
-        let key = arrival.headers.flow_key(arrival.interface);
-        let size = (arrival.frame.segments(arrival.headers.payload_len()), arrival.frame.bytes().len() as u64);
-        let met = match self.markers.meet(now, &key, size.0, size.1) {
-            Some(met) => self.meet_again(now, met, &arrival, plugins, out),
+        let (packets, bytes) = arrival.size();
+        let size = Count { packets, bytes };
+        let met = match self.markers.meet(turn.now, key, size) {
+            Some(met) => self.meet_again(turn, met, &arrival),
             None => Meeting::New { generation: 1, slot: None },
         };
-        let (slot, direction, verdict) = match met {
-            Meeting::Known { slot, direction } => (slot, direction, Verdict::default()),
+        let (slot, direction) = match met {
+            Meeting::Known { slot, direction } => (slot, direction),
             Meeting::Ended(reason) => {
-                out.drop(arrival.frame, reason);
+                turn.out.drop(arrival.frame, reason);
                 return None;
             }
             Meeting::Moved(to) => {
-                self.follow(to, arrival, out);
+                self.follow(to, arrival, turn.out);
                 return None;
             }
             Meeting::Fenced(slot) => {
-                self.fenced.keep(slot, arrival, out);
+                self.fenced.keep(slot, arrival, turn.out);
                 return None;
             }
             Meeting::New { generation, slot } => {
+                let opening = Opening::of(&arrival.headers);
                 let new = NewMarker {
-                    stream: Stream {
-                        id: 0,
-                        opener: key,
-                        chosen: self.settings.node,
-                        midstream: Opening::of(&arrival.headers) == Opening::Midstream,
-                    },
-                    choice: choose(&key),
+                    opener: key.key,
+                    midstream: opening == Opening::Midstream,
+                    choice: choose(&key.key),
                     generation,
                     life: Life::started(&arrival.headers),
                     size,
                 };
-                let may_start = self.may_start(Opening::of(&arrival.headers));
-                match may_start.and_then(|()| self.start(now, slot, new, plugins, out)) {
-                    Ok((slot, verdict)) => (slot, Direction::FromOpener, verdict),
+                match self.may_start(opening).and_then(|()| self.start(turn, slot, &new)) {
+                    Ok(slot) => (slot, Direction::FromOpener),
                     Err(reason) => {
-                        out.drop(arrival.frame, reason);
+                        turn.out.drop(arrival.frame, reason);
                         return None;
                     }
                 }
             }
         };
-        let stream = self.markers.at(slot).map_or(0, |session| session.stream.id);
-        let Arrival { interface, headers, frame, .. } = arrival;
-        Some(Inspection { frame, headers, interface, direction, stream, slot, verdict })
+        let session = self.markers.at(slot);
+        let verdict = session.standing[direction].verdict().unwrap_or_default();
+        Some(Inspection { verdict, ..Inspection::new(arrival, direction, session.id, slot) })
     }
 
     /// A packet of a stream that has a session.
     fn meet_again(
         &mut self,
-        now: Instant,
-        (slot, direction): (u32, Direction),
+        turn: &mut Turn<'_, H>,
+        (slot, direction): (Slot, Direction),
         arrival: &Arrival,
-        plugins: &mut dyn Inspector,
-        out: &mut Outbox,
     ) -> Meeting {
         let headers = &arrival.headers;
-        let Some(session) = self.markers.at_mut(slot) else { return Meeting::Ended(DropReason::Tombstone) };
+        let session = self.markers.at_mut(slot);
         match session.announced {
             Announced::Lost => return Meeting::Ended(DropReason::Refused),
             Announced::Moved(moved) => return Meeting::Moved(moved.to.node),
             Announced::No | Announced::Waiting | Announced::TimedOut { .. } | Announced::Acknowledged => {}
         }
-        session.seen = now;
-        if session.fenced.is_some() && arrival.came == Came::Directly {
+        session.silent_since = turn.now;
+        if session.fenced && arrival.came == Came::Directly {
             return Meeting::Fenced(slot);
         }
         if session.alive && !session.life.is_reopened_by(headers) {
@@ -207,7 +175,7 @@ impl Chosen {
         }
         let generation = session.generation.saturating_add(1);
         if session.alive {
-            self.end(now, slot, EndReason::Replaced, plugins, out);
+            self.end(turn, slot, EndReason::Replaced);
         }
         Meeting::New { generation, slot: Some(slot) }
     }
@@ -222,60 +190,55 @@ impl Chosen {
     }
 
     /// Marks a stream whose first packet has come.
-    fn start(
-        &mut self,
-        now: Instant,
-        slot: Option<u32>,
-        new: NewMarker,
-        plugins: &mut dyn Inspector,
-        out: &mut Outbox,
-    ) -> Result<(u32, Verdict), DropReason> {
-        let flow = new.stream.opener;
-        let marked = self.mark(now, slot, new, plugins)?;
-        out.tell(Event::Step { step: Step::M4, flow, node: self.settings.node });
-        Ok(marked)
+    fn start(&mut self, turn: &mut Turn<'_, H>, slot: Option<Slot>, new: &NewMarker) -> Result<Slot, DropReason> {
+        let slot = self.mark(turn, slot, new)?;
+        turn.out.tell(Event::Step { step: Step::M4, flow: new.opener, node: self.settings.node });
+        Ok(slot)
     }
 
     /// Makes a marker session, in the place of an ended one if `slot` names it, and tells the plugins.
-    fn mark(
-        &mut self,
-        now: Instant,
-        slot: Option<u32>,
-        new: NewMarker,
-        plugins: &mut dyn Inspector,
-    ) -> Result<(u32, Verdict), DropReason> {
+    fn mark(&mut self, turn: &mut Turn<'_, H>, slot: Option<Slot>, new: &NewMarker) -> Result<Slot, DropReason> {
         let slot = match slot {
             Some(slot) => {
-                self.markers.restart(now, slot, new);
+                self.markers.restart(turn.now, slot, new);
                 slot
             }
-            None => self.markers.make(now, new)?,
+            None => self.markers.make(turn.now, new)?,
         };
         self.alive += 1;
         self.schedule(slot);
-        let Some(stream) = self.markers.at(slot).map(|session| session.stream) else {
-            return Err(DropReason::MarkerSessionsFull);
-        };
-        let verdict = plugins.stream_started(now, &stream, self.markers.states().of(slot));
-        Ok((slot, verdict))
+        let session = self.markers.at_mut(slot);
+        let stream = session.stream(self.settings.node);
+        let standing = turn.plugins.stream_started(turn.now, &stream, &mut session.host);
+        self.stands(slot, standing, turn.out);
+        Ok(slot)
     }
 
-    /// What an earlier verdict says of every packet of this direction.
-    #[must_use]
-    pub fn blocked(&self, slot: u32, direction: Direction) -> Verdict {
-        self.markers.at(slot).map_or(Verdict::default(), |session| session.blocked(direction))
+    /// What the plugins have said of the rest of a stream stands from now on.
+    fn stands(&mut self, slot: Slot, standing: PerDirection<Standing>, out: &mut Outbox) {
+        let session = self.markers.at_mut(slot);
+        let interested = !session.standing.interests_nobody();
+        for direction in Direction::BOTH {
+            session.standing[direction].strengthen(standing[direction]);
+        }
+        if interested && session.standing.interests_nobody() {
+            out.tell(Event::InterestEnded { flow: session.opener });
+        }
     }
 
-    /// What becomes of a packet by this verdict and the earlier ones. `None` if its stream was lost while the plugins
-    /// had the packet: it must come in anew.
-    pub fn judge(&mut self, slot: u32, direction: Direction, verdict: Verdict) -> Option<Verdict> {
-        let session = self.markers.at_mut(slot)?;
+    /// What becomes of a packet by what the plugins have said of it and of its stream. `None` if its stream was lost while
+    /// they had the packet: it must come in anew.
+    pub fn judge(&mut self, inspection: &Inspection, out: &mut Outbox) -> Option<Verdict> {
+        let slot = self.markers.still(inspection.slot, inspection.stream)?;
+        let session = self.markers.at(slot);
         match session.announced {
             Announced::Lost | Announced::Moved(_) => return None,
             Announced::No | Announced::Waiting | Announced::TimedOut { .. } | Announced::Acknowledged => {}
         }
-        session.block(direction, verdict);
-        Some(verdict.or_stronger(session.blocked(direction)))
+        if inspection.standing != PerDirection::default() {
+            self.stands(slot, inspection.standing, out);
+        }
+        Some(inspection.verdict)
     }
 
     /// The return packets of a stream will have this key. Another stream of this node that was opened from the other end
@@ -285,65 +248,55 @@ impl Chosen {
     /// The key belongs to the return packets of another stream, or to one of which packets have left.
     pub fn learn_return_key(
         &mut self,
-        now: Instant,
-        slot: u32,
+        turn: &mut Turn<'_, H>,
+        slot: Slot,
         (key, identity): (FlowKey, u64),
-        out: &mut Outbox,
     ) -> Result<(), KeyTaken> {
         let Some(loser) = self.markers.learn_return_key(slot, key, identity)? else { return Ok(()) };
-        let winner = self.markers.at(slot).map(|session| session.generation);
-        let winner = winner.map(|counter| Generation { counter, node: self.settings.node });
-        out.tell(Event::Refused { flow: key, winner });
-        self.give_up(now, loser);
+        let winner = Some(Generation { counter: self.markers.at(slot).generation, node: self.settings.node });
+        turn.out.tell(Event::Refused { flow: key, winner });
+        self.give_up(turn.now, loser);
         Ok(())
     }
 
     /// A packet has passed the plugins: moves its stream's life on and says whether it may leave.
-    pub fn depart(
-        &mut self,
-        now: Instant,
-        slot: u32,
-        direction: Direction,
-        headers: &Headers,
-        out: &mut Outbox,
-    ) -> Departure {
+    pub fn depart(&mut self, turn: &mut Turn<'_, H>, slot: Slot, direction: Direction, headers: &Headers) -> Departure {
         let node = self.settings.node;
-        let Some(session) = self.markers.at_mut(slot) else { return Departure::Fallback };
+        let mut session = self.markers.at_mut(slot);
         if session.life.packet_passed(direction, headers) {
             self.schedule(slot);
-            self.markers.show(slot);
+            session = self.markers.at_mut(slot);
         }
-        let Some(session) = self.markers.at_mut(slot) else { return Departure::Fallback };
         match (direction, session.announced) {
             (Direction::ToOpener, _) => {
                 if !std::mem::replace(&mut session.has_returned, true) {
-                    let flow = session.return_key.unwrap_or(session.stream.opener);
-                    out.tell(Event::Step { step: Step::M12, flow, node });
+                    let flow = session.return_key.unwrap_or(session.opener);
+                    turn.out.tell(Event::Step { step: Step::M12, flow, node });
                 }
                 Departure::Leave
             }
             (Direction::FromOpener, Announced::Acknowledged) => {
-                self.first_left(slot, out);
+                if !session.has_left {
+                    self.first_left(slot, turn.out);
+                }
                 Departure::Leave
             }
             (Direction::FromOpener, Announced::No) => {
-                out.tell(Event::Step { step: Step::M5, flow: session.stream.opener, node });
+                turn.out.tell(Event::Step { step: Step::M5, flow: session.opener, node });
                 Departure::Announce
             }
             (Direction::FromOpener, Announced::Waiting) => Departure::Hold,
-            (Direction::FromOpener, Announced::TimedOut { again }) if now >= again => Departure::Announce,
+            (Direction::FromOpener, Announced::TimedOut { again }) if turn.now >= again => Departure::Announce,
             (Direction::FromOpener, Announced::TimedOut { .. }) => Departure::Fallback,
             (Direction::FromOpener, Announced::Lost | Announced::Moved(_)) => Departure::Hold,
         }
     }
 
     /// A packet from the opener leaves; tells it if it is the stream's first.
-    pub fn first_left(&mut self, slot: u32, out: &mut Outbox) {
-        let node = self.settings.node;
-        if let Some(session) = self.markers.at_mut(slot)
-            && !std::mem::replace(&mut session.has_left, true)
-        {
-            out.tell(Event::Step { step: Step::M8, flow: session.stream.opener, node });
+    pub fn first_left(&mut self, slot: Slot, out: &mut Outbox) {
+        let session = self.markers.at_mut(slot);
+        if !std::mem::replace(&mut session.has_left, true) {
+            out.tell(Event::Step { step: Step::M8, flow: session.opener, node: self.settings.node });
         }
     }
 
@@ -363,9 +316,9 @@ impl Chosen {
 
 /// What a packet met at the marker table.
 enum Meeting {
-    Known { slot: u32, direction: Direction },
-    New { generation: u32, slot: Option<u32> },
+    Known { slot: Slot, direction: Direction },
+    New { generation: u32, slot: Option<Slot> },
     Ended(DropReason),
     Moved(NodeId),
-    Fenced(u32),
+    Fenced(Slot),
 }

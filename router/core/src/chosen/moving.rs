@@ -15,13 +15,14 @@ use std::collections::{HashMap, VecDeque};
 use super::{Arrival, Came, Chosen};
 use crate::event::{DropReason, EndReason, Event};
 use crate::flow::{FlowKey, HashKey};
-use crate::id::{Generation, NodeId};
-use crate::inspector::{Direction, Inspector, Stream};
+use crate::id::{Generation, NodeId, Slot};
+use crate::inspector::HostPart;
 use crate::limits::{DETECTION_TIME, FENCE_DELAY, FENCE_TIME_MAX, FENCED_FRAMES_MAX, HANDOVER_HOPS_MAX};
 use crate::mesh::{Assign, Close, Fence};
 use crate::outbox::Outbox;
-use crate::session::{Announced, Life, MarkerSession, Moved, NewMarker};
+use crate::session::{Announced, Count, Life, MarkerSession, Moved, NewMarker};
 use crate::time::Instant;
+use crate::turn::Turn;
 
 /// Redirectors of a stream: both must know that it has moved.
 const REDIRECTORS: u8 = 2;
@@ -29,8 +30,8 @@ const REDIRECTORS: u8 = 2;
 /// Frames that came directly and wait until the former owner of their stream has nothing more to hand over.
 #[derive(Debug)]
 pub struct Fenced {
-    queues: HashMap<u32, Vec<Arrival>, HashKey>,
-    deadlines: VecDeque<(Instant, u32, u64)>,
+    queues: HashMap<Slot, Vec<Arrival>, HashKey>,
+    deadlines: VecDeque<(Instant, Slot, u64)>,
     frames: usize,
 }
 
@@ -39,7 +40,7 @@ impl Fenced {
         Self { queues: HashMap::with_hasher(key), deadlines: VecDeque::new(), frames: 0 }
     }
 
-    pub(super) fn keep(&mut self, slot: u32, arrival: Arrival, out: &mut Outbox) {
+    pub(super) fn keep(&mut self, slot: Slot, arrival: Arrival, out: &mut Outbox) {
         if self.frames >= FENCED_FRAMES_MAX {
             return out.drop(arrival.frame, DropReason::FencedFull);
         }
@@ -47,7 +48,7 @@ impl Fenced {
         self.queues.entry(slot).or_default().push(arrival);
     }
 
-    fn take(&mut self, slot: u32) -> Vec<Arrival> {
+    fn take(&mut self, slot: Slot) -> Vec<Arrival> {
         let arrivals = self.queues.remove(&slot).unwrap_or_default();
         self.frames -= arrivals.len();
         arrivals
@@ -66,38 +67,31 @@ impl Fenced {
     }
 }
 
-impl Chosen {
+impl<H: HostPart> Chosen<H> {
     /// Gives a stream to another node: what still comes of it is handed over from now on. `None` if it cannot be given
     /// away now, because its announcement has not been acknowledged.
-    pub fn give_away(
-        &mut self,
-        now: Instant,
-        slot: u32,
-        to: NodeId,
-        plugins: &mut dyn Inspector,
-        out: &mut Outbox,
-    ) -> Option<Assign> {
-        let session = self.markers.at_mut(slot)?;
-        if !session.alive || session.announced != Announced::Acknowledged || session.fenced.is_some() {
+    pub fn give_away(&mut self, turn: &mut Turn<'_, H>, slot: Slot, to: NodeId) -> Option<Assign> {
+        let session = self.markers.at_mut(slot);
+        if !session.alive || session.announced != Announced::Acknowledged || session.fenced {
             return None;
         }
         let generation = Generation { counter: session.generation.saturating_add(1), node: to };
-        let (arrival, return_key) = (session.stream.opener, session.return_key?);
+        let (arrival, return_key) = (session.opener, session.return_key?);
         let assign = Assign { arrival, return_key, choice: session.choice, generation, life: Some(session.life) };
         // A new owner that no redirector has heard of by then is dead, or as good as that.
-        let fence = now + DETECTION_TIME + FENCE_TIME_MAX;
-        let id = session.stream.id;
+        let fence = turn.now + DETECTION_TIME + FENCE_TIME_MAX;
+        let id = session.id;
         session.announced = Announced::Moved(Moved { to: generation, told_by: 0, fence: Some(fence) });
         self.fences.push(fence, (slot, id));
         self.unfenced += 1;
-        self.end(now, slot, EndReason::HandedOver, plugins, out);
+        self.end(turn, slot, EndReason::HandedOver);
         Some(assign)
     }
 
     /// A redirector says that a stream of this node has another owner. True if this node gave it away to that one.
     pub fn is_known_as_moved(&mut self, now: Instant, return_key: &FlowKey, winner: Option<Generation>) -> bool {
         let Some(slot) = self.markers.slot_of(return_key) else { return false };
-        let Some(session) = self.markers.at_mut(slot) else { return false };
+        let session = self.markers.at_mut(slot);
         let Announced::Moved(moved) = &mut session.announced else { return false };
         if winner.is_none_or(|winner| moved.to.wins_over(winner)) {
             return false;
@@ -107,18 +101,18 @@ impl Chosen {
         if moved.fence.is_some_and(|fence| now + delay < fence) {
             let fence = now + delay;
             moved.fence = Some(fence);
-            self.fences.push(fence, (slot, session.stream.id));
+            self.fences.push(fence, (slot, session.id));
         }
         true
     }
 
     /// Streams that were given to this node and not fenced yet, by slot and choice hash.
     #[must_use]
-    pub fn unfenced_at(&self, node: NodeId) -> Vec<(u32, u64)> {
+    pub fn unfenced_at(&self, node: NodeId) -> Vec<(Slot, u64)> {
         if self.unfenced == 0 {
             return Vec::new();
         }
-        let of_node = |session: &MarkerSession| match session.announced {
+        let of_node = |session: &MarkerSession<H>| match session.announced {
             Announced::Moved(moved) => moved.to.node == node && moved.fence.is_some(),
             Announced::No
             | Announced::Waiting
@@ -131,14 +125,14 @@ impl Chosen {
     }
 
     /// Gives a stream to another node than the one it was given to, which has died before it was heard.
-    pub fn give_anew(&mut self, now: Instant, slot: u32, to: NodeId) -> Option<Assign> {
-        let session = self.markers.at_mut(slot)?;
-        let (arrival, return_key) = (session.stream.opener, session.return_key?);
+    pub fn give_anew(&mut self, now: Instant, slot: Slot, to: NodeId) -> Option<Assign> {
+        let session = self.markers.at_mut(slot);
+        let (arrival, return_key) = (session.opener, session.return_key?);
         let Announced::Moved(moved) = &mut session.announced else { return None };
         let generation = Generation { counter: moved.to.counter.saturating_add(1), node: to };
         let fence = now + DETECTION_TIME + FENCE_TIME_MAX;
         *moved = Moved { to: generation, told_by: 0, fence: Some(fence) };
-        self.fences.push(fence, (slot, session.stream.id));
+        self.fences.push(fence, (slot, session.id));
         if to == self.settings.node {
             self.unfenced -= 1;
         }
@@ -150,16 +144,17 @@ impl Chosen {
     pub fn next_fence(&mut self, now: Instant) -> Option<(NodeId, Fence)> {
         let node = self.settings.node;
         while let Some((at, (slot, id))) = self.fences.pop_due(now) {
-            let Some(session) = self.markers.at_mut(slot).filter(|session| session.stream.id == id) else { continue };
+            let Some(slot) = self.markers.still(slot, id) else { continue };
+            let session = self.markers.at_mut(slot);
             let Announced::Moved(moved) = &mut session.announced else { continue };
             if moved.fence == Some(at) {
                 moved.fence = None;
                 self.unfenced -= 1;
                 if let (true, Some(return_key)) = (moved.told_by < REDIRECTORS, session.return_key) {
                     let generation = Generation { counter: session.generation, node };
-                    self.closed.push(Close { arrival: session.stream.opener, return_key, generation });
+                    self.closed.push(Close { arrival: session.opener, return_key, generation });
                 }
-                return Some((moved.to.node, Fence { arrival: session.stream.opener, generation: moved.to }));
+                return Some((moved.to.node, Fence { arrival: session.opener, generation: moved.to }));
             }
         }
         None
@@ -181,49 +176,41 @@ impl Chosen {
     ///
     /// # Errors
     /// Why there is no place for it.
-    pub fn take_over(
-        &mut self,
-        now: Instant,
-        assign: &Assign,
-        identity: u64,
-        plugins: &mut dyn Inspector,
-        out: &mut Outbox,
-    ) -> Result<u32, DropReason> {
+    pub fn take_over(&mut self, turn: &mut Turn<'_, H>, assign: &Assign, identity: u64) -> Result<Slot, DropReason> {
         let old = self.markers.slot_of(&assign.arrival).or_else(|| self.markers.slot_of(&assign.return_key));
         if let Some(slot) = old
-            && let Some(session) = self.markers.at_mut(slot)
-            && session.alive
+            && self.markers.at(slot).alive
         {
-            if session.stream.opener == assign.arrival {
+            let session = self.markers.at_mut(slot);
+            if session.opener == assign.arrival {
                 session.generation = session.generation.max(assign.generation.counter);
                 return Ok(slot);
             }
             // A frame that was handed over came before this and was taken for the first of another stream.
-            self.end(now, slot, EndReason::Replaced, plugins, out);
+            self.end(turn, slot, EndReason::Replaced);
         }
         let new = NewMarker {
-            stream: Stream { id: 0, opener: assign.arrival, chosen: self.settings.node, midstream: true },
+            opener: assign.arrival,
+            midstream: true,
             choice: assign.choice,
             generation: assign.generation.counter,
             life: assign.life.unwrap_or_else(|| Life::picked_up(assign.arrival.protocol())),
-            size: (0, 0),
+            size: Count::default(),
         };
-        let (slot, verdict) = self.mark(now, old, new, plugins)?;
-        if self.learn_return_key(now, slot, (assign.return_key, identity), out).is_err() {
-            self.end(now, slot, EndReason::Refused, plugins, out);
+        let slot = self.mark(turn, old, &new)?;
+        if self.learn_return_key(turn, slot, (assign.return_key, identity)).is_err() {
+            self.end(turn, slot, EndReason::Refused);
             return Err(DropReason::ReturnKeyTaken);
         }
-        if let Some(session) = self.markers.at_mut(slot) {
-            session.block(Direction::FromOpener, verdict);
-        }
-        if let (Some(_), Some(session)) = (assign.life, self.markers.at_mut(slot)) {
+        if assign.life.is_some() {
+            let session = self.markers.at_mut(slot);
             // Frames come directly only once a redirector has heard of this node; from its word to the former owner on,
             // the fence takes half of this.
-            let until = now + FENCE_TIME_MAX * 2;
-            session.fenced = Some(until);
-            self.fenced.deadlines.push_back((until, slot, session.stream.id));
+            let until = turn.now + FENCE_TIME_MAX * 2;
+            session.fenced = true;
+            self.fenced.deadlines.push_back((until, slot, session.id));
         }
-        out.tell(Event::TakenOver { flow: assign.arrival, generation: assign.generation.counter });
+        turn.out.tell(Event::TakenOver { flow: assign.arrival, generation: assign.generation.counter });
         Ok(slot)
     }
 
@@ -231,10 +218,11 @@ impl Chosen {
     pub fn fence_arrived(&mut self, fence: &Fence) -> Vec<Arrival> {
         let Some(slot) = self.markers.slot_of(&fence.arrival) else { return Vec::new() };
         let ours = |counter| Generation { counter, node: self.settings.node } == fence.generation;
-        match self.markers.at_mut(slot) {
-            Some(session) if ours(session.generation) => session.fenced = None,
-            Some(_) | None => return Vec::new(),
+        let session = self.markers.at_mut(slot);
+        if !ours(session.generation) {
+            return Vec::new();
         }
+        session.fenced = false;
         self.fenced.take(slot)
     }
 
@@ -245,10 +233,8 @@ impl Chosen {
             return None;
         }
         self.fenced.deadlines.pop_front();
-        if let Some(session) = self.markers.at_mut(slot)
-            && session.stream.id == id
-        {
-            session.fenced = None;
+        if let Some(slot) = self.markers.still(slot, id) {
+            self.markers.at_mut(slot).fenced = false;
         }
         Some(self.fenced.take(slot))
     }

@@ -4,15 +4,15 @@
 use std::collections::VecDeque;
 
 use super::Node;
-use crate::chosen::{Arrival, Came};
 use crate::event::DropReason;
 use crate::flow::FlowKey;
 use crate::id::{Interface, NodeId};
-use crate::inspector::Inspector;
+use crate::inspector::HostPart;
 use crate::limits::{EARLY_FRAMES_MAX, EARLY_TIME_MAX};
 use crate::outbox::Outbox;
-use crate::packet::{Content, Frame, Packet};
+use crate::packet::Arrival;
 use crate::time::Instant;
+use crate::turn::Turn;
 
 /// The word that a frame needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,10 +36,7 @@ impl Awaited {
 #[derive(Debug)]
 pub(super) struct Early {
     pub(super) awaited: Awaited,
-    pub(super) interface: Interface,
-    /// How often it may still be handed over.
-    pub(super) hops: u8,
-    pub(super) frame: Frame,
+    pub(super) arrival: Arrival,
 }
 
 /// The frames that wait, oldest first.
@@ -52,7 +49,7 @@ impl EarlyFrames {
     /// Keeps a frame.
     pub(super) fn keep(&mut self, now: Instant, early: Early, out: &mut Outbox) {
         if self.frames.len() >= EARLY_FRAMES_MAX {
-            return out.drop(early.frame, early.awaited.reason());
+            return out.drop(early.arrival.frame, early.awaited.reason());
         }
         self.frames.push_back((now + EARLY_TIME_MAX, early));
     }
@@ -66,7 +63,7 @@ impl EarlyFrames {
     /// Ends frames that waited in vain.
     pub(super) fn deadline_reached(&mut self, now: Instant, out: &mut Outbox) {
         while let Some((_, early)) = self.frames.pop_front_if(|(until, _)| *until <= now) {
-            out.drop(early.frame, early.awaited.reason());
+            out.drop(early.arrival.frame, early.awaited.reason());
         }
     }
 
@@ -81,27 +78,11 @@ impl EarlyFrames {
     }
 }
 
-impl Node {
+impl<H: HostPart> Node<H> {
     /// The word has come that some frames waited for.
-    pub(super) fn accept_early(
-        &mut self,
-        now: Instant,
-        come: &[Awaited],
-        plugins: &mut dyn Inspector,
-        out: &mut Outbox,
-    ) {
-        while let Some(Early { awaited, interface, hops, frame }) = self.early.take(come) {
-            let came = match awaited {
-                Awaited::Claim(..) => Came::Directly,
-                Awaited::Assign(_) => Came::HandedOver { hops },
-            };
-            match Packet::parse(&frame).map(|packet| packet.content) {
-                Ok(Content::Ip(headers)) => {
-                    self.accept(now, Arrival { interface, headers, frame, came }, plugins, out);
-                }
-                Ok(Content::Arp(_)) => out.drop(frame, DropReason::Malformed),
-                Err(reason) => out.drop(frame, reason),
-            }
+    pub(super) fn accept_early(&mut self, turn: &mut Turn<'_, H>, come: &[Awaited]) {
+        while let Some(Early { arrival, .. }) = self.early.take(come) {
+            self.accept(turn, arrival);
         }
     }
 }

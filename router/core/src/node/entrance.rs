@@ -3,6 +3,7 @@
 use super::{Node, Redirecting};
 use crate::event::DropReason;
 use crate::id::{Interface, NodeId};
+use crate::inspector::HostPart;
 use crate::mutation::{Mutation, is_on};
 use crate::packet::{Headers, Packet};
 use crate::time::Instant;
@@ -21,7 +22,7 @@ pub(super) enum Entrance {
     Refused(DropReason),
 }
 
-impl Node {
+impl<H: HostPart> Node<H> {
     /// Who may send what to which address of ours.
     pub(super) fn entrance(&self, now: Instant, interface: Interface, packet: &Packet, headers: &Headers) -> Entrance {
         let own = packet.destination == self.macs[interface];
@@ -29,10 +30,10 @@ impl Node {
             let multicast = packet.destination.is_multicast();
             return Entrance::Refused(if multicast { DropReason::Multicast } else { DropReason::OtherMac });
         }
-        let steers = self.membership.steers(now, interface);
+        let steers = self.view.steers(now, interface);
         let destination = headers.destination;
         let local = self.forward.is_own_address(destination) || steers && self.forward.is_virtual_address(destination);
-        let member = self.membership.member_by_mac(interface, packet.source);
+        let member = self.view.member_by_mac(interface, packet.source);
         match (own, member) {
             (false, _) if !steers => Entrance::Refused(DropReason::NotHolder),
             (false, Some(_)) => Entrance::Refused(DropReason::MemberSource),
@@ -48,8 +49,8 @@ impl Node {
     }
 
     pub(super) fn was_sent_by_holder(&self, now: Instant, interface: Interface, member: NodeId) -> bool {
-        self.membership.holder(interface) == Some(member)
-            || self.membership.previous_holder(now, interface) == Some(member)
-            || self.membership.cut_holder(now, interface) == Some(member)
+        self.view.holder(interface) == Some(member)
+            || self.view.previous_holder(now, interface) == Some(member)
+            || self.view.cut_holder(now, interface) == Some(member)
     }
 }

@@ -2,49 +2,45 @@
 
 use super::Node;
 use super::early::{Awaited, Early};
-use crate::chosen::{Arrival, Came};
 use crate::event::{DropReason, Event, Step};
 use crate::flow::FlowKey;
 use crate::id::{Interface, NodeId};
-use crate::inspector::Inspector;
+use crate::inspector::HostPart;
 use crate::limits::HANDOVER_HOPS_MAX;
 use crate::mesh::{Acknowledge, Announce, Close, Handover, Message, Redirect, Refresh, Refuse};
 use crate::mutation::{Mutation, is_on};
 use crate::outbox::Outbox;
-use crate::packet::{Content, Frame, Packet};
+use crate::packet::{Arrival, Came, Frame};
 use crate::redirector::{Heard, Redirector};
 use crate::time::Instant;
+use crate::turn::Turn;
 
-impl Node {
+impl<H: HostPart> Node<H> {
     /// A message came over the link to `from`.
-    pub fn message_arrived(
-        &mut self,
-        now: Instant,
-        from: NodeId,
-        message: Message,
-        plugins: &mut dyn Inspector,
-        out: &mut Outbox,
-    ) {
+    pub fn message_arrived(&mut self, turn: &mut Turn<'_, H>, from: NodeId, message: Message) {
         match message {
-            Message::Heartbeat(heartbeat) => self.membership.heartbeat_arrived(now, from, &heartbeat, out),
-            Message::Claim(claim) => self.membership.claim_arrived(now, from, &claim, out),
-            Message::Announce(announce) => self.announced(now, from, &announce, out),
-            Message::Acknowledge(acknowledge) => self.acknowledge_arrived(now, from, &acknowledge, out),
-            Message::Refuse(refuse) => self.refuse_arrived(now, from, &refuse, out),
-            Message::Refresh(refresh) => self.refreshed(now, from, refresh, out),
-            Message::Close(close) => self.closed(now, from, &close, out),
-            Message::Handover(handover) => self.handed_over(now, &handover, plugins, out),
-            Message::Assign(assign) => self.assign_arrived(now, from, &assign, plugins, out),
-            Message::Fence(fence) => self.fence_arrived(now, &fence, plugins, out),
-            Message::Redirect(redirect) => self.redirect_arrived(now, from, &redirect, plugins, out),
-            Message::Query(query) => self.query_arrived(from, &query, out),
-            Message::Answer(answer) => self.answer_arrived(now, from, answer, plugins, out),
-            Message::Compare(compare) => self.compare_arrived(now, from, &compare, out),
-            Message::SyncEnd(end) => self.sync_ended(now, from, &end, out),
-            Message::Relay(relay) => self.relay_arrived(now, from, relay, plugins, out),
-            Message::Unheard(unheard) => self.was_unheard(now, from, unheard.interface, out),
+            Message::Heartbeat(heartbeat) => {
+                self.change_view(turn, |membership, now, out| membership.heartbeat_arrived(now, from, &heartbeat, out))
+            }
+            Message::Claim(claim) => {
+                self.change_view(turn, |membership, now, out| membership.claim_arrived(now, from, &claim, out))
+            }
+            Message::Announce(announce) => self.announced(turn, from, &announce),
+            Message::Acknowledge(acknowledge) => self.acknowledge_arrived(turn, from, &acknowledge),
+            Message::Refuse(refuse) => self.refuse_arrived(turn, from, &refuse),
+            Message::Refresh(refresh) => self.refreshed(turn, from, refresh),
+            Message::Close(close) => self.closed(turn, from, &close),
+            Message::Handover(handover) => self.handed_over(turn, &handover),
+            Message::Assign(assign) => self.assign_arrived(turn, from, &assign),
+            Message::Fence(fence) => self.fence_arrived(turn, &fence),
+            Message::Redirect(redirect) => self.redirect_arrived(turn, from, &redirect),
+            Message::Query(query) => self.query_arrived(from, &query, turn.out),
+            Message::Answer(answer) => self.answer_arrived(turn, from, answer),
+            Message::Compare(compare) => self.compare_arrived(turn, from, &compare),
+            Message::SyncEnd(end) => self.sync_ended(turn, from, &end),
+            Message::Relay(relay) => self.relay_arrived(turn, from, relay),
+            Message::Unheard(unheard) => self.was_unheard(turn, from, unheard.interface),
         }
-        self.take_changes(now, plugins, out);
     }
 
     /// True if `from` is the node that the announcement makes the owner, in its present boot.
@@ -53,7 +49,7 @@ impl Node {
             out.ledger.messages_unauthorised += 1;
             return false;
         }
-        let member = self.membership.members().find(|member| member.node == from);
+        let member = self.view.members().find(|member| member.node == from);
         if member.and_then(|member| member.boot) != Some(announce.boot) && !is_on(Mutation::AcceptAnyBoot) {
             out.ledger.messages_stale += 1;
             return false;
@@ -62,35 +58,35 @@ impl Node {
     }
 
     /// A chosen node announces a stream.
-    fn announced(&mut self, now: Instant, from: NodeId, announce: &Announce, out: &mut Outbox) {
-        if !self.may_announce(from, announce, out) {
+    fn announced(&mut self, turn: &mut Turn<'_, H>, from: NodeId, announce: &Announce) {
+        if !self.may_announce(from, announce, turn.out) {
             return;
         }
-        if !is_on(Mutation::AcknowledgeUnheard) && !self.hear(now, from, announce, out) {
+        if !is_on(Mutation::AcknowledgeUnheard) && !self.hear(turn, from, announce) {
             return;
         }
         let back = announce.return_key.interface();
-        if let Some(epoch) = self.membership.epoch(back).filter(|_| self.membership.holds(back)) {
-            out.tell(Event::Step { step: Step::M7, flow: announce.arrival, node: from });
-            out.send(from, Message::Acknowledge(Redirector::acknowledge(announce, epoch)));
+        if let Some(epoch) = self.view.epoch(back).filter(|_| self.view.holds(back)) {
+            turn.out.tell(Event::Step { step: Step::M7, flow: announce.arrival, node: from });
+            turn.out.send(from, Message::Acknowledge(Redirector::acknowledge(announce, epoch)));
         }
     }
 
     /// The sessions of a stream are made or confirmed in the redirectors that this node holds or stands by for. False if
     /// one that it holds refuses.
-    pub(super) fn hear(&mut self, now: Instant, from: NodeId, announce: &Announce, out: &mut Outbox) -> bool {
+    pub(super) fn hear(&mut self, turn: &mut Turn<'_, H>, from: NodeId, announce: &Announce) -> bool {
         let stream = self.choice.stream(&announce.arrival, &announce.return_key);
         for key in [announce.arrival, announce.return_key] {
-            match self.redirector_hears(now, key, stream, announce) {
+            match self.redirector_hears(turn.now, key, stream, announce) {
                 None | Some(Heard::Acknowledged) => {}
-                Some(Heard::Displaced(loser, refuse)) if loser == self.node => self.refused(now, &refuse, out),
-                Some(Heard::Displaced(loser, refuse)) => out.send(loser, Message::Refuse(refuse)),
+                Some(Heard::Displaced(loser, refuse)) if loser == self.node => self.refused(turn, &refuse),
+                Some(Heard::Displaced(loser, refuse)) => turn.out.send(loser, Message::Refuse(refuse)),
                 Some(Heard::Refused(refuse)) if from == self.node => {
-                    self.refused(now, &refuse, out);
+                    self.refused(turn, &refuse);
                     return false;
                 }
                 Some(Heard::Refused(refuse)) => {
-                    out.send(from, Message::Refuse(refuse));
+                    turn.out.send(from, Message::Refuse(refuse));
                     return false;
                 }
             }
@@ -112,111 +108,101 @@ impl Node {
         }
         let heard = self.redirector.session_announced(now, &key, stream, announce);
         self.note_answered(key);
-        Some(heard).filter(|_| self.membership.holds(key.interface()))
+        Some(heard).filter(|_| self.view.holds(key.interface()))
     }
 
     /// Streams of `from` that a comparison asked for.
-    pub(super) fn refreshed(&mut self, now: Instant, from: NodeId, refresh: Refresh, out: &mut Outbox) {
+    pub(super) fn refreshed(&mut self, turn: &mut Turn<'_, H>, from: NodeId, refresh: Refresh) {
         for announce in refresh.streams {
-            if self.may_announce(from, &announce, out) {
-                self.hear(now, from, &announce, out);
+            if self.may_announce(from, &announce, turn.out) {
+                self.hear(turn, from, &announce);
             }
         }
     }
 
     /// A redirector acknowledges; it counts only in the epoch in which that node holds the role.
-    fn acknowledge_arrived(&mut self, now: Instant, from: NodeId, acknowledge: &Acknowledge, out: &mut Outbox) {
+    fn acknowledge_arrived(&mut self, turn: &mut Turn<'_, H>, from: NodeId, acknowledge: &Acknowledge) {
         let interface = acknowledge.return_key.interface();
         if acknowledge.epoch.node != from {
-            out.ledger.messages_unauthorised += 1;
+            turn.out.ledger.messages_unauthorised += 1;
             return;
         }
         let slot = self.chosen.slot_announced(&acknowledge.return_key, acknowledge.generation);
         match slot {
-            Some(slot)
-                if self.membership.epoch(interface) == Some(acknowledge.epoch) || is_on(Mutation::AcceptOldEpoch) =>
-            {
-                self.acknowledged(now, slot, from, out);
+            Some(slot) if self.view.epoch(interface) == Some(acknowledge.epoch) || is_on(Mutation::AcceptOldEpoch) => {
+                self.acknowledged(turn, slot, from);
             }
-            Some(_) | None => out.ledger.messages_stale += 1,
+            Some(_) | None => turn.out.ledger.messages_stale += 1,
         }
     }
 
     /// A redirector refuses an announcement. Nobody else may: the stream would be lost to whom it names. One whose role is
     /// not known yet is announced to again when it is.
-    fn refuse_arrived(&mut self, now: Instant, from: NodeId, refuse: &Refuse, out: &mut Outbox) {
-        if Interface::BOTH.into_iter().any(|interface| self.was_sent_by_holder(now, interface, from)) {
-            self.refused(now, refuse, out);
+    fn refuse_arrived(&mut self, turn: &mut Turn<'_, H>, from: NodeId, refuse: &Refuse) {
+        if Interface::BOTH.into_iter().any(|interface| self.was_sent_by_holder(turn.now, interface, from)) {
+            self.refused(turn, refuse);
         } else {
-            out.ledger.messages_unauthorised += 1;
+            turn.out.ledger.messages_unauthorised += 1;
         }
     }
 
     /// A chosen node closes a stream.
-    fn closed(&mut self, now: Instant, from: NodeId, close: &Close, out: &mut Outbox) {
+    fn closed(&mut self, turn: &mut Turn<'_, H>, from: NodeId, close: &Close) {
         if close.generation.node != from && !is_on(Mutation::CloseForOthers) {
-            out.ledger.messages_unauthorised += 1;
+            turn.out.ledger.messages_unauthorised += 1;
             return;
         }
         for key in [close.arrival, close.return_key] {
             if self.keeps(key.interface()) {
-                self.redirector.session_closed(now, &key, close);
+                self.redirector.session_closed(turn.now, &key, close);
             }
         }
     }
 
     /// A frame of a stream that this node has won, or that was given to it: the assignment may still be on its way.
-    fn handed_over(&mut self, now: Instant, handover: &Handover, plugins: &mut dyn Inspector, out: &mut Outbox) {
+    fn handed_over(&mut self, turn: &mut Turn<'_, H>, handover: &Handover) {
         let Some(frame) = Frame::from_wire(&handover.wire) else {
-            out.ledger.messages_unauthorised += 1;
+            turn.out.ledger.messages_unauthorised += 1;
             return;
         };
-        out.ledger.arrived_mesh += 1;
+        turn.out.ledger.arrived_mesh += 1;
         let (interface, hops) = (handover.interface, handover.hops.min(HANDOVER_HOPS_MAX));
-        let headers = match Packet::parse(&frame).map(|packet| packet.content) {
-            Ok(Content::Ip(headers)) => headers,
-            Ok(Content::Arp(_)) => return out.drop(frame, DropReason::Malformed),
-            Err(reason) => return out.drop(frame, reason),
+        let arrival = match Arrival::parse(interface, frame, Came::HandedOver { hops }) {
+            Ok(arrival) => arrival,
+            Err((frame, reason)) => return turn.out.drop(frame, reason),
         };
-        let key = headers.flow_key(interface);
+        let key = arrival.key();
         if self.chosen.markers.slot_of(&key).is_none() {
             let awaited = Awaited::Assign(key);
-            return self.early.keep(now, Early { awaited, interface, hops, frame }, out);
+            return self.early.keep(turn.now, Early { awaited, arrival }, turn.out);
         }
-        self.accept(now, Arrival { interface, headers, frame, came: Came::HandedOver { hops } }, plugins, out);
+        self.accept(turn, arrival);
     }
 
     /// A frame from a redirector that redirects over the mesh. It must be the holder, in its present epoch; one whose
     /// claim may still be on its way waits for it.
-    fn redirect_arrived(
-        &mut self,
-        now: Instant,
-        from: NodeId,
-        redirect: &Redirect,
-        plugins: &mut dyn Inspector,
-        out: &mut Outbox,
-    ) {
+    fn redirect_arrived(&mut self, turn: &mut Turn<'_, H>, from: NodeId, redirect: &Redirect) {
         let Some(frame) = Frame::from_wire(&redirect.wire) else {
-            out.ledger.messages_unauthorised += 1;
+            turn.out.ledger.messages_unauthorised += 1;
             return;
         };
-        out.ledger.arrived_mesh += 1;
+        turn.out.ledger.arrived_mesh += 1;
         let interface = redirect.interface;
-        let headers = match Packet::parse(&frame).map(|packet| packet.content) {
-            Ok(Content::Ip(headers)) => headers,
-            Ok(Content::Arp(_)) => return out.drop(frame, DropReason::Malformed),
-            Err(reason) => return out.drop(frame, reason),
+        let arrival = match Arrival::parse(interface, frame, Came::Directly) {
+            Ok(arrival) => arrival,
+            Err((frame, reason)) => return turn.out.drop(frame, reason),
         };
-        if self.was_sent_by_holder(now, interface, from) {
-            if self.forward.is_own_address(headers.destination) {
-                return self.forward.local_arrived(now, interface, &headers, frame, out);
+        if self.was_sent_by_holder(turn.now, interface, from) {
+            if self.forward.is_own_address(arrival.headers.destination) {
+                let Arrival { headers, frame, .. } = arrival;
+                return self.forward.local_arrived(turn.now, interface, &headers, frame, turn.out);
             }
-            self.accept(now, Arrival { interface, headers, frame, came: Came::Directly }, plugins, out);
-        } else if self.membership.epoch(interface).is_none_or(|own| redirect.epoch > own) {
+            self.accept(turn, arrival);
+        } else if self.view.epoch(interface).is_none_or(|own| redirect.epoch > own) {
             let awaited = Awaited::Claim(from, interface);
-            self.early.keep(now, Early { awaited, interface, hops: 0, frame }, out);
+            self.early.keep(turn.now, Early { awaited, arrival }, turn.out);
         } else {
-            out.drop(frame, DropReason::NotFromHolder);
+            turn.out.drop(arrival.frame, DropReason::NotFromHolder);
         }
     }
 }

@@ -11,47 +11,50 @@ mod relaying;
 mod settings;
 mod syncing;
 mod transit;
+mod view;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use crate::chosen::{self, Arrival, Came, Chosen};
-use crate::flow::FlowKey;
+use crate::chosen::{self, Chosen};
+use crate::event::DropReason;
+use crate::flow::{FlowKey, HashKey};
 use crate::forward::{self, Forward, HolderState};
 use crate::id::{BootId, Interface, Mac, NodeId, PerInterface};
-use crate::inspector::{Inspection, Inspector};
+use crate::inspector::{HostPart, Inspection};
 use crate::limits::{BATCH_PACKETS_MAX, MEMBERS_MAX};
-use crate::membership::{Change, InterfaceState, Membership};
-use crate::mesh::{Announce, Answer};
+use crate::membership::{InterfaceState, Membership};
+use crate::mesh::{Announce, Answer, Message, Query};
 use crate::mutation::{Mutation, is_on};
 use crate::outbox::Outbox;
-use crate::packet::{Content, Frame, Packet, Transport, vrrp};
+use crate::packet::{Arrival, Came, Content, Frame, Packet, Transport, vrrp};
 use crate::redirector::{self, Redirector, choice};
-use crate::session::Tables;
+use crate::session::{Markers, Row};
 use crate::time::Instant;
+use crate::turn::Turn;
 use early::{Awaited, Early, EarlyFrames};
 use entrance::Entrance;
 use moving::Drain;
 pub use moving::Remaining;
 pub use settings::{Announcing, Redirecting, Settings};
 use syncing::{Bulk, Keeping};
+use view::View;
 
-/// One node.
+/// One node. `H` is what the host of its plugins keeps of each stream.
 #[derive(Debug)]
-pub struct Node {
+pub struct Node<H> {
     node: NodeId,
     boot: BootId,
     choice: choice::Settings,
+    /// Hashes the keys of packets.
+    hash_key: HashKey,
     redirecting: Redirecting,
     announcing: Announcing,
     macs: PerInterface<Mac>,
     virtual_macs: PerInterface<[Mac; 2]>,
-    membership: Membership,
+    view: View,
     forward: Forward,
     redirector: Redirector,
-    chosen: Chosen,
-    tables: Arc<Tables>,
+    chosen: Chosen<H>,
     candidates: Vec<choice::Candidate>,
     batch: Vec<Inspection>,
     /// Packets of the last batch whose streams were lost to others of this node.
@@ -66,8 +69,6 @@ pub struct Node {
     complete: PerInterface<bool>,
     bulks: Vec<Bulk>,
     drain: Option<Drain>,
-    /// Members out of reach, each with one that reaches it.
-    detours: Vec<(NodeId, NodeId)>,
     /// Since when a holder is out of reach.
     out_of_reach: Option<Instant>,
 }
@@ -75,13 +76,12 @@ pub struct Node {
 /// Answers that nobody has fetched yet.
 const ANSWERS_MAX: usize = MEMBERS_MAX * 16;
 
-impl Node {
-    /// A node that knows only itself. `state_len`: bytes that the plugins keep for each stream.
+impl<H: HostPart> Node<H> {
+    /// A node that knows only itself.
     ///
     /// # Errors
     /// Routes that contradict the addresses.
-    pub fn new(now: Instant, settings: Settings, state_len: usize) -> Result<Self, forward::SettingsError> {
-        let tables = Tables::new(settings.hash_key);
+    pub fn new(now: Instant, settings: Settings) -> Result<Self, forward::SettingsError> {
         let interfaces = &settings.forward.interfaces;
         let redirector = redirector::Settings {
             node: settings.node,
@@ -101,15 +101,15 @@ impl Node {
             node: settings.node,
             boot: settings.boot,
             choice: settings.choice,
+            hash_key: settings.hash_key,
             redirecting: settings.redirecting,
             announcing: settings.announcing,
             macs: PerInterface::from_fn(|i| interfaces[i].mac),
             virtual_macs: PerInterface::from_fn(|i| [interfaces[i].virtual_mac_v4, interfaces[i].virtual_mac_v6]),
-            membership: Membership::new(now, settings.membership).out_of_sync(),
+            view: View::new(Membership::new(now, settings.membership).out_of_sync()),
             forward: Forward::new(now, &settings.forward)?,
-            redirector: Redirector::new(now, redirector, Arc::clone(&tables)),
-            chosen: Chosen::new(chosen, Arc::clone(&tables), state_len),
-            tables,
+            redirector: Redirector::new(now, redirector),
+            chosen: Chosen::new(chosen),
             candidates: Vec::new(),
             batch: Vec::with_capacity(BATCH_PACKETS_MAX),
             anew: Vec::new(),
@@ -121,121 +121,107 @@ impl Node {
             complete: PerInterface::default(),
             bulks: Vec::new(),
             drain: None,
-            detours: Vec::new(),
             out_of_reach: None,
         })
     }
 
     /// A frame came in at an interface. Packets for the plugins wait for [`batch_ended`](Self::batch_ended).
-    pub fn frame_arrived(
-        &mut self,
-        now: Instant,
-        interface: Interface,
-        frame: Frame,
-        plugins: &mut dyn Inspector,
-        out: &mut Outbox,
-    ) {
-        out.ledger.arrived[interface] += 1;
-        if self.membership.is_lease_over(now) {
-            self.membership.deadline_reached(now, out);
-            self.take_changes(now, plugins, out);
+    pub fn frame_arrived(&mut self, turn: &mut Turn<'_, H>, interface: Interface, frame: Frame) {
+        turn.out.ledger.arrived[interface] += 1;
+        if self.view.is_lease_over(turn.now) {
+            self.change_view(turn, |membership, now, out| membership.deadline_reached(now, out));
         }
         let packet = match Packet::parse(&frame) {
             Ok(packet) => packet,
-            Err(reason) => return out.drop(frame, reason),
+            Err(reason) => return turn.out.drop(frame, reason),
         };
         match packet.content {
             Content::Arp(arp) => {
-                self.membership.neighbour_heard(now, interface, packet.source);
-                self.forward.arp_arrived(now, interface, &arp, frame, out);
+                self.change_view(turn, |membership, now, _| membership.neighbour_heard(now, interface, packet.source));
+                self.forward.arp_arrived(turn.now, interface, &arp, frame, turn.out);
             }
             Content::Ip(headers) if vrrp::is_advert(&headers) => {
-                self.membership.advert_arrived(now, interface, (packet.source, &headers), frame, out);
-                self.take_changes(now, plugins, out);
+                self.change_view(turn, |membership, now, out| {
+                    membership.advert_arrived(now, interface, (packet.source, &headers), frame, out)
+                });
             }
             Content::Ip(headers) if matches!(headers.transport, Transport::Discovery { .. }) => {
-                self.membership.neighbour_heard(now, interface, packet.source);
-                self.forward.discovery_arrived(now, interface, &headers, frame, out);
+                self.change_view(turn, |membership, now, _| membership.neighbour_heard(now, interface, packet.source));
+                self.forward.discovery_arrived(turn.now, interface, &headers, frame, turn.out);
             }
-            Content::Ip(headers) => match self.entrance(now, interface, &packet, &headers) {
+            Content::Ip(headers) => match self.entrance(turn.now, interface, &packet, &headers) {
                 Entrance::Ingress => {
-                    self.steer(now, Arrival { interface, headers, frame, came: Came::Directly }, plugins, out);
+                    self.steer(turn, Arrival { interface, headers, frame, came: Came::Directly });
                 }
                 Entrance::Redirected => {
-                    self.accept(now, Arrival { interface, headers, frame, came: Came::Directly }, plugins, out);
+                    self.accept(turn, Arrival { interface, headers, frame, came: Came::Directly });
                 }
                 Entrance::Early(from) => {
                     let awaited = Awaited::Claim(from, interface);
-                    self.early.keep(now, Early { awaited, interface, hops: 0, frame }, out);
+                    let arrival = Arrival { interface, headers, frame, came: Came::Directly };
+                    self.early.keep(turn.now, Early { awaited, arrival }, turn.out);
                 }
-                Entrance::Local => self.forward.local_arrived(now, interface, &headers, frame, out),
-                Entrance::Refused(reason) => out.drop(frame, reason),
+                Entrance::Local => self.forward.local_arrived(turn.now, interface, &headers, frame, turn.out),
+                Entrance::Refused(reason) => turn.out.drop(frame, reason),
             },
         }
     }
 
     /// The packets that came in since the last call, and those that waited for an answer, pass the plugins, in order.
-    pub fn batch_ended(&mut self, now: Instant, plugins: &mut dyn Inspector, out: &mut Outbox) {
-        self.release_answered(now, plugins, out);
+    pub fn batch_ended(&mut self, turn: &mut Turn<'_, H>) {
+        self.release_answered(turn);
         let mut batch = std::mem::take(&mut self.batch);
         if !batch.is_empty() && !is_on(Mutation::SkipChain) {
-            plugins.inspect(now, &mut batch, self.chosen.markers.states());
+            turn.plugins.inspect(turn.now, &mut batch, &mut self.chosen.markers);
         }
         for inspection in batch.drain(..) {
-            self.judged(now, inspection, out);
+            self.judged(turn, inspection);
         }
         self.batch = batch;
-        self.tell_closed(now, out);
-        self.take_detours(out);
+        self.tell_closed(turn);
+        self.take_detours(turn.out);
+        for _ in 0..self.chosen.markers.take_mistakes() {
+            turn.out.count_drop(DropReason::Internal);
+        }
         if !self.anew.is_empty() {
             for arrival in std::mem::take(&mut self.anew) {
-                self.accept(now, arrival, plugins, out);
+                self.accept(turn, arrival);
             }
-            self.batch_ended(now, plugins, out);
+            self.batch_ended(turn);
         }
     }
 
     /// An interface came up or went down.
-    pub fn interface_changed(
-        &mut self,
-        now: Instant,
-        interface: Interface,
-        state: InterfaceState,
-        plugins: &mut dyn Inspector,
-        out: &mut Outbox,
-    ) {
-        self.membership.interface_changed(now, interface, state, out);
+    pub fn interface_changed(&mut self, turn: &mut Turn<'_, H>, interface: Interface, state: InterfaceState) {
+        self.change_view(turn, |membership, now, out| membership.interface_changed(now, interface, state, out));
         match state {
-            InterfaceState::Up => self.forward.interface_up(now, interface, out),
+            InterfaceState::Up => self.forward.interface_up(turn.now, interface, turn.out),
             InterfaceState::Down => {}
         }
-        self.take_changes(now, plugins, out);
     }
 
     /// A deadline has come.
-    pub fn deadline_reached(&mut self, now: Instant, plugins: &mut dyn Inspector, out: &mut Outbox) {
-        self.membership.deadline_reached(now, out);
-        self.find_detours();
-        self.watch_reach(now);
-        self.take_changes(now, plugins, out);
-        self.forward.deadline_reached(now, out);
-        self.redirector.deadline_reached(now);
-        self.parked_in_vain(now, out);
-        self.chosen.deadline_reached(now, plugins, out);
-        self.holds_ran_out(now, out);
-        self.drain_on(now, plugins, out);
-        self.send_fences(now, out);
-        self.unfence(now, plugins, out);
-        self.compare_due(now, out);
-        self.early.deadline_reached(now, out);
-        self.send_delayed(now, out);
-        self.tell_closed(now, out);
+    pub fn deadline_reached(&mut self, turn: &mut Turn<'_, H>) {
+        self.change_view(turn, |membership, now, out| membership.deadline_reached(now, out));
+        self.watch_reach(turn.now);
+        self.forward.deadline_reached(turn.now, turn.out);
+        self.redirector.deadline_reached(turn.now);
+        self.parked_in_vain(turn);
+        self.chosen.deadline_reached(turn);
+        self.holds_ran_out(turn);
+        self.drain_on(turn);
+        self.send_fences(turn);
+        self.unfence(turn);
+        self.compare_due(turn);
+        self.early.deadline_reached(turn.now, turn.out);
+        self.send_delayed(turn);
+        self.tell_closed(turn);
     }
 
     /// When the node wants [`deadline_reached`](Self::deadline_reached) at the latest.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        let membership = Some(self.membership.next_deadline());
+        let membership = Some(self.view.next_deadline());
         let delayed = self.delayed.front().map(|(at, _, _)| *at);
         let parts = [
             membership,
@@ -250,66 +236,23 @@ impl Node {
         parts.into_iter().flatten().min()
     }
 
-    /// What changed among members and roles takes effect.
-    fn take_changes(&mut self, now: Instant, plugins: &mut dyn Inspector, out: &mut Outbox) {
-        self.tell_sync(now, out);
-        let mut died = Vec::new();
-        while let Some(change) = self.membership.next_change() {
-            match change {
-                Change::HolderChanged { interface } => self.holder_changed(now, interface, plugins, out),
-                Change::StandbyChanged { interface } | Change::LingeringEnded { interface } => {
-                    self.keeper_changed(now, interface, out);
-                }
-                Change::MemberDied { node } => {
-                    self.redirector.member_left(now, node);
-                    self.nothing_more_from(node);
-                    self.no_answer_from(now, node, plugins, out);
-                    died.push(node);
-                }
-                Change::RoleContested { interface } => self.forward.announce_again(now, interface, out),
-                Change::CandidatesChanged => {
-                    self.candidates.clear();
-                    self.candidates.extend(self.membership.candidates().iter().map(|c| choice::Candidate {
-                        node: c.node,
-                        weight: c.weight,
-                        is_holder: c.is_holder,
-                    }));
-                }
-            }
-            // What this node knows of its own sessions now may change the view again.
-            self.tell_sync(now, out);
-        }
-        for node in died {
-            self.give_anew(now, node, plugins, out);
-        }
-        self.note_returned_members();
-    }
-
-    /// Sessions of members that live again count again.
-    fn note_returned_members(&mut self) {
-        let membership = &self.membership;
-        let boot_of = |node| membership.member(node).filter(|member| member.lives()).and_then(|member| member.boot);
-        self.redirector.members_returned(boot_of);
-    }
-
-    fn holder_changed(&mut self, now: Instant, interface: Interface, plugins: &mut dyn Inspector, out: &mut Outbox) {
-        self.tables.held[interface].store(self.membership.holds(interface), Ordering::Relaxed);
-        if self.membership.holds(interface) {
-            self.forward.holder_changed(now, interface, HolderState::Holds, out);
+    fn holder_changed(&mut self, turn: &mut Turn<'_, H>, interface: Interface) {
+        if self.view.holds(interface) {
+            self.forward.holder_changed(turn.now, interface, HolderState::Holds, turn.out);
         } else {
-            self.forward.holder_changed(now, interface, HolderState::DoesNot, out);
+            self.forward.holder_changed(turn.now, interface, HolderState::DoesNot, turn.out);
         }
-        self.keeper_changed(now, interface, out);
-        self.announce_held_again(now, interface, out);
-        if let Some(holder) = self.membership.holder(interface) {
-            self.accept_early(now, &[Awaited::Claim(holder, interface)], plugins, out);
+        self.keeper_changed(turn, interface);
+        self.announce_held_again(turn, interface);
+        if let Some(holder) = self.view.holder(interface) {
+            self.accept_early(turn, &[Awaited::Claim(holder, interface)]);
         }
     }
 
     /// Who is alive and who holds what.
     #[must_use]
     pub fn membership(&self) -> &Membership {
-        &self.membership
+        &self.view
     }
 
     /// Routes and neighbours.
@@ -321,13 +264,40 @@ impl Node {
     /// Sessions of the redirectors that this node holds.
     #[must_use]
     pub fn redirector_sessions(&self) -> usize {
-        Interface::BOTH.iter().filter(|i| self.membership.holds(**i)).map(|i| self.redirector.sessions(*i)).sum()
+        Interface::BOTH.iter().filter(|i| self.view.holds(**i)).map(|i| self.redirector.sessions(*i)).sum()
     }
 
-    /// The session tables, for readers in other threads.
+    /// This node's redirectors. Of one that it only stands by for it has sessions that steer nothing.
     #[must_use]
-    pub fn tables(&self) -> Arc<Tables> {
-        Arc::clone(&self.tables)
+    pub fn redirector(&self) -> &Redirector {
+        &self.redirector
+    }
+
+    /// The streams of which this node is the chosen one, and the tombstones of those that have ended.
+    #[must_use]
+    pub fn markers(&self) -> &Markers<H> {
+        &self.chosen.markers
+    }
+
+    /// The sessions of one part of the tables as reports show them, by its number from 0 on; `None` behind the last. A part
+    /// has some thousands at most.
+    #[must_use]
+    pub fn rows(&self, part: usize) -> Option<Vec<Row>> {
+        if let Some(rows) = self.redirector.rows(part) {
+            return Some(rows.filter(|row| self.view.holds(row.interface)).collect());
+        }
+        let markers = self.chosen.markers.part(part - self.redirector.parts())?;
+        Some(markers.map(|session| Row::of_marker(self.node, session)).collect())
+    }
+
+    /// All sessions as reports show them.
+    pub fn all_rows(&self) -> impl Iterator<Item = Row> + '_ {
+        (0..).map_while(|part| self.rows(part)).flatten()
+    }
+
+    /// Forgets every redirector session, as if this node had just started: for tests of what mends that.
+    pub fn forget_redirector_sessions(&mut self) {
+        Interface::BOTH.into_iter().for_each(|interface| self.redirector.forget(interface));
     }
 
     /// Frames that wait here: in holds, for answers, fences, claims and assignments, for neighbours, for the plugins.
@@ -346,12 +316,12 @@ impl Node {
     /// Whom the redirector of the key's interface believes to be chosen: at once if this node knows, else as one of
     /// [`take_answers`](Self::take_answers) under the same id.
     pub fn ask(&mut self, id: u64, key: FlowKey, out: &mut Outbox) -> Option<Answer> {
-        match self.membership.holder(key.interface()) {
+        match self.view.holder(key.interface()) {
             Some(holder) if holder == self.node => {
                 Some(Answer { id, key, believed: self.redirector.belief(&key), owned: None })
             }
             Some(holder) => {
-                out.send(holder, crate::mesh::Message::Query(crate::mesh::Query { id, key }));
+                out.send(holder, Message::Query(Query { id, key }));
                 None
             }
             None => Some(Answer { id, key, believed: None, owned: None }),

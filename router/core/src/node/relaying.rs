@@ -2,30 +2,25 @@
 
 use super::Node;
 use crate::id::NodeId;
-use crate::inspector::Inspector;
+use crate::inspector::HostPart;
 use crate::membership::Member;
 use crate::mesh::{Lane, Message, Relay, codec};
 use crate::outbox::Outbox;
-use crate::time::Instant;
+use crate::turn::Turn;
 
-impl Node {
-    /// Looks again for the members that are out of reach.
-    pub(super) fn find_detours(&mut self) {
-        self.detours = self.membership.detours();
-    }
-
+impl<H: HostPart> Node<H> {
     /// The link that a message to `to` takes.
     pub(super) fn way_to(&self, to: NodeId) -> NodeId {
-        self.detours.iter().find(|(target, _)| *target == to).map_or(to, |(_, via)| *via)
+        self.view.detours().iter().find(|(target, _)| *target == to).map_or(to, |(_, via)| *via)
     }
 
     /// Sends what is for members out of reach by another.
     pub(super) fn take_detours(&mut self, out: &mut Outbox) {
-        if self.detours.is_empty() {
+        if self.view.detours().is_empty() {
             return;
         }
         for (to, message) in &mut out.send {
-            let via = self.detours.iter().find(|(target, _)| target == to).map(|(_, via)| *via);
+            let via = self.view.detours().iter().find(|(target, _)| target == to).map(|(_, via)| *via);
             let (Some(via), true) = (via, may_be_relayed(message)) else { continue };
             let mut bytes = Vec::new();
             // What is over its bound is lost on a link, too, and counted there.
@@ -37,31 +32,24 @@ impl Node {
     }
 
     /// A member passes on what another says, or wants it passed on.
-    pub(super) fn relay_arrived(
-        &mut self,
-        now: Instant,
-        from: NodeId,
-        relay: Relay,
-        plugins: &mut dyn Inspector,
-        out: &mut Outbox,
-    ) {
-        let is_linked = |node| self.membership.member(node).is_some_and(|member| member.link_up);
+    pub(super) fn relay_arrived(&mut self, turn: &mut Turn<'_, H>, from: NodeId, relay: Relay) {
+        let is_linked = |node| self.view.member(node).is_some_and(|member| member.link_up);
         if relay.source == from && relay.target != self.node {
             if is_linked(relay.target) {
-                out.send(relay.target, Message::Relay(relay));
+                turn.out.send(relay.target, Message::Relay(relay));
             } else {
-                out.ledger.messages_stale += 1;
+                turn.out.ledger.messages_stale += 1;
             }
             return;
         }
         // Who is heard says it itself. A detour is taken only after a silence, which is both ends' within a heartbeat.
-        let is_believed = |member: &Member| member.boot.is_some() && !member.was_just_heard(now);
-        let believed = self.membership.member(relay.source).is_some_and(is_believed);
+        let is_believed = |member: &Member| member.boot.is_some() && !member.was_just_heard(turn.now);
+        let believed = self.view.member(relay.source).is_some_and(is_believed);
         match codec::decode_message(&relay.bytes).filter(may_be_relayed) {
             Some(message) if relay.target == self.node && relay.source != self.node && believed => {
-                self.message_arrived(now, relay.source, message, plugins, out);
+                self.message_arrived(turn, relay.source, message);
             }
-            Some(_) | None => out.ledger.messages_unauthorised += 1,
+            Some(_) | None => turn.out.ledger.messages_unauthorised += 1,
         }
     }
 }

@@ -10,15 +10,15 @@
 
 use super::Node;
 use crate::event::{DropReason, Event};
-use crate::id::{Epoch, Interface, NodeId};
-use crate::inspector::Inspector;
+use crate::id::{Epoch, Interface, NodeId, Slot};
+use crate::inspector::HostPart;
 use crate::limits::{BUCKETS, BULK_SLOTS_MAX, COMPARE_INTERVAL, REFRESH_STREAMS_MAX, SMALL_MESSAGE_LEN_MAX};
-use crate::membership::{Member, Sync};
+use crate::membership::Member;
 use crate::mesh::{Announce, Compare, Message, Refresh, SyncEnd};
 use crate::mutation::{Mutation, is_on};
-use crate::outbox::Outbox;
 use crate::session::bucket_of;
 use crate::time::Instant;
+use crate::turn::Turn;
 
 /// What this node does to keep the sessions of one interface complete.
 #[derive(Debug, Default)]
@@ -45,16 +45,16 @@ pub(super) struct Bulk {
     round: u32,
     /// The buckets that differ.
     wanted: Vec<bool>,
-    /// The next slot to look at.
-    next: u32,
+    /// The next slot to look at; `None` when the last was looked at.
+    next: Option<Slot>,
 }
 
-impl Node {
+impl<H: HostPart> Node<H> {
     /// True if this node keeps sessions of the interface's redirector: it holds it, has just handed it over, or stands by
     /// for it.
     pub(super) fn keeps(&self, interface: Interface) -> bool {
-        let steers = self.membership.holds(interface) || self.membership.lingers(interface);
-        steers || self.membership.standby(interface) == Some(self.node)
+        let steers = self.view.holds(interface) || self.view.lingers(interface);
+        steers || self.view.standby(interface) == Some(self.node)
     }
 
     /// Whether each redirector knows every stream that is announced to it.
@@ -62,13 +62,18 @@ impl Node {
         self.keeping[interface].awaited.is_empty()
     }
 
+    /// True if this node keeps an interface's sessions in some epoch.
+    pub(super) fn keeps_an_epoch(&self, interface: Interface) -> bool {
+        self.keeping[interface].epoch.is_some()
+    }
+
     /// Another node holds the redirector of an interface, or stands by for it.
-    pub(super) fn keeper_changed(&mut self, now: Instant, interface: Interface, out: &mut Outbox) {
-        if self.membership.lingers(interface) {
+    pub(super) fn keeper_changed(&mut self, turn: &mut Turn<'_, H>, interface: Interface) {
+        if self.view.lingers(interface) {
             return;
         }
         let keeps = self.keeps(interface);
-        let epoch = self.membership.epoch(interface).filter(|_| keeps);
+        let epoch = self.view.epoch(interface).filter(|_| keeps);
         if self.keeping[interface].epoch == epoch && (keeps || self.redirector.sessions(interface) == 0) {
             return;
         }
@@ -79,37 +84,37 @@ impl Node {
                 self.redirector.forget(interface);
             }
             for parked in self.redirector.parking.take_all(interface) {
-                out.drop(parked.frame, DropReason::NotHolder);
+                turn.out.drop(parked.frame, DropReason::NotHolder);
             }
             for node in unfinished {
-                self.compare_deferred(now, interface.other(), node, out);
+                self.compare_deferred(turn, interface.other(), node);
             }
             return;
         };
-        let living = self.membership.members().filter(|member| member.lives()).map(|member| member.node);
+        let living = self.view.members().filter(|member| member.lives()).map(|member| member.node);
         if is_on(Mutation::SyncAtOnce) {
-            let again = now + COMPARE_INTERVAL;
+            let again = turn.now + COMPARE_INTERVAL;
             self.keeping[interface] = Keeping { epoch: Some(epoch), again, ..Keeping::default() };
             return;
         }
         self.keeping[interface] = Keeping { epoch: Some(epoch), awaited: living.collect(), ..Keeping::default() };
-        self.compare(now, interface, out);
+        self.compare(turn, interface);
     }
 
-    fn compare_deferred(&mut self, now: Instant, interface: Interface, node: NodeId, out: &mut Outbox) {
+    fn compare_deferred(&mut self, turn: &mut Turn<'_, H>, interface: Interface, node: NodeId) {
         if let Some(place) = self.keeping[interface].deferred.iter().position(|deferred| *deferred == node) {
             self.keeping[interface].deferred.swap_remove(place);
-            self.compare_with(now, interface, node, out);
+            self.compare_with(turn, interface, node);
         }
     }
 
     /// Compares the sessions of an interface with every chosen node.
-    fn compare(&mut self, now: Instant, interface: Interface, out: &mut Outbox) {
-        self.keeping[interface].again = now + COMPARE_INTERVAL;
+    fn compare(&mut self, turn: &mut Turn<'_, H>, interface: Interface) {
+        self.keeping[interface].again = turn.now + COMPARE_INTERVAL;
         let members: Vec<NodeId> =
-            self.membership.members().filter(|member| self.is_reached(member)).map(|member| member.node).collect();
+            self.view.members().filter(|member| self.is_reached(member)).map(|member| member.node).collect();
         for node in members {
-            self.compare_with(now, interface, node, out);
+            self.compare_with(turn, interface, node);
         }
     }
 
@@ -118,7 +123,7 @@ impl Node {
         member.link_up || self.way_to(member.node) != member.node
     }
 
-    fn compare_with(&mut self, now: Instant, interface: Interface, node: NodeId, out: &mut Outbox) {
+    fn compare_with(&mut self, turn: &mut Turn<'_, H>, interface: Interface, node: NodeId) {
         let Some(epoch) = self.keeping[interface].epoch else { return };
         if self.keeping[interface.other()].compared.contains(&node) {
             return add(&mut self.keeping[interface].deferred, node);
@@ -128,37 +133,37 @@ impl Node {
         let digests = self.redirector.digests(node, interface).as_slice().to_vec();
         let compare = Compare { interface, epoch, round, digests };
         if node == self.node {
-            self.compare_arrived(now, node, &compare, out);
+            self.compare_arrived(turn, node, &compare);
         } else {
-            out.send(node, Message::Compare(compare));
+            turn.out.send(node, Message::Compare(compare));
         }
     }
 
     /// A chosen node's announcements went unanswered: this redirector is not in sync until they have been compared.
-    pub(super) fn was_unheard(&mut self, now: Instant, from: NodeId, interface: Interface, out: &mut Outbox) {
+    pub(super) fn was_unheard(&mut self, turn: &mut Turn<'_, H>, from: NodeId, interface: Interface) {
         let keeping = &mut self.keeping[interface];
         if keeping.epoch.is_none() {
-            out.ledger.messages_stale += 1;
+            turn.out.ledger.messages_stale += 1;
             return;
         }
         add(&mut keeping.awaited, from);
-        self.compare_with(now, interface, from, out);
-        self.tell_sync(now, out);
+        self.compare_with(turn, interface, from);
+        self.follow_changes(turn);
     }
 
     /// A link is up: what was said while it was down may be lost.
-    pub(super) fn compare_after_reconnect(&mut self, now: Instant, peer: NodeId, out: &mut Outbox) {
+    pub(super) fn compare_after_reconnect(&mut self, turn: &mut Turn<'_, H>, peer: NodeId) {
         self.forget_comparisons(peer);
         for interface in Interface::BOTH {
-            self.compare_with(now, interface, peer, out);
+            self.compare_with(turn, interface, peer);
         }
     }
 
     /// Compares again where it is time.
-    pub(super) fn compare_due(&mut self, now: Instant, out: &mut Outbox) {
+    pub(super) fn compare_due(&mut self, turn: &mut Turn<'_, H>) {
         for interface in Interface::BOTH {
-            if self.keeping[interface].epoch.is_some() && self.keeping[interface].again <= now {
-                self.compare(now, interface, out);
+            if self.keeping[interface].epoch.is_some() && self.keeping[interface].again <= turn.now {
+                self.compare(turn, interface);
             }
         }
     }
@@ -173,43 +178,37 @@ impl Node {
     }
 
     /// A redirector asks for this node's streams in the buckets that differ.
-    pub(super) fn compare_arrived(&mut self, now: Instant, from: NodeId, compare: &Compare, out: &mut Outbox) {
+    pub(super) fn compare_arrived(&mut self, turn: &mut Turn<'_, H>, from: NodeId, compare: &Compare) {
         let Compare { interface, epoch, round, .. } = *compare;
-        if self.membership.epoch(interface).is_some_and(|own| own > epoch) {
-            out.ledger.messages_stale += 1;
+        if self.view.epoch(interface).is_some_and(|own| own > epoch) {
+            turn.out.ledger.messages_stale += 1;
             return;
         }
         let wanted = self.chosen.digests.differing(&compare.digests);
         self.bulks.retain(|bulk| (bulk.to, bulk.interface) != (from, interface));
-        let bulk = Bulk { to: from, interface, epoch, round, wanted, next: 0 };
+        let bulk = Bulk { to: from, interface, epoch, round, wanted, next: Some(Slot::FIRST) };
         if bulk.wanted.contains(&true) {
             self.bulks.push(bulk);
         } else {
-            self.end_bulk(now, &bulk, out);
+            self.end_bulk(turn, &bulk);
         }
     }
 
     /// Sends streams to the redirectors that compare, as far as `room`, in bytes for each link, goes. True if there is
     /// more to send at once.
-    pub fn send_bulk(
-        &mut self,
-        now: Instant,
-        room: &dyn Fn(NodeId) -> usize,
-        plugins: &mut dyn Inspector,
-        out: &mut Outbox,
-    ) -> bool {
+    pub fn send_bulk(&mut self, turn: &mut Turn<'_, H>, room: &dyn Fn(NodeId) -> usize) -> bool {
         let mut bulks = std::mem::take(&mut self.bulks);
         let mut more = false;
         for bulk in &mut bulks {
             let room = if bulk.to == self.node { usize::MAX } else { room(self.way_to(bulk.to)) };
-            more |= room >= SMALL_MESSAGE_LEN_MAX && self.send_some(now, bulk, room, out);
+            more |= room >= SMALL_MESSAGE_LEN_MAX && self.send_some(turn, bulk, room);
         }
-        bulks.retain(|bulk| bulk.next != u32::MAX);
+        bulks.retain(|bulk| bulk.next.is_some());
         // The end of a comparison with this node itself may have begun the one that waited for it.
         more |= !self.bulks.is_empty();
         bulks.append(&mut self.bulks);
         self.bulks = bulks;
-        self.take_changes(now, plugins, out);
+        self.follow_changes(turn);
         more
     }
 
@@ -220,74 +219,75 @@ impl Node {
     }
 
     /// Sends a turn's worth of one bulk. True if more could go at once.
-    fn send_some(&mut self, now: Instant, bulk: &mut Bulk, room: usize, out: &mut Outbox) -> bool {
+    fn send_some(&mut self, turn: &mut Turn<'_, H>, bulk: &mut Bulk, room: usize) -> bool {
         let mut streams = Vec::new();
         let (mut looked, mut left) = (0, room);
         while looked < BULK_SLOTS_MAX && left >= SMALL_MESSAGE_LEN_MAX {
             looked += 1;
-            let Some(slot) = self.chosen.markers.slot_from(bulk.next) else {
-                self.pass_on(now, bulk.to, streams, out);
-                self.end_bulk(now, bulk, out);
-                bulk.next = u32::MAX;
+            let Some(slot) = bulk.next.and_then(|next| self.chosen.markers.slot_from(next)) else {
+                self.pass_on(turn, bulk.to, streams);
+                self.end_bulk(turn, bulk);
+                bulk.next = None;
                 return false;
             };
-            bulk.next = slot + 1;
+            bulk.next = Some(slot.next());
             if let Some(announce) = self.wanted(bulk, slot) {
                 streams.push(announce);
                 left -= ANNOUNCE_LEN.min(left);
             }
             if streams.len() == REFRESH_STREAMS_MAX {
-                self.pass_on(now, bulk.to, std::mem::take(&mut streams), out);
+                self.pass_on(turn, bulk.to, std::mem::take(&mut streams));
             }
         }
-        self.pass_on(now, bulk.to, streams, out);
+        self.pass_on(turn, bulk.to, streams);
         left >= SMALL_MESSAGE_LEN_MAX
     }
 
-    fn wanted(&self, bulk: &Bulk, slot: u32) -> Option<Announce> {
-        let session = self.chosen.markers.at(slot).filter(|session| session.told.is_some())?;
+    fn wanted(&self, bulk: &Bulk, slot: Slot) -> Option<Announce> {
+        let session = self.chosen.markers.at(slot);
+        session.told?;
         let wanted = bulk.wanted.get(bucket_of(session.identity)) == Some(&true);
         self.chosen.announcement(slot, self.boot).filter(|_| wanted)
     }
 
-    fn pass_on(&mut self, now: Instant, to: NodeId, streams: Vec<Announce>, out: &mut Outbox) {
+    fn pass_on(&mut self, turn: &mut Turn<'_, H>, to: NodeId, streams: Vec<Announce>) {
         if streams.is_empty() {
             return;
         }
         if to == self.node {
-            self.refreshed(now, to, Refresh { streams }, out);
+            self.refreshed(turn, to, Refresh { streams });
         } else {
-            out.send(to, Message::Refresh(Refresh { streams }));
+            turn.out.send(to, Message::Refresh(Refresh { streams }));
         }
     }
 
-    fn end_bulk(&mut self, now: Instant, bulk: &Bulk, out: &mut Outbox) {
+    fn end_bulk(&mut self, turn: &mut Turn<'_, H>, bulk: &Bulk) {
         let numbers = (0..BUCKETS).zip(&bulk.wanted).filter(|(_, wanted)| **wanted);
         let sent = numbers.filter_map(|(bucket, _)| u16::try_from(bucket).ok()).collect();
         let digests = self.chosen.digests.as_slice().to_vec();
         let end = SyncEnd { interface: bulk.interface, epoch: bulk.epoch, round: bulk.round, sent, digests };
         if bulk.to == self.node {
-            self.sync_ended(now, self.node, &end, out);
+            self.sync_ended(turn, self.node, &end);
         } else {
-            out.send(bulk.to, Message::SyncEnd(end));
+            turn.out.send(bulk.to, Message::SyncEnd(end));
         }
     }
 
     /// A chosen node has sent all of its streams that were asked for.
-    pub(super) fn sync_ended(&mut self, now: Instant, from: NodeId, end: &SyncEnd, out: &mut Outbox) {
+    pub(super) fn sync_ended(&mut self, turn: &mut Turn<'_, H>, from: NodeId, end: &SyncEnd) {
         let keeping = &mut self.keeping[end.interface];
         if keeping.epoch != Some(end.epoch) || !self.redirector.is_last_round(from, end) {
-            out.ledger.messages_stale += 1;
+            turn.out.ledger.messages_stale += 1;
             return;
         }
         keeping.awaited.retain(|node| *node != from);
         keeping.compared.retain(|node| *node != from);
         let sessions = self.redirector.end_stale(from, end);
         if sessions > 0 {
-            out.tell(Event::Mended { peer: from, sessions });
+            turn.out.tell(Event::Mended { peer: from, sessions });
         }
-        self.compare_deferred(now, end.interface.other(), from, out);
-        self.tell_sync(now, out);
+        self.compare_deferred(turn, end.interface.other(), from);
+        self.follow_changes(turn);
     }
 
     fn forget_comparisons(&mut self, node: NodeId) {
@@ -304,21 +304,6 @@ impl Node {
         }
         self.forget_comparisons(node);
         self.bulks.retain(|bulk| bulk.to != node);
-    }
-
-    /// Tells membership whether this node's sessions are complete.
-    pub(super) fn tell_sync(&mut self, now: Instant, out: &mut Outbox) {
-        for interface in Interface::BOTH {
-            let complete = self.membership.has_started() && self.knows_all(interface);
-            if std::mem::replace(&mut self.complete[interface], complete) == complete {
-                continue;
-            }
-            let sync = if complete { Sync::Complete } else { Sync::Incomplete };
-            if complete && self.keeping[interface].epoch.is_some() {
-                out.tell(Event::InSync { interface });
-            }
-            self.membership.sync_changed(now, interface, sync, out);
-        }
     }
 }
 

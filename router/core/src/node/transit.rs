@@ -1,70 +1,68 @@
 //! The way of one transit packet: steered, redirected or accepted, inspected, forwarded.
 
 use super::{Node, Redirecting};
-use crate::chosen::{Arrival, Came, Departure, Held};
+use crate::chosen::{Departure, Held};
 use crate::event::{DropReason, Event, Step};
+use crate::flow::HashedKey;
 use crate::forward::Received;
-use crate::id::{Interface, NodeId, PerInterface};
-use crate::inspector::{Action, Direction, Inspection, Inspector, Verdict};
+use crate::id::{Interface, NodeId, PerInterface, Slot};
+use crate::inspector::{Action, Direction, HostPart, Inspection, Verdict};
 use crate::limits::BATCH_PACKETS_MAX;
 use crate::mutation::{Mutation, is_on};
 use crate::outbox::{Leaving, Outbox};
-use crate::packet::{Content, Frame, Packet, rewrite};
+use crate::packet::{Arrival, Frame, Packet, rewrite};
 use crate::redirector::Steer;
-use crate::time::Instant;
+use crate::turn::Turn;
 
-impl Node {
+impl<H: HostPart> Node<H> {
     /// A packet from a host, and this node holds the redirector.
-    pub(super) fn steer(&mut self, now: Instant, arrival: Arrival, plugins: &mut dyn Inspector, out: &mut Outbox) {
-        let summary = Self::summary(&arrival);
+    pub(super) fn steer(&mut self, turn: &mut Turn<'_, H>, arrival: Arrival) {
+        let key = self.hash_key.hashed(arrival.key());
         let in_sync = PerInterface::from_fn(|interface| self.knows_all(interface));
-        let steer = self.redirector.steer(now, &summary, &self.candidates, in_sync, out);
-        self.steered(now, steer, arrival, plugins, out);
+        let summary = Self::summary(key, &arrival);
+        let steer = self.redirector.steer(turn.now, &summary, &self.candidates, in_sync, turn.out);
+        self.steered(turn, steer, key, arrival);
     }
 
     /// A packet whose stream nobody owns.
-    pub(super) fn steer_unowned(
-        &mut self,
-        now: Instant,
-        arrival: Arrival,
-        plugins: &mut dyn Inspector,
-        out: &mut Outbox,
-    ) {
-        let steer = self.redirector.steer_unowned(now, &Self::summary(&arrival), &self.candidates, out);
-        self.steered(now, steer, arrival, plugins, out);
+    pub(super) fn steer_unowned(&mut self, turn: &mut Turn<'_, H>, arrival: Arrival) {
+        let key = self.hash_key.hashed(arrival.key());
+        let summary = Self::summary(key, &arrival);
+        let steer = self.redirector.steer_unowned(turn.now, &summary, &self.candidates, turn.out);
+        self.steered(turn, steer, key, arrival);
     }
 
-    fn steered(&mut self, now: Instant, steer: Steer, arrival: Arrival, plugins: &mut dyn Inspector, out: &mut Outbox) {
-        let flow = arrival.headers.flow_key(arrival.interface);
+    fn steered(&mut self, turn: &mut Turn<'_, H>, steer: Steer, key: HashedKey, arrival: Arrival) {
+        let flow = key.key;
         let (chosen, step) = match steer {
-            Steer::Drop(reason) => return out.drop(arrival.frame, reason),
-            Steer::Ask => return self.ask_members(now, arrival, plugins, out),
-            Steer::Wait => return self.await_announcement(now, arrival, out),
+            Steer::Drop(reason) => return turn.out.drop(arrival.frame, reason),
+            Steer::Ask => return self.ask_members(turn, arrival),
+            Steer::Wait => return self.await_announcement(turn, arrival),
             Steer::Move(assign) => {
-                self.await_announcement(now, arrival, out);
-                return self.assign(now, assign, plugins, out);
+                self.await_announcement(turn, arrival);
+                return self.assign(turn, assign);
             }
             Steer::To(chosen) => (chosen, None),
             Steer::Chosen(chosen) => (chosen, Some(Step::M3)),
             Steer::Returning(chosen) => {
-                out.tell(Event::Step { step: Step::M9, flow, node: self.node });
-                out.tell(Event::Step { step: Step::M10, flow, node: chosen });
+                turn.out.tell(Event::Step { step: Step::M9, flow, node: self.node });
+                turn.out.tell(Event::Step { step: Step::M10, flow, node: chosen });
                 (chosen, Some(Step::M11))
             }
         };
         if chosen == self.node {
-            return self.accept(now, arrival, plugins, out);
+            return self.accept_hashed(turn, key, arrival);
         }
         if let Some(step) = step {
-            out.tell(Event::Step { step, flow, node: chosen });
+            turn.out.tell(Event::Step { step, flow, node: chosen });
         }
-        self.redirect(arrival.interface, chosen, arrival.frame, out);
+        self.redirect(arrival.interface, chosen, arrival.frame, turn.out);
     }
 
     /// The same frame, to the chosen node: to its MAC, or over the mesh.
     fn redirect(&mut self, interface: Interface, chosen: NodeId, mut frame: Frame, out: &mut Outbox) {
         corrupt(Mutation::CorruptRedirected, &mut frame);
-        match (self.redirecting, self.membership.mac(chosen, interface), self.membership.epoch(interface)) {
+        match (self.redirecting, self.view.mac(chosen, interface), self.view.epoch(interface)) {
             (Redirecting::Ethernet, Some(mac), _) => {
                 rewrite::set_macs(&mut frame, mac, self.macs[interface]);
                 out.transmit(interface, frame, Leaving::Redirected);
@@ -75,45 +73,49 @@ impl Node {
     }
 
     /// A packet for which this node is the chosen node.
-    pub(super) fn accept(&mut self, now: Instant, mut arrival: Arrival, plugins: &mut dyn Inspector, out: &mut Outbox) {
+    pub(super) fn accept(&mut self, turn: &mut Turn<'_, H>, arrival: Arrival) {
+        let key = self.hash_key.hashed(arrival.key());
+        self.accept_hashed(turn, key, arrival);
+    }
+
+    fn accept_hashed(&mut self, turn: &mut Turn<'_, H>, key: HashedKey, mut arrival: Arrival) {
         corrupt(Mutation::CorruptPayload, &mut arrival.frame);
         let choice = self.choice;
-        let accepted = self.chosen.accept(now, arrival, |opener| choice.hash(opener), plugins, out);
-        let Some(mut inspection) = accepted else { return };
-        // A verdict on the stream, of its start or of an earlier packet, spares the plugins this packet.
-        let blocked = self.chosen.blocked(inspection.slot, inspection.direction);
-        inspection.verdict = inspection.verdict.or_stronger(blocked);
+        let accepted = self.chosen.accept(turn, &key, arrival, |opener| choice.hash(opener));
+        let Some(inspection) = accepted else { return };
         if inspection.verdict.action != Action::Pass {
-            return self.judged(now, inspection, out);
+            return self.judged(turn, inspection);
         }
         self.batch.push(inspection);
         if self.batch.len() >= BATCH_PACKETS_MAX {
-            self.batch_ended(now, plugins, out);
+            self.batch_ended(turn);
         }
     }
 
-    /// The plugins have judged a packet.
-    pub(super) fn judged(&mut self, now: Instant, inspection: Inspection, out: &mut Outbox) {
-        let Inspection { frame, mut headers, interface, direction, slot, verdict, .. } = inspection;
-        let Some(verdict) = self.chosen.judge(slot, direction, verdict) else {
-            return self.keep_for_winner(Arrival { interface, headers, frame, came: Came::Directly }, verdict, out);
+    /// A packet is judged.
+    pub(super) fn judged(&mut self, turn: &mut Turn<'_, H>, inspection: Inspection) {
+        let judged = self.chosen.judge(&inspection, turn.out);
+        let Inspection { mut arrival, direction, slot, verdict, .. } = inspection;
+        let Some(verdict) = judged else {
+            return self.keep_for_winner(arrival, verdict, turn.out);
         };
         match verdict.action {
             Action::Pass => {}
-            Action::Drop if verdict.fault => return out.drop(frame, DropReason::PluginFault),
-            Action::Drop => return out.drop(frame, DropReason::Verdict),
+            Action::Drop if verdict.fault => return turn.out.drop(arrival.frame, DropReason::PluginFault),
+            Action::Drop => return turn.out.drop(arrival.frame, DropReason::Verdict),
             Action::Reject => {
-                self.forward.reject(now, Received { interface, headers: &headers, frame: &frame }, out);
-                return out.drop(frame, DropReason::Rejected);
+                let Arrival { interface, headers, frame, .. } = arrival;
+                self.forward.reject(turn.now, Received { interface, headers: &headers, frame: &frame }, turn.out);
+                return turn.out.drop(frame, DropReason::Rejected);
             }
         }
         if verdict.rewritten {
-            match Packet::parse(&frame).map(|packet| packet.content) {
-                Ok(Content::Ip(rewritten)) => headers = rewritten,
-                Ok(Content::Arp(_)) | Err(_) => return out.drop(frame, DropReason::PluginFault),
+            match Packet::parse_ip(&arrival.frame) {
+                Ok(headers) => arrival.headers = headers,
+                Err(_) => return turn.out.drop(arrival.frame, DropReason::PluginFault),
             }
         }
-        self.leave(now, slot, direction, Arrival { interface, headers, frame, came: Came::Directly }, out);
+        self.leave(turn, slot, direction, arrival);
     }
 
     /// A packet whose stream was lost while the plugins had it comes in once more, behind this batch: by its key it is
@@ -127,24 +129,24 @@ impl Node {
     }
 
     /// A packet that passed the plugins goes on, if there is a way and the other redirector knows of its stream.
-    fn leave(&mut self, now: Instant, slot: u32, direction: Direction, arrival: Arrival, out: &mut Outbox) {
+    fn leave(&mut self, turn: &mut Turn<'_, H>, slot: Slot, direction: Direction, arrival: Arrival) {
         let Arrival { interface, headers, frame, .. } = arrival;
         let hop = match self.forward.route(interface, &headers, &frame) {
             Ok(hop) => hop,
             Err(unroutable) => {
                 if let Some(answer) = unroutable.answer {
                     let received = Received { interface, headers: &headers, frame: &frame };
-                    self.forward.unreachable(now, received, answer, out);
+                    self.forward.unreachable(turn.now, received, answer, turn.out);
                 }
-                return out.drop(frame, unroutable.reason);
+                return turn.out.drop(frame, unroutable.reason);
             }
         };
-        let departure = self.chosen.depart(now, slot, direction, &headers, out);
+        let departure = self.chosen.depart(turn, slot, direction, &headers);
         match departure {
-            Departure::Leave => self.forward.transmit(now, hop, &headers, frame, out),
-            Departure::Announce => self.announce(now, slot, Held { frame, headers, arrived: interface, hop }, out),
-            Departure::Hold => self.keep_held(slot, Held { frame, headers, arrived: interface, hop }, out),
-            Departure::Fallback => self.fall_back(now, slot, Held { frame, headers, arrived: interface, hop }, out),
+            Departure::Leave => self.forward.transmit(turn.now, hop, &headers, frame, turn.out),
+            Departure::Announce => self.announce(turn, slot, Held { frame, headers, arrived: interface, hop }),
+            Departure::Hold => self.keep_held(slot, Held { frame, headers, arrived: interface, hop }, turn.out),
+            Departure::Fallback => self.fall_back(turn, slot, Held { frame, headers, arrived: interface, hop }),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What is on the wire: [`Frame`] owns the bytes, [`Packet`] is the proof that its headers were checked, once.
 
+mod arrival;
 mod frame;
 mod icmp;
 mod offload;
@@ -7,6 +8,7 @@ mod parse;
 pub mod rewrite;
 pub mod vrrp;
 
+pub use arrival::{Arrival, Came};
 pub use frame::{BUFFER_LEN, FRAME_LEN_MAX, Frame, OFFLOAD_HEADER_LEN};
 pub use offload::Offload;
 pub use parse::{Arp, ArpOperation, Content, Headers, Packet, TcpFlags, Transport};

@@ -188,6 +188,19 @@ impl Packet {
     }
 }
 
+impl Packet {
+    /// The checked headers of a frame that must carry an IP packet.
+    ///
+    /// # Errors
+    /// As [`Packet::parse`]; ARP counts as malformed here.
+    pub fn parse_ip(frame: &Frame) -> Result<Headers, DropReason> {
+        match Self::parse(frame)?.content {
+            Content::Ip(headers) => Ok(headers),
+            Content::Arp(_) => Err(DropReason::Malformed),
+        }
+    }
+}
+
 impl Headers {
     /// The key of this packet's flow as it arrived at `interface`. An ICMP error has the key of the flow that its
     /// quoted packet answers.

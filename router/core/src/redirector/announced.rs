@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 
-use dashmap::Entry;
-
 use super::{Redirector, is_gone, schedule};
 use crate::flow::{FlowKey, HashKey};
 use crate::id::{Epoch, NodeId};
@@ -36,17 +34,16 @@ impl Redirector {
         let round = self.copies.round(announce.generation.node, interface);
         let announced = |old: Option<&RedirectorSession>| session_of(now, key, announce, (stream, round), old);
         let is_full = self.is_full();
-        let mut session = match self.tables.redirector.entry(*key) {
-            Entry::Occupied(session) => session.into_ref(),
-            Entry::Vacant(_) if is_full => return refuse(None),
-            Entry::Vacant(place) => {
-                let session = announced(None);
-                self.copies.toggle(interface, &session);
-                drop(place.insert(session));
-                self.sessions[key.interface()] += 1;
-                note_translation(&mut self.translated, key, announce);
-                return Heard::Acknowledged;
+        let Some(session) = self.table.get_mut(key) else {
+            if is_full {
+                return refuse(None);
             }
+            let session = announced(None);
+            self.copies.toggle(interface, &session);
+            self.table.insert(*key, session);
+            self.sessions[interface] += 1;
+            note_translation(&mut self.translated, key, announce);
+            return Heard::Acknowledged;
         };
         let old = *session;
         let is_orphan = || old.generation.node != announce.generation.node && is_gone(&self.gone, old.generation.node);
@@ -63,13 +60,12 @@ impl Redirector {
                 if announce.generation.wins_over(old.generation) || is_on(Mutation::LowerGenerationWins) => {}
             Standing::Announced | Standing::Moving | Standing::Tombstone => return refuse(Some(old.generation)),
         }
-        self.copies.toggle(interface, &session);
+        self.copies.toggle(interface, session);
         *session = match old.standing {
             Standing::Tombstone => RedirectorSession { due: old.due, ..announced(None) },
             Standing::Provisional | Standing::Announced | Standing::Moving => announced(Some(&old)),
         };
-        self.copies.toggle(interface, &session);
-        drop(session);
+        self.copies.toggle(interface, session);
         // Two ends may have opened the stream: the loser's return key need not be the winner's.
         let lost_return_key = match old.direction {
             Direction::FromOpener => self.other_key(key),
@@ -92,14 +88,14 @@ impl Redirector {
 
     /// The chosen node says that this ownership has ended; its tombstone stays for a while.
     pub fn session_closed(&mut self, now: Instant, key: &FlowKey, close: &Close) {
-        let Some(mut session) = self.tables.redirector.get_mut(key) else { return };
+        let Some(session) = self.table.get_mut(key) else { return };
         let provisional = session.generation.node == close.generation.node && session.standing == Standing::Provisional;
         if session.generation == close.generation || provisional || is_on(Mutation::CloseForOthers) {
-            self.copies.toggle(key.interface(), &session);
+            self.copies.toggle(key.interface(), session);
             session.generation = close.generation;
             session.standing = Standing::Tombstone;
             session.expires = now + DETECTION_TIME * 2;
-            schedule(&mut self.deadlines, key, &mut session);
+            schedule(&mut self.deadlines, key, session);
         }
     }
 }

@@ -4,24 +4,24 @@ mod announced;
 pub mod choice;
 mod copies;
 mod parking;
+mod questions;
 mod unowned;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 pub use announced::Heard;
-pub use parking::{Parked, Parking};
+pub use parking::Parking;
 pub use unowned::Unowned;
 
 use crate::event::{DropReason, Event, Step};
-use crate::flow::{FlowKey, HashKey};
+use crate::flow::{FlowKey, HashKey, HashedKey};
 use crate::id::{BootId, Generation, Interface, NodeId, PerInterface};
 use crate::inspector::Direction;
 use crate::limits::{ASSIGN_RETRY_DELAY, GONE_TIME_MAX, REDIRECTOR_SESSIONS_MAX};
 use crate::mesh::Assign;
 use crate::mutation::{Mutation, is_on};
 use crate::outbox::Outbox;
-use crate::session::{Deadlines, Midstream, Opening, RedirectorSession, Standing, Tables, Timeouts};
+use crate::session::{Deadlines, Midstream, Opening, RedirectorSession, Standing, Table, Timeouts};
 use crate::time::Instant;
 use choice::Candidate;
 use copies::Copies;
@@ -64,7 +64,7 @@ pub enum Steer {
 #[derive(Clone, Copy, Debug)]
 pub struct Summary {
     /// Its flow, as it arrived.
-    pub key: FlowKey,
+    pub key: HashedKey,
     /// What it may be if no session knows it.
     pub opening: Opening,
     /// How many packets it is on the wire.
@@ -77,12 +77,13 @@ pub struct Summary {
 #[derive(Debug)]
 pub struct Redirector {
     settings: Settings,
-    tables: Arc<Tables>,
+    /// By the key of the packets that they steer.
+    table: Table<RedirectorSession>,
     /// Frames that wait for an answer or an announcement.
     pub parking: Parking,
     /// Keys that nobody owned a moment ago.
     pub unowned: Unowned,
-    /// How many sessions there are; the table itself would lock every shard to count them.
+    /// How many sessions there are.
     sessions: PerInterface<usize>,
     /// Members that count as dead, and since when. Their sessions stand, as they may come back with the same boot, but
     /// count for nothing.
@@ -96,10 +97,10 @@ pub struct Redirector {
 impl Redirector {
     /// A redirector without sessions.
     #[must_use]
-    pub fn new(now: Instant, settings: Settings, tables: Arc<Tables>) -> Self {
+    pub fn new(now: Instant, settings: Settings) -> Self {
         Self {
+            table: Table::new(settings.hash_key),
             settings,
-            tables,
             parking: Parking::new(now, settings.hash_key),
             unowned: Unowned::new(settings.hash_key),
             sessions: PerInterface::default(),
@@ -119,12 +120,12 @@ impl Redirector {
         in_sync: PerInterface<bool>,
         out: &mut Outbox,
     ) -> Steer {
-        let key = &summary.key;
-        let known = self.tables.redirector.get_mut(key).map(|mut session| {
+        let key = &summary.key.key;
+        let known = self.table.find_mut(&summary.key).map(|session| {
             if is_gone(&self.gone, session.generation.node) {
                 Known::Orphan(*session)
             } else {
-                follow(now, &mut session, summary)
+                follow(now, session, summary)
             }
         });
         match (known, summary.opening) {
@@ -161,7 +162,7 @@ impl Redirector {
             return Steer::Drop(DropReason::NoCandidate);
         };
         let counter = session.generation.counter.saturating_add(1);
-        Steer::Move(self.begin_move(now, &summary.key, Generation { counter, node }))
+        Steer::Move(self.begin_move(now, &summary.key.key, Generation { counter, node }))
     }
 
     /// Where a packet goes whose stream no member owns.
@@ -182,7 +183,7 @@ impl Redirector {
     }
 
     fn choose(&mut self, now: Instant, summary: &Summary, candidates: &[Candidate], out: &mut Outbox) -> Steer {
-        let Summary { key, packets, bytes, .. } = summary;
+        let Summary { key: HashedKey { key, .. }, packets, bytes, .. } = summary;
         let choice = self.settings.choice.hash(key);
         let Some(chosen) = self.settings.choice.choose(choice, candidates) else {
             return Steer::Drop(DropReason::NoCandidate);
@@ -207,7 +208,7 @@ impl Redirector {
             bytes: *bytes,
         };
         schedule(&mut self.deadlines, key, &mut session);
-        match self.tables.redirector.insert(*key, session) {
+        match self.table.insert(*key, session) {
             None => self.sessions[key.interface()] += 1,
             Some(old) => self.copies.toggle(key.interface(), &old),
         }
@@ -219,15 +220,15 @@ impl Redirector {
     fn begin_move(&mut self, now: Instant, key: &FlowKey, generation: Generation) -> Assign {
         let other = self.other_key(key);
         let mut assign = Assign { arrival: *key, return_key: other, choice: 0, generation, life: None };
-        if let Some(mut session) = self.tables.redirector.get_mut(key) {
-            self.copies.toggle(key.interface(), &session);
+        if let Some(session) = self.table.get_mut(key) {
+            self.copies.toggle(key.interface(), session);
             (assign.choice, session.generation) = (session.choice, generation);
             if session.direction == Direction::ToOpener {
                 (assign.arrival, assign.return_key) = (other, *key);
             }
             (session.standing, session.seen) = (Standing::Moving, now);
             session.expires = now + self.settings.timeouts.provisional;
-            schedule(&mut self.deadlines, key, &mut session);
+            schedule(&mut self.deadlines, key, session);
         }
         assign
     }
@@ -274,25 +275,18 @@ impl Redirector {
         self.sessions.first + self.sessions.second >= REDIRECTOR_SESSIONS_MAX
     }
 
-    /// What this redirector believes of a key.
-    #[must_use]
-    pub fn belief(&self, key: &FlowKey) -> Option<Generation> {
-        self.tables.redirector.get(key).map(|session| session.generation)
-    }
-
     /// Ends sessions whose time has come.
     pub fn deadline_reached(&mut self, now: Instant) {
         while let Some((at, key)) = self.deadlines.pop_due(now) {
-            let Some(mut session) = self.tables.redirector.get_mut(&key) else { continue };
+            let Some(session) = self.table.get_mut(&key) else { continue };
             if session.due != at {
                 continue;
             }
             session.due = Instant::NEVER;
             if session.expires > now {
-                schedule(&mut self.deadlines, &key, &mut session);
+                schedule(&mut self.deadlines, &key, session);
             } else {
-                drop(session);
-                self.tables.redirector.remove(&key);
+                self.table.remove(&key);
                 self.sessions[key.interface()] -= 1;
                 self.translated.remove(&key);
             }
@@ -314,7 +308,7 @@ impl Redirector {
     /// Ends all sessions but those that `stays` names.
     fn retain(&mut self, stays: impl Fn(&FlowKey, &RedirectorSession) -> bool) {
         let (copies, translated, sessions) = (&mut self.copies, &mut self.translated, &mut self.sessions);
-        self.tables.redirector.retain(|key, session| {
+        self.table.retain(|key, session| {
             let stays = stays(key, session);
             if !stays {
                 copies.toggle(key.interface(), session);

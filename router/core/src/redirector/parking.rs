@@ -9,17 +9,8 @@ use crate::id::{Interface, NodeId};
 use crate::limits::{
     PARK_TIME, PARKED_BYTES_MAX, PARKED_FRAMES_MAX, PARKED_STREAM_FRAMES_MAX, QUERIES_BURST_MAX, QUERIES_PER_SECOND_MAX,
 };
-use crate::packet::{Frame, Headers};
+use crate::packet::{Arrival, Frame};
 use crate::time::{Bucket, Instant};
-
-/// A frame that waits. It arrived at its key's interface.
-#[derive(Debug)]
-pub struct Parked {
-    /// Its checked headers.
-    pub headers: Headers,
-    /// Its bytes.
-    pub frame: Frame,
-}
 
 /// What waits for one key.
 #[derive(Debug)]
@@ -28,7 +19,7 @@ struct Queue {
     id: u64,
     /// Who has not answered yet; empty while an announcement is waited for.
     awaited: Vec<NodeId>,
-    frames: Vec<Parked>,
+    frames: Vec<Arrival>,
 }
 
 /// All frames that wait.
@@ -71,7 +62,7 @@ impl Parking {
         &mut self,
         now: Instant,
         key: FlowKey,
-        parked: Parked,
+        parked: Arrival,
         awaited: impl FnOnce() -> Vec<NodeId>,
     ) -> Result<Option<u64>, (Frame, DropReason)> {
         let bytes = parked.frame.bytes().len();
@@ -120,7 +111,7 @@ impl Parking {
     }
 
     /// Takes what waits for a key, oldest first.
-    pub fn take(&mut self, key: &FlowKey) -> Vec<Parked> {
+    pub fn take(&mut self, key: &FlowKey) -> Vec<Arrival> {
         let frames = self.queues.remove(key).map(|queue| queue.frames).unwrap_or_default();
         self.frames -= frames.len();
         self.bytes -= frames.iter().map(|parked| parked.frame.bytes().len()).sum::<usize>();
@@ -128,14 +119,14 @@ impl Parking {
     }
 
     /// Takes all that waits at an interface.
-    pub fn take_all(&mut self, interface: Interface) -> Vec<Parked> {
+    pub fn take_all(&mut self, interface: Interface) -> Vec<Arrival> {
         let mut keys: Vec<FlowKey> = self.queues.keys().filter(|key| key.interface() == interface).copied().collect();
         keys.sort_unstable();
         keys.iter().flat_map(|key| self.take(key)).collect()
     }
 
     /// Takes what has waited in vain for the longest time, and whether that was for an announcement.
-    pub fn pop_due(&mut self, now: Instant) -> Option<(bool, Vec<Parked>)> {
+    pub fn pop_due(&mut self, now: Instant) -> Option<(bool, Vec<Arrival>)> {
         loop {
             let &(at, key, id) = self.deadlines.front()?;
             let queue = self.queues.get(&key).filter(|queue| queue.id == id);
@@ -168,20 +159,18 @@ mod tests {
     use std::net::{IpAddr, Ipv4Addr};
 
     use super::*;
-    use crate::packet::{Content, Packet};
+    use crate::packet::Came;
 
     fn key(port: u16) -> FlowKey {
         let end = |last, port| (IpAddr::from(Ipv4Addr::new(10, 0, 0, last)), port);
         FlowKey::new(Interface::First, 17, end(1, port), end(2, 53))
     }
 
-    fn parked() -> Parked {
+    fn parked() -> Arrival {
         let mut bytes = Vec::new();
         let builder = etherparse::PacketBuilder::ethernet2([2; 6], [4; 6]).ipv4([10, 0, 0, 1], [10, 0, 0, 2], 9);
         builder.udp(1, 53).write(&mut bytes, b"hello").unwrap();
-        let frame = Frame::from_bytes(&bytes);
-        let Content::Ip(headers) = Packet::parse(&frame).unwrap().content else { unreachable!() };
-        Parked { headers, frame }
+        Arrival::parse(Interface::First, Frame::from_bytes(&bytes), Came::Directly).unwrap()
     }
 
     fn nodes(names: &[&str]) -> Vec<NodeId> {

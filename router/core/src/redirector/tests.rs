@@ -11,7 +11,9 @@ use super::*;
 use crate::flow::HashKey;
 use crate::limits::DETECTION_TIME;
 use crate::mesh::{Announce, Close};
+use crate::outbox::Outbox;
 use crate::session::Digests;
+use crate::time::Instant;
 
 #[derive(Clone, Copy, Debug)]
 enum Operation {
@@ -53,7 +55,7 @@ fn redirector() -> Redirector {
     let choice = choice::Settings { key: HashKey([1; 16]), redirectors: Redirectors::Equal, keying: Keying::Shared };
     let hash_key = HashKey([2; 16]);
     let settings = Settings { node: node(0), choice, midstream: Midstream::Drop, timeouts, hash_key };
-    Redirector::new(Instant::from_nanos(1), settings, Tables::new(HashKey([2; 16])))
+    Redirector::new(Instant::from_nanos(1), settings)
 }
 
 fn announce(key: u16, generation: Generation) -> Announce {
@@ -104,7 +106,7 @@ proptest! {
         for operation in operations {
             match operation {
                 Operation::Steer { key } => {
-                    let summary = Summary { key: flow(key), opening: Opening::Opens, packets: 1, bytes: 60 };
+                    let summary = Summary { key: HashKey([2; 16]).hashed(flow(key)), opening: Opening::Opens, packets: 1, bytes: 60 };
                     let steer = redirector.steer(now, &summary, &candidates, in_sync, &mut out);
                     match (steer, model.get(&key)) {
                         (Steer::To(to), Some(entry)) => prop_assert_eq!(to, entry.generation.node),
@@ -138,7 +140,7 @@ proptest! {
                 prop_assert_eq!(redirector.belief(&flow(key)), model.get(&key).map(|entry| entry.generation));
             }
             prop_assert_eq!(redirector.sessions(Interface::First), model.len());
-            prop_assert_eq!(redirector.tables.redirector.len(), model.len());
+            prop_assert_eq!(redirector.table.len(), model.len());
         }
         for (key, entry) in &model {
             let (arrival, return_key) = (flow(*key), flow(*key).reversed(Interface::Second));

@@ -1,16 +1,10 @@
-//! Marker sessions: the chosen node's own notes of its streams, with the plugins' state beside them.
+//! The marker session: the chosen node's one record of a stream, with all that stands for it, of the core and of the plugins'
+//! host.
 
-use std::fmt;
-use std::sync::Arc;
-
-use slab::Slab;
-
-use super::{Life, MarkerEntry, Tables};
-use crate::event::DropReason;
+use super::{Life, State};
 use crate::flow::FlowKey;
-use crate::id::Generation;
-use crate::inspector::{Direction, Scope, States, Stream, Verdict};
-use crate::limits::MARKER_SESSIONS_MAX;
+use crate::id::{Generation, Interface, NodeId};
+use crate::inspector::{Direction, HostPart, PerDirection, Standing, Stream};
 use crate::time::Instant;
 
 /// How far the other redirector knows of a stream.
@@ -44,283 +38,127 @@ pub struct Moved {
     pub fence: Option<Instant>,
 }
 
-/// The chosen node's own note of a stream.
-#[derive(Debug)]
-pub struct MarkerSession {
-    /// What plugins know of it.
-    pub stream: Stream,
-    /// Key of the return packets, once the first packet was about to leave.
+/// What was counted of one direction of a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Wire packets.
+    pub packets: u64,
+    /// Ethernet bytes.
+    pub bytes: u64,
+}
+
+/// The chosen node's record of a stream. `H` is the plugins' host's part.
+#[derive(Clone, Debug)]
+pub struct MarkerSession<H> {
+    /// Number of the stream on this node, never reused in one boot.
+    pub id: u64,
+    /// The opener's flow, as it arrived.
+    pub opener: FlowKey,
+    /// Key of the return packets where they arrive, once the first packet was about to leave. It need be neither the
+    /// reverse of the opener's, nor of another interface.
     pub return_key: Option<FlowKey>,
-    /// The hash that chose this node.
-    pub choice: u64,
-    /// Counter of its generation.
-    pub generation: u32,
-    /// How far the other redirector knows.
-    pub announced: Announced,
-    /// The generation in which both redirectors were told of the stream: what the digests have of it.
-    pub told: Option<u32>,
-    /// Identity of the stream, once both keys are known: equal on its redirectors.
-    pub identity: u64,
-    /// Until when frames that come directly stay behind those that its former owner hands over.
-    pub fenced: Option<Instant>,
+    /// What the plugins' host keeps.
+    pub host: H,
+    /// What stands for the rest of the stream.
+    pub standing: PerDirection<Standing>,
     /// Where it is in its life.
     pub life: Life,
-    /// False once the stream has ended and only its tombstone stands.
-    pub alive: bool,
-    /// What a verdict on the opener's flow or on the stream says of every packet from the opener.
-    pub blocked_from_opener: Verdict,
-    /// The same for packets to the opener.
-    pub blocked_to_opener: Verdict,
-    /// A packet of the stream has left.
-    pub has_left: bool,
-    /// A return packet has left.
-    pub has_returned: bool,
+    /// How far the other redirector knows.
+    pub announced: Announced,
+    /// What was counted.
+    pub counts: PerDirection<Count>,
     /// When the stream started.
     pub started: Instant,
     /// When its last packet came, in either direction.
     pub seen: Instant,
+    /// Since when it is silent: as `seen`, but what comes for a stream that has gone elsewhere does not count, and its end
+    /// does.
+    pub silent_since: Instant,
     /// The one deadline in the queue that counts.
     pub due: Instant,
+    /// The hash that chose this node.
+    pub choice: u64,
+    /// Identity of the stream, once both keys are known: equal on its redirectors.
+    pub identity: u64,
+    /// Counter of its generation.
+    pub generation: u32,
+    /// The generation in which both redirectors were told of the stream: what the digests have of it.
+    pub told: Option<u32>,
+    /// Frames that come directly stay behind those that its former owner hands over.
+    pub fenced: bool,
+    /// False once the stream has ended and only its tombstone stands.
+    pub alive: bool,
+    /// It was taken up in its middle.
+    pub midstream: bool,
+    /// A packet of the stream has left.
+    pub has_left: bool,
+    /// A return packet has left.
+    pub has_returned: bool,
 }
 
-/// All marker sessions of a node.
-pub struct Markers {
-    tables: Arc<Tables>,
-    sessions: Slab<MarkerSession>,
-    states: States,
-    next_id: u64,
-}
-
-/// With every session, which a slab leaves out.
-impl fmt::Debug for Markers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Markers ")?;
-        f.debug_map()
-            .entries(self.sessions.iter())
-            .entry(&"states", &self.states)
-            .entry(&"next_id", &self.next_id)
-            .finish()
-    }
-}
-
-impl Markers {
-    /// No sessions yet; plugins keep `state_len` bytes for each.
-    #[must_use]
-    pub fn new(tables: Arc<Tables>, state_len: usize) -> Self {
-        Self { tables, sessions: Slab::new(), states: States::new(state_len), next_id: 1 }
-    }
-
-    /// Finds a packet's session and books the packet there.
-    pub fn meet(&self, now: Instant, key: &FlowKey, packets: u64, bytes: u64) -> Option<(u32, Direction)> {
-        let mut entry = self.tables.markers.get_mut(key)?;
-        entry.packets += packets;
-        entry.bytes += bytes;
-        entry.seen = now;
-        Some((entry.slot, entry.direction))
-    }
-
-    /// Makes the session of a stream whose first packet has just come.
-    ///
-    /// # Errors
-    /// [`DropReason::MarkerSessionsFull`] when the table is full.
-    pub fn make(&mut self, now: Instant, new: NewMarker) -> Result<u32, DropReason> {
-        let slot = u32::try_from(self.sessions.vacant_key()).map_err(|_| DropReason::MarkerSessionsFull)?;
-        if self.sessions.len() >= MARKER_SESSIONS_MAX {
-            return Err(DropReason::MarkerSessionsFull);
-        }
-        self.states.reserve(slot);
-        let session = self.fresh(now, &new);
-        let generation = session.generation;
-        self.sessions.insert(session);
-        let entry = self.entry(now, slot, generation, Direction::FromOpener, &new);
-        self.tables.markers.insert(new.stream.opener, entry);
-        Ok(slot)
-    }
-
-    /// Starts a new stream in the place of one that ended: same key, next generation.
-    pub fn restart(&mut self, now: Instant, slot: u32, new: NewMarker) {
-        let session = self.fresh(now, &new);
-        let entry = self.entry(now, slot, session.generation, Direction::FromOpener, &new);
-        if let Some(old) = self.sessions.get_mut(slot as usize) {
-            let old = std::mem::replace(old, session);
-            self.forget_keys(slot, &old);
-        }
-        self.tables.markers.insert(new.stream.opener, entry);
-    }
-
-    fn fresh(&mut self, now: Instant, new: &NewMarker) -> MarkerSession {
-        let id = self.next_id;
-        self.next_id += 1;
-        MarkerSession {
-            stream: Stream { id, ..new.stream },
+impl<H: HostPart> MarkerSession<H> {
+    /// The session of a stream that starts.
+    pub(super) fn new(now: Instant, id: u64, new: &NewMarker) -> Self {
+        Self {
+            id,
+            opener: new.opener,
             return_key: None,
-            choice: new.choice,
-            generation: new.generation,
-            announced: Announced::No,
-            told: None,
-            identity: 0,
-            fenced: None,
+            host: H::default(),
+            standing: PerDirection::default(),
             life: new.life,
-            alive: true,
-            blocked_from_opener: Verdict::default(),
-            blocked_to_opener: Verdict::default(),
-            has_left: false,
-            has_returned: false,
+            announced: Announced::No,
+            counts: PerDirection { from_opener: new.size, to_opener: Count::default() },
             started: now,
             seen: now,
+            silent_since: now,
             due: Instant::NEVER,
+            choice: new.choice,
+            identity: 0,
+            generation: new.generation,
+            told: None,
+            fenced: false,
+            alive: true,
+            midstream: new.midstream,
+            has_left: false,
+            has_returned: false,
         }
     }
 
-    fn entry(&self, now: Instant, slot: u32, generation: u32, direction: Direction, new: &NewMarker) -> MarkerEntry {
-        let state = Some(new.life.state());
-        let (packets, bytes) = new.size;
-        MarkerEntry { slot, generation, direction, state, started: now, seen: now, packets, bytes }
+    /// Shown for a session that is not there.
+    pub(super) fn nothing() -> Self {
+        let end = (std::net::Ipv4Addr::UNSPECIFIED.into(), 0);
+        let opener = FlowKey::new(Interface::First, 0, end, end);
+        let life = Life::picked_up(0);
+        let new = NewMarker { opener, midstream: true, choice: 0, generation: 0, life, size: Count::default() };
+        Self { alive: false, announced: Announced::Lost, ..Self::new(Instant::NEVER, 0, &new) }
     }
 
-    /// The return packets of a stream will have this key, which makes its identity. A stream that has the key, but no
-    /// return key yet, is the same exchange, opened from its other end: it loses the key, and its slot is returned.
-    ///
-    /// # Errors
-    /// Another stream has the key.
-    pub fn learn_return_key(&mut self, slot: u32, key: FlowKey, identity: u64) -> Result<Option<u32>, KeyTaken> {
-        let same_exchange = |other: u32| self.sessions.get(other as usize).is_some_and(|o| o.return_key.is_none());
-        let other = self.slot_of(&key).filter(|other| *other != slot);
-        if other.is_some_and(|other| !same_exchange(other)) {
-            return Err(KeyTaken);
-        }
-        let Some(session) = self.sessions.get_mut(slot as usize) else { return Err(KeyTaken) };
-        if session.return_key == Some(key) {
-            return Ok(None);
-        }
-        session.identity = identity;
-        let entry = MarkerEntry {
-            slot,
-            generation: session.generation,
-            direction: Direction::ToOpener,
-            state: Some(session.life.state()),
-            started: session.started,
-            seen: session.started,
-            packets: 0,
-            bytes: 0,
-        };
-        self.tables.markers.insert(key, entry);
-        if let Some(old) = session.return_key.replace(key) {
-            self.tables.markers.remove(&old);
-        }
-        Ok(other)
-    }
-
-    /// The slot of a session by either of its keys.
+    /// What plugins are told of the stream.
     #[must_use]
-    pub fn slot_of(&self, key: &FlowKey) -> Option<u32> {
-        self.tables.markers.get(key).map(|entry| entry.slot)
+    pub fn stream(&self, chosen: NodeId) -> Stream {
+        Stream { id: self.id, opener: self.opener, chosen, midstream: self.midstream }
     }
 
-    /// The first slot in use from `slot` on.
+    /// Its state by name, in reports.
     #[must_use]
-    pub fn slot_from(&self, slot: u32) -> Option<u32> {
-        let end = u32::try_from(self.sessions.capacity()).unwrap_or(u32::MAX);
-        (slot..end).find(|slot| self.sessions.contains(*slot as usize))
-    }
-
-    /// The session in a slot.
-    #[must_use]
-    pub fn at(&self, slot: u32) -> Option<&MarkerSession> {
-        self.sessions.get(slot as usize)
-    }
-
-    /// The session in a slot, to change.
-    pub fn at_mut(&mut self, slot: u32) -> Option<&mut MarkerSession> {
-        self.sessions.get_mut(slot as usize)
-    }
-
-    /// The sessions with their slots.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, &MarkerSession)> {
-        self.sessions.iter().filter_map(|(slot, session)| Some((u32::try_from(slot).ok()?, session)))
-    }
-
-    /// The plugins' state.
-    pub fn states(&mut self) -> &mut States {
-        &mut self.states
-    }
-
-    /// Shows a session's state to readers of the table, `None` for a tombstone.
-    pub fn show(&self, slot: u32) {
-        let Some(session) = self.sessions.get(slot as usize) else { return };
-        let state = session.alive.then(|| session.life.state());
-        for key in [Some(session.stream.opener), session.return_key].into_iter().flatten() {
-            if let Some(mut entry) = self.tables.markers.get_mut(&key)
-                && entry.slot == slot
-            {
-                entry.state = state;
-                entry.generation = session.generation;
-            }
+    pub fn state_name(&self) -> &'static str {
+        match (self.alive, self.standing.is_ended()) {
+            (false, _) => "tombstone",
+            (true, true) => "blocked",
+            (true, false) => self.life.state().name(),
         }
     }
 
-    /// What the table counted for one direction of a session: wire packets and bytes. None for a key that it lost.
+    /// Where the stream is in its life; `None` once it has ended.
     #[must_use]
-    pub fn counted(&self, slot: u32, key: Option<FlowKey>) -> (u64, u64) {
-        let entry = key.and_then(|key| self.tables.markers.get(&key)).filter(|entry| entry.slot == slot);
-        entry.map(|entry| (entry.packets, entry.bytes)).unwrap_or_default()
+    pub fn state(&self) -> Option<State> {
+        self.alive.then(|| self.life.state())
     }
 
-    /// Forgets a session and its keys.
-    pub fn remove(&mut self, slot: u32) {
-        if let Some(session) = self.sessions.try_remove(slot as usize) {
-            self.forget_keys(slot, &session);
-        }
-    }
-
-    /// Forgets the keys of a session, but for one that it lost to another.
-    fn forget_keys(&self, slot: u32, session: &MarkerSession) {
-        for key in [Some(session.stream.opener), session.return_key].into_iter().flatten() {
-            self.tables.markers.remove_if(&key, |_, entry| entry.slot == slot);
-        }
-    }
-
-    /// How many sessions there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.sessions.len()
-    }
-
-    /// True without sessions.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.sessions.is_empty()
-    }
-}
-
-/// Another stream has the key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeyTaken;
-
-impl MarkerSession {
-    /// What a verdict on this direction or on the stream said before.
-    #[must_use]
-    pub fn blocked(&self, direction: Direction) -> Verdict {
+    pub(super) fn key(&self, direction: Direction) -> Option<FlowKey> {
         match direction {
-            Direction::FromOpener => self.blocked_from_opener,
-            Direction::ToOpener => self.blocked_to_opener,
-        }
-    }
-
-    /// Remembers a verdict that covers more than its packet.
-    pub fn block(&mut self, direction: Direction, verdict: Verdict) {
-        let (from_opener, to_opener) = match (verdict.scope, direction) {
-            (Scope::Packet, _) => (false, false),
-            (Scope::Flow, Direction::FromOpener) => (true, false),
-            (Scope::Flow, Direction::ToOpener) => (false, true),
-            (Scope::Stream, _) => (true, true),
-        };
-        let of_each_packet = Verdict { scope: Scope::Packet, ..verdict };
-        if from_opener {
-            self.blocked_from_opener = of_each_packet;
-        }
-        if to_opener {
-            self.blocked_to_opener = of_each_packet;
+            Direction::FromOpener => Some(self.opener),
+            Direction::ToOpener => self.return_key,
         }
     }
 }
@@ -328,14 +166,16 @@ impl MarkerSession {
 /// What a new marker session is made of.
 #[derive(Debug)]
 pub struct NewMarker {
-    /// The stream; its id is given by the table.
-    pub stream: Stream,
+    /// The opener's flow, as it arrived.
+    pub opener: FlowKey,
+    /// It is taken up in its middle.
+    pub midstream: bool,
     /// The hash that chose this node.
     pub choice: u64,
     /// Counter of its generation.
     pub generation: u32,
     /// Where it is in its life.
     pub life: Life,
-    /// Wire packets and Ethernet bytes of its first frame.
-    pub size: (u64, u64),
+    /// Its first frame.
+    pub size: Count,
 }

@@ -1,11 +1,9 @@
 //! The tables as reports show them.
 
-use std::sync::atomic::Ordering;
-
-use super::{MarkerEntry, RedirectorSession, Standing, Tables};
+use super::{MarkerSession, RedirectorSession, Standing};
 use crate::flow::FlowKey;
-use crate::id::{Interface, NodeId, PerInterface};
-use crate::inspector::Direction;
+use crate::id::{Interface, NodeId};
+use crate::inspector::{Direction, HostPart};
 use crate::time::Instant;
 
 /// Whose note a row is.
@@ -32,6 +30,8 @@ pub struct Row {
     pub generation: u32,
     /// State or standing, by name.
     pub state: &'static str,
+    /// Whom the rest of a marker session's stream interests; `None` of a redirector session, which does not know.
+    pub interest: Option<&'static str>,
     /// When it started.
     pub started: Instant,
     /// When its last packet came.
@@ -42,58 +42,49 @@ pub struct Row {
     pub bytes: u64,
 }
 
-impl Tables {
-    /// All sessions of this node that steer or mark; `node` is its id. Copies one shard at a time, so the loop waits for none of it.
+impl Row {
+    /// The row of a stream's record; `node` is this node.
     #[must_use]
-    pub fn rows(&self, node: NodeId) -> Vec<Row> {
-        let held = PerInterface::from_fn(|interface| self.held[interface].load(Ordering::Relaxed));
-        let steering = self.redirector.iter().filter(|entry| held[entry.key().interface()]);
-        let redirector = steering.map(|entry| redirector_row(entry.key(), entry.value()));
-        let mut rows: Vec<Row> = redirector.collect();
-        let markers: Vec<_> = self.markers.iter().map(|entry| (*entry.key(), *entry.value())).collect();
-        let opening = markers.into_iter().filter(|(_, entry)| entry.direction == Direction::FromOpener);
-        rows.extend(opening.map(|(key, entry)| self.marker_row(node, key, entry)));
-        rows
-    }
-
-    fn marker_row(&self, node: NodeId, opener: FlowKey, entry: MarkerEntry) -> Row {
-        let back = self.markers.get(&opener.reversed(opener.interface().other())).map(|e| *e.value());
-        let back = back.filter(|back| back.slot == entry.slot);
-        Row {
+    pub fn of_marker<H: HostPart>(node: NodeId, session: &MarkerSession<H>) -> Self {
+        let (there, back) = (session.counts.from_opener, session.counts.to_opener);
+        Self {
             kind: Kind::Marker,
-            interface: opener.interface(),
-            opener,
+            interface: session.opener.interface(),
+            opener: session.opener,
             chosen: node,
-            generation: entry.generation,
-            state: entry.state.map_or("tombstone", super::State::name),
-            started: entry.started,
-            seen: back.map_or(entry.seen, |back| back.seen.max(entry.seen)),
-            packets: entry.packets + back.map_or(0, |back| back.packets),
-            bytes: entry.bytes + back.map_or(0, |back| back.bytes),
+            generation: session.generation,
+            state: session.state_name(),
+            interest: Some(session.standing.interest()),
+            started: session.started,
+            seen: session.seen,
+            packets: there.packets + back.packets,
+            bytes: there.bytes + back.bytes,
         }
     }
-}
 
-fn redirector_row(key: &FlowKey, session: &RedirectorSession) -> Row {
-    let interface = key.interface();
-    Row {
-        kind: Kind::Redirector,
-        interface,
-        opener: match session.direction {
-            Direction::FromOpener => *key,
-            Direction::ToOpener => key.reversed(interface.other()),
-        },
-        chosen: session.generation.node,
-        generation: session.generation.counter,
-        state: match session.standing {
-            Standing::Provisional => "provisional",
-            Standing::Announced => "announced",
-            Standing::Moving => "moving",
-            Standing::Tombstone => "tombstone",
-        },
-        started: session.started,
-        seen: session.seen,
-        packets: session.packets,
-        bytes: session.bytes,
+    /// The row of a redirector's session. `other` is the stream's other key.
+    #[must_use]
+    pub fn of_redirector(key: &FlowKey, other: FlowKey, session: &RedirectorSession) -> Self {
+        Self {
+            kind: Kind::Redirector,
+            interface: key.interface(),
+            opener: match session.direction {
+                Direction::FromOpener => *key,
+                Direction::ToOpener => other,
+            },
+            chosen: session.generation.node,
+            generation: session.generation.counter,
+            state: match session.standing {
+                Standing::Provisional => "provisional",
+                Standing::Announced => "announced",
+                Standing::Moving => "moving",
+                Standing::Tombstone => "tombstone",
+            },
+            interest: None,
+            started: session.started,
+            seen: session.seen,
+            packets: session.packets,
+            bytes: session.bytes,
+        }
     }
 }

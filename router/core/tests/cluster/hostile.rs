@@ -143,7 +143,7 @@ fn what_a_member_may_not_say_is_counted_and_changes_nothing() {
     let mut world = World::new(&Choices::default());
     let port = open_until_chosen(&mut world, Interface::First, "c");
     let state = |world: &World| -> Vec<String> {
-        let rows = world.members.iter().flat_map(|m| m.node.tables().rows(id(m.name)));
+        let rows = world.members.iter().flat_map(|m| m.node.all_rows());
         let mut rows: Vec<_> =
             rows.map(|r| format!("{:?} {:?} {} {}", r.kind, r.opener, r.chosen, r.generation)).collect();
         let roles =

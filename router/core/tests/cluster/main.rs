@@ -10,9 +10,10 @@ use std::time::Duration;
 use herald_core::event::{DropReason, EndReason, Event, Step};
 use herald_core::flow::FlowKey;
 use herald_core::id::{Interface, Mac};
-use herald_core::inspector::{Action, Scope, Verdict};
+use herald_core::inspector::{Action, Verdict};
 use herald_core::node::{Announcing, Redirecting};
 use herald_core::session::Kind;
+use herald_core::turn::Turn;
 use world::*;
 
 /// The five layouts of holders and chosen node: first's holder, second's holder, chosen.
@@ -164,8 +165,8 @@ fn everything_expires_to_empty() {
             Segment { flags: 16, sequence: 102, acknowledgement: 502, payload: 0 },
         );
     }
-    let rows = |world: &World| -> usize { world.members.iter().map(|m| m.node.tables().rows(id(m.name)).len()).sum() };
-    assert_eq!(world.members.iter().map(|m| m.node.tables().markers.len()).sum::<usize>(), 100);
+    let rows = |world: &World| -> usize { world.members.iter().map(|m| m.node.all_rows().count()).sum() };
+    assert_eq!(world.members.iter().map(|m| m.node.markers().len()).sum::<usize>(), 50);
     world.run(Duration::from_secs(10));
     assert_eq!(rows(&world), 0);
     let ended: Vec<_> = world.members.iter().flat_map(|m| &m.plugins.ended).collect();
@@ -181,8 +182,8 @@ fn a_new_connection_with_an_old_key_starts_a_new_generation_on_the_same_node() {
     world.host_sends(Interface::Second, 80, port, Segment { flags: 20, sequence: 0, acknowledgement: 101, payload: 0 });
     world.host_sends(Interface::First, port, 80, Segment { sequence: 9_000, ..SYN });
     world.host_sends(Interface::Second, 80, port, Segment { acknowledgement: 9_001, ..SYN_ACK });
-    let rows = world.member("c").node.tables().rows(id("c"));
-    let row = rows.iter().find(|row| row.opener == opener(Interface::First, port)).unwrap();
+    let mut rows = world.member("c").node.all_rows();
+    let row = rows.find(|row| row.opener == opener(Interface::First, port)).unwrap();
     assert_eq!((row.generation, row.chosen), (2, id("c")));
     assert_eq!(world.inspectors(&opener(Interface::First, port)), [("c", 4)]);
     world.check_books();
@@ -197,7 +198,7 @@ fn streams_opened_from_both_ends_at_once_end_on_one_node() {
         world.run(Duration::from_millis(50));
         let stream = opener(Interface::First, port).stream();
         let owners: Vec<_> = (world.members.iter())
-            .filter(|m| m.node.tables().markers.iter().any(|e| e.key().stream() == stream))
+            .filter(|m| m.node.markers().iter().any(|(_, e)| e.opener.stream() == stream))
             .map(|m| m.name)
             .collect();
         assert_eq!(owners.len(), 1, "port {port}: {owners:?}");
@@ -216,7 +217,7 @@ fn streams_opened_from_both_ends_in_one_batch_of_one_node_become_one() {
         world.settle();
         world.run(Duration::from_millis(5));
         let stream = opener(Interface::First, port).stream();
-        let sessions = world.members.iter().flat_map(|m| m.node.tables().rows(id(m.name)));
+        let sessions = world.members.iter().flat_map(|m| m.node.all_rows());
         let markers: Vec<_> = sessions.filter(|r| r.kind == Kind::Marker && r.opener.stream() == stream).collect();
         assert_eq!(markers.len(), 1, "port {port}: {markers:?}");
         assert_eq!((world.at_client.len(), world.at_server.len()), (before.0 + 1, before.1 + 1), "port {port}");
@@ -232,7 +233,7 @@ fn a_verdict_on_the_stream_ends_both_directions_for_its_reason() {
     for (fault, reason) in [(false, DropReason::Verdict), (true, DropReason::PluginFault)] {
         let mut world = World::new(&Choices::default());
         for member in &mut world.members {
-            member.plugins.verdict = Verdict { fault, ..verdict(Action::Drop, Scope::Stream) };
+            member.plugins.ends = Some(Verdict { action: Action::Drop, fault, ..Verdict::default() });
         }
         for _ in 0..3 {
             world.host_sends(Interface::First, 40_000, 80, SYN);
@@ -255,7 +256,7 @@ fn arrives_past_the_redirector(world: &mut World, source: Mac) {
     let now = world.now;
     let c = &mut world.members[2];
     let frame = herald_core::packet::Frame::from_bytes(&bytes);
-    c.node.frame_arrived(now, Interface::First, frame, &mut c.plugins, &mut c.out);
+    c.node.frame_arrived(&mut Turn::new(now, &mut c.plugins, &mut c.out), Interface::First, frame);
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn a_packet_without_a_session_is_parked_until_its_owner_has_answered() {
     world.crash("a");
     world.run(SOON);
     let b = world.members.iter_mut().find(|m| m.name == "b").unwrap();
-    b.node.tables().redirector.clear();
+    b.node.forget_redirector_sessions();
     for &(port, chosen) in streams.iter().filter(|(_, chosen)| *chosen != "a") {
         assert!(world.talks(port), "{port} of {chosen}");
     }
@@ -114,9 +114,8 @@ fn a_dead_chosen_node_touches_only_its_own_streams() {
             assert_eq!(world.talks(port), lives, "{midstream:?}: {port} of {chosen}");
             let key = opener(Interface::First, port);
             let back = key.reversed(Interface::Second);
-            let believed = [("a", key), ("b", back)].map(|(name, key)| {
-                world.member(name).node.tables().redirector.get(&key).map(|session| session.generation)
-            });
+            let believed =
+                [("a", key), ("b", back)].map(|(name, key)| world.member(name).node.redirector().belief(&key));
             if lives {
                 assert_eq!(believed[0], believed[1], "both redirectors name the same node for {port}");
                 assert_eq!(believed[0].unwrap().counter, if chosen == "c" { 2 } else { 1 });
@@ -222,8 +221,8 @@ fn tables_that_have_silently_diverged_are_mended() {
     world.run(Duration::from_secs(10));
     world.lost = |_, _| false;
     let sessions = |world: &World| {
-        let tables = world.member("b").node.tables();
-        tables.redirector.iter().filter(|entry| entry.key().interface() == Interface::Second).count()
+        let sessions = world.member("b").node.redirector().iter();
+        sessions.filter(|(key, _)| key.interface() == Interface::Second).count()
     };
     assert_eq!(sessions(&world), 40, "nobody told b");
     for second in 0..61 {

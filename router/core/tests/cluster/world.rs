@@ -1,7 +1,6 @@
 //! A small world around real nodes: two switches that learn, one host on each, mesh links that deliver in order, and a
 //! clock that jumps from deadline to deadline.
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -12,7 +11,7 @@ use herald_core::event::{DropReason, EndReason, Event};
 use herald_core::flow::{FlowKey, HashKey};
 use herald_core::forward;
 use herald_core::id::{BootId, Interface, Mac, NodeId, PerInterface};
-use herald_core::inspector::{Action, Inspection, Inspector, Line, States, Stream, Totals, Verdict};
+use herald_core::inspector::{Inspection, Inspector, Parts, PerDirection, Standing, Stream, Totals, Verdict};
 use herald_core::membership::{self, InterfaceState, RolesMode, Service};
 use herald_core::mesh::{Hello, Message};
 use herald_core::node::{Announcing, Node, Redirecting, Settings};
@@ -21,6 +20,7 @@ use herald_core::packet::{ArpOperation, Content, Frame, Packet, TcpFlags, Transp
 use herald_core::redirector::choice::{self, Keying, Redirectors};
 use herald_core::session::{Midstream, Timeouts};
 use herald_core::time::Instant;
+use herald_core::turn::Turn;
 
 pub(crate) const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 100);
 pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 2, 0, 100);
@@ -70,27 +70,30 @@ pub(crate) struct Counter {
     pub(crate) seen: BTreeMap<u64, u64>,
     pub(crate) openers: BTreeMap<u64, FlowKey>,
     pub(crate) ended: Vec<(FlowKey, EndReason)>,
-    pub(crate) verdict: Verdict,
+    /// What ends every stream at its first packet, if anything does.
+    pub(crate) ends: Option<Verdict>,
 }
 
 impl Inspector for Counter {
-    fn state_len(&self) -> usize {
-        0
-    }
+    type Part = ();
 
-    fn stream_started(&mut self, _: Instant, stream: &Stream, _: &[Cell<Line>]) -> Verdict {
+    fn stream_started(&mut self, _: Instant, stream: &Stream, (): &mut ()) -> PerDirection<Standing> {
         self.openers.insert(stream.id, stream.opener);
-        Verdict::default()
+        PerDirection::default()
     }
 
-    fn inspect(&mut self, _: Instant, batch: &mut [Inspection], _: &States) {
+    fn inspect(&mut self, _: Instant, batch: &mut [Inspection], _: &mut dyn Parts<()>) {
         for inspection in batch {
             *self.seen.entry(inspection.stream).or_default() += 1;
-            inspection.verdict = self.verdict;
+            if let Some(verdict) = self.ends {
+                inspection.verdict = verdict;
+                let ended = Standing::Ended(verdict);
+                inspection.standing = PerDirection { from_opener: ended, to_opener: ended };
+            }
         }
     }
 
-    fn stream_ended(&mut self, _: Instant, stream: &Stream, _: &Totals, reason: EndReason, _: &[Cell<Line>]) {
+    fn stream_ended(&mut self, _: Instant, stream: &Stream, _: &Totals, reason: EndReason, (): &mut ()) {
         self.ended.push((stream.opener, reason));
     }
 }
@@ -98,7 +101,7 @@ impl Inspector for Counter {
 pub(crate) struct Member {
     pub(crate) name: &'static str,
     place: usize,
-    pub(crate) node: Node,
+    pub(crate) node: Node<()>,
     pub(crate) plugins: Counter,
     pub(crate) out: Outbox,
     pub(crate) events: Vec<Event>,
@@ -209,7 +212,7 @@ impl World {
         let members = (1u8..).zip(NODES).map(|(number, name)| Member {
             name,
             place: usize::from(number) - 1,
-            node: Node::new(now, settings(number, choices), 0).unwrap(),
+            node: Node::new(now, settings(number, choices)).unwrap(),
             plugins: Counter::default(),
             out: Outbox::default(),
             events: Vec::new(),
@@ -229,13 +232,13 @@ impl World {
         for a in 0..3 {
             for interface in Interface::BOTH {
                 let Member { node, plugins, out, .. } = &mut world.members[a];
-                node.interface_changed(now, interface, InterfaceState::Up, plugins, out);
+                node.interface_changed(&mut Turn::new(now, plugins, out), interface, InterfaceState::Up);
             }
             for b in (0u8..3).filter(|b| usize::from(*b) != a) {
                 let hello = world.hello(b + 1);
                 let Member { node, plugins, out, .. } = &mut world.members[a];
-                node.link_up(now, &hello, plugins, out);
-                node.frames_up(now, hello.node, plugins, out);
+                node.link_up(&mut Turn::new(now, plugins, out), &hello);
+                node.frames_up(&mut Turn::new(now, plugins, out), hello.node);
             }
         }
         world.settle();
@@ -264,8 +267,12 @@ impl World {
             let alive = |m: &&mut Member| !self.dead.contains(&m.name);
             for member in self.members.iter_mut().filter(alive) {
                 let place = member.place;
-                member.node.batch_ended(self.now, &mut member.plugins, &mut member.out);
-                while member.node.send_bulk(self.now, &|_| usize::MAX, &mut member.plugins, &mut member.out) {}
+                member.node.batch_ended(&mut Turn::new(self.now, &mut member.plugins, &mut member.out));
+                while member
+                    .node
+                    .send_bulk(&mut Turn::new(self.now, &mut member.plugins, &mut member.out), &|_| usize::MAX)
+                {
+                }
                 member.events.append(&mut member.out.events);
                 member.out.spent.clear();
                 let from = id(member.name);
@@ -284,7 +291,11 @@ impl World {
                 let awake =
                     |m: &&mut Member| id(m.name) == to && Some(m.name) != self.paused && !dead.contains(&m.name);
                 let Some(member) = self.members.iter_mut().find(awake) else { continue };
-                member.node.message_arrived(self.now, from, message, &mut member.plugins, &mut member.out);
+                member.node.message_arrived(
+                    &mut Turn::new(self.now, &mut member.plugins, &mut member.out),
+                    from,
+                    message,
+                );
             }
         }
     }
@@ -304,7 +315,11 @@ impl World {
             let is_meant = known.is_none_or(|port| port == Some(member.place));
             if is_meant && Some(member.place) != from && Some(member.name) != self.paused {
                 let frame = Frame::from_bytes(bytes);
-                member.node.frame_arrived(self.now, interface, frame, &mut member.plugins, &mut member.out);
+                member.node.frame_arrived(
+                    &mut Turn::new(self.now, &mut member.plugins, &mut member.out),
+                    interface,
+                    frame,
+                );
             }
         }
         let Ok(packet) = packet else { return };
@@ -348,7 +363,7 @@ impl World {
             }
             self.now = self.now.max(next);
             for member in self.members.iter_mut().filter(|m| runs(m.name)) {
-                member.node.deadline_reached(self.now, &mut member.plugins, &mut member.out);
+                member.node.deadline_reached(&mut Turn::new(self.now, &mut member.plugins, &mut member.out));
             }
             self.settle();
         }
@@ -396,7 +411,7 @@ impl World {
         self.dead.push(name);
         let dead = self.dead.clone();
         for member in self.members.iter_mut().filter(|m| !dead.contains(&m.name)) {
-            member.node.link_lost(self.now, id(name), &mut member.plugins, &mut member.out);
+            member.node.link_lost(&mut Turn::new(self.now, &mut member.plugins, &mut member.out), id(name));
         }
         self.settle();
     }
@@ -423,7 +438,7 @@ impl World {
     pub(crate) fn serve(&mut self, name: &str, service: Service) {
         let now = self.now;
         let member = self.members.iter_mut().find(|m| m.name == name).unwrap();
-        member.node.service_changed(now, service, &mut member.plugins, &mut member.out);
+        member.node.service_changed(&mut Turn::new(now, &mut member.plugins, &mut member.out), service);
         self.settle();
     }
 
@@ -482,8 +497,4 @@ pub(crate) fn tcp_of(bytes: &[u8]) -> Option<(TcpFlags, u8, u16)> {
     let Content::Ip(headers) = packet.content else { return None };
     let Transport::Tcp { flags, source, .. } = headers.transport else { return None };
     Some((flags, headers.hop_limit, source))
-}
-
-pub(crate) fn verdict(action: Action, scope: herald_core::inspector::Scope) -> Verdict {
-    Verdict { action, scope, ..Verdict::default() }
 }

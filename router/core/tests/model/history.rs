@@ -1,13 +1,12 @@
 //! What has happened so far, as far as a promise is about it, and the promises themselves.
 
-use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use herald_core::event::EndReason;
 use herald_core::flow::FlowKey;
 use herald_core::id::{Epoch, Generation, Interface};
-use herald_core::inspector::{Inspection, Inspector, Line, States, Stream, Totals, Verdict};
+use herald_core::inspector::{Inspection, Inspector, Parts, PerDirection, Standing, Stream, Totals};
 use herald_core::time::Instant;
 
 use crate::layout::{NODES, Place, id, place_of};
@@ -24,19 +23,17 @@ pub(crate) struct Watch {
 }
 
 impl Inspector for Watch {
-    fn state_len(&self) -> usize {
-        0
+    type Part = ();
+
+    fn stream_started(&mut self, _: Instant, _: &Stream, (): &mut ()) -> PerDirection<Standing> {
+        PerDirection::default()
     }
 
-    fn stream_started(&mut self, _: Instant, _: &Stream, _: &[Cell<Line>]) -> Verdict {
-        Verdict::default()
+    fn inspect(&mut self, _: Instant, batch: &mut [Inspection], _: &mut dyn Parts<()>) {
+        self.seen.extend(batch.iter().map(|inspection| inspection.arrival.key()));
     }
 
-    fn inspect(&mut self, _: Instant, batch: &mut [Inspection], _: &States) {
-        self.seen.extend(batch.iter().map(|inspection| inspection.headers.flow_key(inspection.interface)));
-    }
-
-    fn stream_ended(&mut self, _: Instant, _: &Stream, _: &Totals, _: EndReason, _: &[Cell<Line>]) {}
+    fn stream_ended(&mut self, _: Instant, _: &Stream, _: &Totals, _: EndReason, (): &mut ()) {}
 }
 
 /// What a cluster promises, by its name in the design.

@@ -16,6 +16,7 @@ use herald_core::outbox::{Leaving, Outbox};
 use herald_core::packet::Frame;
 use herald_core::session::Standing;
 use herald_core::time::Instant;
+use herald_core::turn::Turn;
 
 use crate::history::{Opener, Promise, Watch, Word};
 use crate::layout::{MET, NODES, PATIENCE, PLACES, Place, advert, arp_reply, hello, id, node_mac, place_of, settings};
@@ -110,7 +111,7 @@ pub(crate) struct Told {
 /// One node with what surrounds it.
 pub(crate) struct Member {
     pub(crate) place: Place,
-    pub(crate) node: Node,
+    pub(crate) node: Node<()>,
     out: Outbox,
     plugins: Watch,
     clock: Instant,
@@ -122,7 +123,7 @@ impl Member {
     pub(crate) fn new(place: Place) -> Self {
         Self {
             place,
-            node: Node::new(MET, settings(place), 0).unwrap(),
+            node: Node::new(MET, settings(place)).unwrap(),
             out: Outbox::default(),
             plugins: Watch::default(),
             clock: MET,
@@ -168,33 +169,41 @@ impl Member {
     fn begin(&mut self, input: &Input) {
         let Self { node, plugins, out, clock, .. } = self;
         match input {
-            Input::Interface(interface, state) => node.interface_changed(*clock, *interface, *state, plugins, out),
-            Input::Meets(peer) => node.link_up(*clock, &hello(*peer), plugins, out),
+            Input::Interface(interface, state) => {
+                node.interface_changed(&mut Turn::new(*clock, plugins, out), *interface, *state)
+            }
+            Input::Meets(peer) => node.link_up(&mut Turn::new(*clock, plugins, out), &hello(*peer)),
             Input::TimeIs(time) => {
                 *clock = *time;
-                node.deadline_reached(*clock, plugins, out);
+                node.deadline_reached(&mut Turn::new(*clock, plugins, out));
             }
             Input::Frame(interface, bytes) => {
-                node.frame_arrived(*clock, *interface, Frame::from_bytes(bytes), plugins, out);
+                node.frame_arrived(&mut Turn::new(*clock, plugins, out), *interface, Frame::from_bytes(bytes));
             }
-            Input::Message(from, message) => node.message_arrived(*clock, id(*from), message.clone(), plugins, out),
+            Input::Message(from, message) => {
+                node.message_arrived(&mut Turn::new(*clock, plugins, out), id(*from), message.clone())
+            }
             Input::PatienceEnds => {
                 *clock = *clock + PATIENCE;
-                node.deadline_reached(*clock, plugins, out);
+                node.deadline_reached(&mut Turn::new(*clock, plugins, out));
             }
             Input::IsHeard(interface) => self.is_heard(*interface),
             Input::SuccessorHeard(interface) => {
                 let successor = node.membership().holder(*interface).unwrap();
                 *clock = *clock + CROSSING_TIME_MAX;
-                node.frame_arrived(*clock, *interface, advert(*interface, place_of(successor)), plugins, out);
+                node.frame_arrived(
+                    &mut Turn::new(*clock, plugins, out),
+                    *interface,
+                    advert(*interface, place_of(successor)),
+                );
             }
             Input::FindsDead(dead) => {
-                node.link_lost(*clock, id(*dead), plugins, out);
-                node.peer_refused(*clock, id(*dead), plugins, out);
+                node.link_lost(&mut Turn::new(*clock, plugins, out), id(*dead));
+                node.peer_refused(&mut Turn::new(*clock, plugins, out), id(*dead));
             }
             Input::LinkBreaks(peer) => {
-                node.link_lost(*clock, id(*peer), plugins, out);
-                node.link_up(*clock, &hello(*peer), plugins, out);
+                node.link_lost(&mut Turn::new(*clock, plugins, out), id(*peer));
+                node.link_up(&mut Turn::new(*clock, plugins, out), &hello(*peer));
             }
         }
     }
@@ -216,18 +225,18 @@ impl Member {
                 heard,
                 links: said.links.clone(),
             };
-            node.message_arrived(*clock, id(from), Message::Heartbeat(report), plugins, out);
+            node.message_arrived(&mut Turn::new(*clock, plugins, out), id(from), Message::Heartbeat(report));
         }
     }
 
     /// As in the event loop: a batch, bulks and what is due.
     fn settle(&mut self) {
         let Self { node, plugins, out, clock, .. } = self;
-        node.batch_ended(*clock, plugins, out);
-        while node.send_bulk(*clock, &|_| usize::MAX, plugins, out) {}
+        node.batch_ended(&mut Turn::new(*clock, plugins, out));
+        while node.send_bulk(&mut Turn::new(*clock, plugins, out), &|_| usize::MAX) {}
         if node.next_deadline().is_some_and(|due| due <= *clock) {
-            node.deadline_reached(*clock, plugins, out);
-            node.batch_ended(*clock, plugins, out);
+            node.deadline_reached(&mut Turn::new(*clock, plugins, out));
+            node.batch_ended(&mut Turn::new(*clock, plugins, out));
         }
     }
 
@@ -259,7 +268,7 @@ impl Member {
     fn gives_word(&self, scenario: &Scenario, to: Place, said: &Acknowledge, effects: &mut Vec<Effect>) {
         let arrival = said.return_key.reversed(said.return_key.interface().other());
         let Some(opener) = scenario.opener_of(&arrival) else { return };
-        let session = self.node.tables().redirector.get(&said.return_key).map(|session| *session);
+        let session = self.node.redirector().session(&said.return_key).copied();
         if session.is_none_or(|session| session.standing == Standing::Provisional) {
             let how = format!("{} acknowledges stream {} and has no session of it", NODES[self.place], opener.0 + 1);
             effects.push(Effect::Breaks(Promise::Acknowledged, how));
@@ -270,7 +279,7 @@ impl Member {
     fn hears_word(&self, scenario: &Scenario, flow: &FlowKey, from: Place) -> Option<Effect> {
         let opener = scenario.opener_of(flow)?;
         let obeyed = self.node.membership().epoch(opener.1.other());
-        let counter = self.node.tables().markers.get(flow).map(|entry| entry.generation);
+        let counter = self.node.markers().find(flow).map(|(slot, _)| self.node.markers().at(slot).generation);
         Some(Effect::HeardWord { opener, from, obeyed, counter })
     }
 

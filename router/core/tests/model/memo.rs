@@ -150,9 +150,8 @@ impl Memo {
 impl NodeState {
     fn of(member: &Member, scenario: &Scenario, came: Option<(Arc<NodeState>, Arc<Letter>)>) -> Self {
         let (node, membership) = (&member.node, member.node.membership());
-        let tables = node.tables();
         let belief = |stream, interface| {
-            let session = *tables.redirector.get(&scenario.flow(stream, interface))?;
+            let session = node.redirector().session(&scenario.flow(stream, interface))?;
             Some(Belief {
                 owner: place_of(session.generation.node),
                 counter: session.generation.counter,
@@ -161,8 +160,9 @@ impl NodeState {
         };
         let owned = |stream| {
             let mut keys = Interface::BOTH.into_iter().map(|interface| scenario.flow(stream, interface));
-            let entry = keys.find_map(|key| tables.markers.get(&key))?;
-            entry.state.map(|_| entry.generation)
+            let (slot, _) = keys.find_map(|key| node.markers().find(&key))?;
+            let session = node.markers().at(slot);
+            session.alive.then_some(session.generation)
         };
         let mut state = Self {
             place: member.place,

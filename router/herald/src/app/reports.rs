@@ -60,6 +60,9 @@ pub struct SessionRow {
     pub generation: u32,
     /// State of the stream, or standing of the redirector session.
     pub state: &'static str,
+    /// Whom the rest of the stream still interests: `plugins`, `from-opener` or `to-opener` (plugins, of that direction
+    /// alone) or `nobody`; `null` for a redirector session.
+    pub interest: Option<&'static str>,
     /// Milliseconds since it started.
     pub age_ms: u64,
     /// Milliseconds since its last packet.
@@ -86,6 +89,7 @@ impl SessionRow {
             chosen: row.chosen,
             generation: row.generation,
             state: row.state,
+            interest: row.interest,
             age_ms: millis_between(row.started, now),
             idle_ms: millis_between(row.seen, now),
             packets: row.packets,
@@ -306,6 +310,7 @@ impl EventRow {
                 Self { counter: Some(sessions as u64), ..Self::of_node("mended", peer) }
             }
             Event::HoldTimedOut { flow } => Self::of_flow("hold-timed-out", &flow),
+            Event::InterestEnded { flow } => Self::of_flow("interest-ended", &flow),
             Event::StreamEnded { flow, reason } => {
                 Self { reason: Some(reason.name()), ..Self::of_flow("stream-ended", &flow) }
             }

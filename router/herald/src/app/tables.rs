@@ -20,6 +20,7 @@ pub const SESSIONS: &[Column] = &[
     ("CHOSEN", "chosen"),
     ("GENERATION", "generation"),
     ("STATE", "state"),
+    ("INTEREST", "interest"),
     ("AGE MS", "age_ms"),
     ("IDLE MS", "idle_ms"),
     ("PACKETS", "packets"),

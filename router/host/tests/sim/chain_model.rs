@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::slice::Iter;
 
-use herald_core::inspector::{Action, Direction, Scope, Verdict};
+use herald_core::inspector::{Action, Direction, PerDirection, Standing, Verdict};
 use herald_core::limits::{PLUGIN_FAULT_TIME, PLUGIN_FAULTS_MAX};
 use herald_core::time::Instant;
 use herald_host::FaultPolicy;
 use herald_plugin as said;
+use herald_plugin::Scope;
 
 use crate::plugins::{About, Call, SEATS, Word};
 use crate::recorder::Judged;
@@ -39,6 +40,8 @@ struct Marks {
     /// Plugins that are asked, by direction.
     asks: [[bool; 2]; SEATS],
     ended: [Option<Verdict>; 2],
+    /// What the chain itself has said of the rest of it.
+    stands: PerDirection<Standing>,
 }
 
 /// What a word means.
@@ -47,7 +50,7 @@ enum Heard {
     Pass(Scope),
     Accept(Scope),
     Bypass,
-    End(Verdict),
+    End(Verdict, Scope),
     /// The plugin is skipped for the rest of the stream.
     Absent,
 }
@@ -77,24 +80,31 @@ impl ChainModel {
     }
 
     /// A stream started: all are told, but behind one that accepted all of it nobody's word counts.
-    pub(crate) fn started(&mut self, at: Instant, stream: u64, calls: &[Call]) -> Result<Verdict, String> {
+    pub(crate) fn started(
+        &mut self,
+        at: Instant,
+        stream: u64,
+        calls: &[Call],
+    ) -> Result<PerDirection<Standing>, String> {
         let mut calls = calls.iter();
-        let mut marks = Marks { made: [true; SEATS], asks: [[true; 2]; SEATS], ended: [None; 2] };
+        let mut marks =
+            Marks { made: [true; SEATS], asks: [[true; 2]; SEATS], ended: [None; 2], stands: PerDirection::default() };
         for seat in 0..SEATS {
             let about = About::Start { stream };
             let word = self.word(at, seat, about, &mut calls)?;
             marks.made[seat] = matches!(word, Some(Word::Said(_)));
             if marks.asks[seat][0] || !marks.made[seat] {
                 let heard = match self.heard(word) {
-                    Heard::End(verdict) => Heard::End(Verdict { scope: Scope::Stream, ..verdict }),
+                    Heard::End(verdict, _) => Heard::End(verdict, Scope::Stream),
                     heard => heard,
                 };
                 marks.heed(seat, heard, Direction::FromOpener);
             }
         }
+        marks.stands = marks.standing();
         self.streams.insert(stream, marks);
         nothing_more(&mut calls)?;
-        Ok(marks.ended[0].map_or(Verdict::default(), |verdict| Verdict { scope: Scope::Stream, ..verdict }))
+        Ok(marks.stands)
     }
 
     /// A batch was judged.
@@ -115,9 +125,18 @@ impl ChainModel {
             self.faults[seat].suspended = self.faults[seat].open;
         }
         nothing_more(&mut calls)?;
-        let wrong = walkers.iter().find(|walker| walker.packet.verdict != walker.verdict());
-        wrong.map_or(Ok(()), |walker| {
-            Err(format!("the chain says {:?} of {:?}", walker.packet.verdict, walker.verdict()))
+        if let Some(walker) = walkers.iter().find(|walker| walker.packet.verdict != walker.verdict()) {
+            return Err(format!("the chain says {:?} of {:?}", walker.packet.verdict, walker.verdict()));
+        }
+        for packet in packets {
+            if let Some(marks) = self.streams.get_mut(&packet.stream) {
+                marks.stands = stronger(marks.stands, packet.standing);
+            }
+        }
+        let differs = |marks: &&Marks| marks.stands != marks.standing();
+        let wrong = packets.iter().filter_map(|packet| self.streams.get(&packet.stream)).find(differs);
+        wrong.map_or(Ok(()), |marks| {
+            Err(format!("the chain lets {:?} stand instead of {:?}", marks.stands, marks.standing()))
         })
     }
 
@@ -138,7 +157,12 @@ impl ChainModel {
     fn begin(&self, packet: &Judged) -> Walker {
         let Some(marks) = self.streams.get(&packet.stream).copied() else {
             // It waited for this batch, and its stream has ended meanwhile.
-            let marks = Marks { made: [false; SEATS], asks: [[false; 2]; SEATS], ended: [None; 2] };
+            let marks = Marks {
+                made: [false; SEATS],
+                asks: [[false; 2]; SEATS],
+                ended: [None; 2],
+                stands: PerDirection::default(),
+            };
             let gone = Verdict { action: Action::Drop, ..Verdict::default() };
             return Walker { packet: *packet, marks, fate: Fate::Ended(gone), shown_to: None };
         };
@@ -169,7 +193,7 @@ impl ChainModel {
             (Some(Word::Said(verdict)), _) => heard(verdict),
             (Some(Word::Panicked | Word::Nonsense) | None, FaultPolicy::Open) => Heard::Absent,
             (Some(Word::Panicked | Word::Nonsense) | None, FaultPolicy::Closed) => {
-                Heard::End(Verdict { action: Action::Drop, scope: Scope::Stream, fault: true, ..Verdict::default() })
+                Heard::End(Verdict { action: Action::Drop, fault: true, ..Verdict::default() }, Scope::Stream)
             }
         }
     }
@@ -180,18 +204,18 @@ impl ChainModel {
         from_here[0].fate = match heard {
             Heard::Pass(_) | Heard::Absent => Fate::Open,
             Heard::Accept(_) | Heard::Bypass => Fate::Accepted,
-            Heard::End(verdict) => Fate::Ended(verdict),
+            Heard::End(verdict, _) => Fate::Ended(verdict),
         };
         for later in from_here[1..].iter_mut().filter(|later| later.packet.stream == stream) {
             later.marks.heed(seat, heard, direction);
             if word == Some(Word::Nonsense) {
                 later.shown_to = Some(seat);
             }
-            if let Heard::End(verdict) = heard
-                && covered(verdict.scope, direction).contains(&later.packet.direction)
+            if let Heard::End(verdict, scope) = heard
+                && covered(scope, direction).contains(&later.packet.direction)
                 && !matches!(later.fate, Fate::Ended(_))
             {
-                later.fate = Fate::Ended(Verdict { scope: Scope::Packet, ..verdict });
+                later.fate = Fate::Ended(verdict);
             }
         }
         if let Some(marks) = self.streams.get_mut(&stream) {
@@ -202,16 +226,26 @@ impl ChainModel {
 }
 
 impl Marks {
+    /// What stands for the rest of the stream.
+    fn standing(&self) -> PerDirection<Standing> {
+        let of = |direction: Direction| match self.ended[direction as usize] {
+            Some(verdict) => Standing::Ended(verdict),
+            None if self.asks.iter().any(|asks| asks[direction as usize]) => Standing::Inspected,
+            None => Standing::Uninspected,
+        };
+        PerDirection { from_opener: of(Direction::FromOpener), to_opener: of(Direction::ToOpener) }
+    }
+
     fn heed(&mut self, seat: usize, heard: Heard, direction: Direction) {
         let (seats, scope) = match heard {
             Heard::Pass(scope) => (seat..seat + 1, scope),
             Heard::Accept(scope) => (seat..SEATS, scope),
             Heard::Bypass | Heard::Absent => (seat..seat + 1, Scope::Stream),
-            Heard::End(verdict) => {
-                for direction in covered(verdict.scope, direction) {
+            Heard::End(verdict, scope) => {
+                for direction in covered(scope, direction) {
                     let stands = &mut self.ended[*direction as usize];
                     if stands.is_none_or(|before| verdict.action > before.action) {
-                        *stands = Some(Verdict { scope: Scope::Packet, ..verdict });
+                        *stands = Some(verdict);
                     }
                 }
                 return;
@@ -243,12 +277,8 @@ impl Faults {
 }
 
 fn heard(verdict: said::Verdict) -> Heard {
-    let scope = match verdict.scope() {
-        said::Scope::Packet => Scope::Packet,
-        said::Scope::Flow => Scope::Flow,
-        said::Scope::Stream => Scope::Stream,
-    };
-    let end = |action| Heard::End(Verdict { action, scope, ..Verdict::default() });
+    let scope = verdict.scope();
+    let end = |action| Heard::End(Verdict { action, ..Verdict::default() }, scope);
     match verdict.action() {
         said::Action::Pass => Heard::Pass(scope),
         said::Action::Accept => Heard::Accept(scope),
@@ -266,6 +296,14 @@ fn covered(scope: Scope, direction: Direction) -> &'static [Direction] {
         (Scope::Flow, Direction::ToOpener) => &[Direction::ToOpener],
         (Scope::Stream, _) => &[Direction::FromOpener, Direction::ToOpener],
     }
+}
+
+fn stronger(one: PerDirection<Standing>, other: PerDirection<Standing>) -> PerDirection<Standing> {
+    let mut stronger = one;
+    for direction in Direction::BOTH {
+        stronger[direction].strengthen(other[direction]);
+    }
+    stronger
 }
 
 fn expected<'a>(seat: usize, about: About, calls: &mut Calls<'a>) -> Result<&'a Call, String> {

@@ -56,6 +56,7 @@ impl Coverage {
                 Event::TakenOver { .. } => "taken over",
                 Event::Mended { .. } => "mended",
                 Event::InSync { .. } => "in sync",
+                Event::InterestEnded { .. } => "interest ended",
                 Event::Step { .. } | Event::StreamEnded { .. } | Event::LinkUp { .. } | Event::Breaker { .. } => return,
             },
             Sight::Sent { message, .. } => match message {

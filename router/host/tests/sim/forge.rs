@@ -69,9 +69,8 @@ fn forge_announce(mut announce: Announce, other: herald_core::id::NodeId, chance
 /// What of a node a message may change: its sessions, the roles it knows, what it keeps and what it wants done.
 pub(crate) fn state_of(member: &Member) -> String {
     let Some(node) = &member.node else { return String::new() };
-    let rows = node.tables().rows(id(member.place));
-    let mut lines: Vec<_> = rows
-        .iter()
+    let mut lines: Vec<_> = node
+        .all_rows()
         .map(|row| format!("{:?} {} {:?} {} {}", row.kind, row.interface, row.opener, row.chosen, row.state))
         .collect();
     lines.sort();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use herald_core::mesh::Lane;
 use herald_core::mesh::codec::Decoder;
+use herald_core::turn::Turn;
 
 use crate::links::{ConnectionId, Side, lane_index};
 use crate::member::{Came, Place, Process, id};
@@ -75,7 +76,7 @@ impl World {
         let peer = id(self.links.connections[&connection].nodes[1 - side]);
         let (now, member) = (self.local_now(place), &mut self.members[place]);
         if let Some(node) = &mut member.node {
-            node.frames_up(now, peer, &mut member.plugins, &mut member.out);
+            node.frames_up(&mut Turn::new(now, &mut member.plugins, &mut member.out), peer);
         }
         if side == 1 {
             let delay = self.frames_delay();
@@ -90,7 +91,7 @@ impl World {
         let peer = id(self.links.connections[&connection].nodes[1 - side]);
         let (now, member) = (self.local_now(place), &mut self.members[place]);
         if let Some(node) = &mut member.node {
-            node.frames_lost(now, peer, &mut member.plugins, &mut member.out);
+            node.frames_lost(&mut Turn::new(now, &mut member.plugins, &mut member.out), peer);
         }
         if side == 0 {
             self.dial_frames_later(connection);

@@ -8,7 +8,6 @@ use herald_core::chosen::HoldMax;
 use herald_core::flow::{FlowKey, HashKey};
 use herald_core::forward;
 use herald_core::id::{BootId, Interface, Mac, NodeId, PerInterface};
-use herald_core::inspector::Inspector;
 use herald_core::membership::{self, InterfaceState, Preemption, RolesMode, Service};
 use herald_core::mesh::resend::Resend;
 use herald_core::mesh::{Hello, Lane};
@@ -17,6 +16,7 @@ use herald_core::outbox::Outbox;
 use herald_core::redirector::choice;
 use herald_core::session::Timeouts;
 use herald_core::time::Instant;
+use herald_host::Head;
 
 use crate::chance::Chance;
 use crate::links::ConnectionId;
@@ -149,7 +149,7 @@ pub(crate) struct Member {
     /// Its machine lives, so that its kernel answers for a process that is gone.
     pub(crate) has_kernel: bool,
     /// While a process exists.
-    pub(crate) node: Option<Box<Node>>,
+    pub(crate) node: Option<Box<Node<Head>>>,
     pub(crate) plugins: Recorder,
     /// The digest of the configuration of this boot.
     pub(crate) configuration: u64,
@@ -191,7 +191,7 @@ impl Member {
 
     /// It runs and owns a stream that lives, by either of its flows.
     pub(crate) fn serves(&self, flow: &FlowKey) -> bool {
-        let has = |node: &Node| node.tables().markers.get(flow).is_some_and(|entry| entry.state.is_some());
+        let has = |node: &Node<Head>| node.markers().find(flow).is_some_and(|(slot, _)| node.markers().at(slot).alive);
         self.runs() && self.node.as_deref().is_some_and(has)
     }
 
@@ -209,7 +209,7 @@ impl Member {
         self.configuration = Chance::new(seed ^ self.boot_id().0 << 32, "configuration").next();
         self.plugins = Recorder::new(self.configuration, choices, self.plugins.failing);
         let settings = settings(self.place, self.boot_id(), choices);
-        self.node = Some(Box::new(Node::new(self.clock.shows(now), settings, self.plugins.state_len()).unwrap()));
+        self.node = Some(Box::new(Node::new(self.clock.shows(now), settings).unwrap()));
         self.talks = NODES.map(|_| Resend::new(self.boot_id())).into();
         self.out = Outbox::default();
         (self.process, self.since, self.back_since) = (Process::Running, now, now);

@@ -6,6 +6,7 @@ use herald_core::event::DropReason;
 use herald_core::mesh::codec;
 
 use herald_core::mesh::{Greeting, Lane, Message};
+use herald_core::turn::Turn;
 
 use crate::links::{Connection, ConnectionId, End, Side, lane_index};
 use crate::member::{Came, Place, Process};
@@ -228,7 +229,7 @@ impl World {
         let now = self.members[place].clock.shows(self.now);
         let member = &mut self.members[place];
         if let (true, Some(node)) = (was_up, &mut member.node) {
-            node.link_lost(now, crate::member::id(peer), &mut member.plugins, &mut member.out);
+            node.link_lost(&mut Turn::new(now, &mut member.plugins, &mut member.out), crate::member::id(peer));
             self.plan_knock(place, peer);
         }
         self.forget_closed();

@@ -1,14 +1,14 @@
 //! What the core sees of the plugins of a simulated node: the program's own chain, and a record of all that it was asked
 //! and has said.
 
-use std::cell::Cell;
-
 use herald_core::event::EndReason;
 use herald_core::flow::FlowKey;
 use herald_core::id::Interface;
-use herald_core::inspector::{Action, Direction, Inspection, Inspector, Line, States, Stream, Totals, Verdict};
+use herald_core::inspector::{
+    Action, Direction, Inspection, Inspector, Parts, PerDirection, Standing, Stream, Totals, Verdict,
+};
 use herald_core::time::Instant;
-use herald_host::{Chain, Clock, PluginSettings};
+use herald_host::{Chain, Clock, Head, PluginSettings};
 
 use crate::packets;
 use crate::plugins::{Call, SEATS, configuration_text, number_of, on_stage, table};
@@ -18,7 +18,7 @@ use crate::scenario::{Choices, Failing};
 #[derive(Debug)]
 pub(crate) enum Note {
     /// A stream started, and this is the chain's word on it.
-    Started { at: Instant, opener: FlowKey, stream: u64, verdict: Verdict, calls: Vec<Call> },
+    Started { at: Instant, opener: FlowKey, stream: u64, standing: PerDirection<Standing>, calls: Vec<Call> },
     /// A packet of the stream with this number was shown, and may go on or not.
     Inspected { interface: Interface, bytes: Vec<u8>, stream: u64, action: Action },
     /// A batch of packets was judged, each after its note.
@@ -31,7 +31,7 @@ impl Note {
     /// The stream of which the plugins have ended a packet, if they have.
     pub(crate) fn ended(&self) -> Option<FlowKey> {
         match self {
-            Self::Started { opener, verdict, .. } if verdict.action != Action::Pass => Some(packets::stream(opener)),
+            Self::Started { opener, standing, .. } if standing.is_ended() => Some(packets::stream(opener)),
             Self::Inspected { interface, bytes, action: Action::Drop | Action::Reject, .. } => {
                 packets::seen(*interface, bytes).map(|seen| packets::stream(&seen.flow))
             }
@@ -48,6 +48,8 @@ pub(crate) struct Judged {
     /// Its bytes as one number.
     pub(crate) bytes: u64,
     pub(crate) verdict: Verdict,
+    /// What stands for its stream from then on.
+    pub(crate) standing: PerDirection<Standing>,
 }
 
 /// Remembers.
@@ -81,37 +83,28 @@ impl Recorder {
 }
 
 impl Inspector for Recorder {
-    fn state_len(&self) -> usize {
-        self.chain.state_len()
+    type Part = Head;
+
+    fn stream_started(&mut self, now: Instant, stream: &Stream, head: &mut Head) -> PerDirection<Standing> {
+        let (standing, calls) = on_stage(self.failing, || self.chain.stream_started(now, stream, head));
+        self.notes.push(Note::Started { at: now, opener: stream.opener, stream: stream.id, standing, calls });
+        standing
     }
 
-    fn stream_started(&mut self, now: Instant, stream: &Stream, state: &[Cell<Line>]) -> Verdict {
-        let (verdict, calls) = on_stage(self.failing, || self.chain.stream_started(now, stream, state));
-        self.notes.push(Note::Started { at: now, opener: stream.opener, stream: stream.id, verdict, calls });
-        verdict
-    }
-
-    fn inspect(&mut self, now: Instant, batch: &mut [Inspection], states: &States) {
-        let ((), calls) = on_stage(self.failing, || self.chain.inspect(now, batch, states));
+    fn inspect(&mut self, now: Instant, batch: &mut [Inspection], parts: &mut dyn Parts<Head>) {
+        let ((), calls) = on_stage(self.failing, || self.chain.inspect(now, batch, parts));
         let mut packets = Vec::new();
         for inspection in batch {
-            let Inspection { interface, stream, direction, verdict, .. } = *inspection;
-            let bytes = inspection.frame.bytes().to_vec();
-            packets.push(Judged { stream, direction, bytes: number_of(&bytes), verdict });
+            let Inspection { stream, direction, verdict, standing, .. } = *inspection;
+            let (interface, bytes) = (inspection.arrival.interface, inspection.arrival.frame.bytes().to_vec());
+            packets.push(Judged { stream, direction, bytes: number_of(&bytes), verdict, standing });
             self.notes.push(Note::Inspected { interface, bytes, stream, action: verdict.action });
         }
         self.notes.push(Note::Judged { at: now, packets, calls });
     }
 
-    fn stream_ended(
-        &mut self,
-        now: Instant,
-        stream: &Stream,
-        totals: &Totals,
-        reason: EndReason,
-        state: &[Cell<Line>],
-    ) {
-        let ((), calls) = on_stage(self.failing, || self.chain.stream_ended(now, stream, totals, reason, state));
+    fn stream_ended(&mut self, now: Instant, stream: &Stream, totals: &Totals, reason: EndReason, head: &mut Head) {
+        let ((), calls) = on_stage(self.failing, || self.chain.stream_ended(now, stream, totals, reason, head));
         self.notes.push(Note::Ended { at: now, opener: stream.opener, stream: stream.id, reason, calls });
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use herald_core::id::Interface;
 
-use crate::member::{Member, NODES, id};
+use crate::member::{Member, NODES};
 use crate::world::World;
 
 /// Roles, members, sessions and drops of every node.
@@ -32,7 +32,7 @@ fn of_member(world: &World, member: &Member) -> String {
         writeln!(text, "member {}: {}, link {link}, {sync}", m.node, m.state.name()).unwrap();
     }
     let now = member.clock.shows(world.now);
-    let mut sessions: Vec<_> = (node.tables().rows(id(member.place)).iter())
+    let mut sessions: Vec<_> = (node.all_rows())
         .map(|row| {
             let (age, idle) = (now.since(row.started).as_millis(), now.since(row.seen).as_millis());
             let (kind, opener, chosen) = (row.kind, row.opener, row.chosen);

@@ -12,6 +12,7 @@ use herald_core::mesh::resend::Arrival;
 use herald_core::mesh::{Greeting, Lane, Message, PeerError};
 use herald_core::packet::Frame;
 use herald_core::time::Instant;
+use herald_core::turn::Turn;
 
 use crate::forge;
 use crate::links::{ConnectionId, Side};
@@ -75,7 +76,11 @@ impl World {
             self.see(&Sight::Arrived { place, interface, bytes: &bytes });
             let member = &mut self.members[place];
             let Some(node) = &mut member.node else { return };
-            node.frame_arrived(now, interface, Frame::from_bytes(&bytes), &mut member.plugins, &mut member.out);
+            node.frame_arrived(
+                &mut Turn::new(now, &mut member.plugins, &mut member.out),
+                interface,
+                Frame::from_bytes(&bytes),
+            );
         }
     }
 
@@ -89,7 +94,7 @@ impl World {
         let member = &mut self.members[place];
         let Some(node) = &mut member.node else { return };
         if node.next_deadline().is_some_and(|deadline| deadline <= now) {
-            node.deadline_reached(now, &mut member.plugins, &mut member.out);
+            node.deadline_reached(&mut Turn::new(now, &mut member.plugins, &mut member.out));
         }
         self.carry_out(place);
     }
@@ -101,7 +106,7 @@ impl World {
             let room = usize::try_from(self.mesh_chance.between(0, 4_000)).unwrap();
             let member = &mut self.members[place];
             let Some(node) = member.node.as_mut().filter(|node| node.has_bulk()) else { return };
-            node.send_bulk(now, &|_| room, &mut member.plugins, &mut member.out);
+            node.send_bulk(&mut Turn::new(now, &mut member.plugins, &mut member.out), &|_| room);
             self.carry_out(place);
         }
     }
@@ -112,17 +117,17 @@ impl World {
             Came::Carrier(interface, state) => {
                 let member = &mut self.members[place];
                 let Some(node) = &mut member.node else { return };
-                node.interface_changed(now, interface, state, &mut member.plugins, &mut member.out);
+                node.interface_changed(&mut Turn::new(now, &mut member.plugins, &mut member.out), interface, state);
             }
             Came::Refused(peer) => {
                 let member = &mut self.members[place];
                 let Some(node) = &mut member.node else { return };
-                node.peer_refused(now, id(peer), &mut member.plugins, &mut member.out);
+                node.peer_refused(&mut Turn::new(now, &mut member.plugins, &mut member.out), id(peer));
             }
             Came::Serve(service) => {
                 let member = &mut self.members[place];
                 let Some(node) = &mut member.node else { return };
-                node.service_changed(now, service, &mut member.plugins, &mut member.out);
+                node.service_changed(&mut Turn::new(now, &mut member.plugins, &mut member.out), service);
             }
             Came::Opened(connection) => {
                 let Some(side) = self.side_of(connection, place) else { return };
@@ -233,7 +238,7 @@ impl World {
         self.write(connection, side, Lane::Control, &missing);
         let (now, member) = (self.local_now(place), &mut self.members[place]);
         let Some(node) = &mut member.node else { return Ok(()) };
-        node.link_up(now, hello, &mut member.plugins, &mut member.out);
+        node.link_up(&mut Turn::new(now, &mut member.plugins, &mut member.out), hello);
         self.carry_out(place);
         Ok(())
     }
@@ -252,7 +257,7 @@ impl World {
         let now = self.local_now(place);
         let member = &mut self.members[place];
         let Some(node) = &mut member.node else { return };
-        node.message_arrived(now, id(from), message.clone(), &mut member.plugins, &mut member.out);
+        node.message_arrived(&mut Turn::new(now, &mut member.plugins, &mut member.out), id(from), message.clone());
         self.see(&Sight::Heard { place, message: &said });
         self.carry_out(place);
     }
@@ -263,7 +268,7 @@ impl World {
         let now = self.local_now(place);
         let member = &mut self.members[place];
         let Some(node) = &mut member.node else { return };
-        node.message_arrived(now, id(from), forged.clone(), &mut member.plugins, &mut member.out);
+        node.message_arrived(&mut Turn::new(now, &mut member.plugins, &mut member.out), id(from), forged.clone());
         let after = forge::state_of(&self.members[place]);
         let changed = (before != after).then(|| format!("{before}\nbecame\n{after}"));
         self.see(&Sight::Forged { place, message: &forged, changed: changed.as_deref() });
@@ -275,7 +280,7 @@ impl World {
         let now = self.local_now(place);
         let member = &mut self.members[place];
         let Some(node) = &mut member.node else { return };
-        node.batch_ended(now, &mut member.plugins, &mut member.out);
+        node.batch_ended(&mut Turn::new(now, &mut member.plugins, &mut member.out));
         member.out.spent.clear();
         let notes = std::mem::take(&mut member.plugins.notes);
         let events = std::mem::take(&mut member.out.events);

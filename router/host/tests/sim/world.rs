@@ -300,10 +300,10 @@ impl World {
 
     /// True if no node has a session or a frame left.
     pub(crate) fn is_empty(&self) -> bool {
-        self.members.iter().filter_map(|member| member.node.as_ref()).all(|node| {
-            let tables = node.tables();
-            tables.markers.is_empty() && tables.redirector.is_empty() && node.frames_kept() == 0
-        })
+        self.members
+            .iter()
+            .filter_map(|member| member.node.as_ref())
+            .all(|node| node.markers().is_empty() && node.redirector().is_empty() && node.frames_kept() == 0)
     }
 
     pub(crate) fn plan_turn(&mut self, place: Place, delay: Duration) {

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 pub use server::{Control, Shared, start};
 pub use socket::{ControlSocket, SocketError};
 
+use super::published::Complete;
 use super::reports::{Draining, Drops, EventRow, MemberRow, NeighbourRow, Roles, RouteRow, Status, Who};
 use herald_core::flow::FlowKey;
 use herald_core::membership::Service;
@@ -46,6 +47,8 @@ pub enum Question {
     Neighbours(Reply<Vec<NeighbourRow>>),
     /// `routes`.
     Routes(Reply<Vec<RouteRow>>),
+    /// `sessions`: told when all parts are published.
+    Sessions(Reply<Complete>),
     /// `who`: the opener's flow. Its interface is not known to the asker and counts for nothing.
     Who(FlowKey, Reply<Who>),
     /// `drain` and `undrain`; the answer is what is left to give away.

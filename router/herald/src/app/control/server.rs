@@ -1,7 +1,6 @@
 //! The serving end: a thread with a small runtime of its own, so that a slow reader costs the event loop nothing.
 
 use std::io;
-use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use axum::extract::{Path, Query, State};
@@ -13,21 +12,18 @@ use serde::Deserialize;
 use tokio::sync::oneshot;
 
 use super::{AskError, Asker, ControlSocket, EVENTS_ANSWER_MAX, Question, Reply};
+use crate::app::published::Published;
 use crate::app::reports::{EventRow, SessionRow};
 use crate::app::stream;
 use crate::io::clock;
-use herald_core::id::NodeId;
 use herald_core::membership::Service;
-use herald_core::session::Tables;
 use herald_host::{PluginRow, Report};
 
 /// What the control thread may read by itself.
 #[derive(Clone, Debug)]
 pub struct Shared {
-    /// This node.
-    pub node: NodeId,
-    /// The session tables.
-    pub tables: Arc<Tables>,
+    /// What the loop publishes of its session tables.
+    pub published: Published,
     /// What is counted of the plugins.
     pub plugins: Report,
 }
@@ -112,11 +108,12 @@ async fn ask<T: serde::Serialize>(
     desk.asker.ask(question).await.map(Json)
 }
 
-/// Read from the shared tables, one shard at a time: the loop goes on meanwhile.
-async fn sessions(State(desk): State<Desk>) -> Json<Vec<SessionRow>> {
-    let rows = desk.shared.tables.rows(desk.shared.node);
+/// Copied by the loop part by part: it goes on meanwhile.
+async fn sessions(State(desk): State<Desk>) -> Result<Json<Vec<SessionRow>>, AskError> {
+    let complete = desk.asker.ask(Question::Sessions).await?;
+    let rows = desk.shared.published.take(complete);
     let now = clock::now();
-    Json(rows.iter().map(|row| SessionRow::at(now, row)).collect())
+    Ok(Json(rows.iter().map(|row| SessionRow::at(now, row)).collect()))
 }
 
 /// Read from the plugins' books while the chain works.

@@ -8,12 +8,11 @@ use std::thread::JoinHandle;
 use mio::{Events, Poll, Token};
 
 use super::*;
+use crate::app::published::{Published, Publisher};
 use crate::app::reports::Role;
 use crate::io::clock;
 use herald_core::event::Event;
-use herald_core::flow::HashKey;
 use herald_core::id::NodeId;
-use herald_core::session::Tables;
 use herald_core::time::Instant;
 use herald_host::Report;
 
@@ -40,7 +39,7 @@ impl Fake {
         let path = folder.path().join("a.sock");
         let mut poll = Poll::new().unwrap();
         let (asker, questions) = questions(Arc::new(Waker::new(poll.registry(), Token(0)).unwrap()));
-        let shared = Shared { node: node("a"), tables: Tables::new(HashKey([7; 16])), plugins: no_plugins() };
+        let shared = Shared { published: Published::default(), plugins: no_plugins() };
         let control = start(ControlSocket::bind(&path).unwrap(), asker, shared).unwrap();
         let answering = std::thread::spawn(move || {
             let mut events = Events::with_capacity(1);
@@ -87,6 +86,11 @@ fn canned(question: Question) {
         }
         Question::Serve(service, reply) => {
             reply.send(Draining { draining: service == Service::Draining, roles: 1, streams: 2 }).unwrap();
+        }
+        Question::Sessions(reply) => {
+            let mut publisher = Publisher::new(Published::default());
+            publisher.begin(reply);
+            publisher.publish(|_| None);
         }
         Question::Status(_) | Question::Members(_) | Question::Neighbours(_) | Question::Routes(_) => {}
     }

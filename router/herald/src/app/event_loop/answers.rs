@@ -13,6 +13,7 @@ use herald_core::flow::FlowKey;
 use herald_core::id::{Interface, PerInterface};
 use herald_core::membership::Service;
 use herald_core::node::Remaining;
+use herald_core::turn::Turn;
 
 /// Questions answered in one turn, so that many askers do not stop the frames.
 const TURN_QUESTIONS_MAX: usize = 4;
@@ -29,6 +30,7 @@ impl EventLoop {
                 self.asked = true;
             }
         }
+        self.publisher.publish(|part| self.parts.node.rows(part));
         if self.waiting.next_deadline().is_some() {
             self.waiting.heard(self.parts.node.take_answers());
             self.waiting.finish(clock::now());
@@ -45,9 +47,11 @@ impl EventLoop {
             Question::Neighbours(reply) => drop(reply.send(self.neighbours())),
             Question::Routes(reply) => drop(reply.send(self.routes())),
             Question::Events(after, reply) => drop(reply.send(self.ring.rows(after))),
+            Question::Sessions(reply) => self.publisher.begin(reply),
             Question::Serve(service, reply) => {
                 let now = clock::now();
-                self.parts.node.service_changed(now, service, &mut self.parts.plugins, &mut self.out);
+                let turn = &mut Turn::new(now, &mut self.parts.plugins, &mut self.out);
+                self.parts.node.service_changed(turn, service);
                 self.carry_out(now);
                 let Remaining { roles, streams } = self.parts.node.remaining();
                 let _ = reply.send(Draining { draining: service == Service::Draining, roles, streams });
@@ -73,7 +77,6 @@ impl EventLoop {
     }
 
     fn status(&self) -> Status {
-        let tables = self.parts.node.tables();
         Status {
             node: self.parts.about.node,
             cluster: self.parts.about.cluster.clone(),
@@ -85,7 +88,7 @@ impl EventLoop {
             members: self.members(),
             sessions: SessionCounts {
                 redirector: self.parts.node.redirector_sessions(),
-                marker: tables.markers.len() / 2,
+                marker: self.parts.node.markers().len(),
             },
             frames: self.frames(),
             drops: self.drops(),

@@ -17,6 +17,7 @@ pub(super) fn log(event: &Event) {
             tracing::warn!("{sessions} redirector sessions named {peer}, which does not have their streams: ended");
         }
         Event::HoldTimedOut { flow } => tracing::debug!("the announcement of {flow:?} was not acknowledged in time"),
+        Event::InterestEnded { flow } => tracing::debug!("no plugin wants to see more of {flow:?}"),
         Event::StreamEnded { flow, reason } => tracing::debug!("{flow:?} ended: {}", reason.name()),
         Event::LinkUp { peer } => tracing::info!("link to {peer} is up"),
         Event::LinkLost { peer } => tracing::warn!("link to {peer} is lost"),

@@ -18,6 +18,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 pub use port::Port;
 
 use super::control::Question;
+use super::published::{Published, Publisher};
 use super::watchdog::{Phase, Progress};
 use crate::io::knocks::Knocks;
 use crate::io::peers::{PeerEvent, Peers};
@@ -28,7 +29,8 @@ use herald_core::mesh::PeerError;
 use herald_core::node::Node;
 use herald_core::outbox::Outbox;
 use herald_core::time::{Bucket, Instant};
-use herald_host::Chain;
+use herald_core::turn::Turn;
+use herald_host::{Chain, Head};
 use ring::Ring;
 use who::Waiting;
 
@@ -54,7 +56,7 @@ pub struct Parts {
     /// The poll that the peers' links are registered with.
     pub poll: Poll,
     /// The node.
-    pub node: Node,
+    pub node: Node<Head>,
     /// Its plugins.
     pub plugins: Chain,
     /// Its interfaces.
@@ -67,6 +69,8 @@ pub struct Parts {
     pub signals: StopSignals,
     /// Questions of the control thread, which wakes the loop for each.
     pub questions: Receiver<Question>,
+    /// What readers of the session tables take.
+    pub published: Published,
     /// Where the watchdog looks.
     pub progress: Arc<Progress>,
     /// For reports.
@@ -93,6 +97,7 @@ pub struct EventLoop {
     ring: Ring,
     told: Vec<PeerEvent>,
     waiting: Waiting,
+    publisher: Publisher,
     /// Lines of the log about refused connections: strangers must not fill the disk.
     refusal_lines: Bucket,
     asked: bool,
@@ -115,6 +120,7 @@ impl EventLoop {
     /// # Errors
     /// When the kernel refuses to watch one of the descriptors.
     pub fn new(mut parts: Parts) -> io::Result<Self> {
+        let publisher = Publisher::new(parts.published.clone());
         let registry = parts.poll.registry();
         registry.register(&mut parts.ports.first.tap, FIRST_TAP, Interest::READABLE)?;
         registry.register(&mut parts.ports.second.tap, SECOND_TAP, Interest::READABLE)?;
@@ -128,6 +134,7 @@ impl EventLoop {
             ring: Ring::new(EVENTS_MAX),
             told: Vec::new(),
             waiting: Waiting::default(),
+            publisher,
             refusal_lines: Bucket::new(clock::now(), REFUSAL_LINES_PER_SECOND_MAX, REFUSAL_LINES_BURST_MAX),
             asked: false,
             bulk: false,
@@ -153,19 +160,24 @@ impl EventLoop {
             self.turn(&events);
         }
         let now = clock::now();
-        self.parts.node.stop(now, &mut self.parts.plugins, &mut self.out);
+        self.parts.node.stop(&mut Turn::new(now, &mut self.parts.plugins, &mut self.out));
         self.carry_out(now);
         Ok(())
     }
 
     /// Time until something is due: none while a TAP has more to give.
     fn time_to_wait(&self) -> Option<Duration> {
-        if self.parts.ports.first.readable || self.parts.ports.second.readable || self.asked || self.bulk {
+        if self.parts.ports.first.readable || self.parts.ports.second.readable || self.has_more() {
             return Some(Duration::ZERO);
         }
         let peers = self.parts.peers.as_ref().and_then(Peers::next_deadline);
         let due = [self.parts.node.next_deadline(), peers, self.waiting.next_deadline()].into_iter().flatten().min()?;
         Some(due.since(clock::now()))
+    }
+
+    /// True if there is more to do at once than frames.
+    fn has_more(&self) -> bool {
+        self.asked || self.bulk || self.publisher.is_busy()
     }
 
     /// One turn: what happened, then the deadlines, then the questions.
@@ -223,21 +235,21 @@ impl EventLoop {
     }
 
     fn hear(&mut self, now: Instant, event: PeerEvent) {
-        let (node, plugins) = (&mut self.parts.node, &mut self.parts.plugins);
+        let (node, turn) = (&mut self.parts.node, &mut Turn::new(now, &mut self.parts.plugins, &mut self.out));
         match event {
-            PeerEvent::Up(hello) => node.link_up(now, &hello, plugins, &mut self.out),
-            PeerEvent::Arrived(from, message) => node.message_arrived(now, from, message, plugins, &mut self.out),
+            PeerEvent::Up(hello) => node.link_up(turn, &hello),
+            PeerEvent::Arrived(from, message) => node.message_arrived(turn, from, message),
             PeerEvent::Lost(peer, error) => {
                 tracing::info!("link to {peer}: {error}");
-                node.link_lost(now, peer, plugins, &mut self.out);
+                node.link_lost(turn, peer);
                 if error != PeerError::Replaced && self.parts.knocks.knock(now, self.parts.poll.registry(), peer) {
                     self.refused(now, peer);
                 }
             }
-            PeerEvent::FramesUp(peer) => node.frames_up(now, peer, plugins, &mut self.out),
+            PeerEvent::FramesUp(peer) => node.frames_up(turn, peer),
             PeerEvent::FramesLost(peer, error) => {
                 tracing::debug!("connection for frames with {peer}: {error}");
-                node.frames_lost(now, peer, plugins, &mut self.out);
+                node.frames_lost(turn, peer);
             }
             // Those without a line are counted all the same.
             PeerEvent::Refused { address, error } => {
@@ -251,6 +263,6 @@ impl EventLoop {
     /// A lost peer's address refuses connections. What follows is carried out in this turn.
     fn refused(&mut self, now: Instant, peer: NodeId) {
         tracing::info!("nobody listens at the address of {peer} any more");
-        self.parts.node.peer_refused(now, peer, &mut self.parts.plugins, &mut self.out);
+        self.parts.node.peer_refused(&mut Turn::new(now, &mut self.parts.plugins, &mut self.out), peer);
     }
 }

@@ -11,6 +11,7 @@ use herald_core::id::Interface;
 use herald_core::limits::{BATCH_BYTES_MAX, BATCH_PACKETS_MAX, TURN_FRAMES_MAX};
 use herald_core::membership::InterfaceState;
 use herald_core::time::Instant;
+use herald_core::turn::Turn;
 
 impl EventLoop {
     /// Takes a turn's frames from both interfaces, in batches by turns, so that neither waits long for the other; what is
@@ -37,7 +38,8 @@ impl EventLoop {
             match port.take(&mut self.pool) {
                 Came::Frame(frame) => {
                     bytes += frame.bytes().len();
-                    self.parts.node.frame_arrived(now, interface, frame, &mut self.parts.plugins, &mut self.out);
+                    let turn = &mut Turn::new(now, &mut self.parts.plugins, &mut self.out);
+                    self.parts.node.frame_arrived(turn, interface, frame);
                 }
                 Came::Lost(reason) => {
                     self.out.ledger.arrived[interface] += 1;
@@ -76,7 +78,8 @@ impl EventLoop {
             Usable::No => InterfaceState::Down,
         };
         tracing::info!("the {interface} interface is {state:?}");
-        self.parts.node.interface_changed(now, interface, state, &mut self.parts.plugins, &mut self.out);
+        let turn = &mut Turn::new(now, &mut self.parts.plugins, &mut self.out);
+        self.parts.node.interface_changed(turn, interface, state);
         self.carry_out(now);
     }
 
@@ -88,7 +91,7 @@ impl EventLoop {
             peers.deadline_reached(now, self.parts.poll.registry(), &mut self.told);
         }
         if due(self.parts.node.next_deadline()) {
-            self.parts.node.deadline_reached(now, &mut self.parts.plugins, &mut self.out);
+            self.parts.node.deadline_reached(&mut Turn::new(now, &mut self.parts.plugins, &mut self.out));
         }
         self.carry_out(now);
         self.hear_peers(now);
@@ -103,7 +106,8 @@ impl EventLoop {
         let now = clock::now();
         let peers = self.parts.peers.as_ref();
         let room = |to| peers.map_or(0, |peers| peers.room(to));
-        self.bulk = self.parts.node.send_bulk(now, &room, &mut self.parts.plugins, &mut self.out);
+        let turn = &mut Turn::new(now, &mut self.parts.plugins, &mut self.out);
+        self.bulk = self.parts.node.send_bulk(turn, &room);
         self.carry_out(now);
     }
 
@@ -112,7 +116,7 @@ impl EventLoop {
     /// to the pool.
     pub(super) fn carry_out(&mut self, now: Instant) {
         self.parts.progress.enter(Phase::Plugins);
-        self.parts.node.batch_ended(now, &mut self.parts.plugins, &mut self.out);
+        self.parts.node.batch_ended(&mut Turn::new(now, &mut self.parts.plugins, &mut self.out));
         self.parts.progress.enter(Phase::Outbox);
         self.send(now);
         self.transmit();

@@ -23,8 +23,8 @@ impl Checker for Acknowledgements {
     fn see(&mut self, world: &World, sight: &Sight<'_>) -> Result<(), String> {
         match sight {
             Sight::Sent { place, to, message: Message::Acknowledge(acknowledge) } => {
-                let tables = world.members[*place].node.as_ref().unwrap().tables();
-                let session = tables.redirector.get(&acknowledge.return_key);
+                let redirector = world.members[*place].node.as_ref().unwrap().redirector();
+                let session = redirector.session(&acknowledge.return_key);
                 let has_it = session.is_some_and(|s| s.standing != Standing::Provisional);
                 self.0.insert((*place, acknowledge.return_key, *to));
                 if has_it { Ok(()) } else { Err(format!("{} acknowledged a session it has not", NODES[*place])) }

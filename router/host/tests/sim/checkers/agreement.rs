@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use herald_core::flow::FlowKey;
-use herald_core::inspector::Direction;
 use herald_core::session::Standing;
 use herald_core::time::Instant;
 
@@ -47,16 +46,15 @@ impl Checker for Agreement {
 /// Live streams of a node that a redirector does not know as that node's.
 fn differing(world: &World, owner: Place) -> Vec<((Place, FlowKey), String)> {
     let mut found = Vec::new();
-    let tables = world.members[owner].node.as_ref().unwrap().tables();
-    for entry in tables.markers.iter() {
+    for (_, session) in world.members[owner].node.as_ref().unwrap().markers().iter() {
+        let opener = session.opener;
         // Nothing is announced of a stream of which no packet may leave.
-        let may_leave = !world.ended_by_plugins.contains(&packets::stream(entry.key()));
-        let lives = may_leave && entry.value().state.is_some() && entry.value().direction == Direction::FromOpener;
-        for key in [*entry.key(), entry.key().reversed(entry.key().interface().other())] {
+        let may_leave = !world.ended_by_plugins.contains(&packets::stream(&opener));
+        for key in [opener, opener.reversed(opener.interface().other())] {
             let named = named(world, &key);
-            if lives && named != Some(id(owner)) {
+            if may_leave && session.alive && named != Some(id(owner)) {
                 let at = key.interface();
-                found.push(((owner, *entry.key()), format!("the redirector of {at} says {named:?}")));
+                found.push(((owner, opener), format!("the redirector of {at} says {named:?}")));
             }
         }
     }
@@ -67,7 +65,6 @@ fn differing(world: &World, owner: Place) -> Vec<((Place, FlowKey), String)> {
 fn named(world: &World, key: &FlowKey) -> Option<herald_core::id::NodeId> {
     let nodes = world.members.iter().filter_map(|member| member.node.as_ref());
     let holder = nodes.into_iter().find(|node| node.membership().holds(key.interface()))?;
-    let tables = holder.tables();
-    let session = tables.redirector.get(key)?;
+    let session = holder.redirector().session(key)?;
     (session.standing == Standing::Announced).then_some(session.generation.node)
 }

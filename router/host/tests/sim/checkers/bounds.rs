@@ -22,7 +22,7 @@ impl Checker for Bounds {
     fn see(&mut self, world: &World, sight: &Sight<'_>) -> Result<(), String> {
         let Sight::TurnEnded { place } = sight else { return Ok(()) };
         let Some(node) = &world.members[*place].node else { return Ok(()) };
-        let markers = node.tables().markers.len();
+        let markers = node.markers().len();
         let holds = usize::try_from(world.scenario.choices.hold_frames).unwrap() * markers;
         let (held, others) = (node.frames_held(), node.frames_kept() - node.frames_held());
         if held > holds || others > OTHERS {

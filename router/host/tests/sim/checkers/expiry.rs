@@ -33,8 +33,8 @@ impl Checker for Expiry {
                     let key = (*place, packets::stream(&seen.flow));
                     let member = &world.members[*place];
                     self.heard.insert(key, member.clock.shows(world.now));
-                    let tables = member.node.as_ref().unwrap().tables();
-                    let state = tables.markers.get(&seen.flow).and_then(|entry| entry.state);
+                    let markers = member.node.as_ref().unwrap().markers();
+                    let state = markers.find(&seen.flow).and_then(|(slot, _)| markers.at(slot).state());
                     self.established.insert(key, state == Some(State::Established));
                 }
                 Ok(())
@@ -66,11 +66,10 @@ fn least_silence(opener: &FlowKey, established: bool) -> Duration {
 fn empty(world: &World) -> Result<(), String> {
     for member in &world.members {
         let Some(node) = &member.node else { continue };
-        let tables = node.tables();
-        let (markers, sessions, frames) = (tables.markers.len(), tables.redirector.len(), node.frames_kept());
+        let (markers, sessions, frames) = (node.markers().len(), node.redirector().len(), node.frames_kept());
         if markers + sessions + frames > 0 {
             let name = NODES[member.place];
-            return Err(format!("{name} still has {markers} marker entries, {sessions} sessions and {frames} frames"));
+            return Err(format!("{name} still has {markers} marker sessions, {sessions} sessions and {frames} frames"));
         }
     }
     Ok(())

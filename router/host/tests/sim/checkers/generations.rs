@@ -16,8 +16,7 @@ pub(super) struct Generations {
 }
 
 fn session(world: &World, place: Place, key: &FlowKey) -> Option<RedirectorSession> {
-    let tables = world.members[place].node.as_ref()?.tables();
-    tables.redirector.get(key).map(|session| *session)
+    world.members[place].node.as_ref()?.redirector().session(key).copied()
 }
 
 impl Checker for Generations {

@@ -25,9 +25,9 @@ impl Checker for PluginFaults {
         let run = (*place, world.members[*place].boot);
         let chain = self.chains.entry(run).or_insert_with(|| ChainModel::new(world.scenario.choices.fault));
         let result = match note {
-            Note::Started { at, opener, stream, verdict, calls } => match chain.started(*at, *stream, calls) {
-                Ok(expected) if expected == *verdict => Ok(()),
-                Ok(expected) => Err(format!("{opener} began with {verdict:?} instead of {expected:?}")),
+            Note::Started { at, opener, stream, standing, calls } => match chain.started(*at, *stream, calls) {
+                Ok(expected) if expected == *standing => Ok(()),
+                Ok(expected) => Err(format!("{opener} began with {standing:?} instead of {expected:?}")),
                 Err(error) => Err(error),
             },
             Note::Judged { at, packets, calls } => chain.judged(*at, packets, calls),

@@ -57,10 +57,9 @@ impl Checker for Steering {
 fn of_present_boot(world: &World, place: usize, peer: NodeId) -> Result<(), String> {
     let Some(node) = &world.members[place].node else { return Ok(()) };
     let boot = node.membership().boot(peer);
-    let tables = node.tables();
-    let mut announced = tables.redirector.iter().filter(|entry| entry.standing == Standing::Announced);
-    match announced.find(|entry| entry.generation.node == peer && Some(entry.boot) != boot) {
-        Some(entry) => Err(format!("{} steers {} to an older boot of {peer}", NODES[place], entry.key())),
+    let mut announced = node.redirector().iter().filter(|(_, session)| session.standing == Standing::Announced);
+    match announced.find(|(_, session)| session.generation.node == peer && Some(session.boot) != boot) {
+        Some((key, _)) => Err(format!("{} steers {key} to an older boot of {peer}", NODES[place])),
         None => Ok(()),
     }
 }

@@ -1,0 +1,117 @@
+//! The node's view of members and roles, and the one way to change it: what follows from a change cannot be forgotten.
+
+use std::ops::Deref;
+
+use super::Node;
+use crate::event::Event;
+use crate::id::{Interface, NodeId};
+use crate::inspector::HostPart;
+use crate::membership::{Change, Membership, Sync};
+use crate::outbox::Outbox;
+use crate::redirector::choice;
+use crate::time::Instant;
+use crate::turn::Turn;
+
+/// Members and roles. Anybody may read it; changed it is only by [`Node::change_view`].
+#[derive(Debug)]
+pub(super) struct View {
+    membership: Membership,
+    /// Members out of reach, each with one that reaches it.
+    detours: Vec<(NodeId, NodeId)>,
+    /// What follows from changes is being done.
+    is_followed: bool,
+}
+
+impl View {
+    pub(super) fn new(membership: Membership) -> Self {
+        Self { membership, detours: Vec::new(), is_followed: false }
+    }
+
+    /// Members out of reach, each with one that reaches it.
+    pub(super) fn detours(&self) -> &[(NodeId, NodeId)] {
+        &self.detours
+    }
+}
+
+impl Deref for View {
+    type Target = Membership;
+
+    fn deref(&self) -> &Membership {
+        &self.membership
+    }
+}
+
+impl<H: HostPart> Node<H> {
+    /// Changes the view; what follows from that is done when this returns.
+    pub(super) fn change_view<T>(
+        &mut self,
+        turn: &mut Turn<'_, H>,
+        change: impl FnOnce(&mut Membership, Instant, &mut Outbox) -> T,
+    ) -> T {
+        let result = change(&mut self.view.membership, turn.now, turn.out);
+        self.follow_changes(turn);
+        result
+    }
+
+    /// What changed among members and roles takes effect, and what this node knows of its own sessions now.
+    pub(super) fn follow_changes(&mut self, turn: &mut Turn<'_, H>) {
+        self.tell_sync(turn);
+        if std::mem::replace(&mut self.view.is_followed, true) {
+            return;
+        }
+        self.view.detours = self.view.membership.detours();
+        let mut died = Vec::new();
+        while let Some(change) = self.view.membership.next_change() {
+            match change {
+                Change::HolderChanged { interface } => self.holder_changed(turn, interface),
+                Change::StandbyChanged { interface } | Change::LingeringEnded { interface } => {
+                    self.keeper_changed(turn, interface);
+                }
+                Change::MemberDied { node } => {
+                    self.redirector.member_left(turn.now, node);
+                    self.nothing_more_from(node);
+                    self.no_answer_from(turn, node);
+                    died.push(node);
+                }
+                Change::RoleContested { interface } => self.forward.announce_again(turn.now, interface, turn.out),
+                Change::CandidatesChanged => {
+                    self.candidates.clear();
+                    self.candidates.extend(self.view.candidates().iter().map(|c| choice::Candidate {
+                        node: c.node,
+                        weight: c.weight,
+                        is_holder: c.is_holder,
+                    }));
+                }
+            }
+            // What this node knows of its own sessions now may change the view again.
+            self.tell_sync(turn);
+        }
+        for node in died {
+            self.give_anew(turn, node);
+        }
+        self.note_returned_members();
+        self.view.is_followed = false;
+    }
+
+    /// Sessions of members that live again count again.
+    fn note_returned_members(&mut self) {
+        let view = &self.view;
+        let boot_of = |node| view.member(node).filter(|member| member.lives()).and_then(|member| member.boot);
+        self.redirector.members_returned(boot_of);
+    }
+
+    /// Tells membership whether this node's sessions are complete.
+    fn tell_sync(&mut self, turn: &mut Turn<'_, H>) {
+        for interface in Interface::BOTH {
+            let complete = self.view.has_started() && self.knows_all(interface);
+            if std::mem::replace(&mut self.complete[interface], complete) == complete {
+                continue;
+            }
+            let sync = if complete { Sync::Complete } else { Sync::Incomplete };
+            if complete && self.keeps_an_epoch(interface) {
+                turn.out.tell(Event::InSync { interface });
+            }
+            self.view.membership.sync_changed(turn.now, interface, sync, turn.out);
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Records with stable places, in chunks: growing moves none of them and stops the loop for one chunk at most.
+
+use std::cell::Cell;
+use std::fmt;
+
+use crate::id::Slot;
+
+/// Records in one chunk.
+pub(super) const CHUNK_SLOTS: u32 = 1024;
+
+/// The records in use, each with its slot.
+pub(super) struct Arena<T> {
+    chunks: Vec<Box<[Option<T>]>>,
+    free: Vec<Slot>,
+    /// The first slot that was never used.
+    fresh: u32,
+    /// Shown where a slot holds nothing, which only a mistake of this program asks for.
+    nothing: T,
+    mistakes: Cell<u64>,
+}
+
+impl<T> Arena<T> {
+    /// No records. `nothing` is shown for a slot that holds none.
+    pub(super) fn new(nothing: T) -> Self {
+        Self { chunks: Vec::new(), free: Vec::new(), fresh: 0, nothing, mistakes: Cell::new(0) }
+    }
+
+    /// Puts a record into a slot. `None` when every slot is used that has a number.
+    pub(super) fn insert(&mut self, record: T) -> Option<Slot> {
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => {
+                let slot = Slot::new(self.fresh);
+                self.fresh = self.fresh.checked_add(1)?;
+                slot
+            }
+        };
+        if self.chunks.len() == chunk_of(slot) {
+            self.chunks.push(std::iter::repeat_with(|| None).take(CHUNK_SLOTS as usize).collect());
+        }
+        if let Some(place) = self.place_mut(slot) {
+            *place = Some(record);
+        }
+        Some(slot)
+    }
+
+    /// Takes the record out of a slot.
+    pub(super) fn remove(&mut self, slot: Slot) -> Option<T> {
+        let record = self.place_mut(slot)?.take()?;
+        self.free.push(slot);
+        Some(record)
+    }
+
+    /// The record in a slot, if there is one.
+    pub(super) fn get(&self, slot: Slot) -> Option<&T> {
+        self.chunks.get(chunk_of(slot))?.get(offset_of(slot))?.as_ref()
+    }
+
+    /// The record in a slot that is in use.
+    pub(super) fn at(&self, slot: Slot) -> &T {
+        self.get(slot).unwrap_or_else(|| {
+            mistaken(slot, &self.mistakes);
+            &self.nothing
+        })
+    }
+
+    /// The record in a slot that is in use, to change.
+    pub(super) fn at_mut(&mut self, slot: Slot) -> &mut T {
+        match self.chunks.get_mut(chunk_of(slot)).and_then(|chunk| chunk.get_mut(offset_of(slot))) {
+            Some(Some(record)) => record,
+            Some(None) | None => {
+                mistaken(slot, &self.mistakes);
+                &mut self.nothing
+            }
+        }
+    }
+
+    /// The first slot in use from a slot on.
+    pub(super) fn next_from(&self, slot: Slot) -> Option<Slot> {
+        (slot.number()..self.fresh).map(Slot::new).find(|slot| self.get(*slot).is_some())
+    }
+
+    /// The records with their slots.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Slot, &T)> {
+        (0..self.fresh).map(Slot::new).filter_map(|slot| Some((slot, self.get(slot)?)))
+    }
+
+    /// The records of one chunk, by its number from 0 on; `None` behind the last.
+    pub(super) fn chunk(&self, number: usize) -> Option<impl Iterator<Item = &T>> {
+        self.chunks.get(number).map(|chunk| chunk.iter().flatten())
+    }
+
+    /// How many records there are.
+    pub(super) fn len(&self) -> usize {
+        self.fresh as usize - self.free.len()
+    }
+
+    /// How often a record was asked for that is not there, since the last call.
+    pub(super) fn take_mistakes(&self) -> u64 {
+        self.mistakes.take()
+    }
+
+    fn place_mut(&mut self, slot: Slot) -> Option<&mut Option<T>> {
+        self.chunks.get_mut(chunk_of(slot))?.get_mut(offset_of(slot))
+    }
+}
+
+#[cold]
+fn mistaken(slot: Slot, mistakes: &Cell<u64>) {
+    debug_assert!(false, "{slot:?} holds no record");
+    mistakes.set(mistakes.get() + 1);
+}
+
+fn chunk_of(slot: Slot) -> usize {
+    (slot.number() / CHUNK_SLOTS) as usize
+}
+
+fn offset_of(slot: Slot) -> usize {
+    (slot.number() % CHUNK_SLOTS) as usize
+}
+
+/// With every record.
+impl<T: fmt::Debug> fmt::Debug for Arena<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).entry(&"free", &self.free).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_used_again_and_nothing_moves() {
+        let mut arena = Arena::new(0);
+        let slots: Vec<_> = (1..=2 * CHUNK_SLOTS).map(|n| arena.insert(n).unwrap()).collect();
+        let first: *const u32 = arena.at(slots[0]);
+        assert_eq!(arena.remove(slots[5]), Some(6));
+        assert_eq!((arena.remove(slots[5]), arena.get(slots[5])), (None, None));
+        assert_eq!(arena.len(), 2 * CHUNK_SLOTS as usize - 1);
+        assert_eq!(arena.next_from(slots[5]), Some(slots[6]));
+        assert_eq!(arena.insert(99), Some(slots[5]));
+        assert_eq!(arena.iter().count(), 2 * CHUNK_SLOTS as usize);
+        assert!(std::ptr::eq(first, arena.at(slots[0])));
+        assert_eq!(arena.chunk(1).unwrap().count(), CHUNK_SLOTS as usize);
+        assert!(arena.chunk(2).is_none());
+    }
+
+    #[test]
+    #[should_panic(expected = "slot 3 holds no record")]
+    fn a_slot_that_holds_nothing_stops_a_debug_build() {
+        Arena::new(0).at(Slot::new(3));
+    }
+}

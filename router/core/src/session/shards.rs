@@ -1,0 +1,210 @@
+//! Hash tables in shards: growing one stops the loop for a small part of all entries.
+
+use std::fmt;
+
+use hashbrown::HashTable;
+
+use crate::flow::{FlowKey, HashKey, HashedKey};
+
+/// Shards of each table. With a million entries each has some thousands.
+const SHARDS: usize = 256;
+
+/// Values by the key of packets.
+pub struct Table<V> {
+    key: HashKey,
+    shards: Vec<HashTable<(FlowKey, V)>>,
+    len: usize,
+}
+
+impl<V> Table<V> {
+    /// An empty table, hashed with a key that no outsider knows.
+    pub fn new(key: HashKey) -> Self {
+        Self { key, shards: (0..SHARDS).map(|_| HashTable::new()).collect(), len: 0 }
+    }
+
+    /// The value of a key.
+    pub fn get(&self, key: &FlowKey) -> Option<&V> {
+        let HashedKey { hash, .. } = self.key.hashed(*key);
+        let shard = self.shards.get(shard_of(hash))?;
+        shard.find(hash, |(known, _)| known == key).map(|(_, value)| value)
+    }
+
+    /// The value of a key, to change.
+    pub fn get_mut(&mut self, key: &FlowKey) -> Option<&mut V> {
+        self.find_mut(&self.key.hashed(*key))
+    }
+
+    /// The value of a key whose hash is known, to change.
+    pub fn find_mut(&mut self, HashedKey { key, hash }: &HashedKey) -> Option<&mut V> {
+        let shard = self.shards.get_mut(shard_of(*hash))?;
+        shard.find_mut(*hash, |(known, _)| known == key).map(|(_, value)| value)
+    }
+
+    /// Sets the value of a key; returns the one that it had.
+    pub fn insert(&mut self, key: FlowKey, value: V) -> Option<V> {
+        if let Some(place) = self.get_mut(&key) {
+            return Some(std::mem::replace(place, value));
+        }
+        let (HashedKey { hash, .. }, keyed) = (self.key.hashed(key), self.key);
+        let shard = self.shards.get_mut(shard_of(hash))?;
+        shard.insert_unique(hash, (key, value), |(key, _)| keyed.hashed(*key).hash);
+        self.len += 1;
+        None
+    }
+
+    /// Takes a key and its value out.
+    pub fn remove(&mut self, key: &FlowKey) -> Option<V> {
+        let HashedKey { hash, .. } = self.key.hashed(*key);
+        let shard = self.shards.get_mut(shard_of(hash))?;
+        let ((_, value), _) = shard.find_entry(hash, |(known, _)| known == key).ok()?.remove();
+        self.len -= 1;
+        Some(value)
+    }
+
+    /// Takes out all but those that `stays` names.
+    pub fn retain(&mut self, mut stays: impl FnMut(&FlowKey, &V) -> bool) {
+        for shard in &mut self.shards {
+            shard.retain(|(key, value)| stays(key, value));
+        }
+        self.len = self.shards.iter().map(HashTable::len).sum();
+    }
+
+    /// All keys and values, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&FlowKey, &V)> {
+        self.shards.iter().flatten().map(|(key, value)| (key, value))
+    }
+
+    /// Keys and values of one shard, by its number from 0 on; `None` behind the last.
+    pub fn shard(&self, number: usize) -> Option<impl Iterator<Item = (&FlowKey, &V)>> {
+        self.shards.get(number).map(|shard| shard.iter().map(|(key, value)| (key, value)))
+    }
+
+    /// How many shards there are.
+    pub fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// True without keys.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How many keys there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+}
+
+/// In the order of the keys, so that equal tables look equal.
+impl<V: fmt::Debug> fmt::Debug for Table<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut entries: Vec<_> = self.iter().collect();
+        entries.sort_unstable_by_key(|(key, _)| **key);
+        f.debug_map().entries(entries).finish()
+    }
+}
+
+/// Numbers by the hash of what they stand for, which lies elsewhere: eight bytes for each.
+pub(super) struct Index(Vec<HashTable<Entry>>);
+
+#[derive(Clone, Copy)]
+struct Entry {
+    hash: u32,
+    number: u32,
+}
+
+impl Index {
+    pub(super) fn new() -> Self {
+        Self((0..SHARDS).map(|_| HashTable::new()).collect())
+    }
+
+    /// The number with this hash of which `is` says that it is the one.
+    pub(super) fn find(&self, hash: u64, is: impl Fn(u32) -> bool) -> Option<u32> {
+        let (shard, hash) = (self.0.get(shard_of(hash))?, short(hash));
+        shard.find(spread(hash), |entry| entry.hash == hash && is(entry.number)).map(|entry| entry.number)
+    }
+
+    /// Adds a number that is not there.
+    pub(super) fn insert(&mut self, hash: u64, number: u32) {
+        if let Some(shard) = self.0.get_mut(shard_of(hash)) {
+            let entry = Entry { hash: short(hash), number };
+            shard.insert_unique(spread(entry.hash), entry, |entry| spread(entry.hash));
+        }
+    }
+
+    /// Takes a number out.
+    pub(super) fn remove(&mut self, hash: u64, number: u32) {
+        if let Some(shard) = self.0.get_mut(shard_of(hash))
+            && let Ok(entry) = shard.find_entry(spread(short(hash)), |entry| entry.number == number)
+        {
+            entry.remove();
+        }
+    }
+}
+
+/// By bits that count neither for a place in the shard nor for an entry's tag.
+fn shard_of(hash: u64) -> usize {
+    let [_, _, _, bits, ..] = hash.to_be_bytes();
+    usize::from(bits)
+}
+
+/// The lower half, by which an entry is put into a larger table without a look at what it stands for.
+fn short(hash: u64) -> u32 {
+    let [.., a, b, c, d] = hash.to_be_bytes();
+    u32::from_be_bytes([a, b, c, d])
+}
+
+/// Both ends of a hash count in a table; these are made of its half.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+const _: () = assert!(SHARDS == 1 << u8::BITS);
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::id::Interface;
+
+    fn key(port: u16) -> FlowKey {
+        let end = |port| (std::net::Ipv4Addr::LOCALHOST.into(), port);
+        FlowKey::new(Interface::First, 17, end(port), end(53))
+    }
+
+    proptest! {
+        #[test]
+        fn a_table_is_a_map(steps in prop::collection::vec((0_u16..600, 0_u8..4, any::<u32>()), 0..2000)) {
+            let (mut table, mut model) = (Table::new(HashKey([7; 16])), BTreeMap::new());
+            for (port, step, value) in steps {
+                let key = key(port);
+                match step {
+                    0 | 1 => prop_assert_eq!(table.insert(key, value), model.insert(key, value)),
+                    2 => prop_assert_eq!(table.remove(&key), model.remove(&key)),
+                    _ => prop_assert_eq!(table.get(&key), model.get(&key)),
+                }
+                prop_assert_eq!(table.len(), model.len());
+            }
+            table.retain(|_, value| value % 2 == 0);
+            model.retain(|_, value| *value % 2 == 0);
+            prop_assert_eq!(table.len(), model.len());
+            prop_assert_eq!(table.iter().map(|(k, v)| (*k, *v)).collect::<BTreeMap<_, _>>(), model);
+        }
+
+        #[test]
+        fn an_index_finds_what_was_put_in(numbers: BTreeSet<u32>, missing: u32) {
+            let hash = |number: u32| HashKey([3; 16]).hash(&number);
+            let mut index = Index::new();
+            numbers.iter().for_each(|number| index.insert(hash(*number), *number));
+            index.insert(hash(missing), missing);
+            index.remove(hash(missing), missing);
+            for number in &numbers {
+                prop_assert_eq!(index.find(hash(*number), |found| found == *number), Some(*number));
+            }
+            prop_assert_eq!(index.find(hash(missing), |found| found == missing).is_some(), numbers.contains(&missing));
+        }
+    }
+}
