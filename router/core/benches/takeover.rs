@@ -6,57 +6,20 @@
 
 mod nodes;
 
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use herald_core::flow::FlowKey;
-use herald_core::id::{Generation, Interface};
-use herald_core::membership::InterfaceState;
+use herald_core::id::Interface;
+use herald_core::mesh::Message;
 use herald_core::mesh::codec::{self, Decoder, Spoken};
-use herald_core::mesh::{Assign, Hello, Message};
 use herald_core::node::Node;
 use herald_core::outbox::Outbox;
 use herald_core::time::Instant;
 use herald_core::turn::Turn;
-use nodes::{Nothing, id, settings};
-
-const NODES: [&str; 3] = ["a", "b", "c"];
-const HOLDERS: [&str; 2] = ["a", "b"];
-
-fn hello(number: u8) -> Hello {
-    let membership = settings(&NODES, number, HOLDERS).membership;
-    Hello {
-        version_min: 1,
-        version_max: 1,
-        cluster: "bench".into(),
-        node: membership.node,
-        boot: membership.boot,
-        macs: membership.macs,
-        addresses: membership.addresses,
-        config_digest: 0,
-    }
-}
+use nodes::{Nothing, assign, id, linked};
 
 /// A node that is linked with the others.
 fn node(number: u8, now: Instant, out: &mut Outbox) -> Node<()> {
-    let mut node = Node::new(now, settings(&NODES, number, HOLDERS)).unwrap();
-    for interface in Interface::BOTH {
-        node.interface_changed(&mut Turn::new(now, &mut Nothing, out), interface, InterfaceState::Up);
-    }
-    for other in (1..=3).filter(|other| *other != number) {
-        node.link_up(&mut Turn::new(now, &mut Nothing, out), &hello(other));
-    }
-    node
-}
-
-/// Stream number `number`, given to c.
-fn assign(number: u32) -> Assign {
-    let [_, high, middle, low] = number.to_be_bytes();
-    let source = (Ipv4Addr::new(10, 1, high, middle).into(), 1024 + u16::from(low));
-    let arrival = FlowKey::new(Interface::First, 17, source, (Ipv4Addr::new(10, 2, 0, 100).into(), 53));
-    let generation = Generation { counter: 1, node: id("c") };
-    let choice = u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    Assign { arrival, return_key: arrival.reversed(Interface::Second), choice, generation, life: None }
+    linked(now, number, &mut Nothing, out)
 }
 
 fn main() {
@@ -65,7 +28,7 @@ fn main() {
     let mut out = Outbox::default();
     let mut c = node(3, now, &mut out);
     for number in 0..streams {
-        c.message_arrived(&mut Turn::new(now, &mut Nothing, &mut out), id("a"), Message::Assign(assign(number)));
+        c.message_arrived(&mut Turn::new(now, &mut Nothing, &mut out), id("a"), Message::Assign(assign("c", number)));
         out.send.clear();
         out.events.clear();
     }

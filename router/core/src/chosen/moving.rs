@@ -20,12 +20,9 @@ use crate::inspector::HostPart;
 use crate::limits::{DETECTION_TIME, FENCE_DELAY, FENCE_TIME_MAX, FENCED_FRAMES_MAX, HANDOVER_HOPS_MAX};
 use crate::mesh::{Assign, Close, Fence};
 use crate::outbox::Outbox;
-use crate::session::{Announced, Count, Life, MarkerSession, Moved, NewMarker};
+use crate::session::{Announced, Count, Life, MarkerSession, Moved, NewMarker, ToldBy};
 use crate::time::Instant;
 use crate::turn::Turn;
-
-/// Redirectors of a stream: both must know that it has moved.
-const REDIRECTORS: u8 = 2;
 
 /// Frames that came directly and wait until the former owner of their stream has nothing more to hand over.
 #[derive(Debug)]
@@ -81,7 +78,7 @@ impl<H: HostPart> Chosen<H> {
         // A new owner that no redirector has heard of by then is dead, or as good as that.
         let fence = turn.now + DETECTION_TIME + FENCE_TIME_MAX;
         let id = session.id;
-        session.announced = Announced::Moved(Moved { to: generation, told_by: 0, fence: Some(fence) });
+        session.announced = Announced::Moved(Moved { to: generation, told_by: ToldBy::Nobody, fence });
         self.fences.push(fence, (slot, id));
         self.unfenced += 1;
         self.end(turn, slot, EndReason::HandedOver);
@@ -96,11 +93,11 @@ impl<H: HostPart> Chosen<H> {
         if winner.is_none_or(|winner| moved.to.wins_over(winner)) {
             return false;
         }
-        moved.told_by = moved.told_by.saturating_add(1);
-        let delay = if moved.told_by < REDIRECTORS { FENCE_TIME_MAX } else { FENCE_DELAY };
-        if moved.fence.is_some_and(|fence| now + delay < fence) {
+        moved.told_by = moved.told_by.and_one();
+        let delay = if moved.told_by < ToldBy::Both { FENCE_TIME_MAX } else { FENCE_DELAY };
+        if moved.fence != Instant::NEVER && now + delay < moved.fence {
             let fence = now + delay;
-            moved.fence = Some(fence);
+            moved.fence = fence;
             self.fences.push(fence, (slot, session.id));
         }
         true
@@ -113,7 +110,7 @@ impl<H: HostPart> Chosen<H> {
             return Vec::new();
         }
         let of_node = |session: &MarkerSession<H>| match session.announced {
-            Announced::Moved(moved) => moved.to.node == node && moved.fence.is_some(),
+            Announced::Moved(moved) => moved.to.node == node && moved.fence != Instant::NEVER,
             Announced::No
             | Announced::Waiting
             | Announced::TimedOut { .. }
@@ -131,7 +128,7 @@ impl<H: HostPart> Chosen<H> {
         let Announced::Moved(moved) = &mut session.announced else { return None };
         let generation = Generation { counter: moved.to.counter.saturating_add(1), node: to };
         let fence = now + DETECTION_TIME + FENCE_TIME_MAX;
-        *moved = Moved { to: generation, told_by: 0, fence: Some(fence) };
+        *moved = Moved { to: generation, told_by: ToldBy::Nobody, fence };
         self.fences.push(fence, (slot, session.id));
         if to == self.settings.node {
             self.unfenced -= 1;
@@ -147,10 +144,10 @@ impl<H: HostPart> Chosen<H> {
             let Some(slot) = self.markers.still(slot, id) else { continue };
             let session = self.markers.at_mut(slot);
             let Announced::Moved(moved) = &mut session.announced else { continue };
-            if moved.fence == Some(at) {
-                moved.fence = None;
+            if moved.fence == at {
+                moved.fence = Instant::NEVER;
                 self.unfenced -= 1;
-                if let (true, Some(return_key)) = (moved.told_by < REDIRECTORS, session.return_key) {
+                if let (true, Some(return_key)) = (moved.told_by < ToldBy::Both, session.return_key) {
                     let generation = Generation { counter: session.generation, node };
                     self.closed.push(Close { arrival: session.opener, return_key, generation });
                 }

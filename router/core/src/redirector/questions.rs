@@ -38,12 +38,12 @@ impl Redirector {
     /// How many parts the table has.
     #[must_use]
     pub fn parts(&self) -> usize {
-        self.table.shards()
+        self.table.parts()
     }
 
     /// The rows of one part of the table, by its number from 0 on; `None` behind the last.
     pub fn rows(&self, part: usize) -> Option<impl Iterator<Item = Row>> {
         let row = |(key, session)| Row::of_redirector(key, self.other_key(key), session);
-        self.table.shard(part).map(|sessions| sessions.map(row))
+        self.table.part(part).map(|sessions| sessions.map(row))
     }
 }

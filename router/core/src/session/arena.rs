@@ -1,6 +1,5 @@
 //! Records with stable places, in chunks: growing moves none of them and stops the loop for one chunk at most.
 
-use std::cell::Cell;
 use std::fmt;
 
 use crate::id::Slot;
@@ -14,15 +13,12 @@ pub(super) struct Arena<T> {
     free: Vec<Slot>,
     /// The first slot that was never used.
     fresh: u32,
-    /// Shown where a slot holds nothing, which only a mistake of this program asks for.
-    nothing: T,
-    mistakes: Cell<u64>,
 }
 
 impl<T> Arena<T> {
-    /// No records. `nothing` is shown for a slot that holds none.
-    pub(super) fn new(nothing: T) -> Self {
-        Self { chunks: Vec::new(), free: Vec::new(), fresh: 0, nothing, mistakes: Cell::new(0) }
+    /// No records.
+    pub(super) fn new() -> Self {
+        Self { chunks: Vec::new(), free: Vec::new(), fresh: 0 }
     }
 
     /// Puts a record into a slot. `None` when every slot is used that has a number.
@@ -56,23 +52,9 @@ impl<T> Arena<T> {
         self.chunks.get(chunk_of(slot))?.get(offset_of(slot))?.as_ref()
     }
 
-    /// The record in a slot that is in use.
-    pub(super) fn at(&self, slot: Slot) -> &T {
-        self.get(slot).unwrap_or_else(|| {
-            mistaken(slot, &self.mistakes);
-            &self.nothing
-        })
-    }
-
-    /// The record in a slot that is in use, to change.
-    pub(super) fn at_mut(&mut self, slot: Slot) -> &mut T {
-        match self.chunks.get_mut(chunk_of(slot)).and_then(|chunk| chunk.get_mut(offset_of(slot))) {
-            Some(Some(record)) => record,
-            Some(None) | None => {
-                mistaken(slot, &self.mistakes);
-                &mut self.nothing
-            }
-        }
+    /// The record in a slot, if there is one, to change.
+    pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut T> {
+        self.place_mut(slot)?.as_mut()
     }
 
     /// The first slot in use from a slot on.
@@ -90,25 +72,19 @@ impl<T> Arena<T> {
         self.chunks.get(number).map(|chunk| chunk.iter().flatten())
     }
 
+    /// How many chunks there are.
+    pub(super) fn chunks(&self) -> usize {
+        self.chunks.len()
+    }
+
     /// How many records there are.
     pub(super) fn len(&self) -> usize {
         self.fresh as usize - self.free.len()
     }
 
-    /// How often a record was asked for that is not there, since the last call.
-    pub(super) fn take_mistakes(&self) -> u64 {
-        self.mistakes.take()
-    }
-
     fn place_mut(&mut self, slot: Slot) -> Option<&mut Option<T>> {
         self.chunks.get_mut(chunk_of(slot))?.get_mut(offset_of(slot))
     }
-}
-
-#[cold]
-fn mistaken(slot: Slot, mistakes: &Cell<u64>) {
-    debug_assert!(false, "{slot:?} holds no record");
-    mistakes.set(mistakes.get() + 1);
 }
 
 fn chunk_of(slot: Slot) -> usize {
@@ -132,23 +108,17 @@ mod tests {
 
     #[test]
     fn slots_are_used_again_and_nothing_moves() {
-        let mut arena = Arena::new(0);
+        let mut arena = Arena::new();
         let slots: Vec<_> = (1..=2 * CHUNK_SLOTS).map(|n| arena.insert(n).unwrap()).collect();
-        let first: *const u32 = arena.at(slots[0]);
+        let first: *const u32 = arena.get(slots[0]).unwrap();
         assert_eq!(arena.remove(slots[5]), Some(6));
         assert_eq!((arena.remove(slots[5]), arena.get(slots[5])), (None, None));
         assert_eq!(arena.len(), 2 * CHUNK_SLOTS as usize - 1);
         assert_eq!(arena.next_from(slots[5]), Some(slots[6]));
         assert_eq!(arena.insert(99), Some(slots[5]));
         assert_eq!(arena.iter().count(), 2 * CHUNK_SLOTS as usize);
-        assert!(std::ptr::eq(first, arena.at(slots[0])));
+        assert!(std::ptr::eq(first, arena.get(slots[0]).unwrap()));
         assert_eq!(arena.chunk(1).unwrap().count(), CHUNK_SLOTS as usize);
         assert!(arena.chunk(2).is_none());
-    }
-
-    #[test]
-    #[should_panic(expected = "slot 3 holds no record")]
-    fn a_slot_that_holds_nothing_stops_a_debug_build() {
-        Arena::new(0).at(Slot::new(3));
     }
 }

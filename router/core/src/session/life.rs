@@ -68,15 +68,72 @@ impl State {
     }
 }
 
-/// What one direction of a TCP stream has said.
+/// What one direction of a TCP stream has said, in little room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Numbers", from = "Numbers")]
 struct Half {
+    next: u32,
+    acknowledged: u32,
+    fin: u32,
+    /// Which of these were said, one bit each.
+    said: u8,
+}
+
+/// As it travels: the sequence number behind the last byte sent, the last acknowledgement number sent, and the sequence
+/// number behind this direction's FIN.
+type Numbers = (Option<u32>, Option<u32>, Option<u32>);
+
+impl Half {
+    const NEXT: u8 = 1;
+    const ACKNOWLEDGED: u8 = 2;
+    const FIN: u8 = 4;
+
+    fn number(self, number: u32, bit: u8) -> Option<u32> {
+        (self.said & bit != 0).then_some(number)
+    }
+
     /// Sequence number behind the last byte sent.
-    next: Option<u32>,
+    fn next(self) -> Option<u32> {
+        self.number(self.next, Self::NEXT)
+    }
+
     /// Last acknowledgement number sent.
-    acknowledged: Option<u32>,
+    fn acknowledged(self) -> Option<u32> {
+        self.number(self.acknowledged, Self::ACKNOWLEDGED)
+    }
+
     /// Sequence number behind this direction's FIN.
-    fin: Option<u32>,
+    fn fin(self) -> Option<u32> {
+        self.number(self.fin, Self::FIN)
+    }
+
+    fn set_next(&mut self, number: u32) {
+        (self.next, self.said) = (number, self.said | Self::NEXT);
+    }
+
+    fn set_acknowledged(&mut self, number: u32) {
+        (self.acknowledged, self.said) = (number, self.said | Self::ACKNOWLEDGED);
+    }
+
+    fn set_fin(&mut self, number: u32) {
+        (self.fin, self.said) = (number, self.said | Self::FIN);
+    }
+}
+
+impl From<Half> for Numbers {
+    fn from(half: Half) -> Self {
+        (half.next(), half.acknowledged(), half.fin())
+    }
+}
+
+impl From<Numbers> for Half {
+    fn from((next, acknowledged, fin): Numbers) -> Self {
+        let mut half = Self::default();
+        next.into_iter().for_each(|number| half.set_next(number));
+        acknowledged.into_iter().for_each(|number| half.set_acknowledged(number));
+        fin.into_iter().for_each(|number| half.set_fin(number));
+        half
+    }
 }
 
 /// A stream's life.
@@ -135,16 +192,16 @@ impl Life {
         }
         let (sender, receiver) = self.halves(direction);
         let behind = sequence.wrapping_add(length).wrapping_add(u32::from(flags.syn()) + u32::from(flags.fin()));
-        if sender.next.is_none_or(|next| is_after(behind, next)) {
-            sender.next = Some(behind);
+        if sender.next().is_none_or(|next| is_after(behind, next)) {
+            sender.set_next(behind);
         }
         if flags.fin() {
-            sender.fin = Some(behind);
+            sender.set_fin(behind);
         }
         if flags.ack() {
-            sender.acknowledged = Some(acknowledgement);
+            sender.set_acknowledged(acknowledgement);
         }
-        let receiver_next = receiver.next;
+        let receiver_next = receiver.next();
         let answered = flags.ack() && !flags.syn() && receiver_next.is_some();
         self.state = match self.state {
             State::Opening if answered && direction == Direction::FromOpener => State::Established,
@@ -156,11 +213,11 @@ impl Life {
 
     fn state_by_fins(&self) -> State {
         let finished = |half: &Half, other: &Half| {
-            half.fin.is_some_and(|fin| other.acknowledged.is_some_and(|ack| !is_after(fin, ack)))
+            half.fin().is_some_and(|fin| other.acknowledged().is_some_and(|ack| !is_after(fin, ack)))
         };
         if finished(&self.opener, &self.responder) && finished(&self.responder, &self.opener) {
             State::Closed
-        } else if self.opener.fin.is_some() || self.responder.fin.is_some() {
+        } else if self.opener.fin().is_some() || self.responder.fin().is_some() {
             State::Closing
         } else {
             State::Established
@@ -170,9 +227,9 @@ impl Life {
     /// A reset counts if it lies in the window that the other end acknowledged, or answers the opening SYN.
     fn reset_counts(&mut self, direction: Direction, flags: TcpFlags, sequence: u32, acknowledgement: u32) -> bool {
         let (_, receiver) = self.halves(direction);
-        match receiver.acknowledged {
+        match receiver.acknowledged() {
             Some(acknowledged) => sequence.wrapping_sub(acknowledged) < RESET_WINDOW,
-            None => flags.ack() && receiver.next == Some(acknowledgement),
+            None => flags.ack() && receiver.next() == Some(acknowledgement),
         }
     }
 

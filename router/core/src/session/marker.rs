@@ -33,9 +33,31 @@ pub struct Moved {
     /// The new ownership.
     pub to: Generation,
     /// Redirectors that have said that they know.
-    pub told_by: u8,
-    /// When the fence is due; `None` once it was sent.
-    pub fence: Option<Instant>,
+    pub told_by: ToldBy,
+    /// When the fence is due; [`Instant::NEVER`] once it was sent.
+    pub fence: Instant,
+}
+
+/// Redirectors of a stream that have said that they know of its move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ToldBy {
+    /// None.
+    Nobody,
+    /// One of the two.
+    One,
+    /// Both.
+    Both,
+}
+
+impl ToldBy {
+    /// One more.
+    #[must_use]
+    pub fn and_one(self) -> Self {
+        match self {
+            Self::Nobody => Self::One,
+            Self::One | Self::Both => Self::Both,
+        }
+    }
 }
 
 /// What was counted of one direction of a stream.

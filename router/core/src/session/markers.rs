@@ -1,5 +1,6 @@
 //! The table of marker sessions: records by slot, and an index of both of their keys with eight bytes for each.
 
+use std::cell::Cell;
 use std::fmt;
 
 use super::arena::Arena;
@@ -15,6 +16,9 @@ use crate::time::Instant;
 /// All marker sessions of a node.
 pub struct Markers<H> {
     sessions: Arena<MarkerSession<H>>,
+    /// Shown where a slot holds nothing, which only a mistake of this program asks for.
+    nothing: MarkerSession<H>,
+    mistakes: Cell<u64>,
     index: Index,
     key: HashKey,
     next_id: u64,
@@ -35,13 +39,20 @@ impl<H: HostPart> Markers<H> {
     #[must_use]
     pub fn new(key: HashKey) -> Self {
         const { assert!(size_of::<H>() <= HOST_PART_LEN_MAX) }
-        Self { sessions: Arena::new(MarkerSession::nothing()), index: Index::new(), key, next_id: 1 }
+        Self {
+            sessions: Arena::new(),
+            nothing: MarkerSession::nothing(),
+            mistakes: Cell::new(0),
+            index: Index::new(),
+            key,
+            next_id: 1,
+        }
     }
 
     /// Finds a packet's session and books the packet there.
     pub fn meet(&mut self, now: Instant, key: &HashedKey, size: Count) -> Option<(Slot, Direction)> {
         let (slot, direction) = self.find_hashed(key)?;
-        let session = self.sessions.at_mut(slot);
+        let session = self.at_mut(slot);
         let count = &mut session.counts[direction];
         count.packets += size.packets;
         count.bytes += size.bytes;
@@ -81,7 +92,7 @@ impl<H: HostPart> Markers<H> {
     pub fn restart(&mut self, now: Instant, slot: Slot, new: &NewMarker) {
         self.forget_keys(slot);
         let session = self.fresh(now, new);
-        *self.sessions.at_mut(slot) = session;
+        *self.at_mut(slot) = session;
         self.note_key(slot, Direction::FromOpener, &new.opener);
     }
 
@@ -98,10 +109,10 @@ impl<H: HostPart> Markers<H> {
     /// Another stream has the key.
     pub fn learn_return_key(&mut self, slot: Slot, key: FlowKey, identity: u64) -> Result<Option<Slot>, KeyTaken> {
         let other = self.slot_of(&key).filter(|other| *other != slot);
-        if other.is_some_and(|other| self.sessions.at(other).return_key.is_some()) {
+        if other.is_some_and(|other| self.at(other).return_key.is_some()) {
             return Err(KeyTaken);
         }
-        let known = self.sessions.at(slot).return_key;
+        let known = self.at(slot).return_key;
         if known == Some(key) {
             return Ok(None);
         }
@@ -111,7 +122,7 @@ impl<H: HostPart> Markers<H> {
         if let Some(known) = known {
             self.forget_key(slot, Direction::ToOpener, &known);
         }
-        let session = self.sessions.at_mut(slot);
+        let session = self.at_mut(slot);
         (session.return_key, session.identity) = (Some(key), identity);
         session.counts.to_opener = Count::default();
         self.note_key(slot, Direction::ToOpener, &key);
@@ -145,12 +156,18 @@ impl<H: HostPart> Markers<H> {
     /// The session in a slot that is in use.
     #[must_use]
     pub fn at(&self, slot: Slot) -> &MarkerSession<H> {
-        self.sessions.at(slot)
+        self.sessions.get(slot).unwrap_or_else(|| {
+            mistaken(slot, &self.mistakes);
+            &self.nothing
+        })
     }
 
     /// The session in a slot that is in use, to change.
     pub fn at_mut(&mut self, slot: Slot) -> &mut MarkerSession<H> {
-        self.sessions.at_mut(slot)
+        self.sessions.get_mut(slot).unwrap_or_else(|| {
+            mistaken(slot, &self.mistakes);
+            &mut self.nothing
+        })
     }
 
     /// The sessions with their slots.
@@ -183,7 +200,7 @@ impl<H: HostPart> Markers<H> {
 
     /// How often a session was asked for that is not there, since the last call.
     pub fn take_mistakes(&self) -> u64 {
-        self.sessions.take_mistakes()
+        self.mistakes.take()
     }
 
     fn note_key(&mut self, slot: Slot, direction: Direction, key: &FlowKey) {
@@ -197,7 +214,7 @@ impl<H: HostPart> Markers<H> {
     /// Forgets the keys of a session. One that it lost to another is not found.
     fn forget_keys(&mut self, slot: Slot) {
         for direction in Direction::BOTH {
-            if let Some(key) = self.sessions.at(slot).key(direction) {
+            if let Some(key) = self.at(slot).key(direction) {
                 self.forget_key(slot, direction, &key);
             }
         }
@@ -207,9 +224,15 @@ impl<H: HostPart> Markers<H> {
 impl<H: HostPart> Parts<H> for Markers<H> {
     fn part(&mut self, slot: Slot, stream: u64) -> Option<&mut H> {
         let slot = self.still(slot, stream)?;
-        let session = self.sessions.at_mut(slot);
+        let session = self.at_mut(slot);
         session.alive.then_some(&mut session.host)
     }
+}
+
+#[cold]
+fn mistaken(slot: Slot, mistakes: &Cell<u64>) {
+    debug_assert!(false, "{slot:?} holds no session");
+    mistakes.set(mistakes.get() + 1);
 }
 
 /// A slot and a direction in one number; slots stay far below the bound.
@@ -227,3 +250,15 @@ const _: () = assert!(MARKER_SESSIONS_MAX < 1 << 31);
 /// Another stream has the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyTaken;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "slot 3 holds no session")]
+    fn a_slot_that_holds_nothing_stops_a_debug_build() {
+        let markers = Markers::<()>::new(HashKey([1; 16]));
+        assert!(!markers.at(Slot::new(3)).alive);
+    }
+}

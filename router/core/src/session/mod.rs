@@ -15,7 +15,7 @@ mod shards;
 pub use deadlines::Deadlines;
 pub use digests::{Digests, bucket_of};
 pub use life::{Life, State, Timeouts};
-pub use marker::{Announced, Count, MarkerSession, Moved, NewMarker};
+pub use marker::{Announced, Count, MarkerSession, Moved, NewMarker, ToldBy};
 pub use markers::{KeyTaken, Markers};
 pub use opening::{Midstream, Opening};
 pub use redirector::{RedirectorSession, Standing};

@@ -1,10 +1,13 @@
-//! Hash tables in shards: growing one stops the loop for a small part of all entries.
+//! Tables whose growing stops the loop for a small part of their entries only: values in chunks, found by hash tables in
+//! shards.
 
 use std::fmt;
 
 use hashbrown::HashTable;
 
+use super::arena::Arena;
 use crate::flow::{FlowKey, HashKey, HashedKey};
+use crate::id::Slot;
 
 /// Shards of each table. With a million entries each has some thousands.
 const SHARDS: usize = 256;
@@ -12,21 +15,25 @@ const SHARDS: usize = 256;
 /// Values by the key of packets.
 pub struct Table<V> {
     key: HashKey,
-    shards: Vec<HashTable<(FlowKey, V)>>,
-    len: usize,
+    index: Index,
+    values: Arena<(FlowKey, V)>,
 }
 
 impl<V> Table<V> {
     /// An empty table, hashed with a key that no outsider knows.
     pub fn new(key: HashKey) -> Self {
-        Self { key, shards: (0..SHARDS).map(|_| HashTable::new()).collect(), len: 0 }
+        Self { key, index: Index::new(), values: Arena::new() }
+    }
+
+    fn slot_of(&self, HashedKey { key, hash }: &HashedKey) -> Option<Slot> {
+        let has_key = |number| self.values.get(Slot::new(number)).is_some_and(|(known, _)| known == key);
+        self.index.find(*hash, has_key).map(Slot::new)
     }
 
     /// The value of a key.
     pub fn get(&self, key: &FlowKey) -> Option<&V> {
-        let HashedKey { hash, .. } = self.key.hashed(*key);
-        let shard = self.shards.get(shard_of(hash))?;
-        shard.find(hash, |(known, _)| known == key).map(|(_, value)| value)
+        let slot = self.slot_of(&self.key.hashed(*key))?;
+        self.values.get(slot).map(|(_, value)| value)
     }
 
     /// The value of a key, to change.
@@ -35,63 +42,67 @@ impl<V> Table<V> {
     }
 
     /// The value of a key whose hash is known, to change.
-    pub fn find_mut(&mut self, HashedKey { key, hash }: &HashedKey) -> Option<&mut V> {
-        let shard = self.shards.get_mut(shard_of(*hash))?;
-        shard.find_mut(*hash, |(known, _)| known == key).map(|(_, value)| value)
+    pub fn find_mut(&mut self, key: &HashedKey) -> Option<&mut V> {
+        let slot = self.slot_of(key)?;
+        self.values.get_mut(slot).map(|(_, value)| value)
     }
 
     /// Sets the value of a key; returns the one that it had.
     pub fn insert(&mut self, key: FlowKey, value: V) -> Option<V> {
-        if let Some(place) = self.get_mut(&key) {
+        let hashed = self.key.hashed(key);
+        if let Some(place) = self.find_mut(&hashed) {
             return Some(std::mem::replace(place, value));
         }
-        let (HashedKey { hash, .. }, keyed) = (self.key.hashed(key), self.key);
-        let shard = self.shards.get_mut(shard_of(hash))?;
-        shard.insert_unique(hash, (key, value), |(key, _)| keyed.hashed(*key).hash);
-        self.len += 1;
+        if let Some(slot) = self.values.insert((key, value)) {
+            self.index.insert(hashed.hash, slot.number());
+        }
         None
     }
 
     /// Takes a key and its value out.
     pub fn remove(&mut self, key: &FlowKey) -> Option<V> {
-        let HashedKey { hash, .. } = self.key.hashed(*key);
-        let shard = self.shards.get_mut(shard_of(hash))?;
-        let ((_, value), _) = shard.find_entry(hash, |(known, _)| known == key).ok()?.remove();
-        self.len -= 1;
-        Some(value)
+        let hashed = self.key.hashed(*key);
+        let slot = self.slot_of(&hashed)?;
+        self.index.remove(hashed.hash, slot.number());
+        self.values.remove(slot).map(|(_, value)| value)
     }
 
     /// Takes out all but those that `stays` names.
     pub fn retain(&mut self, mut stays: impl FnMut(&FlowKey, &V) -> bool) {
-        for shard in &mut self.shards {
-            shard.retain(|(key, value)| stays(key, value));
+        let mut next = self.values.next_from(Slot::FIRST);
+        while let Some(slot) = next {
+            next = self.values.next_from(slot.next());
+            let leaving = self.values.get(slot).filter(|(key, value)| !stays(key, value)).map(|(key, _)| *key);
+            if let Some(key) = leaving {
+                self.index.remove(self.key.hashed(key).hash, slot.number());
+                self.values.remove(slot);
+            }
         }
-        self.len = self.shards.iter().map(HashTable::len).sum();
     }
 
     /// All keys and values, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (&FlowKey, &V)> {
-        self.shards.iter().flatten().map(|(key, value)| (key, value))
+        self.values.iter().map(|(_, (key, value))| (key, value))
     }
 
-    /// Keys and values of one shard, by its number from 0 on; `None` behind the last.
-    pub fn shard(&self, number: usize) -> Option<impl Iterator<Item = (&FlowKey, &V)>> {
-        self.shards.get(number).map(|shard| shard.iter().map(|(key, value)| (key, value)))
+    /// Keys and values of one part of the table, by its number from 0 on; `None` behind the last.
+    pub fn part(&self, number: usize) -> Option<impl Iterator<Item = (&FlowKey, &V)>> {
+        self.values.chunk(number).map(|values| values.map(|(key, value)| (key, value)))
     }
 
-    /// How many shards there are.
-    pub fn shards(&self) -> usize {
-        self.shards.len()
+    /// How many parts the table has.
+    pub fn parts(&self) -> usize {
+        self.values.chunks()
     }
 
     /// True without keys.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// How many keys there are.
     pub fn len(&self) -> usize {
-        self.len
+        self.values.len()
     }
 }
 
