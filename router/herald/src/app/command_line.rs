@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 
 use super::keys_command::KeysCommand;
 use super::lab_command::LabCommand;
+use super::reports::{REPORTS, Report};
 use super::stream;
 
 /// A clustered userspace router that inspects traffic.
@@ -29,24 +31,13 @@ pub enum Command {
     /// Check a configuration, or show it with all defaults
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Show this node: interfaces, roles, members, sessions, frames, drops
-    Status(ReportArguments),
-    /// Show the members of the cluster as this node sees them
-    Members(ReportArguments),
-    /// Show who holds the two redirectors
-    Roles(ReportArguments),
-    /// Show this node's redirector and marker sessions
-    Sessions(ReportArguments),
+    /// The reports of a node.
+    #[command(flatten)]
+    Report(ReportCommand),
     /// Show the chosen node of a stream, and what each redirector believes
+    // In the help it stands beside `sessions`.
+    #[command(display_order = 5)]
     Who(WhoArguments),
-    /// Show how many frames ended here, by reason
-    Drops(ReportArguments),
-    /// Show the chain of plugins
-    Plugins(ReportArguments),
-    /// Show the neighbours that this node resolved
-    Neighbours(ReportArguments),
-    /// Show connected networks and static routes
-    Routes(ReportArguments),
     /// Give up this node's roles and streams, and wait until it has none
     Drain(DrainArguments),
     /// Let this node take roles and streams again
@@ -116,6 +107,45 @@ pub struct ReportArguments {
     pub json: bool,
 }
 
+/// One of the reports of a node, each a command of its own.
+#[derive(Debug)]
+pub struct ReportCommand {
+    /// Which one.
+    pub report: &'static Report,
+    /// Of which node, and how to print it.
+    pub arguments: ReportArguments,
+}
+
+impl Subcommand for ReportCommand {
+    fn augment_subcommands(command: clap::Command) -> clap::Command {
+        let subcommand =
+            |report: &Report| ReportArguments::augment_args(clap::Command::new(report.name)).about(report.about);
+        command.subcommands(REPORTS.iter().map(subcommand))
+    }
+
+    fn augment_subcommands_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_subcommands(command)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        REPORTS.iter().any(|report| report.name == name)
+    }
+}
+
+impl FromArgMatches for ReportCommand {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let (name, matches) = matches.subcommand().ok_or(clap::Error::new(ErrorKind::MissingSubcommand))?;
+        let report = REPORTS.iter().find(|report| report.name == name);
+        let report = report.ok_or(clap::Error::new(ErrorKind::InvalidSubcommand))?;
+        Ok(Self { report, arguments: ReportArguments::from_arg_matches(matches)? })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
 /// `herald who`.
 #[derive(Debug, Args)]
 pub struct WhoArguments {
@@ -180,13 +210,23 @@ mod tests {
     #[test]
     fn help_is_a_table_of_contents() {
         let help = CommandLine::command().render_help().to_string();
-        for command in [
-            "run", "config", "status", "members", "roles", "sessions", "who", "drops", "plugins", "drain", "undrain",
-            "events", "lab", "keys", "doctor",
-        ] {
-            assert!(help.lines().any(|l| l.trim_start().starts_with(&format!("{command} "))), "{command} in\n{help}");
-        }
+        let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+        let commands: Vec<_> = commands.filter_map(|line| line.split_whitespace().next()).collect();
+        let expected = "run config status members roles sessions who drops plugins neighbours routes drain undrain events \
+            lab keys doctor";
+        assert_eq!(commands.join(" "), expected);
+        assert!(help.contains("  routes      Show connected networks and static routes\n"), "{help}");
         assert!(help.lines().all(|line| line.len() <= 110), "{help}");
+    }
+
+    #[test]
+    fn each_report_is_a_command_with_the_same_options() {
+        for report in REPORTS.iter() {
+            let line = format!("herald {} --json --control x", report.name);
+            let Command::Report(command) = parse(&line).unwrap().command else { panic!("{line}") };
+            assert_eq!(command.report.name, report.name);
+            assert!(command.arguments.json && command.arguments.node.control.ends_with("x"), "{line}");
+        }
     }
 
     #[test]

@@ -5,14 +5,17 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
-use super::command_line::{Command, ConfigArguments, ConfigCommand, NodeArguments, ReportArguments, RunArguments};
+use super::command_line::{
+    Command, ConfigArguments, ConfigCommand, NodeArguments, ReportArguments, ReportCommand, RunArguments,
+};
 use super::config::{Config, ConfigError};
 use super::control::client::{self, ClientError};
 use super::lab_command::LabCommandError;
 use super::logging::{self, Format};
+use super::reports::{Text, Who};
 use super::run::{self, RunError};
 use super::stream::StreamError;
-use super::{doctor, drain, keys_command, lab_command, tables};
+use super::{doctor, drain, keys_command, lab_command};
 use herald_keys::FolderError;
 use herald_lab::LabError;
 
@@ -98,16 +101,9 @@ pub fn execute(command: Command) -> Result<ExitCode, CommandError> {
         Command::Keys(command) => print(&keys_command::run(&command)?),
         Command::Run(arguments) => run_node(&arguments),
         Command::Config(ConfigCommand::Check(arguments)) => check(&arguments),
-        Command::Config(ConfigCommand::Show(arguments)) => show(&arguments),
-        Command::Status(arguments) => report(&arguments, "/status", tables::status),
-        Command::Members(arguments) => report(&arguments, "/members", |r| tables::rows(r, tables::MEMBERS)),
-        Command::Roles(arguments) => report(&arguments, "/roles", tables::roles),
-        Command::Sessions(arguments) => report(&arguments, "/sessions", |r| tables::rows(r, tables::SESSIONS)),
-        Command::Who(arguments) => report(&arguments.report, &arguments.path()?, tables::who),
-        Command::Drops(arguments) => report(&arguments, "/drops", |r| tables::counts(r, "REASON")),
-        Command::Plugins(arguments) => report(&arguments, "/plugins", |r| tables::rows(r, tables::PLUGINS)),
-        Command::Neighbours(arguments) => report(&arguments, "/neighbours", |r| tables::rows(r, tables::NEIGHBOURS)),
-        Command::Routes(arguments) => report(&arguments, "/routes", |r| tables::rows(r, tables::ROUTES)),
+        Command::Config(ConfigCommand::Show(arguments)) => show_config(&arguments),
+        Command::Report(ReportCommand { report, arguments }) => show(&arguments, &report.path(), report.text),
+        Command::Who(arguments) => show(&arguments.report, &arguments.path()?, Who::text),
         Command::Drain(arguments) => drain::drain(&arguments),
         Command::Undrain(arguments) => drain::undrain(&arguments),
         Command::Events(arguments) => {
@@ -132,16 +128,16 @@ fn check(arguments: &ConfigArguments) -> Result<(), CommandError> {
     print(&format!("{}: good: node {node} of cluster {cluster} {peers}\n", arguments.file.display()))
 }
 
-fn show(arguments: &ConfigArguments) -> Result<(), CommandError> {
+fn show_config(arguments: &ConfigArguments) -> Result<(), CommandError> {
     print(&Config::load(&arguments.file, &arguments.set)?.to_toml()?)
 }
 
-fn report(arguments: &ReportArguments, path: &str, table: impl Fn(&Value) -> String) -> Result<(), CommandError> {
+fn show(arguments: &ReportArguments, path: &str, text: fn(&Value) -> String) -> Result<(), CommandError> {
     let json = fetch(&arguments.node, path)?;
     if arguments.json {
         return print(&(json + "\n"));
     }
-    print(&table(&serde_json::from_str(&json)?))
+    print(&text(&serde_json::from_str(&json)?))
 }
 
 fn fetch(node: &NodeArguments, path: &str) -> Result<String, CommandError> {

@@ -2,11 +2,23 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::command_line::{DrainArguments, ReportArguments};
 use super::commands::{CommandError, print};
 use super::control::client;
-use super::reports::Draining;
 use herald_lab::eventually;
+
+/// What a node answers to both: what it still has to give away.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Draining {
+    /// The node gives up its roles and streams.
+    pub draining: bool,
+    /// Redirectors that it still holds.
+    pub roles: usize,
+    /// Streams that it is still the chosen node of.
+    pub streams: usize,
+}
 
 /// Orders the node to give up its roles and streams and waits until it has none.
 ///

@@ -16,5 +16,4 @@ pub mod relay;
 pub mod reports;
 pub mod run;
 pub mod stream;
-pub mod tables;
 pub mod watchdog;

@@ -1,5 +1,5 @@
-//! The control API: HTTP and JSON over a Unix socket, each command one path. `sessions` and `plugins` read what is shared;
-//! all other questions go to the event loop through a bounded queue and are answered with plain data.
+//! The control API: HTTP and JSON over a Unix socket, each command one path. What the event loop must say itself is asked
+//! through a bounded queue and answered with plain data.
 
 pub mod client;
 mod server;
@@ -15,8 +15,10 @@ use tokio::sync::oneshot;
 pub use server::{Control, Shared, start};
 pub use socket::{ControlSocket, SocketError};
 
+use super::drain::Draining;
+use super::event_loop::EventLoop;
 use super::published::Complete;
-use super::reports::{Draining, Drops, EventRow, MemberRow, NeighbourRow, Roles, RouteRow, Status, Who};
+use super::reports::{Answer, EventRow, Read, Who};
 use herald_core::flow::FlowKey;
 use herald_core::membership::Service;
 
@@ -33,21 +35,10 @@ pub const EVENTS_ANSWER_MAX: usize = 1_024;
 pub type Reply<T> = oneshot::Sender<T>;
 
 /// What the loop can be asked.
-#[derive(Debug)]
 pub enum Question {
-    /// `status`.
-    Status(Reply<Status>),
-    /// `members`.
-    Members(Reply<Vec<MemberRow>>),
-    /// `roles`.
-    Roles(Reply<Roles>),
-    /// `drops`.
-    Drops(Reply<Drops>),
-    /// `neighbours`.
-    Neighbours(Reply<Vec<NeighbourRow>>),
-    /// `routes`.
-    Routes(Reply<Vec<RouteRow>>),
-    /// `sessions`: told when all parts are published.
+    /// A report that the loop reads.
+    Report(&'static Read<EventLoop>, Reply<Answer>),
+    /// The session tables: told when all parts of them are published.
     Sessions(Reply<Complete>),
     /// `who`: the opener's flow. Its interface is not known to the asker and counts for nothing.
     Who(FlowKey, Reply<Who>),

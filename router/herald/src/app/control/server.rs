@@ -11,13 +11,12 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
-use super::{AskError, Asker, ControlSocket, EVENTS_ANSWER_MAX, Question, Reply};
+use super::{AskError, Asker, ControlSocket, EVENTS_ANSWER_MAX, Question};
+use crate::app::drain::Draining;
 use crate::app::published::Published;
-use crate::app::reports::{EventRow, SessionRow};
+use crate::app::reports::{EventRow, REPORTS, Report, Source};
 use crate::app::stream;
-use crate::io::clock;
 use herald_core::membership::Service;
-use herald_host::{PluginRow, Report};
 
 /// What the control thread may read by itself.
 #[derive(Clone, Debug)]
@@ -25,7 +24,7 @@ pub struct Shared {
     /// What the loop publishes of its session tables.
     pub published: Published,
     /// What is counted of the plugins.
-    pub plugins: Report,
+    pub plugins: herald_host::Report,
 }
 
 /// The running control thread. Dropping it ends the thread and removes the socket.
@@ -77,18 +76,13 @@ struct Desk {
 
 async fn serve(listener: std::os::unix::net::UnixListener, desk: Desk) -> io::Result<()> {
     let listener = tokio::net::UnixListener::from_std(listener)?;
-    let router = Router::new()
-        .route("/status", get(|desk| ask(desk, Question::Status)))
-        .route("/members", get(|desk| ask(desk, Question::Members)))
-        .route("/roles", get(|desk| ask(desk, Question::Roles)))
-        .route("/drops", get(|desk| ask(desk, Question::Drops)))
-        .route("/plugins", get(plugins))
-        .route("/neighbours", get(|desk| ask(desk, Question::Neighbours)))
-        .route("/routes", get(|desk| ask(desk, Question::Routes)))
-        .route("/sessions", get(sessions))
+    let router = REPORTS.iter().fold(Router::new(), |router, report| {
+        router.route(&report.path(), get(move |State(desk)| answer(desk, report)))
+    });
+    let router = router
         .route("/who/{protocol}/{source}/{destination}", get(who))
-        .route("/drain", post(|desk| ask(desk, |reply| Question::Serve(Service::Draining, reply))))
-        .route("/undrain", post(|desk| ask(desk, |reply| Question::Serve(Service::Normal, reply))))
+        .route("/drain", post(|desk| serve_as(desk, Service::Draining)))
+        .route("/undrain", post(|desk| serve_as(desk, Service::Normal)))
         .route("/events", get(events))
         .fallback(|| async { (StatusCode::NOT_FOUND, "there is no such report") })
         .with_state(desk);
@@ -101,24 +95,23 @@ impl IntoResponse for AskError {
     }
 }
 
-async fn ask<T: serde::Serialize>(
-    State(desk): State<Desk>,
-    question: impl FnOnce(Reply<T>) -> Question,
-) -> Result<Json<T>, AskError> {
-    desk.asker.ask(question).await.map(Json)
+async fn answer(desk: Desk, report: &'static Report) -> Result<Response, AskError> {
+    let answer = match &report.source {
+        Source::Loop(read) => desk.asker.ask(|reply| Question::Report(read, reply)).await?,
+        Source::Shared(read) => read(&desk.shared),
+        Source::Sessions(read) => {
+            let complete = desk.asker.ask(Question::Sessions).await?;
+            read(desk.shared.published.take(complete))
+        }
+    };
+    Ok(match answer() {
+        Ok(json) => ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    })
 }
 
-/// Copied by the loop part by part: it goes on meanwhile.
-async fn sessions(State(desk): State<Desk>) -> Result<Json<Vec<SessionRow>>, AskError> {
-    let complete = desk.asker.ask(Question::Sessions).await?;
-    let rows = desk.shared.published.take(complete);
-    let now = clock::now();
-    Ok(Json(rows.iter().map(|row| SessionRow::at(now, row)).collect()))
-}
-
-/// Read from the plugins' books while the chain works.
-async fn plugins(State(desk): State<Desk>) -> Json<Vec<PluginRow>> {
-    Json(desk.shared.plugins.rows())
+async fn serve_as(State(desk): State<Desk>, service: Service) -> Result<Json<Draining>, AskError> {
+    desk.asker.ask(|reply| Question::Serve(service, reply)).await.map(Json)
 }
 
 async fn who(State(desk): State<Desk>, Path(words): Path<(String, String, String)>) -> Response {

@@ -9,7 +9,7 @@ use mio::{Events, Poll, Token};
 
 use super::*;
 use crate::app::published::{Published, Publisher};
-use crate::app::reports::Role;
+use crate::app::reports::{REPORTS, Source, unwritten};
 use crate::io::clock;
 use herald_core::event::Event;
 use herald_core::id::NodeId;
@@ -71,10 +71,8 @@ impl Drop for Fake {
 
 fn canned(question: Question) {
     match question {
-        Question::Roles(reply) => {
-            reply.send(Roles { first: Some(Role { holder: node("a"), epoch: 3 }), second: None }).unwrap();
-        }
-        Question::Drops(reply) => reply.send([("mid-stream", 4)].into()).unwrap(),
+        // Any report that is the loop's.
+        Question::Report(_, reply) => reply.send(unwritten([("mid-stream", 4)])).ok().unwrap(),
         Question::Who(flow, reply) => {
             assert_eq!(flow.destination().ip(), IpAddr::from(Ipv4Addr::new(10, 2, 0, 100)));
             reply.send(Who { chosen: Some(node("c")), first: Some(node("c")), second: None }).unwrap();
@@ -84,25 +82,27 @@ fn canned(question: Question) {
             let event = Event::LinkUp { peer: node("b") };
             reply.send((after + 1..=last).map(|n| EventRow::new(n, Instant::from_nanos(n), &event)).collect()).unwrap();
         }
-        Question::Serve(service, reply) => {
-            reply.send(Draining { draining: service == Service::Draining, roles: 1, streams: 2 }).unwrap();
-        }
         Question::Sessions(reply) => {
             let mut publisher = Publisher::new(Published::default());
             publisher.begin(reply);
             publisher.publish(|_| None);
         }
-        Question::Status(_) | Question::Members(_) | Question::Neighbours(_) | Question::Routes(_) => {}
+        Question::Serve(service, reply) => {
+            reply.send(Draining { draining: service == Service::Draining, roles: 1, streams: 2 }).unwrap();
+        }
     }
 }
 
 #[test]
 fn questions_go_to_the_loop_and_answers_come_back_as_json() {
     let fake = Fake::start(canned);
-    assert_eq!(fake.report("/roles").unwrap(), r#"{"first":{"holder":"a","epoch":3},"second":null}"#);
-    assert_eq!(fake.report("/drops").unwrap(), r#"{"mid-stream":4}"#);
-    assert_eq!(fake.report("/sessions").unwrap(), "[]");
-    assert_eq!(fake.report("/plugins").unwrap(), "[]");
+    for report in REPORTS.iter() {
+        let expected = match report.source {
+            Source::Loop(_) => r#"[["mid-stream",4]]"#,
+            Source::Shared(_) | Source::Sessions(_) => "[]",
+        };
+        assert_eq!(fake.report(&report.path()).unwrap(), expected, "{}", report.name);
+    }
     let who = fake.report("/who/tcp/10.1.0.100:41234/10.2.0.100:80").unwrap();
     assert_eq!(who, r#"{"chosen":"c","first":"c","second":null}"#);
 }
@@ -147,7 +147,12 @@ fn old_and_simple_clients_are_served_too() {
     stream.write_all(b"GET /drops HTTP/1.0\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.0 200 OK") && answer.ends_with("{\"mid-stream\":4}"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.0 200 OK")
+            && answer.contains("\r\ncontent-type: application/json\r\n")
+            && answer.ends_with("[[\"mid-stream\",4]]"),
+        "{answer}"
+    );
 }
 
 #[test]

@@ -3,21 +3,13 @@
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
 
-use serde_json::{Value, json};
-
 use super::steps::{Moment, Seen, Stream};
 use super::witness::{Plugin, Witness};
-use crate::app::tables;
+use crate::app::reports::{SessionRow, Text, table};
 use herald_core::event::Step;
 
-const PLUGINS: &[(&str, &str)] = &[
-    ("NODE", "node"),
-    ("PLUGIN", "plugin"),
-    ("FRAMES", "packets"),
-    ("DROPS", "drops"),
-    ("FAULTS", "faults"),
-    ("ITS OWN COUNTERS", "counters"),
-];
+/// Columns of what the plugins counted.
+const PLUGINS: [&str; 6] = ["NODE", "PLUGIN", "FRAMES", "DROPS", "FAULTS", "ITS OWN COUNTERS"];
 
 /// Colours, on a terminal that wants them.
 #[derive(Clone, Copy, Debug)]
@@ -156,7 +148,7 @@ pub(super) fn sessions(paint: Paint, witnesses: &[Witness]) -> String {
     let mut text = paint.title("The sessions of each node, right after the request (herald sessions)") + "\n";
     for witness in witnesses {
         let _text =
-            write!(text, "\nnode {}\n{}", paint.name(&witness.node), tables::rows(&witness.sessions, tables::SESSIONS));
+            write!(text, "\nnode {}\n{}", paint.name(&witness.node), Vec::<SessionRow>::text(&witness.sessions));
     }
     text
 }
@@ -166,17 +158,15 @@ pub(super) fn plugins(paint: Paint, chains: &[(String, Vec<Plugin>)]) -> String 
     let mut rows = Vec::new();
     for (node, plugin) in chains.iter().flat_map(|(node, chain)| chain.iter().map(move |plugin| (node, plugin))) {
         let counters: Vec<_> = plugin.counters.iter().map(|(name, count)| format!("{name} {count}")).collect();
-        rows.push(json!({
-            "node": node, "plugin": plugin.id, "packets": plugin.packets, "drops": plugin.drops, "faults": plugin.faults,
-            "counters": counters.join(", "),
-        }));
+        let counted = [plugin.packets, plugin.drops, plugin.faults].map(|count| count.to_string());
+        rows.push([&[node.clone(), plugin.id.clone()], &counted[..], &[counters.join(", ")]].concat());
     }
     let title = paint.title("What the plugins of each node counted");
     let note = paint.faint(
         "acl and flowlog judge a stream once, when it starts, and ask for none of its frames. hello asks for all; one frame\n\
          can hold several packets that the kernel left together.",
     );
-    format!("{title}\n\n{}{note}\n", tables::rows(&Value::Array(rows), PLUGINS))
+    format!("{title}\n\n{}{note}\n", table(PLUGINS, rows))
 }
 
 /// What `flowlog` wrote.

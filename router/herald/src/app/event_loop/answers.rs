@@ -2,15 +2,11 @@
 
 use super::EventLoop;
 use crate::app::control::Question;
-use crate::app::reports::{
-    AdvertStatus, Draining, Drops, FrameCounts, InterfaceStatus, MemberRow, MessageCounts, NeighbourRow, Role, Roles,
-    RouteRow, SessionCounts, Status,
-};
+use crate::app::drain::Draining;
 use crate::app::watchdog::Phase;
-use crate::io::peers::Peers;
-use crate::io::{Usable, clock};
+use crate::io::clock;
 use herald_core::flow::FlowKey;
-use herald_core::id::{Interface, PerInterface};
+use herald_core::id::Interface;
 use herald_core::membership::Service;
 use herald_core::node::Remaining;
 use herald_core::turn::Turn;
@@ -40,12 +36,7 @@ impl EventLoop {
     /// The asker may have gone meanwhile; then nobody misses the answer.
     fn answer(&mut self, question: Question) {
         match question {
-            Question::Status(reply) => drop(reply.send(self.status())),
-            Question::Members(reply) => drop(reply.send(self.members())),
-            Question::Roles(reply) => drop(reply.send(self.roles())),
-            Question::Drops(reply) => drop(reply.send(self.drops())),
-            Question::Neighbours(reply) => drop(reply.send(self.neighbours())),
-            Question::Routes(reply) => drop(reply.send(self.routes())),
+            Question::Report(read, reply) => drop(reply.send(read(self))),
             Question::Events(after, reply) => drop(reply.send(self.ring.rows(after))),
             Question::Sessions(reply) => self.publisher.begin(reply),
             Question::Serve(service, reply) => {
@@ -74,102 +65,5 @@ impl EventLoop {
         let ends = [source, destination].map(|end| (end.ip(), end.port()));
         let [from, to] = ends;
         FlowKey::new(interface, flow.protocol(), from, to)
-    }
-
-    fn status(&self) -> Status {
-        Status {
-            node: self.parts.about.node,
-            cluster: self.parts.about.cluster.clone(),
-            version: env!("CARGO_PKG_VERSION"),
-            pid: std::process::id(),
-            uptime_ms: u64::try_from(clock::now().since(self.parts.about.started).as_millis()).unwrap_or(u64::MAX),
-            interfaces: PerInterface::from_fn(|interface| self.interface_status(interface)),
-            roles: self.roles(),
-            members: self.members(),
-            sessions: SessionCounts {
-                redirector: self.parts.node.redirector_sessions(),
-                marker: self.parts.node.markers().len(),
-            },
-            frames: self.frames(),
-            drops: self.drops(),
-            refusals: self.parts.peers.iter().flat_map(Peers::refusals).collect(),
-            messages: MessageCounts {
-                stale: self.out.ledger.messages_stale,
-                unauthorised: self.out.ledger.messages_unauthorised,
-            },
-        }
-    }
-
-    fn interface_status(&self, interface: Interface) -> InterfaceStatus {
-        let port = &self.parts.ports[interface];
-        let adverts = self.parts.node.membership().advert_counts(interface);
-        InterfaceStatus {
-            tap: port.name.clone(),
-            state: match port.usable {
-                Usable::Yes => "up",
-                Usable::No => "down",
-            },
-            mac: port.mac,
-            offloads: port.tap.offloads(),
-            adverts: AdvertStatus { sent: adverts.sent, heard: adverts.heard },
-        }
-    }
-
-    fn frames(&self) -> FrameCounts {
-        let ledger = &self.out.ledger;
-        FrameCounts {
-            arrived_first: ledger.arrived.first,
-            arrived_second: ledger.arrived.second,
-            arrived_mesh: ledger.arrived_mesh,
-            forwarded: ledger.forwarded,
-            redirected: ledger.redirected,
-            handed_over: ledger.handed_over,
-            consumed: ledger.consumed,
-            dropped: self.out.drops().map(|(_, count)| count).sum(),
-            kept: self.parts.node.frames_kept() as u64,
-            generated: ledger.generated,
-            generated_dropped: ledger.generated_dropped,
-            buffers_taken: self.pool.taken() as u64,
-        }
-    }
-
-    fn members(&self) -> Vec<MemberRow> {
-        let row = |member: &herald_core::membership::Member| MemberRow {
-            node: member.node,
-            state: member.state.name(),
-            link: if member.link_up { "up" } else { "down" },
-            in_sync: member.in_sync,
-            weight: member.weight,
-        };
-        self.parts.node.membership().members().map(row).collect()
-    }
-
-    fn roles(&self) -> Roles {
-        let membership = self.parts.node.membership();
-        PerInterface::from_fn(|interface| {
-            let (holder, epoch) = (membership.holder(interface)?, membership.epoch(interface)?);
-            Some(Role { holder, epoch: epoch.counter })
-        })
-    }
-
-    fn drops(&self) -> Drops {
-        self.out.drops().map(|(reason, count)| (reason.name(), count)).collect()
-    }
-
-    fn neighbours(&self) -> Vec<NeighbourRow> {
-        let rows = self.parts.node.forward().neighbours().into_iter();
-        rows.map(|row| NeighbourRow {
-            interface: row.interface,
-            address: row.address,
-            mac: row.mac,
-            state: row.state,
-            frames: row.frames,
-        })
-        .collect()
-    }
-
-    fn routes(&self) -> Vec<RouteRow> {
-        let rows = self.parts.node.forward().routes();
-        rows.map(|row| RouteRow { to: row.to.to_string(), interface: row.interface, via: row.via }).collect()
     }
 }

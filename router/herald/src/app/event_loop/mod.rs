@@ -91,9 +91,10 @@ pub struct About {
 /// The loop.
 #[derive(Debug)]
 pub struct EventLoop {
-    parts: Parts,
-    out: Outbox,
-    pool: Pool,
+    /// Seen by reports, as are the two below.
+    pub(super) parts: Parts,
+    pub(super) out: Outbox,
+    pub(super) pool: Pool,
     ring: Ring,
     told: Vec<PeerEvent>,
     waiting: Waiting,

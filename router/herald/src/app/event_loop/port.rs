@@ -18,7 +18,7 @@ pub struct Port {
     /// The node's own MAC there, for reports.
     pub mac: Mac,
     pub(super) readable: bool,
-    pub(super) usable: Usable,
+    pub(in crate::app) usable: Usable,
     /// For frames that come while the pool is empty.
     spare: Frame,
 }

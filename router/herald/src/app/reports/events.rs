@@ -1,0 +1,141 @@
+//! `herald events`: what happened at this node, one JSON object a line. It has a command and a path of its own, because its
+//! answer has no end and comes in portions.
+
+use serde::Serialize;
+
+use herald_core::event::{Event, Step};
+use herald_core::flow::{FlowKey, protocol_name};
+use herald_core::id::{Interface, NodeId};
+use herald_core::time::Instant;
+
+/// One line of `herald events`: what happened, when, and of what. Fields that an event has not are left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct EventRow {
+    /// Counts a node's events from 1.
+    pub number: u64,
+    /// Nanoseconds on the machine's monotonic clock, which all nodes of one machine share.
+    pub at_ns: u64,
+    /// Which event.
+    pub event: &'static str,
+    /// The step of the method.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<&'static str>,
+    /// The other party, or the node the event is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodeId>,
+    /// The interface of the flow or role.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interface: Option<Interface>,
+    /// The flow's protocol.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
+    /// The flow's source address and port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// The flow's destination address and port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destination: Option<String>,
+    /// The counter of a role's epoch or of a generation, or how many sessions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counter: Option<u64>,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+}
+
+impl EventRow {
+    /// The row of the event with this number.
+    #[must_use]
+    pub fn new(number: u64, at: Instant, event: &Event) -> Self {
+        Self { number, at_ns: at.as_nanos(), ..Self::of(event) }
+    }
+
+    fn of(event: &Event) -> Self {
+        match *event {
+            Event::Step { step, flow, node } => {
+                Self { step: Some(step_name(step)), node: Some(node), ..Self::of_flow("step", &flow) }
+            }
+            Event::Acknowledged { flow, node } => Self { node: Some(node), ..Self::of_flow("acknowledged", &flow) },
+            Event::Refused { flow, winner } => Self {
+                node: winner.map(|w| w.node),
+                counter: winner.map(|w| u64::from(w.counter)),
+                ..Self::of_flow("refused", &flow)
+            },
+            Event::TakenOver { flow, generation } => {
+                Self { counter: Some(generation.into()), ..Self::of_flow("taken-over", &flow) }
+            }
+            Event::InSync { interface } => Self { event: "in-sync", interface: Some(interface), ..Self::default() },
+            Event::Mended { peer, sessions } => {
+                Self { counter: Some(sessions as u64), ..Self::of_node("mended", peer) }
+            }
+            Event::HoldTimedOut { flow } => Self::of_flow("hold-timed-out", &flow),
+            Event::InterestEnded { flow } => Self::of_flow("interest-ended", &flow),
+            Event::StreamEnded { flow, reason } => {
+                Self { reason: Some(reason.name()), ..Self::of_flow("stream-ended", &flow) }
+            }
+            Event::LinkUp { peer } => Self::of_node("link-up", peer),
+            Event::LinkLost { peer } => Self::of_node("link-lost", peer),
+            Event::MemberDied { node } => Self::of_node("member-died", node),
+            Event::HolderChanged { interface, epoch } => Self {
+                event: "holder-changed",
+                interface: Some(interface),
+                node: epoch.map(|e| e.node),
+                counter: epoch.map(|e| e.counter),
+                ..Self::default()
+            },
+            Event::Breaker { peer, open: true } => Self::of_node("breaker-opened", peer),
+            Event::Breaker { peer, open: false } => Self::of_node("breaker-closed", peer),
+        }
+    }
+
+    fn of_flow(event: &'static str, flow: &FlowKey) -> Self {
+        Self {
+            event,
+            interface: Some(flow.interface()),
+            protocol: Some(protocol_name(flow.protocol())),
+            source: Some(flow.source().to_string()),
+            destination: Some(flow.destination().to_string()),
+            ..Self::default()
+        }
+    }
+
+    fn of_node(event: &'static str, node: NodeId) -> Self {
+        Self { event, node: Some(node), ..Self::default() }
+    }
+}
+
+/// `M1` to `M12`.
+#[must_use]
+pub fn step_name(step: Step) -> &'static str {
+    match step {
+        Step::M1 => "M1",
+        Step::M2 => "M2",
+        Step::M3 => "M3",
+        Step::M4 => "M4",
+        Step::M5 => "M5",
+        Step::M6 => "M6",
+        Step::M7 => "M7",
+        Step::M8 => "M8",
+        Step::M9 => "M9",
+        Step::M10 => "M10",
+        Step::M11 => "M11",
+        Step::M12 => "M12",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_flat_object_without_empty_fields() {
+        let end = |text: &str| text.parse::<SocketAddr>().map(|a| (a.ip(), a.port())).unwrap();
+        let flow = FlowKey::new(Interface::First, 6, end("10.1.0.100:41234"), end("10.2.0.100:80"));
+        let event = Event::Step { step: Step::M3, flow, node: "c".parse().unwrap() };
+        let row = serde_json::to_string(&EventRow::new(7, Instant::from_nanos(99), &event)).unwrap();
+        let expected = r#"{"number":7,"at_ns":99,"event":"step","step":"M3","node":"c","interface":"first","protocol":"tcp","source":"10.1.0.100:41234","destination":"10.2.0.100:80"}"#;
+        assert_eq!(row, expected);
+    }
+}

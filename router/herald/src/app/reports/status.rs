@@ -1,0 +1,204 @@
+//! `herald status`: all of a node at one glance.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Report;
+use super::drops::{self, Drops};
+use super::members::{self, MemberRow};
+use super::roles::{self, Role, Roles};
+use super::table::{Columns, Text, at, cell, columns, key, listed, per_interface};
+use crate::app::event_loop::EventLoop;
+use crate::io::peers::Peers;
+use crate::io::{Usable, clock};
+use herald_core::id::{Interface, Mac, NodeId, PerInterface};
+
+pub(super) fn report() -> Report {
+    let about = "Show this node: interfaces, roles, members, sessions, frames, drops";
+    Report::of_loop("status", about, status)
+}
+
+/// What a node is and does.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Status {
+    /// This node.
+    pub node: NodeId,
+    /// Its cluster.
+    pub cluster: String,
+    /// Herald's version.
+    pub version: &'static str,
+    /// The process.
+    pub pid: u32,
+    /// Milliseconds since the node started.
+    pub uptime_ms: u64,
+    /// The interfaces.
+    pub interfaces: PerInterface<InterfaceStatus>,
+    /// As `herald roles`.
+    pub roles: Roles,
+    /// As `herald members`.
+    pub members: Vec<MemberRow>,
+    /// Sessions in the tables.
+    pub sessions: SessionCounts,
+    /// Frames since the start.
+    pub frames: FrameCounts,
+    /// As `herald drops`.
+    pub drops: Drops,
+    /// Connections of peers that were refused, by reason.
+    pub refusals: Drops,
+    /// Messages of members that were refused.
+    pub messages: MessageCounts,
+}
+
+/// Messages of members that changed nothing, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(super) struct MessageCounts {
+    /// They named an old epoch, boot or generation, or one that is not there yet.
+    pub stale: u64,
+    /// Their sender may not speak for what they were about.
+    pub unauthorised: u64,
+}
+
+/// One interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct InterfaceStatus {
+    /// The TAP device.
+    pub tap: String,
+    /// `up` or `down`.
+    pub state: &'static str,
+    /// The node's own MAC.
+    pub mac: Mac,
+    /// Offloads that the kernel took.
+    pub offloads: &'static str,
+    /// VRRP adverts of both families.
+    pub adverts: AdvertStatus,
+}
+
+columns!(InterfaceStatus { tap, state, mac });
+
+/// VRRP adverts since the start; those that were refused are among the drops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct AdvertStatus {
+    /// Sent by this node.
+    pub sent: u64,
+    /// Heard of members.
+    pub heard: u64,
+}
+
+/// How many sessions there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct SessionCounts {
+    /// Redirector sessions, tombstones included.
+    pub redirector: usize,
+    /// Marker sessions; each has two keys.
+    pub marker: usize,
+}
+
+/// The books of frames: everything that arrived is forwarded, redirected, handed over, consumed, dropped (but for
+/// `generated_dropped`) or kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(super) struct FrameCounts {
+    /// Arrived at the first interface.
+    pub arrived_first: u64,
+    /// Arrived at the second interface.
+    pub arrived_second: u64,
+    /// Arrived over the mesh.
+    pub arrived_mesh: u64,
+    /// Sent on by this node as chosen node.
+    pub forwarded: u64,
+    /// Sent to the chosen node.
+    pub redirected: u64,
+    /// Sent over the mesh to the node that won the stream.
+    pub handed_over: u64,
+    /// Were for this node.
+    pub consumed: u64,
+    /// Ended here, all reasons together.
+    pub dropped: u64,
+    /// Wait in holds and for neighbours at this moment.
+    pub kept: u64,
+    /// Made by this node; counted apart.
+    pub generated: u64,
+    /// Of the dropped: made by this node, so they never arrived.
+    pub generated_dropped: u64,
+    /// Buffers of the pool that are on their way at this moment.
+    pub buffers_taken: u64,
+}
+
+impl Text for Status {
+    fn text(json: &Value) -> String {
+        let seconds = at(json, key!(Status, uptime_ms)).as_u64().unwrap_or_default() / 1000;
+        let text = |key: &str| cell(at(json, key));
+        let head = format!(
+            "node {} of cluster {}, up {seconds} s, version {}, process {}\n",
+            text(key!(Status, node)),
+            text(key!(Status, cluster)),
+            text(key!(Status, version)),
+            text(key!(Status, pid))
+        );
+        let interfaces = per_interface(&[
+            (at(json, key!(Status, interfaces)), InterfaceStatus::COLUMNS),
+            (at(json, key!(Status, roles)), Role::COLUMNS),
+        ]);
+        let members = Vec::<MemberRow>::text(at(json, key!(Status, members)));
+        let counts = [
+            ("sessions", key!(Status, sessions)),
+            ("frames", key!(Status, frames)),
+            ("drops", key!(Status, drops)),
+            ("refused connections", key!(Status, refusals)),
+            ("refused messages", key!(Status, messages)),
+        ];
+        let counts = counts.map(|(what, key)| format!("{what}: {}\n", listed(at(json, key)))).concat();
+        [head, interfaces, members, counts].join("\n")
+    }
+}
+
+fn status(event_loop: &EventLoop) -> Status {
+    let (parts, ledger) = (&event_loop.parts, &event_loop.out.ledger);
+    Status {
+        node: parts.about.node,
+        cluster: parts.about.cluster.clone(),
+        version: env!("CARGO_PKG_VERSION"),
+        pid: std::process::id(),
+        uptime_ms: u64::try_from(clock::now().since(parts.about.started).as_millis()).unwrap_or(u64::MAX),
+        interfaces: PerInterface::from_fn(|interface| interface_status(event_loop, interface)),
+        roles: roles::roles(event_loop),
+        members: members::rows(event_loop),
+        sessions: SessionCounts { redirector: parts.node.redirector_sessions(), marker: parts.node.markers().len() },
+        frames: frames(event_loop),
+        drops: drops::drops(event_loop),
+        refusals: parts.peers.iter().flat_map(Peers::refusals).collect(),
+        messages: MessageCounts { stale: ledger.messages_stale, unauthorised: ledger.messages_unauthorised },
+    }
+}
+
+fn interface_status(event_loop: &EventLoop, interface: Interface) -> InterfaceStatus {
+    let port = &event_loop.parts.ports[interface];
+    let adverts = event_loop.parts.node.membership().advert_counts(interface);
+    InterfaceStatus {
+        tap: port.name.clone(),
+        state: match port.usable {
+            Usable::Yes => "up",
+            Usable::No => "down",
+        },
+        mac: port.mac,
+        offloads: port.tap.offloads(),
+        adverts: AdvertStatus { sent: adverts.sent, heard: adverts.heard },
+    }
+}
+
+fn frames(event_loop: &EventLoop) -> FrameCounts {
+    let ledger = &event_loop.out.ledger;
+    FrameCounts {
+        arrived_first: ledger.arrived.first,
+        arrived_second: ledger.arrived.second,
+        arrived_mesh: ledger.arrived_mesh,
+        forwarded: ledger.forwarded,
+        redirected: ledger.redirected,
+        handed_over: ledger.handed_over,
+        consumed: ledger.consumed,
+        dropped: event_loop.out.drops().map(|(_, count)| count).sum(),
+        kept: event_loop.parts.node.frames_kept() as u64,
+        generated: ledger.generated,
+        generated_dropped: ledger.generated_dropped,
+        buffers_taken: event_loop.pool.taken() as u64,
+    }
+}

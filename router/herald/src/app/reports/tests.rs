@@ -1,0 +1,213 @@
+//! The stable shapes: the JSON of each report, and the text that people see.
+
+use serde_json::{Value, json};
+
+use super::drops::Drops;
+use super::members::MemberRow;
+use super::neighbours::NeighbourRow;
+use super::roles::{Role, Roles};
+use super::routes::RouteRow;
+use super::status::{AdvertStatus, FrameCounts, InterfaceStatus, MessageCounts, SessionCounts, Status};
+use super::table::Columns;
+use super::*;
+use herald_core::id::{Interface, Mac, PerInterface};
+use herald_host::PluginRow;
+
+fn roles() -> Roles {
+    Roles { first: Some(Role { holder: "a".parse().unwrap(), epoch: 3 }), second: None }
+}
+
+fn members() -> Vec<MemberRow> {
+    let row =
+        |node: &str, state, link, in_sync| MemberRow { node: node.parse().unwrap(), state, link, in_sync, weight: 100 };
+    vec![row("a", "alive", "up", true), row("b", "dead", "down", false)]
+}
+
+fn status() -> Status {
+    let adverts = AdvertStatus { sent: 1, heard: 2 };
+    let interface = |tap: &str, last| InterfaceStatus {
+        tap: tap.to_owned(),
+        state: "up",
+        mac: Mac([2, 0, 0, 0, 0, last]),
+        offloads: "checksum",
+        adverts,
+    };
+    Status {
+        node: "a".parse().unwrap(),
+        cluster: "three".to_owned(),
+        version: "0.1.0",
+        pid: 7,
+        uptime_ms: 61_500,
+        interfaces: PerInterface { first: interface("herald-first", 1), second: interface("herald-second", 2) },
+        roles: roles(),
+        members: members(),
+        sessions: SessionCounts { redirector: 4, marker: 5 },
+        frames: FrameCounts { arrived_first: 9, ..FrameCounts::default() },
+        drops: Drops::new(),
+        refusals: [("not-tls", 3)].into(),
+        messages: MessageCounts { stale: 1, unauthorised: 2 },
+    }
+}
+
+fn session() -> SessionRow {
+    SessionRow {
+        kind: "marker",
+        interface: Interface::First,
+        protocol: "tcp".to_owned(),
+        source: "10.1.0.100:41234".to_owned(),
+        destination: "10.2.0.100:80".to_owned(),
+        chosen: "c".parse().unwrap(),
+        generation: 1,
+        state: "established",
+        interest: Some("plugins"),
+        age_ms: 10,
+        idle_ms: 5,
+        packets: 12,
+        bytes: 3_400,
+    }
+}
+
+fn plugin() -> PluginRow {
+    PluginRow {
+        id: "acl".to_owned(),
+        version: "0.1.0".to_owned(),
+        generation: 1,
+        packets: 8,
+        drops: 7,
+        faults: 6,
+        p50_ns: 5,
+        p99_ns: 4,
+        state: "ok",
+        counters: [("rules".to_owned(), 2)].into(),
+        reasons: [("acl".to_owned(), 7)].into(),
+    }
+}
+
+fn neighbour() -> NeighbourRow {
+    NeighbourRow {
+        interface: Interface::Second,
+        address: "10.2.0.100".parse().unwrap(),
+        mac: None,
+        state: "incomplete",
+        frames: 2,
+    }
+}
+
+fn route() -> RouteRow {
+    RouteRow { to: "10.1.0.0/24".to_owned(), interface: Interface::First, via: None }
+}
+
+/// Each report with its JSON, and with the cells of each line that people see.
+const SHAPES: &[(&str, &str, &str)] = &[
+    (
+        "status",
+        r#"{"node":"a","cluster":"three","version":"0.1.0","pid":7,"uptime_ms":61500,"interfaces":{"first":{"tap":"herald-first","state":"up","mac":"02:00:00:00:00:01","offloads":"checksum","adverts":{"sent":1,"heard":2}},"second":{"tap":"herald-second","state":"up","mac":"02:00:00:00:00:02","offloads":"checksum","adverts":{"sent":1,"heard":2}}},"roles":{"first":{"holder":"a","epoch":3},"second":null},"members":[{"node":"a","state":"alive","link":"up","in_sync":true,"weight":100},{"node":"b","state":"dead","link":"down","in_sync":false,"weight":100}],"sessions":{"redirector":4,"marker":5},"frames":{"arrived_first":9,"arrived_second":0,"arrived_mesh":0,"forwarded":0,"redirected":0,"handed_over":0,"consumed":0,"dropped":0,"kept":0,"generated":0,"generated_dropped":0,"buffers_taken":0},"drops":{},"refusals":{"not-tls":3},"messages":{"stale":1,"unauthorised":2}}"#,
+        "node a of cluster three, up 61 s, version 0.1.0, process 7\n\n\
+         INTERFACE|TAP|STATE|MAC|HOLDER|EPOCH\n\
+         first|herald-first|up|02:00:00:00:00:01|a|3\n\
+         second|herald-second|up|02:00:00:00:00:02|-|-\n\n\
+         NODE|STATE|LINK|IN SYNC|WEIGHT\n\
+         a|alive|up|yes|100\n\
+         b|dead|down|no|100\n\n\
+         sessions: marker 5, redirector 4\n\
+         frames: arrived_first 9, arrived_mesh 0, arrived_second 0, buffers_taken 0, consumed 0, dropped 0, \
+         forwarded 0, generated 0, generated_dropped 0, handed_over 0, kept 0, redirected 0\n\
+         drops: none\n\
+         refused connections: not-tls 3\n\
+         refused messages: stale 1, unauthorised 2",
+    ),
+    (
+        "members",
+        r#"[{"node":"a","state":"alive","link":"up","in_sync":true,"weight":100},{"node":"b","state":"dead","link":"down","in_sync":false,"weight":100}]"#,
+        "NODE|STATE|LINK|IN SYNC|WEIGHT\na|alive|up|yes|100\nb|dead|down|no|100",
+    ),
+    ("roles", r#"{"first":{"holder":"a","epoch":3},"second":null}"#, "INTERFACE|HOLDER|EPOCH\nfirst|a|3\nsecond|-|-"),
+    (
+        "sessions",
+        r#"[{"kind":"marker","interface":"first","protocol":"tcp","source":"10.1.0.100:41234","destination":"10.2.0.100:80","chosen":"c","generation":1,"state":"established","interest":"plugins","age_ms":10,"idle_ms":5,"packets":12,"bytes":3400}]"#,
+        "KIND|INTERFACE|PROTOCOL|SOURCE|DESTINATION|CHOSEN|GENERATION|STATE|INTEREST|AGE MS|IDLE MS|PACKETS|BYTES\n\
+         marker|first|tcp|10.1.0.100:41234|10.2.0.100:80|c|1|established|plugins|10|5|12|3400",
+    ),
+    ("drops", r#"{"mid-stream":4}"#, "REASON|COUNT\nmid-stream|4"),
+    (
+        "plugins",
+        r#"[{"id":"acl","version":"0.1.0","generation":1,"packets":8,"drops":7,"faults":6,"p50_ns":5,"p99_ns":4,"state":"ok","counters":{"rules":2},"reasons":{"acl":7}}]"#,
+        "ID|VERSION|GENERATION|PACKETS|DROPS|FAULTS|P50 NS|P99 NS|STATE\nacl|0.1.0|1|8|7|6|5|4|ok",
+    ),
+    (
+        "neighbours",
+        r#"[{"interface":"second","address":"10.2.0.100","mac":null,"state":"incomplete","frames":2}]"#,
+        "INTERFACE|ADDRESS|MAC|STATE|FRAMES\nsecond|10.2.0.100|-|incomplete|2",
+    ),
+    ("routes", r#"[{"to":"10.1.0.0/24","interface":"first","via":null}]"#, "TO|INTERFACE|VIA\n10.1.0.0/24|first|-"),
+];
+
+/// An answer of each report.
+fn answers() -> [Answer; 8] {
+    [
+        unwritten(status()),
+        unwritten(members()),
+        unwritten(roles()),
+        unwritten([session()]),
+        unwritten(Drops::from([("mid-stream", 4)])),
+        unwritten([plugin()]),
+        unwritten([neighbour()]),
+        unwritten([route()]),
+    ]
+}
+
+/// The cells of each line; in a table two spaces or more are between them.
+fn cells(text: &str) -> String {
+    let line = |line: &str| {
+        let cells: Vec<_> = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
+        cells.join("|")
+    };
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn each_report_has_its_stable_json_and_its_text() {
+    let names: Vec<_> = REPORTS.iter().map(|report| report.name).collect();
+    assert_eq!(names, SHAPES.iter().map(|(name, ..)| *name).collect::<Vec<_>>(), "each report has a shape here");
+    for (report, (answer, (name, json, text))) in REPORTS.iter().zip(answers().into_iter().zip(SHAPES)) {
+        let written = String::from_utf8(answer().unwrap()).unwrap();
+        assert_eq!(written, *json, "{name}");
+        assert_eq!(cells(&(report.text)(&serde_json::from_str(json).unwrap())), *text, "{name}");
+    }
+}
+
+/// The compiler sees that a column is a field; that the field is written under its name, it does not.
+#[test]
+fn every_column_is_a_key_of_the_json() {
+    fn check<R: Serialize + Columns>(row: &R) {
+        let json = serde_json::to_value(row).unwrap();
+        for column in R::COLUMNS {
+            assert!(json.get(column).is_some(), "{column} in {json}");
+        }
+    }
+    check(&members()[0]);
+    check(&session());
+    check(&plugin());
+    check(&neighbour());
+    check(&route());
+    check(&roles().first.unwrap());
+    check(&status().interfaces.first);
+}
+
+#[test]
+fn what_is_not_known_is_a_dash() {
+    let who = Who { chosen: Some("c".parse().unwrap()), first: Some("a".parse().unwrap()), second: None };
+    let json = serde_json::to_value(who).unwrap();
+    assert_eq!(json, json!({"chosen": "c", "first": "a", "second": null}));
+    let text = "chosen node: c\nfirst redirector says: a\nsecond redirector says: -\n";
+    assert_eq!(Who::text(&json), text);
+}
+
+#[test]
+fn an_empty_answer_is_no_error() {
+    for report in REPORTS.iter() {
+        let text = |json: Value| (report.text)(&json);
+        assert!([text(json!([])), text(json!({})), text(Value::Null)].iter().all(|t| !t.is_empty()), "{}", report.name);
+    }
+    assert!(Vec::<SessionRow>::text(&json!([])).contains("KIND"));
+}
