@@ -126,6 +126,30 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// True for what comes once in a while, with roles, members, links and faults. The others come with streams and packets,
+    /// so often that they must not push these out of a node's memory.
+    #[must_use]
+    pub fn is_rare(&self) -> bool {
+        match self {
+            Self::InSync { .. }
+            | Self::Mended { .. }
+            | Self::LinkUp { .. }
+            | Self::LinkLost { .. }
+            | Self::MemberDied { .. }
+            | Self::HolderChanged { .. }
+            | Self::Breaker { .. } => true,
+            Self::Step { .. }
+            | Self::Acknowledged { .. }
+            | Self::Refused { .. }
+            | Self::TakenOver { .. }
+            | Self::HoldTimedOut { .. }
+            | Self::InterestEnded { .. }
+            | Self::StreamEnded { .. } => false,
+        }
+    }
+}
+
 /// Why a stream ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndReason {

@@ -210,8 +210,12 @@ pub const RELAY_REORDER_TIME_MAX: Duration = Duration::from_millis(100);
 /// Frames that a relay of the lab takes from one port before it looks at the others.
 pub const RELAY_TURN_FRAMES_MAX: usize = 64;
 
-/// Events kept for `herald trace` and the demo.
-pub const EVENTS_MAX: usize = 65_536;
+/// Events of single streams that a node keeps for `herald events`: all of a demonstration or a test, seconds under load.
+pub const STREAM_EVENTS_MAX: usize = 65_536;
+
+/// Rare events that a node keeps: a member that goes and comes back tells some ten, so those of the largest cluster may all
+/// do so six times.
+pub const RARE_EVENTS_MAX: usize = 4_096;
 
 /// Plugins of one chain: the per-stream masks have this many bits.
 pub const PLUGINS_MAX: usize = 32;
@@ -339,6 +343,7 @@ pub const NEIGHBOUR_STALE_TIME: Duration = Duration::from_secs(600);
 
 const _: () = assert!(NEIGHBOURS_UNRESOLVED_MAX < NEIGHBOURS_MAX);
 const _: () = assert!(BATCH_PACKETS_MAX <= TURN_FRAMES_MAX);
+const _: () = assert!(RARE_EVENTS_MAX >= 6 * 10 * MEMBERS_MAX);
 const _: () = assert!(PLUGINS_MAX <= u32::BITS as usize && PLUGIN_REASONS_MAX <= u8::MAX as usize);
 const _: () = assert!(NEIGHBOUR_QUEUE_FRAMES_MAX <= NEIGHBOUR_QUEUES_FRAMES_MAX);
 const _: () = assert!(

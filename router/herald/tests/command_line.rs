@@ -175,7 +175,8 @@ fn run_alone() {
     let who = wait_for(&["who", "tcp 10.1.0.9:1 10.2.0.9:2", "--json", "--control", &socket], |_| true);
     assert_eq!(who, serde_json::json!({"chosen": null, "first": null, "second": null}));
     let events = String::from_utf8(herald(&["events", "--control", &socket]).stdout).unwrap();
-    assert!(events.lines().any(|line| line.contains("\"event\":\"holder-changed\"")), "{events}");
+    let is_taken = |line: &str| line.contains("\"at\":\"20") && line.contains("\"event\":\"holder-changed\"");
+    assert!(events.lines().any(is_taken), "{events}");
 
     let second = herald(&["run", "--config", &configs("one-node/alone.toml"), "--set", &format!("control={socket}")]);
     let said = String::from_utf8(second.stderr).unwrap();

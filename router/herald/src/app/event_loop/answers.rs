@@ -37,7 +37,7 @@ impl EventLoop {
     fn answer(&mut self, question: Question) {
         match question {
             Question::Report(read, reply) => drop(reply.send(read(self))),
-            Question::Events(after, reply) => drop(reply.send(self.ring.rows(after))),
+            Question::Events(after, reply) => drop(reply.send(self.rings.rows(after))),
             Question::Sessions(reply) => self.publisher.begin(reply),
             Question::Serve(service, reply) => {
                 let now = clock::now();

@@ -24,14 +24,14 @@ use crate::io::knocks::Knocks;
 use crate::io::peers::{PeerEvent, Peers};
 use crate::io::{Pool, StopSignals, clock};
 use herald_core::id::{Interface, NodeId, PerInterface};
-use herald_core::limits::{EVENTS_MAX, POOL_FRAMES_MAX, REFUSAL_LINES_BURST_MAX, REFUSAL_LINES_PER_SECOND_MAX};
+use herald_core::limits::{POOL_FRAMES_MAX, REFUSAL_LINES_BURST_MAX, REFUSAL_LINES_PER_SECOND_MAX};
 use herald_core::mesh::PeerError;
 use herald_core::node::Node;
 use herald_core::outbox::Outbox;
 use herald_core::time::{Bucket, Instant};
 use herald_core::turn::Turn;
 use herald_host::{Chain, Head};
-use ring::Ring;
+use ring::Rings;
 use who::Waiting;
 
 const FIRST_TAP: Token = Token(0);
@@ -95,7 +95,7 @@ pub struct EventLoop {
     pub(super) parts: Parts,
     pub(super) out: Outbox,
     pub(super) pool: Pool,
-    ring: Ring,
+    rings: Rings,
     told: Vec<PeerEvent>,
     waiting: Waiting,
     publisher: Publisher,
@@ -132,7 +132,7 @@ impl EventLoop {
             parts,
             out: Outbox::default(),
             pool: Pool::new(POOL_FRAMES_MAX),
-            ring: Ring::new(EVENTS_MAX),
+            rings: Rings::new(),
             told: Vec::new(),
             waiting: Waiting::default(),
             publisher,

@@ -125,7 +125,7 @@ impl EventLoop {
             if let (Event::MemberDied { node }, Some(peers)) = (&event, &mut self.parts.peers) {
                 peers.forget(*node);
             }
-            self.ring.keep(now, event);
+            self.rings.keep(now, event, clock::wall);
         }
         for frame in self.out.spent.drain(..) {
             self.pool.give(frame);

@@ -1,7 +1,10 @@
 //! `herald events`: what happened at this node, one JSON object a line. It has a command and a path of its own, because its
 //! answer has no end and comes in portions.
 
+use std::time::Duration;
+
 use serde::Serialize;
+use time::OffsetDateTime;
 
 use herald_core::event::{Event, Step};
 use herald_core::flow::{FlowKey, protocol_name};
@@ -15,6 +18,9 @@ pub struct EventRow {
     pub number: u64,
     /// Nanoseconds on the machine's monotonic clock, which all nodes of one machine share.
     pub at_ns: u64,
+    /// The same by the wall clock, in UTC (RFC 3339); of rare events only, which are kept for long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
     /// Which event.
     pub event: &'static str,
     /// The step of the method.
@@ -48,6 +54,12 @@ impl EventRow {
     #[must_use]
     pub fn new(number: u64, at: Instant, event: &Event) -> Self {
         Self { number, at_ns: at.as_nanos(), ..Self::of(event) }
+    }
+
+    /// The same of a rare event, with the time since 1970 (UTC) at which it happened.
+    #[must_use]
+    pub fn rare(number: u64, at: Instant, since_1970: Duration, event: &Event) -> Self {
+        Self { at: Some(rfc_3339(since_1970)), ..Self::new(number, at, event) }
     }
 
     fn of(event: &Event) -> Self {
@@ -104,6 +116,17 @@ impl EventRow {
     }
 }
 
+/// A time since 1970 (UTC) as people write it, with microseconds (RFC 3339, section 5.6).
+fn rfc_3339(since_1970: Duration) -> String {
+    let seconds = i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX);
+    // No clock says a year above 9999.
+    let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let (year, month, day) = (time.year(), u8::from(time.month()), time.day());
+    let (hour, minute, second) = time.to_hms();
+    let micros = since_1970.subsec_micros();
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
+}
+
 /// `M1` to `M12`.
 #[must_use]
 pub fn step_name(step: Step) -> &'static str {
@@ -137,5 +160,14 @@ mod tests {
         let row = serde_json::to_string(&EventRow::new(7, Instant::from_nanos(99), &event)).unwrap();
         let expected = r#"{"number":7,"at_ns":99,"event":"step","step":"M3","node":"c","interface":"first","protocol":"tcp","source":"10.1.0.100:41234","destination":"10.2.0.100:80"}"#;
         assert_eq!(row, expected);
+    }
+
+    #[test]
+    fn a_rare_event_has_the_time_of_the_wall_clock() {
+        let event = Event::HolderChanged { interface: Interface::First, epoch: None };
+        let since_1970 = Duration::new(951_825_599, 678_999);
+        let row = EventRow::rare(7, Instant::from_nanos(99), since_1970, &event);
+        let expected = r#"{"number":7,"at_ns":99,"at":"2000-02-29T11:59:59.000678Z","event":"holder-changed","interface":"first"}"#;
+        assert_eq!(serde_json::to_string(&row).unwrap(), expected);
     }
 }
