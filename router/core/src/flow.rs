@@ -61,6 +61,12 @@ impl FlowKey {
         SocketAddr::new(unpack(self.destination), self.destination_port)
     }
 
+    /// The same flow at another interface.
+    #[must_use]
+    pub fn at(&self, interface: Interface) -> Self {
+        Self { interface, ..*self }
+    }
+
     /// The key of this flow's return packets where they arrive.
     #[must_use]
     pub fn reversed(&self, interface: Interface) -> Self {

@@ -68,7 +68,7 @@ impl<H: HostPart> Node<H> {
 
     /// A member asks whose stream a key belongs to.
     pub(super) fn query_arrived(&mut self, from: NodeId, query: &Query, out: &mut Outbox) {
-        let (believed, owned) = (self.redirector.belief(&query.key), self.owned(&query.key));
+        let (believed, owned) = (self.believed(query), self.owned(&query.key));
         out.send(from, Message::Answer(Answer { id: query.id, key: query.key, believed, owned }));
     }
 

@@ -8,6 +8,7 @@ mod links;
 mod messages;
 mod moving;
 mod relaying;
+mod reporting;
 mod settings;
 mod syncing;
 mod transit;
@@ -21,11 +22,10 @@ use crate::flow::{FlowKey, HashKey};
 use crate::forward::{self, Forward, HolderState};
 use crate::id::{BootId, Interface, Mac, NodeId, PerInterface};
 use crate::inspector::{HostPart, Inspection};
-use crate::limits::{BATCH_PACKETS_MAX, MEMBERS_MAX};
+use crate::limits::BATCH_PACKETS_MAX;
 use crate::membership::{InterfaceState, Membership};
-use crate::mesh::{Announce, Answer, Message, Query};
+use crate::mesh::{Announce, Answer};
 use crate::mutation::{Mutation, is_on};
-use crate::outbox::Outbox;
 use crate::packet::{Arrival, Came, Content, Frame, Packet, Transport, vrrp};
 use crate::redirector::{self, Redirector, choice};
 use crate::session::{Markers, Row};
@@ -35,6 +35,7 @@ use early::{Awaited, Early, EarlyFrames};
 use entrance::Entrance;
 use moving::Drain;
 pub use moving::Remaining;
+pub use reporting::{Asked, owner_query};
 pub use settings::{Announcing, Redirecting, Settings};
 use syncing::{Bulk, Keeping};
 use view::View;
@@ -72,9 +73,6 @@ pub struct Node<H> {
     /// Since when a holder is out of reach.
     out_of_reach: Option<Instant>,
 }
-
-/// Answers that nobody has fetched yet.
-const ANSWERS_MAX: usize = MEMBERS_MAX * 16;
 
 impl<H: HostPart> Node<H> {
     /// A node that knows only itself.
@@ -311,31 +309,5 @@ impl<H: HostPart> Node<H> {
     #[must_use]
     pub fn frames_held(&self) -> usize {
         self.chosen.hold.frames()
-    }
-
-    /// Whom the redirector of the key's interface believes to be chosen: at once if this node knows, else as one of
-    /// [`take_answers`](Self::take_answers) under the same id.
-    pub fn ask(&mut self, id: u64, key: FlowKey, out: &mut Outbox) -> Option<Answer> {
-        match self.view.holder(key.interface()) {
-            Some(holder) if holder == self.node => {
-                Some(Answer { id, key, believed: self.redirector.belief(&key), owned: None })
-            }
-            Some(holder) => {
-                out.send(holder, Message::Query(Query { id, key }));
-                None
-            }
-            None => Some(Answer { id, key, believed: None, owned: None }),
-        }
-    }
-
-    fn keep_answer(&mut self, answer: Answer) {
-        if self.answers.len() < ANSWERS_MAX {
-            self.answers.push(answer);
-        }
-    }
-
-    /// Answers that came since the last call.
-    pub fn take_answers(&mut self) -> Vec<Answer> {
-        std::mem::take(&mut self.answers)
     }
 }

@@ -1,15 +1,19 @@
 //! The loop's answers to commands: a look at the node, copied into plain data.
 
-use super::EventLoop;
+use super::who::Asker;
+use super::{About, EventLoop};
 use crate::app::control::Question;
 use crate::app::drain::Draining;
 use crate::app::watchdog::Phase;
 use crate::io::clock;
 use herald_core::flow::FlowKey;
-use herald_core::id::Interface;
+use herald_core::id::{Interface, NodeId};
 use herald_core::membership::Service;
-use herald_core::node::Remaining;
+use herald_core::mesh::Answer;
+use herald_core::node::{Asked, Node, Remaining};
+use herald_core::outbox::Outbox;
 use herald_core::turn::Turn;
+use herald_host::Head;
 
 /// Questions answered in one turn, so that many askers do not stop the frames.
 const TURN_QUESTIONS_MAX: usize = 4;
@@ -50,8 +54,8 @@ impl EventLoop {
             Question::Who(flow, reply) => {
                 let now = clock::now();
                 let opener = self.opened_somewhere(&flow);
-                let (node, out) = (&mut self.parts.node, &mut self.out);
-                self.waiting.begin(now, opener, reply, |id, key| node.ask(id, key, out));
+                let asker = &mut NodeAsker { about: &self.parts.about, node: &mut self.parts.node, out: &mut self.out };
+                self.waiting.begin(now, opener, reply, asker);
                 self.carry_out(now);
             }
         }
@@ -65,5 +69,22 @@ impl EventLoop {
         let ends = [source, destination].map(|end| (end.ip(), end.port()));
         let [from, to] = ends;
         FlowKey::new(interface, flow.protocol(), from, to)
+    }
+}
+
+/// Puts the questions of `herald who` to the cluster.
+struct NodeAsker<'a> {
+    about: &'a About,
+    node: &'a mut Node<Head>,
+    out: &'a mut Outbox,
+}
+
+impl Asker for NodeAsker<'_> {
+    fn redirector(&mut self, id: u64, key: FlowKey) -> Option<Answer> {
+        self.node.ask(id, key, self.out)
+    }
+
+    fn owner(&mut self, id: u64, flow: FlowKey) -> (NodeId, Asked) {
+        (self.about.node, self.node.ask_for_owner(id, flow, self.out))
     }
 }
