@@ -311,6 +311,30 @@ fn no_module_has_a_name_that_says_nothing() {
     assert_none("these names say nothing", &wrong);
 }
 
+/// What stands between backticks in a text, outside of blocks of code.
+fn code_spans(text: &str) -> Vec<&str> {
+    let prose = text.split("```").step_by(2);
+    prose.flat_map(|part| part.split('`').skip(1).step_by(2)).collect()
+}
+
+#[test]
+fn paths_in_documents_exist() {
+    let (mut wrong, mut seen) = (Vec::new(), 0);
+    for entry in fs::read_dir(router().join("docs")).unwrap() {
+        let document = entry.unwrap().path();
+        let text = fs::read_to_string(&document).unwrap();
+        let is_path = |span: &&str| span.contains('/') && !span.contains(char::is_whitespace);
+        for path in code_spans(&text).into_iter().filter(is_path) {
+            seen += 1;
+            if !root().join(path).exists() {
+                wrong.push(format!("{}: {path}", document.file_name().unwrap().display()));
+            }
+        }
+    }
+    assert!(seen > 100, "only {seen} paths were found");
+    assert_none("these paths in documents lead nowhere", &wrong);
+}
+
 #[test]
 fn nothing_is_left_to_be_done() {
     // Put together, so that this file is not its own finding.
