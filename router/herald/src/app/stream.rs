@@ -42,8 +42,10 @@ pub fn parse(text: &str) -> Result<FlowKey, StreamError> {
     Ok(FlowKey::new(Interface::First, protocol, ends, (destination.ip(), destination.port())))
 }
 
+/// An IPv4 address that is written as an IPv6 one is what it means, as in a key.
 fn end(text: &str) -> Result<SocketAddr, StreamError> {
-    text.parse().map_err(|_| StreamError::End(text.to_owned()))
+    let end: SocketAddr = text.parse().map_err(|_| StreamError::End(text.to_owned()))?;
+    Ok(SocketAddr::new(end.ip().to_canonical(), end.port()))
 }
 
 fn number(name: &str) -> Option<u8> {
@@ -74,5 +76,6 @@ mod tests {
         assert_eq!(parse("sctpx 10.1.0.1:1 10.2.0.1:2"), Err(StreamError::Protocol("sctpx".to_owned())));
         assert_eq!(parse("tcp 10.1.0.1 10.2.0.1:2"), Err(StreamError::End("10.1.0.1".to_owned())));
         assert_eq!(parse("tcp 10.1.0.1:1 [::1]:2"), Err(StreamError::Families));
+        assert_eq!(parse("tcp [::ffff:10.1.0.1]:1 [::1]:2"), Err(StreamError::Families));
     }
 }
