@@ -22,8 +22,8 @@ pub(crate) fn run(data: &[u8]) {
     let message = message.get(..2048).unwrap_or(message);
     let mut message = message.to_vec();
     let is_v6 = choices & 1 != 0;
-    let wants_checksum = choices & 2 == 0;
-    if wants_checksum && message.len() >= 8 {
+    let mends_checksum = choices & 2 == 0;
+    if mends_checksum && message.len() >= 8 {
         message[6..8].fill(0);
         let len = u32::try_from(message.len()).unwrap_or_default();
         let mut summed = if is_v6 { V6.concat() } else { V4.concat() };
@@ -35,7 +35,7 @@ pub(crate) fn run(data: &[u8]) {
     }
     let frame = Frame::from_bytes(&if is_v6 { ipv6(hop_limit, &message) } else { ipv4(hop_limit, &message) });
     let read = read(&frame);
-    assert!(!wants_checksum || read != Err(DropReason::VrrpChecksum));
+    assert!(!mends_checksum || read != Err(DropReason::VrrpChecksum));
     let Ok(advert) = read else { return };
     let source = if is_v6 { IpAddr::from(V6[0]) } else { IpAddr::from(V4[0]) };
     let written = advert.frame(Mac([0, 0, 0x5e, 0, 1, 1]), source).expect("addresses of one family");
