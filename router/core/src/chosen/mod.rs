@@ -226,11 +226,14 @@ impl<H: HostPart> Chosen<H> {
         }
     }
 
-    /// What becomes of a packet by what the plugins have said of it and of its stream. `None` if its stream was lost while
-    /// they had the packet: it must come in anew.
+    /// What becomes of a packet by what the plugins have said of it and of its stream. `None` if its stream was lost or ended
+    /// while they had the packet: it must come in anew.
     pub fn judge(&mut self, inspection: &Inspection, out: &mut Outbox) -> Option<Verdict> {
         let slot = self.markers.still(inspection.slot, inspection.stream)?;
         let session = self.markers.at(slot);
+        if !session.alive {
+            return None;
+        }
         match session.announced {
             Announced::Lost | Announced::Moved(_) => return None,
             Announced::No | Announced::Waiting | Announced::TimedOut { .. } | Announced::Acknowledged => {}

@@ -153,3 +153,15 @@ proptest! {
         prop_assert!(copies.iter().all(|digests| *digests == Digests::default()), "and leaves no digest");
     }
 }
+
+#[test]
+fn a_report_knows_the_opener_of_a_stream_whose_return_key_is_translated() {
+    let mut redirector = redirector();
+    let generation = Generation { counter: 1, node: node(2) };
+    let announce = Announce { return_key: flow(99).reversed(Interface::Second), ..announce(7, generation) };
+    for key in [announce.arrival, announce.return_key] {
+        redirector.session_announced(Instant::from_nanos(1), &key, 5, &announce);
+    }
+    let rows: Vec<_> = (0..).map_while(|part| redirector.rows(part)).flatten().collect();
+    assert_eq!(rows.iter().map(|row| row.opener).collect::<Vec<_>>(), [announce.arrival; 2]);
+}

@@ -245,6 +245,36 @@ fn a_verdict_on_the_stream_ends_both_directions_for_its_reason() {
     }
 }
 
+#[test]
+fn frames_that_are_held_when_their_stream_ends_are_dropped_for_the_reason_of_that() {
+    let mut world = World::new(&Choices { announcing: Announcing::On(Duration::from_millis(5)), ..Choices::default() });
+    for port in 40_000..40_020 {
+        world.host_sends(Interface::First, port, 80, SYN);
+    }
+    let now = world.now;
+    let mut held = 0;
+    for member in &mut world.members {
+        held += member.node.frames_held() as u64;
+        member.node.stop(&mut Turn::new(now, &mut member.plugins, &mut member.out));
+    }
+    assert!(held > 0, "some wait for their acknowledgement");
+    assert_eq!((world.drops(DropReason::Stopping), world.drops(DropReason::HoldTimedOut)), (held, 0));
+    world.check_books();
+}
+
+#[test]
+fn a_stream_without_a_return_key_counts_as_one_and_is_shown_as_blocked() {
+    let mut world = World::new(&Choices::default());
+    for member in &mut world.members {
+        member.plugins.ends = Some(Verdict { action: Action::Drop, ..Verdict::default() });
+    }
+    world.host_sends(Interface::First, 40_000, 80, SYN);
+    let markers: usize = world.members.iter().map(|m| m.node.markers().len()).sum();
+    assert_eq!(markers, 1);
+    let mut rows = world.members.iter().flat_map(|m| m.node.all_rows());
+    assert_eq!(rows.find(|row| row.kind == Kind::Marker).map(|row| row.state), Some("blocked"));
+}
+
 /// A transit packet comes to c's own MAC at the first interface, with this source.
 fn arrives_past_the_redirector(world: &mut World, source: Mac) {
     let mut bytes = Vec::new();

@@ -10,6 +10,7 @@ use herald_core::node::Redirecting;
 use herald_core::packet::Frame;
 use herald_core::redirector::choice::Redirectors;
 use herald_core::session::{Life, Midstream};
+use herald_core::turn::Turn;
 
 use crate::world::*;
 use crate::{LAYOUTS, open_until_chosen, opener};
@@ -152,6 +153,35 @@ fn a_frame_that_is_handed_over_before_its_assignment_waits_for_it() {
         world.run(Duration::from_millis(25));
         assert_eq!(world.at_server.len(), usize::from(assigned));
         assert_eq!(world.drops(DropReason::AssignWait), u64::from(!assigned));
+        world.check_books();
+    }
+}
+
+#[test]
+fn a_frame_that_was_handed_over_goes_no_further_when_its_stream_moves_on_meanwhile() {
+    for (hops, goes_on) in [(0, false), (1, true)] {
+        let mut world = World::new(&elected());
+        let (port, _) = open(&mut world, 41_000, 40).into_iter().find(|(_, chosen)| *chosen == "c").unwrap();
+        let mut bytes = Vec::new();
+        etherparse::PacketBuilder::ethernet2(host_mac(Interface::First).0, virtual_mac(Interface::First).0)
+            .ipv4(CLIENT.octets(), SERVER.octets(), 64)
+            .tcp(port, 80, 101, 65_000)
+            .ack(501)
+            .write(&mut bytes, b"handed over")
+            .unwrap();
+        let wire = Frame::from_bytes(&bytes).wire().to_vec();
+        let handover = Message::Handover(Handover { interface: Interface::First, hops, wire });
+        let now = world.now;
+        let c = world.members.iter_mut().find(|m| m.name == "c").unwrap();
+        let turn = &mut Turn::new(now, &mut c.plugins, &mut c.out);
+        // The frame waits for its batch while c gives its streams away.
+        c.node.message_arrived(turn, id("a"), handover);
+        c.node.service_changed(turn, Service::Draining);
+        c.node.deadline_reached(turn);
+        c.node.batch_ended(turn);
+        let sent = c.out.send.iter().filter(|(_, message)| matches!(message, Message::Handover(_))).count();
+        assert_eq!(sent, usize::from(goes_on), "with {hops} hops");
+        assert_eq!(world.drops(DropReason::Straggler), u64::from(!goes_on));
         world.check_books();
     }
 }
