@@ -2,21 +2,61 @@
 //!
 //! A plugin is a type with the trait [`Plugin`], a `plugin.toml` and one line that exports it:
 //!
-//! ```ignore
+//! ```
 //! use herald_plugin::prelude::*;
 //!
-//! /// Drops packets to the telnet port.
+//! /// Rejects streams to the telnet port; has nothing to say about others.
 //! #[derive(Default)]
 //! struct NoTelnet;
 //!
 //! impl Plugin for NoTelnet {
-//!     type Stream = ();
-//!     fn packet(&self, _: &mut (), packet: &Packet<'_>) -> Verdict {
-//!         if packet.destination_port() == 23 { Verdict::drop("telnet") } else { Verdict::pass() }
+//!     type Stream = (); // what the plugin remembers of each stream: nothing
+//!
+//!     fn stream_started(&self, _: &mut (), stream: &StreamInfo<'_>) -> Verdict {
+//!         if stream.destination().port() == 23 {
+//!             return Verdict::reject("telnet").for_stream();
+//!         }
+//!         Verdict::pass().for_stream() // and show me none of its packets
 //!     }
 //! }
 //!
-//! export_plugin!(NoTelnet, manifest = "plugin.toml");
+//! export_plugin!(NoTelnet, manifest = "tests/no-telnet/plugin.toml");
+//! # use herald_plugin::abi::*;
+//! # use std::ptr;
+//! # unsafe extern "C" {
+//! #     fn herald_plugin_v1(host: *const HeraldHost) -> *const HeraldPlugin;
+//! # }
+//! # // SAFETY: the entry takes a null pointer for no host at all; its table is static.
+//! # let table = unsafe { &*herald_plugin_v1(ptr::null()) };
+//! # assert_eq!(table.state_size, 0);
+//! # let judge = |port: u16| {
+//! #     let mut stream = HeraldStream {
+//! #         size: size_of::<HeraldStream>() as u32,
+//! #         protocol: 6,
+//! #         interface: HERALD_INTERFACE_FIRST,
+//! #         midstream: 0,
+//! #         reserved: 0,
+//! #         id: 1,
+//! #         source: [0; 16],
+//! #         destination: [0; 16],
+//! #         source_port: 40_000,
+//! #         destination_port: port,
+//! #         reserved_2: 0,
+//! #         now: 0,
+//! #         chosen: HeraldText::new("a"),
+//! #     };
+//! #     let mut said = HeraldVerdict { action: 0, scope: 0, effects: 0, reason_len: 0, reason: ptr::null() };
+//! #     // SAFETY: as the contract says: made by `create`, no bytes of state, all pointers to what lives for the call.
+//! #     unsafe {
+//! #         let instance = table.create.unwrap()(HeraldText::new(""), ptr::null_mut());
+//! #         let done = table.stream_started.unwrap()(instance, &raw const stream, ptr::null_mut(), &raw mut said);
+//! #         assert_eq!(done, HERALD_OK);
+//! #         table.destroy.unwrap()(instance);
+//! #     }
+//! #     (said.action, said.scope, said.reason_len)
+//! # };
+//! # assert_eq!(judge(23), (HERALD_ACTION_REJECT, HERALD_SCOPE_STREAM, 6));
+//! # assert_eq!(judge(80), (HERALD_ACTION_PASS, HERALD_SCOPE_STREAM, 0));
 //! ```
 //!
 //! The crate is built as a `cdylib` with unwinding panics. `plugins/hello` is the tutorial.
