@@ -1,7 +1,7 @@
 //! The simulator: the unchanged core, three nodes of it, in a world where one seed decides everything.
 //!
 //! ```text
-//! cargo test -p herald-host --test sim --profile sim -- OPTION...
+//! cargo test -p herald-host --test sim -- OPTION...
 //!     (none)                         the corpus, and 10 seeds, each twice: a part of every `cargo test`
 //!     --seeds 300                    the corpus, and so many seeds on all cores
 //!     --seeds 20000 --from 1000      a long run, until something fails
@@ -10,6 +10,7 @@
 //!     --from 17 --show               its event list
 //!     --replay FILE                  one event list, with everything that happens
 //!     --mutations --seeds 120        is every mutation noticed?
+//!     --mutations --quick            is every one noticed that is noticed soon?
 //! ```
 //!
 //! What the cluster promises is in `checkers`, one file for each promise; what goes wrong meanwhile is in `swarm`.
@@ -84,7 +85,7 @@ fn main() -> ExitCode {
     }
     let code = report::seeds(&options);
     if options.seeds == SEEDS_USUAL {
-        println!("more, and faster: cargo test -p herald-host --test sim --profile sim -- --seeds 300");
+        println!("more: cargo test -p herald-host --test sim -- --seeds 300");
     }
     code
 }

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-/// Seeds of a plain `cargo test`: with the scenarios about as much as its other tests take.
+/// Seeds of a plain `cargo test`.
 pub(crate) const SEEDS_USUAL: u64 = 10;
 
 /// Runs three real nodes in a simulated world, seed by seed, and checks after every event what a cluster promises.
 #[derive(Debug, Parser)]
 #[command(name = "sim")]
 pub(crate) struct Options {
-    /// How many seeds. The usual few are for a build without optimisation, where each takes more than a second.
+    /// How many seeds.
     #[arg(long, default_value_t = SEEDS_USUAL)]
     pub(crate) seeds: u64,
     /// The first seed.
@@ -36,6 +36,10 @@ pub(crate) struct Options {
     #[cfg(debug_assertions)]
     #[arg(long)]
     pub(crate) mutations: bool,
+    /// With `--mutations`: without those that take many seeds, and whose invariants others break sooner.
+    #[cfg(debug_assertions)]
+    #[arg(long, requires = "mutations")]
+    pub(crate) quick: bool,
     /// Only the mutation with this name.
     #[cfg(debug_assertions)]
     #[arg(long)]
