@@ -6,9 +6,9 @@
 //!
 //! ```text
 //! cargo test -p herald-core --test model                                   what every test run explores
-//! cargo test -p herald-core --test model --profile sim -- --full           more of everything, for some minutes
-//! cargo test -p herald-core --test model --profile sim -- --pairs          the most, for half an hour
-//! cargo test -p herald-core --test model --profile sim -- --mutations      is the model awake?
+//! cargo test -p herald-core --test model -- --full           more of everything, for some minutes
+//! cargo test -p herald-core --test model -- --pairs          the most, for half an hour
+//! cargo test -p herald-core --test model -- --mutations      is the model awake?
 //! ```
 //!
 //! There are eight channels: six directions of links, and two networks for redirected frames and adverts. What is sent where nothing is
