@@ -45,13 +45,13 @@ pub struct Size {
 }
 
 impl Size {
-    /// What CI does; with `HERALD_LONG` in the environment (`netns-tests/run --long`) the full size.
+    /// What every change is tested with; with `HERALD_LONG` in the environment (`netns-tests/run --long`) the full size.
     #[must_use]
     pub fn asked_for() -> Self {
         if std::env::var_os("HERALD_LONG").is_some() {
             Self { takes: 20, ticks: 8, downloads: 6, alive: 400, short_ms: 10 }
         } else {
-            Self { takes: 3, ticks: 6, downloads: 3, alive: 200, short_ms: 20 }
+            Self { takes: 1, ticks: 6, downloads: 3, alive: 200, short_ms: 20 }
         }
     }
 }
