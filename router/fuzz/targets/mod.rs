@@ -9,8 +9,11 @@ mod plugin_file;
 mod scenario;
 mod stream;
 
-/// All targets; the name is also that of the folder in `corpus`.
-pub(crate) const ALL: [(&str, fn(&[u8])); 7] = [
+/// Its name, which is also that of its folder in `corpus`, and what it does with some bytes.
+pub(crate) type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub(crate) const ALL: [Target; 7] = [
     ("advert", advert::run),
     ("configuration", configuration::run),
     ("link", link::run),
