@@ -6,7 +6,7 @@
 //!     table  <-------- JSON ------  written here    <---- rows ---  read here
 //! ```
 //!
-//! A new report is one file like [`routes`]: a row, its `columns!`, the function that reads the rows, and the entry, which
+//! A new report is one file like `routes.rs`: a row, its `columns!`, the function that reads the rows, and the entry, which
 //! gets its line in the list below.
 
 mod drops;
