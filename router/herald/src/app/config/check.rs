@@ -1,4 +1,4 @@
-//! What types cannot say of the options: bounds, and keys that contradict each other.
+//! What types and ranges cannot say of the options: the form of texts and lists, and keys that contradict each other.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -6,27 +6,18 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 
 use super::derived;
+use super::key::allowed;
 use super::layers::Problem;
-use super::options::{InterfaceOptions, MeshOptions, Options, RolesOption, allowed};
+use super::options::{InterfaceOptions, MeshOptions, Options};
+use super::values::RolesOption;
 use herald_core::id::{Interface, Mac};
-use herald_core::limits::{
-    ADDRESSES_MAX, CLUSTER_NAME_LEN_MAX, HOLDS_BYTES_MAX, HOLDS_FRAMES_MAX, MEMBERS_MAX, PLUGINS_MAX, ROUTES_MAX,
-};
-use herald_core::packet::FRAME_LEN_MAX;
+use herald_core::limits::{ADDRESSES_MAX, CLUSTER_NAME_LEN_MAX, MEMBERS_MAX, PLUGINS_MAX, ROUTES_MAX};
 
 /// `struct sockaddr_un` holds this many bytes of a path, with the zero behind it.
 const SOCKET_PATH_LEN_MAX: usize = 107;
 /// Linux, `IFNAMSIZ` less the zero.
 const DEVICE_NAME_LEN_MAX: usize = 15;
 const SECRET_LEN_MIN: usize = 16;
-const HOLD_MS_MAX: u32 = 10_000;
-/// The field of an advert has 12 bits (RFC 9568, section 5.2.7).
-const ADVERT_CENTISECONDS_MAX: u16 = 4_095;
-const PREEMPT_DELAY_MS_MAX: u32 = 3_600_000;
-const ANNOUNCEMENT_DELAY_MS_MAX: u32 = 10_000;
-const TIMEOUT_S_MAX: u32 = 604_800;
-/// Smallest MTU of IPv6 (RFC 8200, section 5).
-const MTU_MIN: u16 = 1280;
 
 type Checked = Result<(), Problem>;
 
@@ -46,7 +37,6 @@ pub(super) fn check(options: &Options) -> Checked {
     check_mesh(options)?;
     check_mesh_keys(&options.mesh)?;
     check_holders(options)?;
-    check_numbers(options)?;
     check_routes(options)?;
     check_plugins(options)
 }
@@ -69,9 +59,6 @@ fn check_interface(interface: Interface, options: &InterfaceOptions) -> Checked 
     let dots = options.tap == "." || options.tap == "..";
     require((1..=DEVICE_NAME_LEN_MAX).contains(&name.len()) && !name.iter().any(strange) && !dots, &key("tap"))?;
     require(options.mac.is_none_or(is_own_mac), &key("mac"))?;
-    require(options.vrid > 0, &key("vrid"))?;
-    require(options.mtu >= MTU_MIN, &key("mtu"))?;
-    require(options.priority.is_none_or(|p| (1..=254).contains(&p)), &key("priority"))?;
     require((1..=ADDRESSES_MAX).contains(&options.addresses.len()), &key("addresses"))?;
     require(options.virtual_addresses.len() <= ADDRESSES_MAX, &key("virtual_addresses"))?;
     check_addresses(&key("addresses"), &options.addresses)
@@ -206,31 +193,6 @@ fn check_holders(options: &Options) -> Checked {
     require(members.contains(&holders.second), "holders.second")
 }
 
-fn check_numbers(options: &Options) -> Checked {
-    require((1..=HOLD_MS_MAX).contains(&options.hold_ms_max), "hold_ms_max")?;
-    require((1..=HOLDS_FRAMES_MAX).contains(&(options.hold_frames_max as usize)), "hold_frames_max")?;
-    require((FRAME_LEN_MAX..=HOLDS_BYTES_MAX).contains(&(options.hold_bytes_max as usize)), "hold_bytes_max")?;
-    let vrrp = &options.vrrp;
-    require((1..=ADVERT_CENTISECONDS_MAX).contains(&vrrp.advert_centiseconds), "vrrp.advert_centiseconds")?;
-    require(vrrp.preempt_delay_ms <= PREEMPT_DELAY_MS_MAX, "vrrp.preempt_delay_ms")?;
-    require(options.choose.weight > 0, "choose.weight")?;
-    require(options.testing.announcement_delay_ms <= ANNOUNCEMENT_DELAY_MS_MAX, "testing.announcement_delay_ms")?;
-    let t = &options.timeouts;
-    for (name, seconds) in [
-        ("tcp_established_s", t.tcp_established_s),
-        ("tcp_opening_s", t.tcp_opening_s),
-        ("tcp_closing_s", t.tcp_closing_s),
-        ("tcp_closed_s", t.tcp_closed_s),
-        ("udp_s", t.udp_s),
-        ("icmp_s", t.icmp_s),
-        ("other_s", t.other_s),
-        ("provisional_s", t.provisional_s),
-    ] {
-        require((1..=TIMEOUT_S_MAX).contains(&seconds), &format!("timeouts.{name}"))?;
-    }
-    Ok(())
-}
-
 fn check_routes(options: &Options) -> Checked {
     require(options.routes.len() <= ROUTES_MAX, "routes")?;
     let interfaces = [&options.interfaces.first, &options.interfaces.second];
@@ -271,9 +233,12 @@ fn check_plugins(options: &Options) -> Checked {
     Ok(())
 }
 
-/// A problem by the table of what is allowed, unless the condition holds.
+/// A problem by what the key's entry allows, unless the condition holds.
 fn require(condition: bool, key: &str) -> Checked {
-    if condition { Ok(()) } else { problem(key, format!("allowed is {}", allowed(key).unwrap_or("another value"))) }
+    if condition {
+        return Ok(());
+    }
+    problem(key, format!("allowed is {}", allowed(key).unwrap_or_else(|| "another value".to_owned())))
 }
 
 fn problem(key: &str, why: String) -> Checked {

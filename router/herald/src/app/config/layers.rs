@@ -10,12 +10,12 @@ use figment::{Figment, Metadata, Profile, Provider, Source};
 use toml_edit::{Array, ArrayOfTables, Document, Item, TableLike};
 
 use super::error::{ConfigError, Place};
-use super::options::{Options, Secret, allowed};
+use super::key::{self, Allowed, Located, allowed};
+use super::options::Options;
+use super::values::Secret;
 
 /// Variables that set options start with this; `__` stands for the dot.
 pub const VARIABLE_PREFIX: &str = "HERALD_CONFIG__";
-
-const DEFAULTS: &str = include_str!("defaults.toml");
 
 /// Longest value that an error shows, in characters.
 const SHOWN_CHARS_MAX: usize = 60;
@@ -46,7 +46,7 @@ impl Layers {
             line: line_of(&text, &error.span().unwrap_or_default()),
             message: error.message().trim().replace('\n', "; "),
         })?;
-        let mut figment = Figment::from(Toml::string(DEFAULTS))
+        let mut figment = Figment::from(Toml::string(&key::defaults()))
             .merge(Toml::file_exact(file))
             .merge(Env::prefixed(VARIABLE_PREFIX).split("__"));
         for set in sets {
@@ -58,6 +58,19 @@ impl Layers {
     /// The options, typed.
     pub(super) fn extract(&self) -> Result<Options, ConfigError> {
         self.figment.extract().map_err(|error| self.explain(error))
+    }
+
+    /// Finds the first number outside the range of its key.
+    pub(super) fn check_ranges(&self) -> Result<(), ConfigError> {
+        for Located { path, key } in key::all() {
+            let Allowed::Number { min, max, .. } = key.allowed else { continue };
+            let Some(value) = self.value(&path) else { continue };
+            let number = value.to_num().and_then(|n| usize::try_from(n.to_u128_lossy()?).ok());
+            if !number.is_some_and(|number| (min..=max).contains(&number)) {
+                return Err(self.accuse(Problem { key: path, why: format!("allowed is {}", key.allowed) }));
+            }
+        }
+        Ok(())
     }
 
     /// The error for a problem that was found in the extracted options.
@@ -79,9 +92,9 @@ impl Layers {
         match &error.kind {
             // An empty file lacks much; the first thing to say is who this is.
             kind @ Kind::MissingField(_) if self.value("node").is_none() => {
-                self.accuse_by_table("node".to_owned(), kind)
+                self.accuse_by_entry("node".to_owned(), kind)
             }
-            kind @ Kind::MissingField(name) => self.accuse_by_table(below(name), kind),
+            kind @ Kind::MissingField(name) => self.accuse_by_entry(below(name), kind),
             Kind::UnknownField(name, known) => {
                 let key = if error.path.last() == Some(name) { path.clone() } else { below(name) };
                 let value = self.value(&key);
@@ -105,11 +118,11 @@ impl Layers {
             | Kind::ISizeOutOfRange(_)
             | Kind::USizeOutOfRange(_)
             | Kind::Unsupported(_)
-            | Kind::UnsupportedKey(..)) => self.accuse_by_table(path.clone(), kind),
+            | Kind::UnsupportedKey(..)) => self.accuse_by_entry(path.clone(), kind),
         }
     }
 
-    fn accuse_by_table(&self, key: String, kind: &Kind) -> ConfigError {
+    fn accuse_by_entry(&self, key: String, kind: &Kind) -> ConfigError {
         let why = allowed(&key).map_or_else(|| kind.to_string(), |text| format!("allowed is {text}"));
         self.accuse(Problem { key, why })
     }

@@ -5,14 +5,17 @@
 mod check;
 mod derived;
 mod error;
+mod key;
 mod layers;
 mod options;
+mod values;
 
 use std::path::{Path, PathBuf};
 
 pub use error::{ConfigError, Place};
 pub use layers::VARIABLE_PREFIX;
 pub use options::*;
+pub use values::*;
 
 use herald_core::flow::HashKey;
 use herald_core::id::{Interface, Mac, NodeId, PerInterface};
@@ -47,6 +50,7 @@ impl Config {
     pub fn load(file: &Path, sets: &[String]) -> Result<Self, ConfigError> {
         let layers = layers::Layers::read(file, sets)?;
         let options = layers.extract()?;
+        layers.check_ranges()?;
         check::check(&options).map_err(|problem| layers.accuse(problem))?;
         Ok(Self::derive(options))
     }

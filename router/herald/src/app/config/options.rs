@@ -1,147 +1,286 @@
-//! The options as they are written: the shape of a configuration file, and for each key what is allowed.
+//! All options: one entry for each key, with its meaning, type, default and what is allowed.
+//!
+//! The struct that is read, the defaults, the check of ranges, the texts of errors and `configs/every-option.toml` follow
+//! from the entry (`key.rs`). After a change, `HERALD_WRITE_OPTIONS=1 cargo test -p herald --lib every_option` writes that
+//! file anew. What a number range cannot say is in `check.rs`.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::key::{Key, default, default_by_interface, derived, options, required, table, tables};
+use super::values::{MidstreamOption, RedirectOption, RedirectorsOption, RolesOption, Secret};
 use herald_core::id::{Interface, Mac, NodeId};
+use herald_core::limits::{HOLDS_BYTES_MAX, HOLDS_FRAMES_MAX};
+use herald_core::packet::FRAME_LEN_MAX;
 
-/// All options of one node, defaults filled in. `configs/every-option.toml` explains each.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Options {
-    /// This node's id.
-    pub node: NodeId,
-    /// Filter of the log, in the form of `RUST_LOG`.
-    pub log: String,
-    /// The control socket's path.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub control: Option<PathBuf>,
-    /// How the holders of the redirectors are found.
-    pub roles: RolesOption,
-    /// How a frame travels to its chosen node.
-    pub redirect: RedirectOption,
-    /// What becomes of TCP in mid-stream that nobody knows.
-    pub midstream: MidstreamOption,
-    /// Longest hold in milliseconds.
-    pub hold_ms_max: u32,
-    /// Frames of one hold.
-    pub hold_frames_max: u32,
-    /// Ethernet bytes of one hold.
-    pub hold_bytes_max: u32,
-    /// What all members share.
-    pub cluster: ClusterOptions,
-    /// The two interfaces.
-    pub interfaces: InterfacesOptions,
-    /// The links to the peers.
-    pub mesh: MeshOptions,
-    /// Adverts and preemption.
-    pub vrrp: VrrpOptions,
-    /// The holders, if `roles` is static.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub holders: Option<HoldersOptions>,
-    /// How nodes are chosen.
-    pub choose: ChooseOptions,
-    /// Life times of sessions.
-    pub timeouts: TimeoutsOptions,
-    /// Switches for tests.
-    pub testing: TestingOptions,
-    /// Static routes.
-    pub routes: Vec<RouteOptions>,
-    /// The chain, in order.
-    pub plugins: Vec<PluginOptions>,
-}
+/// One week.
+const TIMEOUT_S_MAX: usize = 604_800;
+/// The field of an advert has 12 bits (RFC 9568, section 5.2.7).
+const ADVERT_CENTISECONDS_MAX: usize = 4_095;
+/// Smallest MTU of IPv6 (RFC 8200, section 5).
+const MTU_MIN: usize = 1_280;
 
-/// `roles`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RolesOption {
-    /// VRRP: the highest priority takes a vacant role.
-    Priority,
-    /// `[holders]` says who holds.
-    Static,
-}
+options! {
+    /// All options of one node, defaults filled in.
+    struct Options {
+        /// This node's id, different on every node.
+        node: NodeId = required().example(r#""a""#).allowed("1 to 16 characters of a-z, 0-9 and '-'");
 
-/// `redirect`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RedirectOption {
-    /// The same frame on the same interface, to the chosen node's MAC.
-    Ethernet,
-    /// Inside a message, over a connection of the mesh.
-    Mesh,
-}
+        /// What is logged, in the form of RUST_LOG, such as "info,herald::app=debug".
+        log: String = default(r#""info""#)
+            .allowed("a level (error, warn, info, debug, trace) or a list of TARGET=LEVEL");
 
-/// `midstream`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum MidstreamOption {
-    /// The packet is dropped.
-    Drop,
-    /// The stream is taken up from here.
-    PickUp,
-}
+        /// The Unix socket through which commands reach this node.
+        control: Option<PathBuf> = derived("/run/herald/NODE.sock").example(r#""/run/herald/a.sock""#)
+            .allowed("the path of a Unix socket, at most 107 bytes");
 
-/// `choose.redirectors`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RedirectorsOption {
-    /// A holder is chosen only when there is no other.
-    LastResort,
-    /// Holders are chosen like the others.
-    Equal,
-}
+        /// Who holds the redirectors: "priority", VRRP elects by the interfaces' priorities; or "static", the nodes in
+        /// `[holders]`. Equal on all nodes.
+        roles: RolesOption = default(r#""priority""#).example(r#""static""#).allowed(r#""priority" or "static""#);
 
-/// `[cluster]`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ClusterOptions {
-    /// The cluster's name.
-    pub id: String,
-    /// Key material for choosing.
-    pub secret: Secret,
-}
+        /// How a frame travels to its chosen node: "ethernet", on the same interface to the node's MAC; or "mesh", over a
+        /// connection of its own between the nodes, where they share no Ethernet segment or hosts may forge MACs. Equal
+        /// on all nodes.
+        redirect: RedirectOption = default(r#""ethernet""#).allowed(r#""ethernet" or "mesh""#);
 
-/// The cluster's secret. It is never shown.
-#[derive(Clone, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
+        /// A TCP packet in mid-stream without a session: "drop", or "pick-up" the stream from here.
+        midstream: MidstreamOption = default(r#""drop""#).allowed(r#""drop" or "pick-up""#);
 
-impl Secret {
-    /// What stands for it where it would be shown.
-    pub const HIDDEN: &str = "(hidden)";
+        /// Longest time in milliseconds for which the first packet of a stream waits for the acknowledgement of its
+        /// announcement.
+        hold_ms_max: u32 = default("20").range(1, 10_000);
 
-    /// The secret itself.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
+        /// Frames of one stream that wait so.
+        hold_frames_max: u32 = default("32").range(1, HOLDS_FRAMES_MAX);
+
+        /// Their Ethernet bytes; one frame of the largest size is the least.
+        hold_bytes_max: u32 = default("1048576").range(FRAME_LEN_MAX, HOLDS_BYTES_MAX);
+
+        /// What all members share.
+        cluster: ClusterOptions = table(ClusterOptions::KEYS).allowed("a table with id and secret");
+
+        /// The two interfaces.
+        interfaces: InterfacesOptions = table(InterfacesOptions::KEYS).allowed("the tables first and second");
+
+        /// The links to the peers. They are secure (TLS 1.3), and both ends show a certificate of the cluster's own
+        /// authority. `herald keys init` makes the authority, `herald keys issue NODE` a node's certificate and key. All
+        /// three are PEM files, read when the node starts; a relative path begins where it is started. A node without
+        /// peers needs none of this.
+        mesh: MeshOptions = table(MeshOptions::KEYS).allowed("a table with listen, peers, ca, certificate and key");
+
+        /// Adverts of VRRP version 3 (RFC 9568) and what follows from them.
+        vrrp: VrrpOptions = table(VrrpOptions::KEYS)
+            .allowed("a table of advert_centiseconds, preempt and preempt_delay_ms");
+
+        /// Only with roles = "static", and then needed: who holds which redirector. Equal on all nodes.
+        holders: Option<HoldersOptions> = table(HoldersOptions::KEYS).allowed("a table with first and second");
+
+        /// How nodes are chosen.
+        choose: ChooseOptions = table(ChooseOptions::KEYS)
+            .allowed("a table of redirectors, per_interface_key and weight");
+
+        /// After how many seconds without a packet a stream ends.
+        timeouts: TimeoutsOptions = table(TimeoutsOptions::KEYS).allowed("a table of numbers of seconds");
+
+        /// Switches for tests; leave them alone.
+        testing: TestingOptions = table(TestingOptions::KEYS)
+            .allowed("a table of announcements and announcement_delay_ms");
+
+        /// Static routes, in any order: the longest prefix wins.
+        routes: Vec<RouteOptions> = tables(RouteOptions::KEYS, "a table with to and via")
+            .allowed("a list of at most 128 tables with to and via");
+
+        /// The plugins that inspect each packet, in this order.
+        plugins: Vec<PluginOptions> = tables(PluginOptions::KEYS, "a table with name and, if wanted, config")
+            .allowed("a list of at most 32 tables with name and config");
     }
-}
 
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(Self::HIDDEN)
+    /// `[cluster]`.
+    struct ClusterOptions {
+        /// The cluster's name, equal on all nodes: only nodes of one name talk to each other.
+        id: String = required().example(r#""example""#).allowed("a text of 1 to 64 printable bytes");
+
+        /// Key material for choosing nodes, equal on all nodes. Keep the file unreadable to others, or set
+        /// HERALD_CONFIG__CLUSTER__SECRET.
+        secret: Secret = required().example(r#""change me: any long random text""#)
+            .allowed("a text of at least 16 characters");
     }
-}
 
-impl Serialize for Secret {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(Self::HIDDEN)
+    /// `[interfaces]`.
+    struct InterfacesOptions {
+        /// The first interface.
+        first: InterfaceOptions = table(InterfaceOptions::KEYS).allowed("a table with at least tap and addresses");
+
+        /// The second interface, with the same keys.
+        second: InterfaceOptions = table(InterfaceOptions::KEYS).allowed("a table with at least tap and addresses");
     }
-}
 
-/// `[interfaces]`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct InterfacesOptions {
-    /// The first interface.
-    pub first: InterfaceOptions,
-    /// The second interface.
-    pub second: InterfaceOptions,
+    /// `[interfaces.first]` and `[interfaces.second]`.
+    struct InterfaceOptions {
+        /// The TAP device's name. It is made when it does not exist.
+        tap: String = required().examples(r#""herald-first""#, r#""herald-second""#)
+            .allowed("a device name: 1 to 15 characters without '/', ':', '%' or space");
+
+        /// The network namespace of the TAP.
+        netns: Option<PathBuf> = derived("the one the node runs in")
+            .examples(r#""/run/netns/net-first""#, r#""/run/netns/net-second""#)
+            .allowed("the path of a network namespace");
+
+        /// The node's own MAC, other than the TAP device's.
+        mac: Option<Mac> = derived("02 and 40 bits of a hash of cluster id, node and interface")
+            .examples(r#""02:00:00:00:01:0a""#, r#""02:00:00:00:02:0a""#)
+            .allowed("a unicast MAC address such as 02:00:00:00:01:0a, no virtual one");
+
+        /// The node's own addresses with the prefix length of their networks.
+        addresses: Vec<IpNet> = required()
+            .examples(r#"["10.1.0.11/24", "fd00:1::11/64"]"#, r#"["10.2.0.11/24", "fd00:2::11/64"]"#)
+            .allowed("a list of 1 to 16 addresses with prefix length")
+            .entries("a host's address with prefix length such as 10.1.0.11/24");
+
+        /// The cluster's addresses, the gateways of the network's hosts: equal on all nodes.
+        virtual_addresses: Vec<IpAddr> = default("[]")
+            .examples(r#"["10.1.0.1", "fd00:1::1"]"#, r#"["10.2.0.1", "fd00:2::1"]"#)
+            .allowed("a list of at most 16 addresses without prefix length")
+            .entries("an address inside one of the interface's networks, such as 10.1.0.1");
+
+        /// Last byte of the virtual MACs 00:00:5e:00:01:VRID (IPv4) and 00:00:5e:00:02:VRID (IPv6), equal on all nodes.
+        vrid: u8 = default_by_interface("1", "2").range(1, 255);
+
+        /// Largest IP packet of the network in bytes, equal on all nodes.
+        mtu: u16 = default("1500").range(MTU_MIN, 65_535);
+
+        /// This node's priority for the interface's redirector; the highest takes it while nobody holds it. By default
+        /// the lowest node id has the highest; for the second interface that order is rotated by one, so that the second
+        /// id holds the second redirector.
+        priority: Option<u8> = derived("100 and more by the order of node ids").examples("102", "100").range(1, 254);
+    }
+
+    /// `[mesh]`.
+    struct MeshOptions {
+        /// Address and port where the peers reach this node. A node with peers needs it.
+        listen: Option<SocketAddr> = derived("none").example(r#""10.9.0.11:7400""#)
+            .allowed("ADDRESS:PORT such as 10.9.0.11:7400");
+
+        /// The other nodes and where they listen.
+        peers: BTreeMap<NodeId, SocketAddr> = default("{}")
+            .example(r#"{ b = "10.9.0.12:7400", c = "10.9.0.13:7400" }"#)
+            .allowed(r#"a table of NODE = "ADDRESS:PORT""#)
+            .entries("ADDRESS:PORT such as 10.9.0.12:7400");
+
+        /// The certificate of the cluster's authority, the same on all nodes. A node with listen needs it.
+        ca: Option<PathBuf> = derived("none").example(r#""/etc/herald/ca.pem""#)
+            .allowed("the path of the certificate of the cluster's authority");
+
+        /// This node's certificate. A node with listen needs it.
+        certificate: Option<PathBuf> = derived("none").example(r#""/etc/herald/node-a.pem""#)
+            .allowed("the path of this node's certificate");
+
+        /// Its private key, which only the node's user may read. A node with listen needs it.
+        key: Option<PathBuf> = derived("none").example(r#""/etc/herald/node-a.key""#)
+            .allowed("the path of this node's private key");
+
+        /// A file to which the secrets of all links are appended (SSLKEYLOGFILE format), so that captures can be read.
+        /// Whoever can read it can read the links.
+        key_log: Option<PathBuf> = derived("none").example(r#""/run/herald/a.key-log""#)
+            .allowed("the path of a file for the secrets of the links, for tests");
+    }
+
+    /// `[vrrp]`.
+    struct VrrpOptions {
+        /// Time between two adverts in hundredths of a second, equal on all nodes. After a little more than three times
+        /// this without an advert the next node takes the role.
+        advert_centiseconds: u16 = default("10").range(1, ADVERT_CENTISECONDS_MAX);
+
+        /// Whether this node takes a role back from a living holder with a lower priority: once it is in sync and every
+        /// member says that it hears this node on that interface.
+        preempt: bool = default("false").allowed("true or false");
+
+        /// For how long that must have been so, in milliseconds.
+        preempt_delay_ms: u32 = default("1000").range(0, 3_600_000);
+    }
+
+    /// `[holders]`.
+    struct HoldersOptions {
+        /// Who holds the first interface's redirector.
+        first: NodeId = required().example(r#""a""#).allowed("the id of this node or of a peer");
+
+        /// Who holds the second interface's redirector.
+        second: NodeId = required().example(r#""b""#).allowed("the id of this node or of a peer");
+    }
+
+    /// `[choose]`.
+    struct ChooseOptions {
+        /// Whether nodes that hold a redirector are chosen: "last-resort", only if there is no other; or "equal", like
+        /// any other. Equal on all nodes.
+        redirectors: RedirectorsOption = default(r#""last-resort""#).allowed(r#""last-resort" or "equal""#);
+
+        /// For tests: each interface's redirector chooses by another key, so that only an announcement can lead a return
+        /// packet to its chosen node. Equal on all nodes.
+        per_interface_key: bool = default("false").allowed("true or false");
+
+        /// This node's share of the streams in proportion to the other nodes' weights.
+        weight: u16 = default("100").range(1, 65_535);
+    }
+
+    /// `[timeouts]`, in seconds.
+    struct TimeoutsOptions {
+        /// TCP, established (RFC 5382 asks for at least 2 h 4 min).
+        tcp_established_s: u32 = default("7440").seconds(1, TIMEOUT_S_MAX);
+
+        /// TCP, handshake not done (RFC 5382: at least 4 min).
+        tcp_opening_s: u32 = default("240").seconds(1, TIMEOUT_S_MAX);
+
+        /// TCP, one end has closed (RFC 5382: at least 4 min).
+        tcp_closing_s: u32 = default("240").seconds(1, TIMEOUT_S_MAX);
+
+        /// TCP, both ends have closed, or a reset was seen.
+        tcp_closed_s: u32 = default("10").seconds(1, TIMEOUT_S_MAX);
+
+        /// UDP (RFC 4787: at least 2 min).
+        udp_s: u32 = default("120").seconds(1, TIMEOUT_S_MAX);
+
+        /// ICMP echo.
+        icmp_s: u32 = default("30").seconds(1, TIMEOUT_S_MAX);
+
+        /// Any other protocol.
+        other_s: u32 = default("120").seconds(1, TIMEOUT_S_MAX);
+
+        /// A redirector session whose chosen node has not announced the stream.
+        provisional_s: u32 = default("5").seconds(1, TIMEOUT_S_MAX);
+    }
+
+    /// `[testing]`.
+    struct TestingOptions {
+        /// Session announcements are sent.
+        announcements: bool = default("true").allowed("true or false");
+
+        /// Delay of each announcement in milliseconds.
+        announcement_delay_ms: u32 = default("0").range(0, 10_000);
+    }
+
+    /// One of `[[routes]]`.
+    struct RouteOptions {
+        /// The destination network.
+        to: IpNet = required().example(r#""192.0.2.0/24""#).allowed("a network such as 192.0.2.0/24");
+
+        /// The gateway.
+        via: IpAddr = required().example(r#""10.2.0.254""#).allowed("a gateway's address on a connected network");
+    }
+
+    /// One of `[[plugins]]`.
+    struct PluginOptions {
+        /// Without a slash: the file libherald_NAME.so beside the executable. Else the path of the file.
+        name: String = required().example(r#""acl""#)
+            .allowed("a name of a-z, 0-9, '_' and '-' that starts with a letter, or a path with a '/'");
+
+        /// Handed to the plugin as it is; what it may contain is the plugin's affair.
+        #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
+        config: toml::Table = derived("empty").example(r#"{ default = "pass" }"#).allowed("a table");
+    }
 }
 
 impl InterfacesOptions {
@@ -161,208 +300,4 @@ impl InterfacesOptions {
             Interface::Second => &mut self.second,
         }
     }
-}
-
-/// `[interfaces.first]` and `[interfaces.second]`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct InterfaceOptions {
-    /// The TAP device's name.
-    pub tap: String,
-    /// The network namespace of the TAP.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub netns: Option<PathBuf>,
-    /// The node's own MAC.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mac: Option<Mac>,
-    /// The node's own addresses with their networks.
-    pub addresses: Vec<IpNet>,
-    /// The cluster's addresses.
-    pub virtual_addresses: Vec<IpAddr>,
-    /// Last byte of the virtual MACs.
-    pub vrid: u8,
-    /// Largest IP packet in bytes.
-    pub mtu: u16,
-    /// The node's priority for this interface's redirector.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub priority: Option<u8>,
-}
-
-/// `[mesh]`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MeshOptions {
-    /// Where peers reach this node.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub listen: Option<SocketAddr>,
-    /// Where this node reaches its peers.
-    pub peers: BTreeMap<NodeId, SocketAddr>,
-    /// The certificate of the cluster's authority.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ca: Option<PathBuf>,
-    /// This node's certificate.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub certificate: Option<PathBuf>,
-    /// Its private key.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub key: Option<PathBuf>,
-    /// Where the secrets of the links are written (tests only).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub key_log: Option<PathBuf>,
-}
-
-/// `[vrrp]`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct VrrpOptions {
-    /// Time between two adverts in hundredths of a second.
-    pub advert_centiseconds: u16,
-    /// A higher priority takes the role from a living holder.
-    pub preempt: bool,
-    /// For how long everything must speak for that, in milliseconds.
-    pub preempt_delay_ms: u32,
-}
-
-/// `[holders]`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HoldersOptions {
-    /// Who holds the first interface's redirector.
-    pub first: NodeId,
-    /// Who holds the second interface's redirector.
-    pub second: NodeId,
-}
-
-/// `[choose]`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ChooseOptions {
-    /// Whether holders are chosen.
-    pub redirectors: RedirectorsOption,
-    /// Each interface's redirector chooses with another key (tests only).
-    pub per_interface_key: bool,
-    /// This node's share of the streams.
-    pub weight: u16,
-}
-
-/// `[timeouts]`, in seconds.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TimeoutsOptions {
-    /// An established TCP connection without packets.
-    pub tcp_established_s: u32,
-    /// A TCP connection whose handshake is not done.
-    pub tcp_opening_s: u32,
-    /// A half-closed TCP connection.
-    pub tcp_closing_s: u32,
-    /// A closed TCP connection.
-    pub tcp_closed_s: u32,
-    /// UDP.
-    pub udp_s: u32,
-    /// ICMP echo.
-    pub icmp_s: u32,
-    /// Any other protocol.
-    pub other_s: u32,
-    /// A redirector session that nobody announced.
-    pub provisional_s: u32,
-}
-
-/// `[testing]`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TestingOptions {
-    /// Session announcements are sent.
-    pub announcements: bool,
-    /// Delay of each announcement in milliseconds.
-    pub announcement_delay_ms: u32,
-}
-
-/// One of `[[routes]]`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RouteOptions {
-    /// Destination network.
-    pub to: IpNet,
-    /// Gateway.
-    pub via: IpAddr,
-}
-
-/// One of `[[plugins]]`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PluginOptions {
-    /// Its name, or the path of its file.
-    pub name: String,
-    /// Handed to it as TOML text.
-    #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
-    pub config: toml::Table,
-}
-
-/// What each key may be. `*` stands for an interface, a peer or the number of a list's entry.
-const ALLOWED: &[(&str, &str)] = &[
-    ("node", "1 to 16 characters of a-z, 0-9 and '-'"),
-    ("log", "a level (error, warn, info, debug, trace) or a list of TARGET=LEVEL"),
-    ("control", "the path of a Unix socket, at most 107 bytes"),
-    ("roles", "\"priority\" or \"static\""),
-    ("redirect", "\"ethernet\" or \"mesh\""),
-    ("midstream", "\"drop\" or \"pick-up\""),
-    ("hold_ms_max", "a number from 1 to 10000"),
-    ("hold_frames_max", "a number from 1 to 4096"),
-    ("hold_bytes_max", "a number from 65557 to 67108864"),
-    ("cluster", "a table with id and secret"),
-    ("cluster.id", "a text of 1 to 64 printable bytes"),
-    ("cluster.secret", "a text of at least 16 characters"),
-    ("interfaces", "the tables first and second"),
-    ("interfaces.*", "a table with at least tap and addresses"),
-    ("interfaces.*.tap", "a device name: 1 to 15 characters without '/', ':', '%' or space"),
-    ("interfaces.*.netns", "the path of a network namespace"),
-    ("interfaces.*.mac", "a unicast MAC address such as 02:00:00:00:01:0a, no virtual one"),
-    ("interfaces.*.addresses", "a list of 1 to 16 addresses with prefix length"),
-    ("interfaces.*.addresses.*", "a host's address with prefix length such as 10.1.0.11/24"),
-    ("interfaces.*.virtual_addresses", "a list of at most 16 addresses without prefix length"),
-    ("interfaces.*.virtual_addresses.*", "an address inside one of the interface's networks, such as 10.1.0.1"),
-    ("interfaces.*.vrid", "a number from 1 to 255"),
-    ("interfaces.*.mtu", "a number from 1280 to 65535"),
-    ("interfaces.*.priority", "a number from 1 to 254"),
-    ("mesh", "a table with listen, peers, ca, certificate and key"),
-    ("mesh.listen", "ADDRESS:PORT such as 10.9.0.11:7400"),
-    ("mesh.peers", "a table of NODE = \"ADDRESS:PORT\""),
-    ("mesh.peers.*", "ADDRESS:PORT such as 10.9.0.12:7400"),
-    ("mesh.ca", "the path of the certificate of the cluster's authority"),
-    ("mesh.certificate", "the path of this node's certificate"),
-    ("mesh.key", "the path of this node's private key"),
-    ("mesh.key_log", "the path of a file for the secrets of the links, for tests"),
-    ("vrrp", "a table of advert_centiseconds, preempt and preempt_delay_ms"),
-    ("vrrp.advert_centiseconds", "a number from 1 to 4095"),
-    ("vrrp.preempt", "true or false"),
-    ("vrrp.preempt_delay_ms", "a number from 0 to 3600000"),
-    ("holders", "a table with first and second"),
-    ("holders.*", "the id of this node or of a peer"),
-    ("choose", "a table of redirectors, per_interface_key and weight"),
-    ("choose.redirectors", "\"last-resort\" or \"equal\""),
-    ("choose.per_interface_key", "true or false"),
-    ("choose.weight", "a number from 1 to 65535"),
-    ("timeouts", "a table of numbers of seconds"),
-    ("timeouts.*", "a number of seconds from 1 to 604800"),
-    ("testing", "a table of announcements and announcement_delay_ms"),
-    ("testing.announcements", "true or false"),
-    ("testing.announcement_delay_ms", "a number from 0 to 10000"),
-    ("routes", "a list of at most 128 tables with to and via"),
-    ("routes.*", "a table with to and via"),
-    ("routes.*.to", "a network such as 192.0.2.0/24"),
-    ("routes.*.via", "a gateway's address on a connected network"),
-    ("plugins", "a list of at most 32 tables with name and config"),
-    ("plugins.*", "a table with name and, if wanted, config"),
-    ("plugins.*.name", "a name of a-z, 0-9, '_' and '-' that starts with a letter, or a path with a '/'"),
-    ("plugins.*.config", "a table"),
-];
-
-/// What the key (its parts joined by dots) may be; `None` for keys that do not exist.
-#[must_use]
-pub fn allowed(key: &str) -> Option<&'static str> {
-    let matches = |pattern: &str| {
-        pattern.split('.').count() == key.split('.').count()
-            && pattern.split('.').zip(key.split('.')).all(|(p, k)| p == "*" || p == k)
-    };
-    ALLOWED.iter().find(|(pattern, _)| matches(pattern)).map(|(_, text)| *text)
 }

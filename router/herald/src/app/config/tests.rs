@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 
+mod every_option;
+
 const GOOD: &str = r#"node = "a"
 [cluster]
 id = "lab"
@@ -402,46 +404,4 @@ fn the_three_nodes_share_one_digest() {
         .into_iter()
         .collect();
     assert_eq!(digests.len(), 1);
-}
-
-fn leaves(prefix: &str, value: &toml::Value, found: &mut Vec<(String, toml::Value)>) {
-    match value.as_table().filter(|table| !table.is_empty()) {
-        Some(table) => {
-            for (key, value) in table {
-                leaves(&format!("{prefix}.{key}"), value, found);
-            }
-        }
-        None => found.push((prefix.trim_start_matches('.').to_owned(), value.clone())),
-    }
-}
-
-/// Keys of which every-option.toml shows an example instead of the default.
-const EXAMPLES: &[&str] = &[
-    "roles",
-    "routes",
-    "plugins",
-    "mesh.peers",
-    "interfaces.first.virtual_addresses",
-    "interfaces.second.virtual_addresses",
-];
-
-#[test]
-fn every_option_is_documented_with_its_default() {
-    let text = fs::read_to_string(configs().join("every-option.toml")).unwrap();
-    let documented: toml::Table = text.parse().unwrap();
-    let defaults: toml::Table = include_str!("defaults.toml").parse().unwrap();
-    let (mut shown, mut wanted) = (Vec::new(), Vec::new());
-    leaves("", &toml::Value::Table(documented.clone()), &mut shown);
-    leaves("", &toml::Value::Table(defaults), &mut wanted);
-    for (key, default) in wanted.iter().filter(|(key, _)| !EXAMPLES.contains(&key.as_str())) {
-        let found = shown.iter().find(|(k, _)| k == key).map(|(_, v)| v);
-        assert_eq!(found, Some(default), "{key}");
-    }
-    // Serialised options have every key: none may be missing from the documentation.
-    let config = Config::load(&configs().join("every-option.toml"), &[]).unwrap();
-    let complete: toml::Table = config.to_toml().unwrap().parse().unwrap();
-    let mut known = Vec::new();
-    leaves("", &toml::Value::Table(complete), &mut known);
-    let keys = |list: &[(String, toml::Value)]| list.iter().map(|(k, _)| k.clone()).collect::<BTreeSet<_>>();
-    assert_eq!(keys(&known), keys(&shown));
 }

@@ -1,0 +1,73 @@
+//! The types of options that have one of their own: words to choose from, and the secret.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// `roles`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RolesOption {
+    /// VRRP: the highest priority takes a vacant role.
+    Priority,
+    /// `[holders]` says who holds.
+    Static,
+}
+
+/// `redirect`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RedirectOption {
+    /// The same frame on the same interface, to the chosen node's MAC.
+    Ethernet,
+    /// Inside a message, over a connection of the mesh.
+    Mesh,
+}
+
+/// `midstream`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MidstreamOption {
+    /// The packet is dropped.
+    Drop,
+    /// The stream is taken up from here.
+    PickUp,
+}
+
+/// `choose.redirectors`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RedirectorsOption {
+    /// A holder is chosen only when there is no other.
+    LastResort,
+    /// Holders are chosen like the others.
+    Equal,
+}
+
+/// The cluster's secret. It is never shown.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// What stands for it where it would be shown.
+    pub const HIDDEN: &str = "(hidden)";
+
+    /// The secret itself.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(Self::HIDDEN)
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(Self::HIDDEN)
+    }
+}
