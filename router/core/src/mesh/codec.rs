@@ -12,18 +12,18 @@
 //! know is skipped and counted: that is how version N understands version N + 1. A known kind is understood to its last
 //! byte or refused.
 
-mod frames;
-mod kind;
+mod body;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::error::PeerError;
 use super::greeting::Greeting;
-use super::message::{Hello, Message};
+use super::kinds::Message;
+use super::message::Hello;
 use crate::limits;
 use crate::mutation::{Mutation, is_on};
-use frames::{HandoverBytes, RedirectBytes};
-use kind::Kind;
+pub(super) use body::Body;
+use body::whole;
 
 /// Oldest protocol version this node speaks.
 pub const VERSION_MIN: u16 = 1;
@@ -40,6 +40,28 @@ const HEADER_LEN: usize = LENGTH_LEN + KIND_LEN;
 
 /// The bit of a kind that says that a number follows: also in kinds that this version does not know.
 const NUMBERED: u16 = 1 << 15;
+
+/// A kind of message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Kind {
+    /// Its number on the wire.
+    pub(super) number: u16,
+    /// The greatest length of kind and body, in bytes.
+    pub(super) len_max: usize,
+}
+
+impl Kind {
+    /// The first message of a connection.
+    const HELLO: Self = Self { number: 1, len_max: limits::HELLO_LEN_MAX };
+
+    /// The word that messages were received.
+    const RECEIVED: Self = Self { number: 19, len_max: limits::SMALL_MESSAGE_LEN_MAX };
+
+    /// The kind with this number, if this version knows it.
+    fn known(number: u16) -> Option<Self> {
+        [Self::HELLO, Self::RECEIVED].into_iter().find(|kind| kind.number == number).or_else(|| Message::known(number))
+    }
+}
 
 /// What was decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,9 +86,9 @@ impl Spoken {
     #[must_use]
     pub fn kind(&self) -> u16 {
         match self {
-            Self::Greeting(_) => Kind::Hello.number(),
-            Self::Message(_, message) => Kind::of(message).number(),
-            Self::Received(_) => Kind::Received.number(),
+            Self::Greeting(_) => Kind::HELLO.number,
+            Self::Message(_, message) => message.kind().number,
+            Self::Received(_) => Kind::RECEIVED.number,
             Self::Unknown { kind, .. } => *kind,
         }
     }
@@ -79,9 +101,9 @@ impl Spoken {
 /// [`PeerError::TooLong`] if it is over a bound; nothing is appended then.
 pub fn encode_greeting(greeting: &Greeting, into: &mut Vec<u8>) -> Result<(), PeerError> {
     if !hello_within_bounds(&greeting.hello) {
-        return Err(PeerError::TooLong { len: usize::MAX, len_max: Kind::Hello.len_max() });
+        return Err(PeerError::TooLong { len: usize::MAX, len_max: Kind::HELLO.len_max });
     }
-    append(Kind::Hello, None, greeting, into)
+    append(Kind::HELLO, None, |into| write(greeting, into), into)
 }
 
 /// Appends the word that all messages up to the one of this number were received.
@@ -90,7 +112,7 @@ pub fn encode_greeting(greeting: &Greeting, into: &mut Vec<u8>) -> Result<(), Pe
 ///
 /// [`PeerError::TooLong`] cannot happen: it is short.
 pub fn encode_received(number: u64, into: &mut Vec<u8>) -> Result<(), PeerError> {
-    append(Kind::Received, None, &number, into)
+    append(Kind::RECEIVED, None, |into| write(&number, into), into)
 }
 
 /// Appends a message without a number.
@@ -112,29 +134,7 @@ pub fn encode_numbered(number: u64, message: &Message, into: &mut Vec<u8>) -> Re
 }
 
 fn encode_message(number: Option<u64>, message: &Message, into: &mut Vec<u8>) -> Result<(), PeerError> {
-    let kind = Kind::of(message);
-    if !message_within_bounds(message) {
-        return Err(PeerError::TooLong { len: usize::MAX, len_max: kind.len_max() });
-    }
-    match message {
-        Message::Heartbeat(body) => append(kind, number, body, into),
-        Message::Claim(body) => append(kind, number, body, into),
-        Message::Announce(body) => append(kind, number, body, into),
-        Message::Acknowledge(body) => append(kind, number, body, into),
-        Message::Refuse(body) => append(kind, number, body, into),
-        Message::Refresh(body) => append(kind, number, body, into),
-        Message::Close(body) => append(kind, number, body, into),
-        Message::Assign(body) => append(kind, number, body, into),
-        Message::Fence(body) => append(kind, number, body, into),
-        Message::Handover(body) => append(kind, number, &HandoverBytes::from(body), into),
-        Message::Redirect(body) => append(kind, number, &RedirectBytes::from(body), into),
-        Message::Query(body) => append(kind, number, body, into),
-        Message::Answer(body) => append(kind, number, body, into),
-        Message::Compare(body) => append(kind, number, body, into),
-        Message::SyncEnd(body) => append(kind, number, body, into),
-        Message::Unheard(body) => append(kind, number, body, into),
-        Message::Relay(body) => append(kind, number, body, into),
-    }
+    append(message.kind(), number, |into| message.write(into), into)
 }
 
 /// The one message without a number that these bytes are; `None` if they are anything else.
@@ -216,9 +216,9 @@ impl Decoder {
 
 /// Each bound leaves room for a number, whether there is one or not.
 fn check_length(len: usize, len_max: usize, kind: Option<u16>) -> Result<(), PeerError> {
-    let known = kind.and_then(|kind| Kind::from_number(kind & !NUMBERED));
+    let known = kind.and_then(|kind| Kind::known(kind & !NUMBERED));
     let numbered = kind.is_some_and(|kind| kind & NUMBERED != 0);
-    let len_max = len_max.min(known.map_or(limits::MESSAGE_LEN_MAX, Kind::len_max)) + NUMBER_LEN;
+    let len_max = len_max.min(known.map_or(limits::MESSAGE_LEN_MAX, |kind| kind.len_max)) + NUMBER_LEN;
     let len_min = if numbered { KIND_LEN + NUMBER_LEN } else { KIND_LEN };
     if len < len_min {
         Err(PeerError::TooShort { len })
@@ -239,59 +239,22 @@ fn decode_numbered(kind: u16, rest: &[u8]) -> Result<Spoken, PeerError> {
 }
 
 fn decode_body(kind_number: u16, number: Option<u64>, body: &[u8]) -> Result<Spoken, PeerError> {
-    let Some(kind) = Kind::from_number(kind_number) else {
+    if Kind::known(kind_number).is_none() {
         if is_on(Mutation::RefuseUnknown) {
             return Err(PeerError::Garbage { kind: kind_number });
         }
         return Ok(Spoken::Unknown { number, kind: kind_number });
-    };
-    let spoken = match kind {
-        Kind::Hello | Kind::Received if number.is_some() => None,
-        Kind::Hello => whole(body).map(Spoken::Greeting),
-        Kind::Received => whole(body).map(Spoken::Received),
-        Kind::Heartbeat => whole(body).map(|b| Spoken::Message(number, Message::Heartbeat(b))),
-        Kind::Claim => whole(body).map(|b| Spoken::Message(number, Message::Claim(b))),
-        Kind::Announce => whole(body).map(|b| Spoken::Message(number, Message::Announce(b))),
-        Kind::Acknowledge => whole(body).map(|b| Spoken::Message(number, Message::Acknowledge(b))),
-        Kind::Refuse => whole(body).map(|b| Spoken::Message(number, Message::Refuse(b))),
-        Kind::Refresh if !streams_fit(body) => None,
-        Kind::Refresh => whole(body).map(|b| Spoken::Message(number, Message::Refresh(b))),
-        Kind::Close => whole(body).map(|b| Spoken::Message(number, Message::Close(b))),
-        Kind::Assign => whole(body).map(|b| Spoken::Message(number, Message::Assign(b))),
-        Kind::Fence => whole(body).map(|b| Spoken::Message(number, Message::Fence(b))),
-        Kind::Handover => {
-            whole::<HandoverBytes<'_>>(body).map(|b| Spoken::Message(number, Message::Handover(b.into())))
-        }
-        Kind::Redirect => {
-            whole::<RedirectBytes<'_>>(body).map(|b| Spoken::Message(number, Message::Redirect(b.into())))
-        }
-        Kind::Query => whole(body).map(|b| Spoken::Message(number, Message::Query(b))),
-        Kind::Answer => whole(body).map(|b| Spoken::Message(number, Message::Answer(b))),
-        Kind::Compare => whole(body).map(|b| Spoken::Message(number, Message::Compare(b))),
-        Kind::SyncEnd => whole(body).map(|b| Spoken::Message(number, Message::SyncEnd(b))),
-        Kind::Unheard => whole(body).map(|b| Spoken::Message(number, Message::Unheard(b))),
-        Kind::Relay => whole(body).map(|b| Spoken::Message(number, Message::Relay(b))),
-    };
-    spoken.filter(within_bounds).ok_or(PeerError::Garbage { kind: kind_number })
-}
-
-/// A value that takes the whole body, to the last byte.
-fn whole<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Option<T> {
-    postcard::take_from_bytes(body).ok().filter(|(_, rest)| rest.is_empty()).map(|(value, _)| value)
-}
-
-/// The count in front of a refresh's streams, checked before they are allocated: a stream in memory is several times as
-/// large as the shortest bytes for one.
-fn streams_fit(body: &[u8]) -> bool {
-    postcard::take_from_bytes::<u64>(body).is_ok_and(|(count, _)| count <= limits::REFRESH_STREAMS_MAX as u64)
-}
-
-fn within_bounds(spoken: &Spoken) -> bool {
-    match spoken {
-        Spoken::Greeting(greeting) => hello_within_bounds(&greeting.hello),
-        Spoken::Message(_, message) => message_within_bounds(message),
-        Spoken::Received(_) | Spoken::Unknown { .. } => true,
     }
+    let is = |kind: Kind| kind.number == kind_number;
+    let spoken = if is(Kind::HELLO) {
+        let greeting = whole::<Greeting>(body).filter(|greeting| hello_within_bounds(&greeting.hello));
+        greeting.filter(|_| number.is_none()).map(Spoken::Greeting)
+    } else if is(Kind::RECEIVED) {
+        whole(body).filter(|_| number.is_none()).map(Spoken::Received)
+    } else {
+        Message::read(kind_number, body).map(|message| Spoken::Message(number, message))
+    };
+    spoken.ok_or(PeerError::Garbage { kind: kind_number })
 }
 
 fn hello_within_bounds(hello: &Hello) -> bool {
@@ -300,42 +263,28 @@ fn hello_within_bounds(hello: &Hello) -> bool {
         && hello.addresses.second.len() <= limits::ADDRESSES_MAX
 }
 
-fn message_within_bounds(message: &Message) -> bool {
-    match message {
-        Message::Heartbeat(heartbeat) => [&heartbeat.links, &heartbeat.heard.first, &heartbeat.heard.second]
-            .iter()
-            .all(|list| list.len() <= limits::MEMBERS_MAX),
-        Message::Refresh(refresh) => refresh.streams.len() <= limits::REFRESH_STREAMS_MAX,
-        Message::Handover(handover) => handover.wire.len() <= crate::packet::BUFFER_LEN,
-        Message::Redirect(redirect) => redirect.wire.len() <= crate::packet::BUFFER_LEN,
-        Message::Compare(compare) => compare.digests.len() == limits::BUCKETS,
-        Message::SyncEnd(end) => end.digests.len() == limits::BUCKETS && end.sent.len() <= limits::BUCKETS,
-        Message::Claim(_)
-        | Message::Announce(_)
-        | Message::Acknowledge(_)
-        | Message::Refuse(_)
-        | Message::Close(_)
-        | Message::Assign(_)
-        | Message::Fence(_)
-        | Message::Unheard(_)
-        | Message::Relay(_)
-        | Message::Query(_)
-        | Message::Answer(_) => true,
-    }
+fn write<T: Serialize>(value: &T, into: &mut Vec<u8>) -> bool {
+    postcard::to_io(value, into).is_ok()
 }
 
-fn append<T: Serialize>(kind: Kind, number: Option<u64>, body: &T, into: &mut Vec<u8>) -> Result<(), PeerError> {
+/// Appends a message whose body `write` appends, or nothing.
+fn append(
+    kind: Kind,
+    number: Option<u64>,
+    write: impl FnOnce(&mut Vec<u8>) -> bool,
+    into: &mut Vec<u8>,
+) -> Result<(), PeerError> {
     let begin = into.len();
     into.extend_from_slice(&[0; LENGTH_LEN]);
     match number {
-        None => into.extend_from_slice(&kind.number().to_be_bytes()),
+        None => into.extend_from_slice(&kind.number.to_be_bytes()),
         Some(number) => {
-            into.extend_from_slice(&(kind.number() | NUMBERED).to_be_bytes());
+            into.extend_from_slice(&(kind.number | NUMBERED).to_be_bytes());
             into.extend_from_slice(&number.to_be_bytes());
         }
     }
-    let len_max = kind.len_max() + NUMBER_LEN;
-    let written = postcard::to_io(body, &mut *into).is_ok();
+    let len_max = kind.len_max + NUMBER_LEN;
+    let written = write(into);
     let len = into.len() - begin - LENGTH_LEN;
     let place = into.get_mut(begin..).and_then(<[u8]>::first_chunk_mut::<LENGTH_LEN>);
     match (u32::try_from(len), place) {

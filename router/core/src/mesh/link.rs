@@ -7,7 +7,8 @@ mod events;
 use super::codec::{Decoder, Spoken};
 use super::error::PeerError;
 use super::greeting::{Greeting, Resume};
-use super::message::{Lane, Message};
+use super::kinds::Message;
+use super::message::Lane;
 use super::queue::SendQueue;
 use crate::id::NodeId;
 use crate::limits::{

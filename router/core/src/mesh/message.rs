@@ -148,6 +148,7 @@ pub struct Handover {
     /// How often it may be handed over once more.
     pub hops: u8,
     /// Offload header and Ethernet bytes.
+    #[serde(with = "super::wire")]
     pub wire: Vec<u8>,
 }
 
@@ -159,6 +160,7 @@ pub struct Redirect {
     /// The sender's epoch for that interface.
     pub epoch: Epoch,
     /// Offload header and Ethernet bytes.
+    #[serde(with = "super::wire")]
     pub wire: Vec<u8>,
 }
 
@@ -230,45 +232,6 @@ pub struct Relay {
     pub bytes: Vec<u8>,
 }
 
-/// What travels over an established link.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Message {
-    /// The sender's view.
-    Heartbeat(Heartbeat),
-    /// A role.
-    Claim(Claim),
-    /// A session announcement.
-    Announce(Announce),
-    /// Its positive answer.
-    Acknowledge(Acknowledge),
-    /// Its negative answer.
-    Refuse(Refuse),
-    /// Streams that live on.
-    Refresh(Refresh),
-    /// A stream that ended.
-    Close(Close),
-    /// A stream for the receiver.
-    Assign(Assign),
-    /// The end of a stream's stragglers.
-    Fence(Fence),
-    /// A frame for the node that has its stream now.
-    Handover(Handover),
-    /// A frame for its chosen node.
-    Redirect(Redirect),
-    /// A question about a stream.
-    Query(Query),
-    /// Its answer.
-    Answer(Answer),
-    /// Digests of what the sender knows of the receiver's streams.
-    Compare(Compare),
-    /// The end of what a comparison asked for.
-    SyncEnd(SyncEnd),
-    /// Announcements that go unanswered.
-    Unheard(Unheard),
-    /// A message that takes a detour.
-    Relay(Relay),
-}
-
 /// Which connection of a link a message takes. Announcements and frames never share one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Lane {
@@ -276,34 +239,4 @@ pub enum Lane {
     Control,
     /// Frames and the fences behind them: in order; what does not fit is dropped.
     Frames,
-}
-
-impl Message {
-    /// The connection that the message takes.
-    #[must_use]
-    pub fn lane(&self) -> Lane {
-        match self {
-            Self::Heartbeat(_)
-            | Self::Claim(_)
-            | Self::Announce(_)
-            | Self::Acknowledge(_)
-            | Self::Refuse(_)
-            | Self::Refresh(_)
-            | Self::Close(_)
-            | Self::Assign(_)
-            | Self::Query(_)
-            | Self::Answer(_)
-            | Self::Compare(_)
-            | Self::SyncEnd(_)
-            | Self::Unheard(_)
-            | Self::Relay(_) => Lane::Control,
-            Self::Fence(_) | Self::Handover(_) | Self::Redirect(_) => Lane::Frames,
-        }
-    }
-    /// True for a message that has a number and is sent again after a reconnect. A heartbeat is not: the next one says
-    /// what is true by then. Frames are not: what does not fit is dropped.
-    #[must_use]
-    pub fn is_numbered(&self) -> bool {
-        self.lane() == Lane::Control && !matches!(self, Self::Heartbeat(_))
-    }
 }

@@ -4,14 +4,17 @@ pub mod backoff;
 pub mod codec;
 mod error;
 mod greeting;
+mod kinds;
 pub mod link;
 mod message;
 mod queue;
 pub mod resend;
+mod wire;
 
 pub use error::PeerError;
 pub use greeting::{Greeting, Resume};
+pub use kinds::Message;
 pub use message::{
-    Acknowledge, Announce, Answer, Assign, Claim, Close, Compare, Fence, Handover, Heartbeat, Hello, Lane, Message,
-    Query, Redirect, Refresh, Refuse, Relay, SyncEnd, Unheard,
+    Acknowledge, Announce, Answer, Assign, Claim, Close, Compare, Fence, Handover, Heartbeat, Hello, Lane, Query,
+    Redirect, Refresh, Refuse, Relay, SyncEnd, Unheard,
 };

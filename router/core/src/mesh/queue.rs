@@ -3,7 +3,8 @@
 use super::codec;
 use super::error::PeerError;
 use super::greeting::Greeting;
-use super::message::{Lane, Message};
+use super::kinds::Message;
+use super::message::Lane;
 use crate::limits::{FRAMES_QUEUE_BYTES_MAX, LINK_QUEUE_BYTES_KEPT, LINK_QUEUE_BYTES_MAX};
 
 /// Encoded messages in order, bounded by what the connection is for.

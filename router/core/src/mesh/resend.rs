@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use super::codec;
 use super::error::PeerError;
 use super::greeting::Resume;
-use super::message::Message;
+use super::kinds::Message;
 use crate::id::BootId;
 use crate::limits::{LINK_QUEUE_BYTES_KEPT, RESEND_BYTES_MAX};
 

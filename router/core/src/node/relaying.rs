@@ -4,7 +4,7 @@ use super::Node;
 use crate::id::NodeId;
 use crate::inspector::HostPart;
 use crate::membership::Member;
-use crate::mesh::{Lane, Message, Relay, codec};
+use crate::mesh::{Message, Relay, codec};
 use crate::outbox::Outbox;
 use crate::turn::Turn;
 
@@ -21,7 +21,7 @@ impl<H: HostPart> Node<H> {
         }
         for (to, message) in &mut out.send {
             let via = self.view.detours().iter().find(|(target, _)| target == to).map(|(_, via)| *via);
-            let (Some(via), true) = (via, may_be_relayed(message)) else { continue };
+            let (Some(via), true) = (via, message.may_be_relayed()) else { continue };
             let mut bytes = Vec::new();
             // What is over its bound is lost on a link, too, and counted there.
             if codec::encode(message, &mut bytes).is_ok() {
@@ -45,34 +45,11 @@ impl<H: HostPart> Node<H> {
         // Who is heard says it itself. A detour is taken only after a silence, which is both ends' within a heartbeat.
         let is_believed = |member: &Member| member.boot.is_some() && !member.was_just_heard(turn.now);
         let believed = self.view.member(relay.source).is_some_and(is_believed);
-        match codec::decode_message(&relay.bytes).filter(may_be_relayed) {
+        match codec::decode_message(&relay.bytes).filter(Message::may_be_relayed) {
             Some(message) if relay.target == self.node && relay.source != self.node && believed => {
                 self.message_arrived(turn, relay.source, message);
             }
             Some(_) | None => turn.out.ledger.messages_unauthorised += 1,
         }
-    }
-}
-
-/// What is said of streams takes detours. A sign of life or a claim by hearsay is none, and frames have their own way.
-fn may_be_relayed(message: &Message) -> bool {
-    match message {
-        Message::Announce(_)
-        | Message::Acknowledge(_)
-        | Message::Refuse(_)
-        | Message::Refresh(_)
-        | Message::Close(_)
-        | Message::Assign(_)
-        | Message::Query(_)
-        | Message::Answer(_)
-        | Message::Compare(_)
-        | Message::SyncEnd(_)
-        | Message::Unheard(_) => message.lane() == Lane::Control,
-        Message::Heartbeat(_)
-        | Message::Claim(_)
-        | Message::Fence(_)
-        | Message::Handover(_)
-        | Message::Redirect(_)
-        | Message::Relay(_) => false,
     }
 }

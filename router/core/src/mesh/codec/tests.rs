@@ -297,13 +297,13 @@ proptest! {
     fn a_byte_more_or_less_is_garbage(message in any_message()) {
         let mut bytes = Vec::new();
         encode(&message, &mut bytes).unwrap();
-        let kind = Kind::of(&message);
+        let kind = message.kind();
         let body = &bytes[HEADER_LEN..];
         let longer = [body, &[0]].concat();
         for wrong in [&longer[..], &body[..body.len() - 1]] {
-            if KIND_LEN + wrong.len() <= kind.len_max() {
-                let error = Some(PeerError::Garbage { kind: kind.number() });
-                prop_assert_eq!(decode_in_chunks(&framed(kind.number(), wrong), &[]), (vec![], error));
+            if KIND_LEN + wrong.len() <= kind.len_max {
+                let error = Some(PeerError::Garbage { kind: kind.number });
+                prop_assert_eq!(decode_in_chunks(&framed(kind.number, wrong), &[]), (vec![], error));
             }
         }
     }
@@ -375,9 +375,9 @@ fn too_many_things_in_one_message_are_refused_on_both_sides() {
         assert_eq!(bytes, [1]);
         // The body behind the number of the variant, which is below 128.
         let body = body.split_first().unwrap().1;
-        let kind = Kind::of(&message);
-        let error = decode_in_chunks(&framed(kind.number(), body), &[]).1;
-        assert_eq!(error, Some(PeerError::Garbage { kind: kind.number() }));
+        let kind = message.kind();
+        let error = decode_in_chunks(&framed(kind.number, body), &[]).1;
+        assert_eq!(error, Some(PeerError::Garbage { kind: kind.number }));
     }
 }
 

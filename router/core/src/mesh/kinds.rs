@@ -1,0 +1,116 @@
+//! The kinds of messages: one entry for each, from which its number on the wire, its connection, its bound and its way
+//! through the codec follow. Beside it a kind has its structure in `message.rs` and its reader in `node/messages.rs`.
+
+use super::codec::{Body, Kind};
+use super::message::{
+    Acknowledge, Announce, Answer, Assign, Claim, Close, Compare, Fence, Handover, Heartbeat, Lane, Query, Redirect,
+    Refresh, Refuse, Relay, SyncEnd, Unheard,
+};
+use crate::limits::{
+    CONTROL_MESSAGE_LEN_MAX, DIGESTS_LEN_MAX, HEARTBEAT_LEN_MAX, MESSAGE_LEN_MAX, SMALL_MESSAGE_LEN_MAX,
+};
+
+/// Whether a message may take a detour by another member.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// It may: what is said of streams does.
+    Relayed,
+    /// It may not: a sign of life or a claim by hearsay is none, and frames have their own way.
+    Direct,
+}
+
+/// Declares the kinds: `Kind = NUMBER: LANE, WAY, greatest length of kind and body in bytes`.
+macro_rules! messages {
+    ($($(#[$doc:meta])* $kind:ident = $number:literal: $lane:ident, $way:ident, $len_max:ident;)*) => {
+        /// What travels over an established link.
+        #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+        pub enum Message { $($(#[$doc])* $kind($kind),)* }
+
+        impl Message {
+            /// The connection that the message takes.
+            #[must_use]
+            pub fn lane(&self) -> Lane {
+                match self { $(Self::$kind(_) => Lane::$lane,)* }
+            }
+
+            /// True for a message that may take a detour by a member that has links to both ends.
+            #[must_use]
+            pub fn may_be_relayed(&self) -> bool {
+                match self { $(Self::$kind(_) => Way::$way == Way::Relayed,)* }
+            }
+
+            /// Its kind's number and bound.
+            pub(super) fn kind(&self) -> Kind {
+                match self { $(Self::$kind(_) => Kind { number: $number, len_max: $len_max },)* }
+            }
+
+            /// Writes its body; false if it is over a bound.
+            pub(super) fn write(&self, into: &mut Vec<u8>) -> bool {
+                match self { $(Self::$kind(body) => body.is_within_bounds() && body.write(into),)* }
+            }
+
+            /// Reads the body of a message of this kind; `None` if it is not one.
+            pub(super) fn read(kind: u16, body: &[u8]) -> Option<Self> {
+                match kind {
+                    $($number => $kind::read(body).filter(Body::is_within_bounds).map(Self::$kind),)*
+                    _ => None,
+                }
+            }
+
+            /// The kind with this number, if this version knows it.
+            pub(super) fn known(number: u16) -> Option<Kind> {
+                match number {
+                    $($number => Some(Kind { number: $number, len_max: $len_max }),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+// A number is never given to another meaning. 1 and 19 are those of the greeting and of the word that messages were received.
+messages! {
+    /// The sender's view.
+    Heartbeat = 2: Control, Direct, HEARTBEAT_LEN_MAX;
+    /// A role.
+    Claim = 3: Control, Direct, SMALL_MESSAGE_LEN_MAX;
+    /// A session announcement.
+    Announce = 4: Control, Relayed, SMALL_MESSAGE_LEN_MAX;
+    /// Its positive answer.
+    Acknowledge = 5: Control, Relayed, SMALL_MESSAGE_LEN_MAX;
+    /// Its negative answer.
+    Refuse = 6: Control, Relayed, SMALL_MESSAGE_LEN_MAX;
+    /// Streams that live on.
+    Refresh = 7: Control, Relayed, CONTROL_MESSAGE_LEN_MAX;
+    /// A stream that ended.
+    Close = 8: Control, Relayed, SMALL_MESSAGE_LEN_MAX;
+    /// A frame for the node that has its stream now.
+    Handover = 9: Frames, Direct, MESSAGE_LEN_MAX;
+    /// A question about a stream.
+    Query = 10: Control, Relayed, SMALL_MESSAGE_LEN_MAX;
+    /// Its answer.
+    Answer = 11: Control, Relayed, SMALL_MESSAGE_LEN_MAX;
+    /// A stream for the receiver.
+    Assign = 12: Control, Relayed, SMALL_MESSAGE_LEN_MAX;
+    /// The end of a stream's stragglers.
+    Fence = 13: Frames, Direct, SMALL_MESSAGE_LEN_MAX;
+    /// A frame for its chosen node.
+    Redirect = 14: Frames, Direct, MESSAGE_LEN_MAX;
+    /// Digests of what the sender knows of the receiver's streams.
+    Compare = 15: Control, Relayed, DIGESTS_LEN_MAX;
+    /// The end of what a comparison asked for.
+    SyncEnd = 16: Control, Relayed, DIGESTS_LEN_MAX;
+    /// Announcements that go unanswered.
+    Unheard = 17: Control, Relayed, SMALL_MESSAGE_LEN_MAX;
+    /// A message that takes a detour.
+    Relay = 18: Control, Direct, CONTROL_MESSAGE_LEN_MAX;
+}
+
+impl Message {
+    /// True for a message that has a number and is sent again after a reconnect. A heartbeat is not: the next one says
+    /// what is true by then. Frames are not: what does not fit is dropped.
+    #[must_use]
+    pub fn is_numbered(&self) -> bool {
+        self.lane() == Lane::Control && !matches!(self, Self::Heartbeat(_))
+    }
+}
