@@ -1,4 +1,4 @@
-//! What types and ranges cannot say of the options: the form of texts and lists, and keys that contradict each other.
+//! What types and bounds cannot say of the options: the form of texts and lists, and keys that contradict each other.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -11,7 +11,7 @@ use super::layers::Problem;
 use super::options::{InterfaceOptions, MeshOptions, Options};
 use super::values::RolesOption;
 use herald_core::id::{Interface, Mac};
-use herald_core::limits::{ADDRESSES_MAX, CLUSTER_NAME_LEN_MAX, MEMBERS_MAX, PLUGINS_MAX, ROUTES_MAX};
+use herald_core::limits::{CLUSTER_NAME_LEN_MAX, MEMBERS_MAX};
 
 /// `struct sockaddr_un` holds this many bytes of a path, with the zero behind it.
 const SOCKET_PATH_LEN_MAX: usize = 107;
@@ -59,8 +59,6 @@ fn check_interface(interface: Interface, options: &InterfaceOptions) -> Checked 
     let dots = options.tap == "." || options.tap == "..";
     require((1..=DEVICE_NAME_LEN_MAX).contains(&name.len()) && !name.iter().any(strange) && !dots, &key("tap"))?;
     require(options.mac.is_none_or(is_own_mac), &key("mac"))?;
-    require((1..=ADDRESSES_MAX).contains(&options.addresses.len()), &key("addresses"))?;
-    require(options.virtual_addresses.len() <= ADDRESSES_MAX, &key("virtual_addresses"))?;
     check_addresses(&key("addresses"), &options.addresses)
 }
 
@@ -194,7 +192,6 @@ fn check_holders(options: &Options) -> Checked {
 }
 
 fn check_routes(options: &Options) -> Checked {
-    require(options.routes.len() <= ROUTES_MAX, "routes")?;
     let interfaces = [&options.interfaces.first, &options.interfaces.second];
     let connected: Vec<&IpNet> = interfaces.iter().flat_map(|i| &i.addresses).collect();
     for (number, route) in options.routes.iter().enumerate() {
@@ -218,7 +215,6 @@ fn check_routes(options: &Options) -> Checked {
 }
 
 fn check_plugins(options: &Options) -> Checked {
-    require(options.plugins.len() <= PLUGINS_MAX, "plugins")?;
     let mut seen = BTreeSet::new();
     for (number, plugin) in options.plugins.iter().enumerate() {
         let key = format!("plugins.{number}.name");

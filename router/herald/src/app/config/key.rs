@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use figment::value::Value;
+
 use herald_core::id::PerInterface;
 
 use super::options::Options;
@@ -43,6 +45,10 @@ pub(super) enum Allowed {
     Words(&'static str),
     /// A whole number from `min` to `max`, both included. `of` is empty or the unit, such as " of seconds".
     Number { of: &'static str, min: usize, max: usize },
+    /// A list of `min` to `max` entries, both included; `of` says of what.
+    List { of: &'static str, min: usize, max: usize },
+    /// A table of these keys.
+    Table(&'static [Key]),
 }
 
 /// What lies below a key.
@@ -88,7 +94,7 @@ pub(super) const fn derived(words: &'static str) -> Key {
 
 /// A table of its own: `KEYS` of its struct.
 pub(super) const fn table(keys: &'static [Key]) -> Key {
-    Key { below: Below::Table(keys), ..required() }
+    Key { allowed: Allowed::Table(keys), below: Below::Table(keys), ..required() }
 }
 
 /// A list of tables, by default empty: `KEYS` of their struct, and what each may be. The documentation shows one.
@@ -122,6 +128,11 @@ impl Key {
         Self { allowed: Allowed::Number { of: " of seconds", min, max }, ..self }
     }
 
+    /// It is a list of `min` to `max` entries; `of` says of what.
+    pub(super) const fn list(self, min: usize, max: usize, of: &'static str) -> Self {
+        Self { allowed: Allowed::List { of, min, max }, ..self }
+    }
+
     /// What each of its entries may be, in words.
     pub(super) const fn entries(self, words: &'static str) -> Self {
         Self { below: Below::Entries(words), ..self }
@@ -133,13 +144,46 @@ impl Key {
     }
 }
 
+impl Allowed {
+    /// Whether a value of the key's type is inside the bounds.
+    pub(super) fn admits(&self, value: &Value) -> bool {
+        match self {
+            Self::Words(_) | Self::Table(_) => true,
+            Self::Number { min, max, .. } => {
+                let number = value.to_num().and_then(|number| number.to_u128_lossy());
+                number.and_then(|number| usize::try_from(number).ok()).is_some_and(|n| (*min..=*max).contains(&n))
+            }
+            Self::List { min, max, .. } => value.as_array().is_some_and(|list| (*min..=*max).contains(&list.len())),
+        }
+    }
+}
+
 impl fmt::Display for Allowed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Words(words) => f.write_str(words),
             Self::Number { of, min, max } => write!(f, "a number{of} from {min} to {max}"),
+            Self::List { of, min: 0, max } => write!(f, "a list of at most {max} {of}"),
+            Self::List { of, min, max } => write!(f, "a list of {min} to {max} {of}"),
+            Self::Table(keys) => f.write_str(&table_of(keys)),
         }
     }
+}
+
+/// Names the keys that a table must have, or those that it may have if it must have none.
+fn table_of(keys: &[Key]) -> String {
+    let all: Vec<_> = keys.iter().map(|key| key.name).collect();
+    let must: Vec<_> = keys.iter().filter(|key| matches!(key.unset, Unset::Refused)).map(|key| key.name).collect();
+    let (how, names) = match must.len() {
+        0 => ("of", all),
+        count if count == all.len() => ("with", all),
+        _ => ("with at least", must),
+    };
+    let names = match names.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} and {last}", others.join(", ")),
+        Some(_) | None => names.concat(),
+    };
+    format!("a table {how} {names}")
 }
 
 /// Declares the tables of a configuration. Each entry is `/// text`, `name: type = what is said of it`, and becomes a

@@ -10,7 +10,7 @@ use figment::{Figment, Metadata, Profile, Provider, Source};
 use toml_edit::{Array, ArrayOfTables, Document, Item, TableLike};
 
 use super::error::{ConfigError, Place};
-use super::key::{self, Allowed, Located, allowed};
+use super::key::{self, Located, allowed};
 use super::options::Options;
 use super::values::Secret;
 
@@ -60,13 +60,10 @@ impl Layers {
         self.figment.extract().map_err(|error| self.explain(error))
     }
 
-    /// Finds the first number outside the range of its key.
-    pub(super) fn check_ranges(&self) -> Result<(), ConfigError> {
+    /// Finds the first number, or length of a list, outside the bounds of its key.
+    pub(super) fn check_bounds(&self) -> Result<(), ConfigError> {
         for Located { path, key } in key::all() {
-            let Allowed::Number { min, max, .. } = key.allowed else { continue };
-            let Some(value) = self.value(&path) else { continue };
-            let number = value.to_num().and_then(|n| usize::try_from(n.to_u128_lossy()?).ok());
-            if !number.is_some_and(|number| (min..=max).contains(&number)) {
+            if self.value(&path).is_some_and(|value| !key.allowed.admits(&value)) {
                 return Err(self.accuse(Problem { key: path, why: format!("allowed is {}", key.allowed) }));
             }
         }

@@ -50,7 +50,7 @@ impl Config {
     pub fn load(file: &Path, sets: &[String]) -> Result<Self, ConfigError> {
         let layers = layers::Layers::read(file, sets)?;
         let options = layers.extract()?;
-        layers.check_ranges()?;
+        layers.check_bounds()?;
         check::check(&options).map_err(|problem| layers.accuse(problem))?;
         Ok(Self::derive(options))
     }

@@ -1,8 +1,8 @@
 //! All options: one entry for each key, with its meaning, type, default and what is allowed.
 //!
-//! The struct that is read, the defaults, the check of ranges, the texts of errors and `configs/every-option.toml` follow
+//! The struct that is read, the defaults, the check of bounds, the texts of errors and `configs/every-option.toml` follow
 //! from the entry (`key.rs`). After a change, `HERALD_WRITE_OPTIONS=1 cargo test -p herald --lib every_option` writes that
-//! file anew. What a number range cannot say is in `check.rs`.
+//! file anew. What bounds of a number or a list cannot say is in `check.rs`.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::key::{Key, default, default_by_interface, derived, options, required, table, tables};
 use super::values::{MidstreamOption, RedirectOption, RedirectorsOption, RolesOption, Secret};
 use herald_core::id::{Interface, Mac, NodeId};
-use herald_core::limits::{HOLDS_BYTES_MAX, HOLDS_FRAMES_MAX};
+use herald_core::limits::{ADDRESSES_MAX, HOLDS_BYTES_MAX, HOLDS_FRAMES_MAX, PLUGINS_MAX, ROUTES_MAX};
 use herald_core::packet::FRAME_LEN_MAX;
 
 /// One week.
@@ -61,7 +61,7 @@ options! {
         hold_bytes_max: u32 = default("1048576").range(FRAME_LEN_MAX, HOLDS_BYTES_MAX);
 
         /// What all members share.
-        cluster: ClusterOptions = table(ClusterOptions::KEYS).allowed("a table with id and secret");
+        cluster: ClusterOptions = table(ClusterOptions::KEYS);
 
         /// The two interfaces.
         interfaces: InterfacesOptions = table(InterfacesOptions::KEYS).allowed("the tables first and second");
@@ -73,30 +73,27 @@ options! {
         mesh: MeshOptions = table(MeshOptions::KEYS).allowed("a table with listen, peers, ca, certificate and key");
 
         /// Adverts of VRRP version 3 (RFC 9568) and what follows from them.
-        vrrp: VrrpOptions = table(VrrpOptions::KEYS)
-            .allowed("a table of advert_centiseconds, preempt and preempt_delay_ms");
+        vrrp: VrrpOptions = table(VrrpOptions::KEYS);
 
         /// Only with roles = "static", and then needed: who holds which redirector. Equal on all nodes.
-        holders: Option<HoldersOptions> = table(HoldersOptions::KEYS).allowed("a table with first and second");
+        holders: Option<HoldersOptions> = table(HoldersOptions::KEYS);
 
         /// How nodes are chosen.
-        choose: ChooseOptions = table(ChooseOptions::KEYS)
-            .allowed("a table of redirectors, per_interface_key and weight");
+        choose: ChooseOptions = table(ChooseOptions::KEYS);
 
         /// After how many seconds without a packet a stream ends.
         timeouts: TimeoutsOptions = table(TimeoutsOptions::KEYS).allowed("a table of numbers of seconds");
 
         /// Switches for tests; leave them alone.
-        testing: TestingOptions = table(TestingOptions::KEYS)
-            .allowed("a table of announcements and announcement_delay_ms");
+        testing: TestingOptions = table(TestingOptions::KEYS);
 
         /// Static routes, in any order: the longest prefix wins.
         routes: Vec<RouteOptions> = tables(RouteOptions::KEYS, "a table with to and via")
-            .allowed("a list of at most 128 tables with to and via");
+            .list(0, ROUTES_MAX, "tables with to and via");
 
         /// The plugins that inspect each packet, in this order.
         plugins: Vec<PluginOptions> = tables(PluginOptions::KEYS, "a table with name and, if wanted, config")
-            .allowed("a list of at most 32 tables with name and config");
+            .list(0, PLUGINS_MAX, "tables with name and config");
     }
 
     /// `[cluster]`.
@@ -113,10 +110,10 @@ options! {
     /// `[interfaces]`.
     struct InterfacesOptions {
         /// The first interface.
-        first: InterfaceOptions = table(InterfaceOptions::KEYS).allowed("a table with at least tap and addresses");
+        first: InterfaceOptions = table(InterfaceOptions::KEYS);
 
         /// The second interface, with the same keys.
-        second: InterfaceOptions = table(InterfaceOptions::KEYS).allowed("a table with at least tap and addresses");
+        second: InterfaceOptions = table(InterfaceOptions::KEYS);
     }
 
     /// `[interfaces.first]` and `[interfaces.second]`.
@@ -138,13 +135,13 @@ options! {
         /// The node's own addresses with the prefix length of their networks.
         addresses: Vec<IpNet> = required()
             .examples(r#"["10.1.0.11/24", "fd00:1::11/64"]"#, r#"["10.2.0.11/24", "fd00:2::11/64"]"#)
-            .allowed("a list of 1 to 16 addresses with prefix length")
+            .list(1, ADDRESSES_MAX, "addresses with prefix length")
             .entries("a host's address with prefix length such as 10.1.0.11/24");
 
         /// The cluster's addresses, the gateways of the network's hosts: equal on all nodes.
         virtual_addresses: Vec<IpAddr> = default("[]")
             .examples(r#"["10.1.0.1", "fd00:1::1"]"#, r#"["10.2.0.1", "fd00:2::1"]"#)
-            .allowed("a list of at most 16 addresses without prefix length")
+            .list(0, ADDRESSES_MAX, "addresses without prefix length")
             .entries("an address inside one of the interface's networks, such as 10.1.0.1");
 
         /// Last byte of the virtual MACs 00:00:5e:00:01:VRID (IPv4) and 00:00:5e:00:02:VRID (IPv6), equal on all nodes.

@@ -84,15 +84,15 @@ fn every_option_is_documented_by_its_entry() {
 
 #[test]
 fn every_option_says_what_it_means_and_what_is_allowed() {
-    fn look(table: &str, keys: &[Key], number_allowed: &dyn Fn(&Key) -> bool) {
+    fn look(table: &str, keys: &[Key], bounds_allowed: &dyn Fn(&Key) -> bool) {
         for key in keys {
             let path = format!("{table}{}", key.name);
             let text = key.text.join("\n");
             assert!(text.trim().len() > 1 && text.ends_with('.'), "{path} needs a text that ends with a full stop");
             assert!(!key.allowed.to_string().is_empty(), "{path} needs what is allowed");
-            assert!(number_allowed(key), "{path}: ranges inside lists of tables are not checked");
+            assert!(bounds_allowed(key), "{path}: bounds inside lists of tables are not checked");
             match key.below {
-                Below::Table(keys) => look(&format!("{path}."), keys, number_allowed),
+                Below::Table(keys) => look(&format!("{path}."), keys, bounds_allowed),
                 Below::Tables { keys, .. } => {
                     look(&format!("{path}.*."), keys, &|key| matches!(key.allowed, Allowed::Words(_)));
                 }
@@ -142,4 +142,25 @@ fn every_range_is_kept_and_told() {
         seen += 1;
     }
     assert!(seen >= 20, "only {seen} ranges");
+}
+
+#[test]
+fn every_list_is_as_long_as_its_entry_says() {
+    let good = [
+        ("addresses", "\"10.9.0.1/24\""),
+        ("virtual_addresses", "\"10.9.0.1\""),
+        ("routes", "{ to = \"192.0.2.0/24\", via = \"10.2.0.9\" }"),
+        ("plugins", "{ name = \"acl\" }"),
+    ];
+    let mut seen = 0;
+    for Located { path, key } in key::all() {
+        let Allowed::List { max, .. } = key.allowed else { continue };
+        let entry = good.iter().find(|(name, _)| *name == key.name).map(|(_, entry)| *entry).unwrap();
+        let told = |count: usize| refusal(GOOD, &[&format!("{path}=[{}]", vec![entry; count].join(","))]);
+        // Entries that are all alike are refused for that.
+        assert!(!told(max).contains("allowed is a list"), "{}", told(max));
+        assert!(told(max + 1).ends_with(&format!("allowed is {}", key.allowed)), "{}", told(max + 1));
+        seen += 1;
+    }
+    assert_eq!(seen, 6);
 }
