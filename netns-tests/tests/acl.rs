@@ -182,7 +182,7 @@ fn clients_meet_silence_and_refusals_as_the_rules_say() {
 }
 
 #[test]
-#[ignore = "netns-tests/run --long"]
+#[ignore = "takes long: netns-tests/run --long runs it"]
 fn what_no_rule_passes_meets_the_default() {
     let rules = r#"
         [[plugins]]

@@ -58,7 +58,7 @@ fn pings(lab: &Lab) -> netns_tests::Running {
 }
 
 #[test]
-#[ignore = "netns-tests/run --long"]
+#[ignore = "takes long: netns-tests/run --long runs it"]
 fn a_node_without_sessions_is_told_all_streams_while_traffic_goes_on() {
     let count = streams();
     let lab = Lab::up("bulk").set("timeouts.udp_s", 3600).set("plugins", "[]").start();

@@ -100,7 +100,7 @@ fn the_demo_has_a_server_and_a_client_of_its_own() {
 }
 
 #[test]
-#[ignore = "netns-tests/run --long"]
+#[ignore = "takes long: netns-tests/run --long runs it"]
 fn a_demo_without_announcements_fails_shows_how_far_it_came_and_leaves_nothing() {
     let name = name("mute");
     let output = run(demo(&name, &["--set", "testing.announcements=false"]));

@@ -126,7 +126,7 @@ fn holder_of_both(lab: &Lab) -> String {
 }
 
 #[test]
-#[ignore = "netns-tests/run --long"]
+#[ignore = "takes long: netns-tests/run --long runs it"]
 fn without_a_fault_nothing_is_lost() {
     let outages = takes("no fault", default_shape, |_| pause(AFTER));
     assert_no_connection_failed(&outages);
@@ -139,27 +139,27 @@ fn no_stream_is_lost_when_the_first_holder_is_killed() {
 }
 
 #[test]
-#[ignore = "netns-tests/run --long"]
+#[ignore = "takes long: netns-tests/run --long runs it"]
 fn no_stream_is_lost_when_the_first_holder_is_stopped_and_goes_on() {
     let outages = takes("first holder, SIGSTOP", default_shape, |lab| stops_and_goes_on(lab, &holder_of(lab, "first")));
     assert_no_stream_lost(&outages);
 }
 
 #[test]
-#[ignore = "netns-tests/run --long"]
+#[ignore = "takes long: netns-tests/run --long runs it"]
 fn no_stream_is_lost_when_the_first_holders_interface_is_cut() {
     let cut = |lab: &Lab| is_unplugged(lab, &holder_of(lab, "first"), "first");
     assert_no_stream_lost(&takes("first holder, interface cut", default_shape, cut));
 }
 
 #[test]
-#[ignore = "netns-tests/run --long"]
+#[ignore = "takes long: netns-tests/run --long runs it"]
 fn no_stream_is_lost_when_the_second_holder_is_killed() {
     assert_no_stream_lost(&takes("second holder, kill -9", default_shape, |lab| dies(lab, &holder_of(lab, "second"))));
 }
 
 #[test]
-#[ignore = "netns-tests/run --long"]
+#[ignore = "takes long: netns-tests/run --long runs it"]
 fn no_stream_is_lost_when_the_second_holder_is_stopped_and_goes_on() {
     let outages =
         takes("second holder, SIGSTOP", default_shape, |lab| stops_and_goes_on(lab, &holder_of(lab, "second")));
@@ -173,7 +173,7 @@ fn no_stream_is_lost_when_the_second_holders_interface_is_cut() {
 }
 
 #[test]
-#[ignore = "netns-tests/run --long"]
+#[ignore = "takes long: netns-tests/run --long runs it"]
 fn no_stream_is_lost_when_the_holder_of_both_is_killed() {
     assert_no_stream_lost(&takes("holder of both, kill -9", one_holder, |lab| dies(lab, &holder_of_both(lab))));
 }
@@ -185,28 +185,28 @@ fn no_stream_is_lost_when_the_holder_of_both_is_stopped_and_goes_on() {
 }
 
 #[test]
-#[ignore = "netns-tests/run --long"]
+#[ignore = "takes long: netns-tests/run --long runs it"]
 fn no_stream_is_lost_when_an_interface_of_the_holder_of_both_is_cut() {
     let cut = |lab: &Lab| is_unplugged(lab, &holder_of_both(lab), "first");
     assert_no_stream_lost(&takes("holder of both, interface cut", one_holder, cut));
 }
 
 #[test]
-#[ignore = "netns-tests/run --long"]
+#[ignore = "takes long: netns-tests/run --long runs it"]
 fn no_stream_is_lost_when_a_holder_with_fast_adverts_is_killed() {
     let kill = |lab: &Lab| dies(lab, &holder_of(lab, "first"));
     assert_no_stream_lost(&takes("first holder, kill -9, adverts of 30 ms", fast_adverts, kill));
 }
 
 #[test]
-#[ignore = "netns-tests/run --long"]
+#[ignore = "takes long: netns-tests/run --long runs it"]
 fn no_stream_is_lost_when_a_holder_with_fast_adverts_is_stopped_and_goes_on() {
     let stop = |lab: &Lab| stops_and_goes_on(lab, &holder_of(lab, "first"));
     assert_no_stream_lost(&takes("first holder, SIGSTOP, adverts of 30 ms", fast_adverts, stop));
 }
 
 #[test]
-#[ignore = "netns-tests/run --long"]
+#[ignore = "takes long: netns-tests/run --long runs it"]
 fn no_stream_is_lost_when_the_interface_of_a_holder_with_fast_adverts_is_cut() {
     let cut = |lab: &Lab| is_unplugged(lab, &holder_of(lab, "first"), "first");
     assert_no_stream_lost(&takes("first holder, interface cut, adverts of 30 ms", fast_adverts, cut));
@@ -264,7 +264,7 @@ fn spread_and_picked_up(lab: Builder) -> Builder {
 }
 
 #[test]
-#[ignore = "netns-tests/run --long"]
+#[ignore = "takes long: netns-tests/run --long runs it"]
 fn a_chosen_node_that_dies_touches_its_own_streams_only() {
     let size = Size::asked_for();
     let chosen = std::cell::RefCell::new(Vec::new());
@@ -316,7 +316,7 @@ fn a_drained_node_may_go_and_no_connection_fails() {
 }
 
 #[test]
-#[ignore = "netns-tests/run --long"]
+#[ignore = "takes long: netns-tests/run --long runs it"]
 fn a_rolling_restart_fails_no_connection() {
     let outages = takes("rolling restart", default_shape, |lab| {
         for node in NODES {
@@ -349,7 +349,7 @@ fn broken_and_healed(lab: &Lab, faults: &[&[&str]]) {
 }
 
 #[test]
-#[ignore = "netns-tests/run --long"]
+#[ignore = "takes long: netns-tests/run --long runs it"]
 fn a_mesh_partition_loses_no_stream_and_heals_to_one_answer() {
     for node in NODES {
         let outages = variant_takes(&format!("mesh of {node} cut"), default_shape, |lab| {
@@ -360,7 +360,7 @@ fn a_mesh_partition_loses_no_stream_and_heals_to_one_answer() {
 }
 
 #[test]
-#[ignore = "netns-tests/run --long"]
+#[ignore = "takes long: netns-tests/run --long runs it"]
 fn a_one_way_mesh_partition_loses_no_stream_and_heals_to_one_answer() {
     for way in ["--one-way=out", "--one-way=in"] {
         let outages = variant_takes(&format!("mesh of a cut {way}"), default_shape, |lab| {
@@ -371,7 +371,7 @@ fn a_one_way_mesh_partition_loses_no_stream_and_heals_to_one_answer() {
 }
 
 #[test]
-#[ignore = "netns-tests/run --long"]
+#[ignore = "takes long: netns-tests/run --long runs it"]
 fn a_mesh_cut_between_every_pair_in_turn_loses_no_stream() {
     for pair in [["a", "b"], ["b", "c"], ["c", "a"]] {
         let outages = variant_takes(&format!("mesh cut between {} and {}", pair[0], pair[1]), default_shape, |lab| {
@@ -382,7 +382,7 @@ fn a_mesh_cut_between_every_pair_in_turn_loses_no_stream() {
 }
 
 #[test]
-#[ignore = "netns-tests/run --long"]
+#[ignore = "takes long: netns-tests/run --long runs it"]
 fn a_ring_of_three_mesh_cuts_loses_no_stream_and_heals_to_one_answer() {
     let ring = |lab: &Lab| broken_and_healed(lab, &[&["a", "b"], &["b", "c"], &["c", "a"]]);
     assert_no_stream_lost(&variant_takes("all pairs of the mesh cut", default_shape, ring));
@@ -393,7 +393,7 @@ fn a_ring_of_three_mesh_cuts_loses_no_stream_and_heals_to_one_answer() {
 }
 
 #[test]
-#[ignore = "netns-tests/run --long"]
+#[ignore = "takes long: netns-tests/run --long runs it"]
 fn data_networks_cut_with_the_mesh_up_lose_no_stream_and_heal_to_one_answer() {
     for node in NODES {
         let outages = variant_takes(&format!("both interfaces of {node} cut"), default_shape, |lab| {

@@ -80,7 +80,7 @@ fn counts(lab: &Lab, from: Option<&str>, to: Option<&str>) -> Value {
 }
 
 #[test]
-#[ignore = "netns-tests/run --long"]
+#[ignore = "takes long: netns-tests/run --long runs it"]
 fn a_cut_between_two_nodes_leaves_the_third_in_reach_of_both() {
     let lab = Lab::up("pair").start();
     lab.links("cut", &["a", "b"]);
@@ -164,7 +164,7 @@ fn an_interface_is_cut_one_way() {
 }
 
 #[test]
-#[ignore = "netns-tests/run --long"]
+#[ignore = "takes long: netns-tests/run --long runs it"]
 fn a_delay_is_felt_by_the_two_and_by_nobody_else() {
     let lab = Lab::up("late").start();
     lab.links("impair", &["a", "b", "--delay", "40ms"]);
@@ -182,7 +182,7 @@ fn a_delay_is_felt_by_the_two_and_by_nobody_else() {
 }
 
 #[test]
-#[ignore = "netns-tests/run --long"]
+#[ignore = "takes long: netns-tests/run --long runs it"]
 fn frames_are_lost_by_their_share() {
     let lab = Lab::up("loss").start();
     await_reach(&lab, "a", "10.9.0.12");

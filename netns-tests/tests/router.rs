@@ -38,7 +38,7 @@ fn assert_told(lab: &Lab, host: &str, arguments: &[&str], from: &[&str], text: &
 }
 
 #[test]
-#[ignore = "netns-tests/run --long"]
+#[ignore = "takes long: netns-tests/run --long runs it"]
 fn own_and_virtual_addresses_of_both_interfaces_answer_echo() {
     let lab = Lab::up("echo").start();
     for host in ["client", "server"] {
@@ -342,7 +342,7 @@ fn sum<const N: usize>(parts: [&[u8]; N]) -> u32 {
 }
 
 #[test]
-#[ignore = "netns-tests/run --long"]
+#[ignore = "takes long: netns-tests/run --long runs it"]
 fn what_a_node_builds_has_whole_checksums() {
     let lab = Lab::up("sums").start();
     let (mut first, mut second) = (lab.capture("first"), lab.capture("second"));

@@ -34,27 +34,27 @@ mod scenario {
     use super::*;
 
     scenarios! {
-        #[ignore = "netns-tests/run --long"]
+        #[ignore = "takes long: netns-tests/run --long runs it"]
         nothing_happens = "nothing-happens",
-        #[ignore = "netns-tests/run --long"]
+        #[ignore = "takes long: netns-tests/run --long runs it"]
         every_node_is_chosen = "every-node-is-chosen",
         a_holder_is_killed = "a-holder-is-killed",
-        #[ignore = "netns-tests/run --long"]
+        #[ignore = "takes long: netns-tests/run --long runs it"]
         a_holder_is_stopped_and_goes_on = "a-holder-is-stopped-and-goes-on",
         a_chosen_node_is_killed = "a-chosen-node-is-killed",
         the_mesh_is_cut_one_way = "the-mesh-is-cut-one-way",
-        #[ignore = "netns-tests/run --long"]
+        #[ignore = "takes long: netns-tests/run --long runs it"]
         a_holders_cable_is_cut = "a-holders-cable-is-cut",
-        #[ignore = "netns-tests/run --long"]
+        #[ignore = "takes long: netns-tests/run --long runs it"]
         a_holder_is_drained = "a-holder-is-drained",
         a_node_is_drained_and_comes_back = "a-node-is-drained-and-comes-back",
-        #[ignore = "netns-tests/run --long"]
+        #[ignore = "takes long: netns-tests/run --long runs it"]
         the_mesh_is_slow_and_loses = "the-mesh-is-slow-and-loses",
-        #[ignore = "netns-tests/run --long"]
+        #[ignore = "takes long: netns-tests/run --long runs it"]
         a_holder_dies_and_the_others_are_cut_apart = "a-holder-dies-and-the-others-are-cut-apart",
-        #[ignore = "netns-tests/run --long"]
+        #[ignore = "takes long: netns-tests/run --long runs it"]
         a_holder_is_killed_while_a_link_is_cut = "a-holder-is-killed-while-a-link-is-cut",
-        #[ignore = "netns-tests/run --long"]
+        #[ignore = "takes long: netns-tests/run --long runs it"]
         the_mesh_carries_the_frames = "the-mesh-carries-the-frames",
         the_networks_lose_and_double = "the-networks-lose-and-double",
     }

@@ -89,7 +89,7 @@ fn conflicts(lab: &Lab, node: &str) -> u64 {
 }
 
 #[test]
-#[ignore = "netns-tests/run --long"]
+#[ignore = "takes long: netns-tests/run --long runs it"]
 fn a_host_that_claims_the_virtual_addresses_is_counted_contradicted_and_believed_by_no_node() {
     let lab = Lab::up("thief").configuration(CONFIGURATION).start();
     let (roles, memory_before): (Value, _) = (lab.await_mesh(LIMIT, &NODES), lab.memory("VmHWM:"));

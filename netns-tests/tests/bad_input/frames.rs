@@ -173,7 +173,7 @@ fn await_empty_tables(lab: &Lab) {
 }
 
 #[test]
-#[ignore = "netns-tests/run --long"]
+#[ignore = "takes long: netns-tests/run --long runs it"]
 fn a_hundred_thousand_damaged_frames_stop_nothing() {
     let mut chance = Chance::new(seed());
     let lab = Lab::up("frames").configuration(CONFIGURATION).start();
