@@ -32,6 +32,8 @@ use herald_core::time::Instant;
 pub struct Chain {
     seats: Vec<Seat>,
     blocks: Blocks,
+    /// The bits of all seats.
+    all: u32,
     clock: Clock,
     batches: u64,
     asked: Asked,
@@ -55,6 +57,8 @@ struct Way<'a> {
     accepted: Places,
     /// The head of each packet's stream as it is at that packet.
     heads: [Head; BATCH_PACKETS_MAX],
+    /// A plugin said something of a stream.
+    is_changed: bool,
     batch: &'a mut [Inspection],
     parts: &'a mut dyn Parts<Head>,
 }
@@ -81,18 +85,14 @@ impl Chain {
             verdicts: Vec::with_capacity(BATCH_PACKETS_MAX),
             places: Vec::with_capacity(BATCH_PACKETS_MAX),
         };
-        Self { seats, blocks: Blocks::new(states), clock, batches: 0, asked }
+        let all = seats.iter().fold(0, |mask, seat| mask | seat.bit());
+        Self { seats, blocks: Blocks::new(states), all, clock, batches: 0, asked }
     }
 
     /// What is counted of the plugins, readable from any thread while the chain works.
     #[must_use]
     pub fn report(&self) -> Report {
         Report::new(self.seats.iter().map(|seat| (seat.plugin.clone(), seat.book.clone())).collect())
-    }
-
-    /// The plugins that there are, as a mask.
-    fn all(&self) -> u32 {
-        self.seats.iter().fold(0, |mask, seat| mask | seat.bit())
     }
 
     /// Asks the plugin in one seat about the packets that are still on their way.
@@ -122,7 +122,8 @@ impl Chain {
 impl<'a> Way<'a> {
     /// The packets of a batch at the beginning of the chain.
     fn begin(batch: &'a mut [Inspection], parts: &'a mut dyn Parts<Head>) -> Self {
-        let mut way = Self { open: 0, accepted: 0, heads: [Head::default(); BATCH_PACKETS_MAX], batch, parts };
+        let mut way =
+            Self { open: 0, accepted: 0, heads: [Head::default(); BATCH_PACKETS_MAX], is_changed: false, batch, parts };
         for (place, (inspection, head)) in way.batch.iter_mut().zip(&mut way.heads).enumerate() {
             match way.parts.part(inspection.slot, inspection.stream) {
                 Some(part) => {
@@ -153,6 +154,7 @@ impl<'a> Way<'a> {
             }
         }
         if word != Word::default() {
+            self.is_changed = true;
             let stream = inspection.stream;
             for direction in Direction::BOTH {
                 inspection.standing[direction].strengthen(word.standing[direction]);
@@ -319,22 +321,22 @@ impl Inspector for Chain {
         {
             seat.book.dropped(reason);
         }
-        let all = self.all();
         for direction in Direction::BOTH {
-            standing[direction].strengthen(interest(head, direction, all));
+            standing[direction].strengthen(interest(head, direction, self.all));
         }
         standing
     }
 
     fn inspect(&mut self, now: Instant, batch: &mut [Inspection], parts: &mut dyn Parts<Head>) {
-        let all = self.all();
         for batch in batch.chunks_mut(BATCH_PACKETS_MAX) {
             self.batches += 1;
             let mut way = Way::begin(batch, parts);
             for number in 0..self.seats.len() {
                 self.pass_through(now, number, &mut way);
             }
-            way.end(all);
+            if way.is_changed {
+                way.end(self.all);
+            }
             self.seats.last_mut().into_iter().for_each(Seat::mix_configurations);
         }
     }
