@@ -63,12 +63,10 @@ impl EventLoop {
 
     /// The opener's flow at the interface by which its source is reached.
     fn opened_somewhere(&self, flow: &FlowKey) -> FlowKey {
-        let (source, destination) = (flow.source(), flow.destination());
-        let routes = self.parts.node.forward().routes().filter(|route| route.to.contains(&source.ip()));
+        let source = flow.source().ip();
+        let routes = self.parts.node.forward().routes().filter(|route| route.to.contains(&source));
         let interface = routes.max_by_key(|r| r.to.prefix_len()).map_or(Interface::First, |route| route.interface);
-        let ends = [source, destination].map(|end| (end.ip(), end.port()));
-        let [from, to] = ends;
-        FlowKey::new(interface, flow.protocol(), from, to)
+        flow.at(interface)
     }
 }
 

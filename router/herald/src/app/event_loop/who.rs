@@ -1,4 +1,7 @@
 //! Questions of `herald who` that wait for the answers of the redirectors and, for what those have forgotten, of the members.
+//!
+//! Where a stream opened nobody can tell for sure: the routes do not lead to every source. So each redirector is asked for
+//! both keys that the stream can have at its interface.
 
 use std::time::Duration;
 
@@ -26,56 +29,65 @@ pub(super) struct Waiting {
 /// One question to both redirectors and to all members.
 #[derive(Debug)]
 struct Pending {
-    ids: PerInterface<u64>,
-    /// What the redirectors said; `None`: nothing yet.
-    said: PerInterface<Option<Option<NodeId>>>,
+    /// What the redirectors are asked and say if the stream opened at this interface.
+    opened: PerInterface<Reading>,
+    /// Where it opened, as far as the routes tell.
+    likely: Interface,
     /// The number of the question for the owner.
     owner_id: u64,
     /// Members that have not said whether they have a marker session.
     silent: usize,
     owner: Option<NodeId>,
-    opened_at: Interface,
     until: Instant,
     reply: Reply<Who>,
 }
 
+/// A stream has two keys, one for each redirector; which ones, follows from where it opened.
+#[derive(Debug)]
+struct Reading {
+    opened_at: Interface,
+    ids: PerInterface<u64>,
+    /// What the redirectors said; `None`: nothing yet.
+    said: PerInterface<Option<Option<NodeId>>>,
+}
+
 impl Waiting {
-    /// A new question about a stream that opened at an interface, put by `asker`.
+    /// A new question about a stream that opened at an interface, as far as one can tell, put by `asker`.
     pub(super) fn begin(&mut self, now: Instant, opener: FlowKey, reply: Reply<Who>, asker: &mut impl Asker) {
-        let opened_at = opener.interface();
-        let mut said = PerInterface::default();
-        let mut ids = PerInterface::default();
-        for interface in Interface::BOTH {
-            self.last_id += 1;
-            ids[interface] = self.last_id;
-            let key = if interface == opened_at { opener } else { opener.reversed(interface) };
-            said[interface] = asker.redirector(self.last_id, key).map(|answer| answer.believed.map(|g| g.node));
-        }
-        self.last_id += 1;
-        let owner_id = owner_query(self.last_id);
-        let (owner, silent) = match asker.owner(self.last_id, opener) {
+        let opened = PerInterface::from_fn(|opened_at| self.ask_redirectors(&opener, opened_at, asker));
+        let id = self.next_id();
+        let (owner, silent) = match asker.owner(id, opener) {
             (own, Asked::Own) => (Some(own), 0),
             (_, Asked::Members(asked)) => (None, asked),
         };
         if self.list.len() == WAITING_MAX {
             self.list.remove(0).finish();
         }
-        self.list.push(Pending { ids, said, owner_id, silent, owner, opened_at, until: now + ANSWER_TIME_MAX, reply });
+        let (likely, owner_id, until) = (opener.interface(), owner_query(id), now + ANSWER_TIME_MAX);
+        self.list.push(Pending { opened, likely, owner_id, silent, owner, until, reply });
+    }
+
+    fn ask_redirectors(&mut self, opener: &FlowKey, opened_at: Interface, asker: &mut impl Asker) -> Reading {
+        let mut reading = Reading { opened_at, ids: PerInterface::default(), said: PerInterface::default() };
+        for interface in Interface::BOTH {
+            let key = if interface == opened_at { opener.at(interface) } else { opener.reversed(interface) };
+            let id = self.next_id();
+            reading.ids[interface] = id;
+            reading.said[interface] = asker.redirector(id, key).map(|answer| answer.believed.map(|g| g.node));
+        }
+        reading
+    }
+
+    fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
     }
 
     /// Answers that came over the mesh.
     pub(super) fn heard(&mut self, answers: Vec<Answer>) {
         for answer in answers {
             for pending in &mut self.list {
-                for interface in Interface::BOTH {
-                    if pending.ids[interface] == answer.id {
-                        pending.said[interface] = Some(answer.believed.map(|g| g.node));
-                    }
-                }
-                if pending.owner_id == answer.id {
-                    pending.silent = pending.silent.saturating_sub(1);
-                    pending.owner = pending.owner.or(answer.believed.map(|g| g.node));
-                }
+                pending.hear(&answer);
             }
         }
     }
@@ -102,23 +114,52 @@ pub(super) trait Asker {
     fn owner(&mut self, id: u64, flow: FlowKey) -> (NodeId, Asked);
 }
 
-impl Pending {
-    /// Both redirectors have spoken, and one of them or a member knows the stream, or all members do not.
-    fn is_answered(&self) -> bool {
-        let both = Interface::BOTH.iter().all(|&i| self.said[i].is_some());
-        both && (self.chosen().is_some() || self.silent == 0)
+impl Reading {
+    fn said(&self, interface: Interface) -> Option<NodeId> {
+        self.said[interface].flatten()
     }
 
-    /// A redirector's word counts first: it is where the next packet goes.
+    /// The redirector where the stream opened counts first: it is where its next packet goes.
     fn chosen(&self) -> Option<NodeId> {
-        let said = |interface: Interface| self.said[interface].flatten();
-        said(self.opened_at).or(said(self.opened_at.other())).or(self.owner)
+        self.said(self.opened_at).or(self.said(self.opened_at.other()))
+    }
+}
+
+impl Pending {
+    fn hear(&mut self, answer: &Answer) {
+        let believed = answer.believed.map(|g| g.node);
+        for (opened_at, interface) in Interface::BOTH.into_iter().flat_map(|i| [(i, i), (i, i.other())]) {
+            let reading = &mut self.opened[opened_at];
+            if reading.ids[interface] == answer.id {
+                reading.said[interface] = Some(believed);
+            }
+        }
+        if self.owner_id == answer.id {
+            self.silent = self.silent.saturating_sub(1);
+            self.owner = self.owner.or(believed);
+        }
+    }
+
+    /// Both redirectors have spoken, and one of them or a member knows the stream, or all members do not.
+    fn is_answered(&self) -> bool {
+        let both = |reading: &Reading| Interface::BOTH.iter().all(|&i| reading.said[i].is_some());
+        let all = Interface::BOTH.iter().all(|&opened_at| both(&self.opened[opened_at]));
+        all && (self.who().chosen.is_some() || self.silent == 0)
+    }
+
+    /// The likely reading, unless the redirectors know the other one alone.
+    fn who(&self) -> Who {
+        let (likely, other) = (&self.opened[self.likely], &self.opened[self.likely.other()]);
+        let reading = if likely.chosen().is_none() && other.chosen().is_some() { other } else { likely };
+        Who {
+            chosen: reading.chosen().or(self.owner),
+            first: reading.said(Interface::First),
+            second: reading.said(Interface::Second),
+        }
     }
 
     fn finish(self) {
-        let said = |interface: Interface| self.said[interface].flatten();
-        let chosen = self.chosen();
-        let who = Who { chosen, first: said(Interface::First), second: said(Interface::Second) };
+        let who = self.who();
         // The asker may have gone; then nobody misses the answer.
         let _ = self.reply.send(who);
     }
@@ -175,13 +216,36 @@ mod tests {
                 Asked::Members(2),
             ),
         );
-        assert_eq!(asked, [(1, opener()), (2, opener().reversed(Interface::Second))]);
-        waiting.finish(Instant::from_nanos(1));
-        assert!(answer.try_recv().is_err(), "the second has not spoken");
-        waiting.heard(vec![Answer { id: 2, key: opener(), believed: by("c"), owned: None }]);
+        // The stream may have opened at the second interface, too.
+        let (arrival, back) = (opener(), opener().reversed(Interface::Second));
+        let swapped = [opener().reversed(Interface::First), opener().at(Interface::Second)];
+        assert_eq!(asked, [(1, arrival), (2, back), (3, swapped[0]), (4, swapped[1])]);
+        for (id, believed) in [(3, None), (4, None), (2, by("c"))] {
+            waiting.finish(Instant::from_nanos(1));
+            assert!(answer.try_recv().is_err(), "the second has not spoken");
+            waiting.heard(vec![Answer { id, key: opener(), believed, owned: None }]);
+        }
         waiting.finish(Instant::from_nanos(1));
         assert_eq!(answer.try_recv(), Ok(who([Some("c"); 3])));
         assert_eq!(waiting.next_deadline(), None);
+    }
+
+    #[test]
+    fn a_stream_that_opened_at_the_unlikely_interface_is_found_unless_the_likely_one_is_known() {
+        let other = [opener().reversed(Interface::First), opener().at(Interface::Second)];
+        let ask = |likely: Option<&str>| {
+            let (reply, mut answer) = oneshot::channel();
+            let mut waiting = Waiting::default();
+            let told = |id, key| {
+                let believed = if other.contains(&key) { by("c") } else { likely.and_then(by) };
+                Some(Answer { id, key, believed, owned: None })
+            };
+            waiting.begin(Instant::from_nanos(0), opener(), reply, &mut Told(told, Asked::Members(2)));
+            waiting.finish(Instant::from_nanos(1));
+            answer.try_recv()
+        };
+        assert_eq!(ask(None), Ok(who([Some("c"); 3])));
+        assert_eq!(ask(Some("b")), Ok(who([Some("b"); 3])));
     }
 
     #[test]
@@ -216,7 +280,7 @@ mod tests {
     #[test]
     fn a_stream_that_no_redirector_knows_is_its_owners() {
         let nobody = |id, key| Some(Answer { id, key, believed: None, owned: None });
-        let from = |believed| Answer { id: owner_query(3), key: opener(), believed, owned: None };
+        let from = |believed| Answer { id: owner_query(5), key: opener(), believed, owned: None };
         let mut waiting = Waiting::default();
         let (reply, mut answer) = oneshot::channel();
         waiting.begin(Instant::from_nanos(0), opener(), reply, &mut Told(nobody, Asked::Members(2)));
