@@ -80,9 +80,10 @@ impl Plugin {
     pub(super) fn make(manifest: Manifest, table: HeraldPlugin, config: &str) -> Result<Self, HostError> {
         let mut room = vec![0; PLUGIN_ERROR_LEN_MAX];
         let mut error = HeraldTextRoom { bytes: room.as_mut_ptr(), capacity: room.len(), len: 0 };
-        // SAFETY: both texts live for this call, and the room has `capacity` bytes.
-        let instance =
-            table.create.map_or(ptr::null_mut(), |create| unsafe { create(HeraldText::new(config), &mut error) });
+        let instance = table.create.map_or(ptr::null_mut(), |create| {
+            // SAFETY: both texts live for this call, and the room has `capacity` bytes.
+            unsafe { create(HeraldText::new(config), &mut error) }
+        });
         match NonNull::new(instance) {
             Some(instance) => Ok(Self { manifest, table, instance }),
             None => {

@@ -43,14 +43,13 @@ impl Deref for View {
 
 impl<H: HostPart> Node<H> {
     /// Changes the view; what follows from that is done when this returns.
-    pub(super) fn change_view<T>(
+    pub(super) fn change_view(
         &mut self,
         turn: &mut Turn<'_, H>,
-        change: impl FnOnce(&mut Membership, Instant, &mut Outbox) -> T,
-    ) -> T {
-        let result = change(&mut self.view.membership, turn.now, turn.out);
+        change: impl FnOnce(&mut Membership, Instant, &mut Outbox),
+    ) {
+        change(&mut self.view.membership, turn.now, turn.out);
         self.follow_changes(turn);
-        result
     }
 
     /// What changed among members and roles takes effect, and what this node knows of its own sessions now.

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::id::Slot;
 
 /// Records in one chunk.
-pub(super) const CHUNK_SLOTS: u32 = 1024;
+const CHUNK_SLOTS: u32 = 1024;
 
 /// The records in use, each with its slot.
 pub(super) struct Arena<T> {
