@@ -10,9 +10,11 @@ pub mod peers;
 pub mod pool;
 pub mod signals;
 pub mod tap;
+pub mod timer;
 pub mod tls;
 
 pub use interface_watch::{InterfaceWatch, Usable};
 pub use pool::Pool;
 pub use signals::StopSignals;
 pub use tap::{Tap, TapError};
+pub use timer::Timer;

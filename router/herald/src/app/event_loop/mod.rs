@@ -22,7 +22,7 @@ use super::published::{Published, Publisher};
 use super::watchdog::{Phase, Progress};
 use crate::io::knocks::Knocks;
 use crate::io::peers::{PeerEvent, Peers};
-use crate::io::{Pool, StopSignals, clock};
+use crate::io::{Pool, StopSignals, Timer, clock};
 use herald_core::id::{Interface, NodeId, PerInterface};
 use herald_core::limits::{POOL_FRAMES_MAX, REFUSAL_LINES_BURST_MAX, REFUSAL_LINES_PER_SECOND_MAX};
 use herald_core::mesh::PeerError;
@@ -40,6 +40,7 @@ const FIRST_WATCH: Token = Token(2);
 const SECOND_WATCH: Token = Token(3);
 const SIGNALS: Token = Token(4);
 const WAKER: Token = Token(5);
+const TIMER: Token = Token(6);
 
 /// The first of the tokens that the peers' links use.
 pub const PEERS_FIRST_TOKEN: usize = 16;
@@ -96,6 +97,9 @@ pub struct EventLoop {
     pub(super) out: Outbox,
     pub(super) pool: Pool,
     rings: Rings,
+    timer: Timer,
+    /// When something is due next, as far as the last turn saw.
+    due: Instant,
     told: Vec<PeerEvent>,
     waiting: Waiting,
     publisher: Publisher,
@@ -128,11 +132,15 @@ impl EventLoop {
         registry.register(&mut parts.ports.first.watch, FIRST_WATCH, Interest::READABLE)?;
         registry.register(&mut parts.ports.second.watch, SECOND_WATCH, Interest::READABLE)?;
         registry.register(&mut parts.signals, SIGNALS, Interest::READABLE)?;
+        let mut timer = Timer::new()?;
+        registry.register(&mut timer, TIMER, Interest::READABLE)?;
         Ok(Self {
             parts,
             out: Outbox::default(),
             pool: Pool::new(POOL_FRAMES_MAX),
             rings: Rings::new(),
+            timer,
+            due: Instant::default(),
             told: Vec::new(),
             waiting: Waiting::default(),
             publisher,
@@ -149,11 +157,12 @@ impl EventLoop {
     /// When the poll fails.
     pub fn run(&mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(POLL_EVENTS_MAX);
-        self.deadlines(clock::now());
         self.send_bulk();
+        self.deadlines();
         while !self.stopping {
             self.parts.progress.enter(Phase::Waiting);
-            match self.parts.poll.poll(&mut events, self.time_to_wait()) {
+            let time_out = self.prepare_to_wait()?;
+            match self.parts.poll.poll(&mut events, time_out) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),
                 result => result?,
             }
@@ -166,14 +175,14 @@ impl EventLoop {
         Ok(())
     }
 
-    /// Time until something is due: none while a TAP has more to give.
-    fn time_to_wait(&self) -> Option<Duration> {
+    /// Sees to it that the loop wakes when something is due. Returns the poll's time-out: none, or zero while a TAP has more
+    /// to give.
+    fn prepare_to_wait(&mut self) -> io::Result<Option<Duration>> {
         if self.parts.ports.first.readable || self.parts.ports.second.readable || self.has_more() {
-            return Some(Duration::ZERO);
+            return Ok(Some(Duration::ZERO));
         }
-        let peers = self.parts.peers.as_ref().and_then(Peers::next_deadline);
-        let due = [self.parts.node.next_deadline(), peers, self.waiting.next_deadline()].into_iter().flatten().min()?;
-        Some(due.since(clock::now()))
+        self.timer.wake_by(self.due)?;
+        Ok(None)
     }
 
     /// True if there is more to do at once than frames.
@@ -181,7 +190,7 @@ impl EventLoop {
         self.asked || self.bulk || self.publisher.is_busy()
     }
 
-    /// One turn: what happened, then the deadlines, then the questions.
+    /// One turn: what happened, then the questions, then the deadlines.
     fn turn(&mut self, events: &Events) {
         let now = clock::now();
         self.parts.progress.enter(Phase::Peers);
@@ -190,9 +199,9 @@ impl EventLoop {
         }
         self.hear_peers(now);
         self.take_frames();
-        self.deadlines(clock::now());
         self.answer_questions();
         self.send_bulk();
+        self.deadlines();
     }
 
     /// Remembers what an event says is ready; links are served at once.
@@ -203,6 +212,7 @@ impl EventLoop {
             FIRST_WATCH => self.look_at(now, Interface::First),
             SECOND_WATCH => self.look_at(now, Interface::Second),
             WAKER => self.asked = true,
+            TIMER => self.timer.has_woken(),
             SIGNALS => {
                 if let Some(name) = self.parts.signals.read() {
                     tracing::info!("stopping: {name}");

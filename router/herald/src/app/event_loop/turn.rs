@@ -4,7 +4,7 @@ use super::EventLoop;
 use super::log::log;
 use super::port::Came;
 use crate::app::watchdog::Phase;
-use crate::io::peers::Unsent;
+use crate::io::peers::{Peers, Unsent};
 use crate::io::{Usable, clock};
 use herald_core::event::{DropReason, Event};
 use herald_core::id::Interface;
@@ -83,9 +83,26 @@ impl EventLoop {
         self.carry_out(now);
     }
 
-    /// Treats what is due, for the node and for the links.
-    pub(super) fn deadlines(&mut self, now: Instant) {
+    /// Treats what is due, and sees when something is due next.
+    pub(super) fn deadlines(&mut self) {
         self.parts.progress.enter(Phase::Deadlines);
+        let now = clock::now();
+        self.hear_peers(now);
+        self.due = self.next_deadline();
+        if self.due <= now {
+            self.deadline_reached(now);
+            self.due = self.next_deadline();
+        }
+    }
+
+    fn next_deadline(&self) -> Instant {
+        let peers = self.parts.peers.as_ref().and_then(Peers::next_deadline);
+        let due = [self.parts.node.next_deadline(), peers, self.waiting.next_deadline()];
+        due.into_iter().flatten().min().unwrap_or(Instant::NEVER)
+    }
+
+    /// Treats what is due, for the node and for the links.
+    fn deadline_reached(&mut self, now: Instant) {
         let due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
         if let Some(peers) = self.parts.peers.as_mut().filter(|peers| due(peers.next_deadline())) {
             peers.deadline_reached(now, self.parts.poll.registry(), &mut self.told);
