@@ -114,20 +114,34 @@ pub(super) struct Neighbours {
     deadlines: BTreeSet<(Instant, IpAddr)>,
     /// Those with a MAC, in the order in which they may be pushed out.
     resolved: BTreeSet<(Option<Instant>, IpAddr)>,
+    /// Where the last frame went, as long as the next one goes there without more ado: frames come in trains.
+    last: Option<(IpAddr, Mac)>,
     queued: usize,
 }
 
 impl Neighbours {
     pub(super) fn new(key: HashKey) -> Self {
-        Self { known: HashMap::with_hasher(key), deadlines: BTreeSet::new(), resolved: BTreeSet::new(), queued: 0 }
+        Self {
+            known: HashMap::with_hasher(key),
+            deadlines: BTreeSet::new(),
+            resolved: BTreeSet::new(),
+            last: None,
+            queued: 0,
+        }
     }
 
-    /// A frame wants to go to `address`. One look-up if the neighbour is known.
+    /// A frame wants to go to `address`. One look-up at most if the neighbour is known.
     pub(super) fn used(&mut self, now: Instant, address: IpAddr) -> Way {
+        if let Some((_, mac)) = self.last.filter(|(last, _)| *last == address) {
+            return Way::Known(mac);
+        }
         let Some(neighbour) = self.known.get(&Place(address)) else { return self.start(now, address) };
         let mac = neighbour.state.mac();
         match neighbour.state.after(Event::Used) {
-            Next::Stay => mac.map_or(Way::Asked, Way::Known),
+            Next::Stay => {
+                self.last = mac.map(|mac| (address, mac)).or(self.last);
+                mac.map_or(Way::Asked, Way::Known)
+            }
             Next::Become(state) => {
                 self.enter(now, address, state);
                 mac.map_or(Way::Asked, Way::Known)
@@ -272,6 +286,7 @@ impl Neighbours {
     /// A known neighbour's state begins now.
     fn enter(&mut self, now: Instant, address: IpAddr, state: State) {
         let Some(neighbour) = self.known.get_mut(&Place(address)) else { return };
+        self.last = None;
         self.deadlines.remove(&(neighbour.deadline, address));
         self.resolved.remove(&(neighbour.answered, address));
         neighbour.state = state;
@@ -287,6 +302,7 @@ impl Neighbours {
 
     fn forget(&mut self, address: IpAddr) -> VecDeque<Waiting> {
         let Some(neighbour) = self.known.remove(&Place(address)) else { return VecDeque::new() };
+        self.last = None;
         self.deadlines.remove(&(neighbour.deadline, address));
         self.resolved.remove(&(neighbour.answered, address));
         self.queued -= neighbour.queue.len();
@@ -335,6 +351,10 @@ mod tests {
         assert!(table.queued <= QUEUES_FRAMES_MAX);
         assert!(table.known.values().all(|n| n.queue.len() <= NEIGHBOUR_QUEUE_FRAMES_MAX));
         assert!(table.known.values().all(|n| n.queue.is_empty() || n.state.mac().is_none()));
+        if let Some((address, mac)) = table.last {
+            let state = table.known[&Place(address)].state;
+            assert_eq!((state.mac(), state.after(Event::Used)), (Some(mac), Next::Stay));
+        }
     }
 
     #[test]
