@@ -31,7 +31,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 pub use icmp::{Received, Unreachable};
 pub use routes::Route;
@@ -89,13 +89,29 @@ pub struct NeighbourRow {
 #[derive(Debug)]
 pub struct Forward {
     local: PerInterface<Local>,
-    own: Vec<IpAddr>,
-    virtuals: Vec<IpAddr>,
+    own: Addresses,
+    virtuals: Addresses,
     routes: Routes,
     neighbours: PerInterface<Neighbours>,
     schedule: PerInterface<Schedule>,
     errors: Bucket,
     resets: Bucket,
+}
+
+/// A few addresses, by family: asked for with every packet.
+#[derive(Debug)]
+struct Addresses {
+    v4: Vec<Ipv4Addr>,
+    v6: Vec<Ipv6Addr>,
+}
+
+impl Addresses {
+    fn contains(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(v4) => self.v4.contains(&v4),
+            IpAddr::V6(v6) => self.v6.contains(&v6),
+        }
+    }
 }
 
 impl Forward {
@@ -106,12 +122,17 @@ impl Forward {
     pub fn new(now: Instant, settings: &Settings) -> Result<Self, SettingsError> {
         let local = PerInterface::from_fn(|i| Local::new(&settings.interfaces[i]));
         let both = [&local.first, &local.second];
-        let own = both.iter().flat_map(|l| l.own_v4().map(IpAddr::from).chain(l.own_v6().map(IpAddr::from))).collect();
-        let v4 = both.iter().flat_map(|l| l.virtual_v4()).copied().map(IpAddr::from);
-        let v6 = both.iter().flat_map(|l| l.virtual_v6()).copied().map(IpAddr::from);
+        let own = Addresses {
+            v4: both.iter().flat_map(|l| l.own_v4()).collect(),
+            v6: both.iter().flat_map(|l| l.own_v6()).collect(),
+        };
+        let virtuals = Addresses {
+            v4: both.iter().flat_map(|l| l.virtual_v4()).copied().collect(),
+            v6: both.iter().flat_map(|l| l.virtual_v6()).copied().collect(),
+        };
         Ok(Self {
             own,
-            virtuals: v4.chain(v6).collect(),
+            virtuals,
             routes: Routes::new(settings)?,
             neighbours: PerInterface::from_fn(|_| Neighbours::new(settings.hash_key)),
             schedule: PerInterface::from_fn(|i| {
@@ -127,13 +148,13 @@ impl Forward {
     /// True for an address of this node on either interface, link-local ones included.
     #[must_use]
     pub fn is_own_address(&self, address: IpAddr) -> bool {
-        self.own.contains(&address)
+        self.own.contains(address)
     }
 
     /// True for an address of the cluster on either interface, whoever answers for it now.
     #[must_use]
     pub fn is_virtual_address(&self, address: IpAddr) -> bool {
-        self.virtuals.contains(&address)
+        self.virtuals.contains(address)
     }
 
     /// Where a packet that arrived at `arrived` goes next. Nothing changes by the look-up.
