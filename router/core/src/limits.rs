@@ -92,6 +92,10 @@ pub const RESEND_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// sender runs out of room, whatever their lengths.
 pub const UNTOLD_MESSAGES_MAX: u64 = 4;
 
+/// How long a message that nobody waits for may wait for others to the same peer: one write, and one wake-up there, serve
+/// them all.
+pub const UNPRESSING_TIME_MAX: Duration = Duration::from_millis(2);
+
 /// Bytes of a control connection's send buffer in the kernel, which doubles the number (socket(7)): acknowledgements must
 /// not wait behind megabytes.
 pub const CONTROL_SEND_BUFFER_LEN: usize = 256 * 1024;

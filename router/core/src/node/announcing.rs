@@ -264,6 +264,31 @@ impl<H: HostPart> Node<H> {
         }
     }
 
+    /// True if somebody waits for what a message to this node leads to. A redirector that is told of a stream whose
+    /// acknowledgement comes from another one may hear of it a moment later, and of the end of a stream as well.
+    #[must_use]
+    pub fn presses(&self, to: NodeId, message: &Message) -> bool {
+        match message {
+            Message::Announce(announce) => self.view.holder(announce.return_key.interface()) == Some(to),
+            Message::Close(_) => false,
+            Message::Heartbeat(_)
+            | Message::Claim(_)
+            | Message::Acknowledge(_)
+            | Message::Refuse(_)
+            | Message::Refresh(_)
+            | Message::Handover(_)
+            | Message::Assign(_)
+            | Message::Fence(_)
+            | Message::Redirect(_)
+            | Message::Query(_)
+            | Message::Answer(_)
+            | Message::Compare(_)
+            | Message::SyncEnd(_)
+            | Message::Relay(_)
+            | Message::Unheard(_) => true,
+        }
+    }
+
     /// Both redirectors hear of the streams that ended.
     pub(super) fn tell_closed(&mut self, turn: &mut Turn<'_, H>) {
         while let Some(close) = self.chosen.closed.pop() {

@@ -59,6 +59,15 @@ pub enum Unsent {
     Unreachable,
 }
 
+/// When a message is to be written.
+#[derive(Clone, Copy)]
+enum Haste {
+    /// At the next [`Peers::flush`]: somebody waits for what it leads to.
+    Pressing,
+    /// With the next one that is pressing, and at this time at the latest.
+    By(Instant),
+}
+
 /// The links to all peers.
 #[derive(Debug)]
 pub struct Peers {
@@ -175,11 +184,25 @@ impl Peers {
     ///
     /// A message with a frame found no room or no connection: the frame is lost, and is the caller's to count.
     pub fn send(&mut self, to: NodeId, message: &Message) -> Result<(), Unsent> {
+        self.put(to, message, Haste::Pressing)
+    }
+
+    /// As [`Peers::send`], for a message that nobody waits for: it is written with the next one of that function to the same
+    /// peer, and at `time` at the latest.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Peers::send`].
+    pub fn send_by(&mut self, time: Instant, to: NodeId, message: &Message) -> Result<(), Unsent> {
+        self.put(to, message, Haste::By(time))
+    }
+
+    fn put(&mut self, to: NodeId, message: &Message, haste: Haste) -> Result<(), Unsent> {
         match (message.lane(), self.peers.iter().position(|peer| peer.node == to)) {
             (Lane::Frames, Some(index)) => self.send_frame(index, message),
             (Lane::Frames, None) => Err(Unsent::Unreachable),
             (Lane::Control, Some(index)) => {
-                self.send_control(index, message);
+                self.send_control(index, message, haste);
                 Ok(())
             }
             (Lane::Control, None) => {
@@ -229,9 +252,13 @@ impl Peers {
             if due {
                 slot.socket.suspect_readable();
             }
+            let kept_back = slot.write_by <= now;
             if due || slot.socket.is_ready() {
                 self.advance(place, &mut turn);
                 self.time_out(place, &mut turn);
+            } else if kept_back {
+                self.tell_received(place, 1);
+                self.write(place, &mut turn);
             }
         }
         for index in 0..self.peers.len() {
@@ -243,9 +270,15 @@ impl Peers {
     /// When [`Peers::deadline_reached`] is due; an instant in the past: at once.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
+        if !self.unflushed.is_empty() {
+            return Some(Instant::default());
+        }
         let listener = self.listener.ready.then_some(self.listener.retry_at);
         let links = self.slots.iter().filter_map(|slot| {
-            if slot.socket.is_ready() { Some(Instant::default()) } else { slot.socket.link().next_deadline() }
+            if slot.socket.is_ready() {
+                return Some(Instant::default());
+            }
+            [slot.socket.link().next_deadline(), Some(slot.write_by)].into_iter().flatten().min()
         });
         let dialling = self.peers.iter().flat_map(|peer| {
             let lanes = [Lane::Control, Lane::Frames].into_iter();

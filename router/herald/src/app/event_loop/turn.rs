@@ -8,7 +8,7 @@ use crate::io::peers::{Peers, Unsent};
 use crate::io::{Usable, clock};
 use herald_core::event::{DropReason, Event};
 use herald_core::id::Interface;
-use herald_core::limits::{BATCH_BYTES_MAX, BATCH_PACKETS_MAX, TURN_FRAMES_MAX};
+use herald_core::limits::{BATCH_BYTES_MAX, BATCH_PACKETS_MAX, TURN_FRAMES_MAX, UNPRESSING_TIME_MAX};
 use herald_core::membership::InterfaceState;
 use herald_core::time::Instant;
 use herald_core::turn::Turn;
@@ -152,7 +152,12 @@ impl EventLoop {
     fn send(&mut self, now: Instant) {
         let mut messages = std::mem::take(&mut self.out.send);
         for (to, message) in messages.drain(..) {
-            let sent = self.parts.peers.as_mut().map_or(Err(Unsent::Unreachable), |peers| peers.send(to, &message));
+            let presses = self.stopping || self.parts.node.presses(to, &message);
+            let sent = match &mut self.parts.peers {
+                None => Err(Unsent::Unreachable),
+                Some(peers) if presses => peers.send(to, &message),
+                Some(peers) => peers.send_by(now + UNPRESSING_TIME_MAX, to, &message),
+            };
             match sent {
                 Ok(()) => {}
                 Err(Unsent::QueueFull) => self.out.unsent(&message, DropReason::MeshQueueFull),

@@ -2,6 +2,7 @@
 
 use super::PeerError;
 use crate::io::peer_socket::PeerSocket;
+use herald_core::time::Instant;
 
 /// A connection and what is known of it.
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub(super) struct Slot {
     /// [`PeerEvent::Up`] was told.
     pub(super) told_up: bool,
     pub(super) failed: Option<PeerError>,
+    /// When messages that nobody waits for are written at the latest; never: none are kept back.
+    pub(super) write_by: Instant,
 }
 
 /// Connections by their places. A place is used again once its connection has ended: an event that comes too late for
@@ -37,7 +40,14 @@ impl Slots {
     pub(super) fn fill(&mut self, place: usize, socket: PeerSocket, peer: Option<usize>) {
         self.serial += 1;
         if let Some(slot) = self.slots.get_mut(place) {
-            *slot = Some(Slot { socket, serial: self.serial, peer, told_up: false, failed: None });
+            *slot = Some(Slot {
+                socket,
+                serial: self.serial,
+                peer,
+                told_up: false,
+                failed: None,
+                write_by: Instant::NEVER,
+            });
         }
     }
 

@@ -1,14 +1,16 @@
 //! What happens on connections: hellos, messages, numbers, ends.
 
-use super::{PeerEvent, Peers, Turn, Unsent};
+use super::{Haste, PeerEvent, Peers, Turn, Unsent};
 use crate::io::peer_socket::Budget;
 use herald_core::limits;
 use herald_core::mesh::link::{Input, LinkEvent, Origin};
 use herald_core::mesh::resend::Arrival;
 use herald_core::mesh::{Greeting, Lane, Message, PeerError};
+use herald_core::time::Instant;
 
 impl Peers {
-    /// Reads, acts on what was read, writes what that led to.
+    /// Reads, acts on what was read, writes what waited for the socket. What is to be said of the messages that came waits for
+    /// the next [`Peers::flush`], as an answer to one of them may go with it.
     pub(super) fn advance(&mut self, place: usize, turn: &mut Turn<'_>) {
         if self.handshakes.0 != turn.now {
             self.handshakes = (turn.now, limits::TURN_HANDSHAKES_MAX);
@@ -21,12 +23,17 @@ impl Peers {
             }
         }
         self.handshakes.1 = budget.handshakes;
-        self.tell_received(place, limits::UNTOLD_MESSAGES_MAX);
-        self.write(place, turn);
+        if self.slots.get(place).is_some_and(|slot| slot.write_by == Instant::NEVER) {
+            self.write(place, turn);
+        }
+        if self.tell_received(place, limits::UNTOLD_MESSAGES_MAX) {
+            self.unflushed.push(place);
+        }
     }
 
     pub(super) fn write(&mut self, place: usize, turn: &mut Turn<'_>) {
         let Some(slot) = self.slots.get_mut(place) else { return };
+        slot.write_by = Instant::NEVER;
         if let Some(event) = slot.socket.flush(turn.now, &self.identity) {
             self.happened(place, event, turn);
         }
@@ -53,7 +60,7 @@ impl Peers {
     }
 
     /// Puts a message behind those that wait; a numbered one also if the link is lost and may come back.
-    pub(super) fn send_control(&mut self, index: usize, message: &Message) {
+    pub(super) fn send_control(&mut self, index: usize, message: &Message, haste: Haste) {
         let Some(peer) = self.peers.get_mut(index) else { return };
         let place = peer.way(Lane::Control).slot;
         let up = place.and_then(|place| self.slots.get_mut(place).filter(|slot| slot.told_up && slot.failed.is_none()));
@@ -74,9 +81,7 @@ impl Peers {
             return;
         };
         match sent {
-            // What waited before waits for the socket, or is on the list already.
-            Ok(()) if waited => {}
-            Ok(()) => self.unflushed.push(place),
+            Ok(()) => self.is_to_write(place, haste, waited),
             Err(error) => {
                 self.unsendable += 1;
                 if let Some(slot) = self.slots.get_mut(place).filter(|_| matches!(error, PeerError::QueueFull { .. })) {
@@ -87,16 +92,30 @@ impl Peers {
         }
     }
 
-    /// Says how far the peer's messages have come, if it does not know of at least so many.
-    pub(super) fn tell_received(&mut self, place: usize, untold_min: u64) {
-        let Some(slot) = self.slots.get_mut(place).filter(|slot| slot.told_up) else { return };
+    /// Something was put behind what waits there, which was nothing unless it `waited`.
+    fn is_to_write(&mut self, place: usize, haste: Haste, waited: bool) {
+        let Some(slot) = self.slots.get_mut(place) else { return };
+        match haste {
+            // What waited before and is not kept back waits for the socket, or is on the list already.
+            Haste::Pressing if waited && slot.write_by == Instant::NEVER => {}
+            Haste::Pressing => {
+                slot.write_by = Instant::NEVER;
+                self.unflushed.push(place);
+            }
+            Haste::By(_) if waited => {}
+            Haste::By(time) => slot.write_by = time,
+        }
+    }
+
+    /// Says how far the peer's messages have come, if it does not know of at least so many. True if something is to be
+    /// written now.
+    pub(super) fn tell_received(&mut self, place: usize, untold_min: u64) -> bool {
+        let Some(slot) = self.slots.get_mut(place).filter(|slot| slot.told_up) else { return false };
         let peer = slot.peer.and_then(|index| self.peers.get_mut(index));
         let resend = peer.map(|peer| &mut peer.resend).filter(|_| slot.socket.link().lane() == Lane::Control);
-        let Some(resend) = resend.filter(|resend| resend.untold() >= untold_min) else { return };
-        if let Some(number) = resend.tell() {
-            // It is never too long for its kind.
-            slot.socket.link_mut().send_received(number).ok();
-        }
+        let Some(resend) = resend.filter(|resend| resend.untold() >= untold_min) else { return false };
+        // It is never too long for its kind.
+        resend.tell().is_some_and(|number| slot.socket.link_mut().send_received(number).is_ok())
     }
 
     fn happened(&mut self, place: usize, event: LinkEvent, turn: &mut Turn<'_>) {

@@ -70,6 +70,39 @@ fn bulk_senders_are_told_when_to_wait() {
 }
 
 #[test]
+fn what_nobody_waits_for_is_written_with_what_somebody_does_or_in_time() {
+    let mut room = Room::linked();
+    let b = node("b");
+    let waits = |party: &Party| party.peers.slots.iter().any(|slot| !slot.socket.link().unsent().is_empty());
+    let arrived = |party: &Party, counters: &[u64]| {
+        let messages: Vec<_> =
+            party.told.iter().filter(|e| matches!(e, PeerEvent::Arrived(_, Message::Claim(_)))).collect();
+        let wanted: Vec<_> = counters.iter().map(|counter| PeerEvent::Arrived(node("a"), claim(*counter))).collect();
+        messages == wanted.iter().collect::<Vec<_>>()
+    };
+    room.until(|parties| !waits(&parties[0]));
+    let (now, later) = (room.now(), room.now() + PATIENCE);
+    let a = &mut room.parties[0];
+    for counter in [1, 2] {
+        a.peers.send_by(later, b, &claim(counter)).unwrap();
+        a.peers.flush(now, a.poll.registry(), &mut a.told);
+        assert!(waits(a));
+    }
+    a.peers.send(b, &claim(3)).unwrap();
+    a.peers.flush(now, a.poll.registry(), &mut a.told);
+    assert!(!waits(a));
+    room.until(|parties| arrived(&parties[1], &[1, 2, 3]));
+    let (now, soon) = (room.now(), room.now() + Duration::from_millis(2));
+    let a = &mut room.parties[0];
+    a.peers.send_by(soon, b, &claim(4)).unwrap();
+    a.peers.flush(now, a.poll.registry(), &mut a.told);
+    assert!(waits(a) && a.peers.next_deadline().is_some_and(|deadline| deadline <= soon));
+    a.peers.deadline_reached(soon, a.poll.registry(), &mut a.told);
+    assert!(!waits(a));
+    room.until(|parties| arrived(&parties[1], &[1, 2, 3, 4]));
+}
+
+#[test]
 fn frames_that_do_not_fit_are_told_and_harm_nothing_else() {
     let (mut room, mut deaf) = deaf_peer();
     let (a, frame) = (node("a"), handover(60_000));
