@@ -124,6 +124,11 @@ pub enum Event {
         /// True while holding is suspended.
         open: bool,
     },
+    /// A plugin failed too often and is not asked any more; its fault policy speaks for it.
+    PluginSuspended {
+        /// The plugin, by its manifest.
+        plugin: &'static str,
+    },
 }
 
 impl Event {
@@ -138,7 +143,8 @@ impl Event {
             | Self::LinkLost { .. }
             | Self::MemberDied { .. }
             | Self::HolderChanged { .. }
-            | Self::Breaker { .. } => true,
+            | Self::Breaker { .. }
+            | Self::PluginSuspended { .. } => true,
             Self::Step { .. }
             | Self::Acknowledged { .. }
             | Self::Refused { .. }

@@ -95,6 +95,11 @@ impl Chain {
         Report::new(self.seats.iter().map(|seat| (seat.plugin.clone(), seat.book.clone())).collect())
     }
 
+    /// The plugins that were suspended since the last call.
+    pub fn take_suspended(&mut self) -> impl Iterator<Item = &'static str> {
+        self.seats.iter_mut().filter_map(Seat::take_suspended)
+    }
+
     /// Asks the plugin in one seat about the packets that are still on their way.
     fn pass_through(&mut self, now: Instant, number: usize, way: &mut Way<'_>) {
         let Some(seat) = self.seats.get_mut(number) else { return };

@@ -54,6 +54,10 @@ pub(super) struct Seat {
     /// Where its state lies in a stream's state, in bytes.
     state_at: usize,
     breaker: Breaker,
+    /// For events. A library stays loaded as long as the process, and so does its name.
+    name: &'static str,
+    /// It was suspended, and nobody has been told yet.
+    untold: bool,
 }
 
 /// Where a packet goes behind a plugin.
@@ -93,7 +97,8 @@ const FAULT: &str = "plugin-fault";
 
 impl Seat {
     pub(super) fn new(number: usize, plugin: Plugin, policy: FaultPolicy, state_at: usize) -> Self {
-        Self { plugin: Arc::new(plugin), book: Arc::default(), number, policy, state_at, breaker: Breaker::default() }
+        let (book, breaker, name) = (Arc::default(), Breaker::default(), plugin.manifest.text.id.clone().leak());
+        Self { plugin: Arc::new(plugin), book, number, policy, state_at, breaker, name, untold: false }
     }
 
     /// This seat's bit in masks.
@@ -109,6 +114,11 @@ impl Seat {
     /// The plugin failed too often and is not called any more.
     pub(super) fn is_suspended(&self) -> bool {
         self.breaker.open && !is_on(Mutation::NeverSuspend)
+    }
+
+    /// Its name, once after it was suspended.
+    pub(super) fn take_suspended(&mut self) -> Option<&'static str> {
+        std::mem::take(&mut self.untold).then_some(self.name)
     }
 
     /// With this mutation the plugin is made anew in the midst of its streams, as a careless reload would do it.
@@ -230,6 +240,7 @@ impl Seat {
         tracing::warn!(target: "herald::host", plugin, stream, "plugin failed");
         if self.breaker.failed(now) {
             self.book.suspend();
+            self.untold = true;
             tracing::error!(target: "herald::host", plugin, policy = ?self.policy, "plugin failed too often and is suspended");
         }
     }

@@ -57,7 +57,11 @@ impl Coverage {
                 Event::Mended { .. } => "mended",
                 Event::InSync { .. } => "in sync",
                 Event::InterestEnded { .. } => "interest ended",
-                Event::Step { .. } | Event::StreamEnded { .. } | Event::LinkUp { .. } | Event::Breaker { .. } => return,
+                Event::Step { .. }
+                | Event::StreamEnded { .. }
+                | Event::LinkUp { .. }
+                | Event::Breaker { .. }
+                | Event::PluginSuspended { .. } => return,
             },
             Sight::Sent { message, .. } => match message {
                 Message::Refuse(_) => "message refuse",

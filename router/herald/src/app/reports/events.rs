@@ -29,6 +29,9 @@ pub struct EventRow {
     /// The other party, or the node the event is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<NodeId>,
+    /// The plugin that the event is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<&'static str>,
     /// The interface of the flow or role.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interface: Option<Interface>,
@@ -97,6 +100,9 @@ impl EventRow {
             },
             Event::Breaker { peer, open: true } => Self::of_node("breaker-opened", peer),
             Event::Breaker { peer, open: false } => Self::of_node("breaker-closed", peer),
+            Event::PluginSuspended { plugin } => {
+                Self { event: "plugin-suspended", plugin: Some(plugin), ..Self::default() }
+            }
         }
     }
 
@@ -168,6 +174,10 @@ mod tests {
         let since_1970 = Duration::new(951_825_599, 678_999);
         let row = EventRow::rare(7, Instant::from_nanos(99), since_1970, &event);
         let expected = r#"{"number":7,"at_ns":99,"at":"2000-02-29T11:59:59.000678Z","event":"holder-changed","interface":"first"}"#;
+        assert_eq!(serde_json::to_string(&row).unwrap(), expected);
+        let row = EventRow::rare(8, Instant::from_nanos(99), since_1970, &Event::PluginSuspended { plugin: "acl" });
+        let expected =
+            r#"{"number":8,"at_ns":99,"at":"2000-02-29T11:59:59.000678Z","event":"plugin-suspended","plugin":"acl"}"#;
         assert_eq!(serde_json::to_string(&row).unwrap(), expected);
     }
 }
