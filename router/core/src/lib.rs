@@ -5,7 +5,7 @@
 //! ```text
 //! node -> { redirector, chosen, membership, forward }      strangers to each other
 //!      -> session, mesh, outbox, turn
-//!      -> ground: packet flow id time event limits inspector mutation
+//!      -> ground: packet flow id time event limits inspector mutation mistake
 //! ```
 //!
 //! The core has no clock, no sockets, no threads, no files and no logging: time, randomness and bytes are arguments, and
@@ -21,6 +21,7 @@ pub mod inspector;
 pub mod limits;
 pub mod membership;
 pub mod mesh;
+mod mistake;
 pub mod mutation;
 pub mod node;
 pub mod outbox;

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use etherparse::checksum::Sum16BitWords;
 
+use crate::mistake::Always;
 use crate::packet::{Frame, Headers, Transport};
 
 /// Bytes of a UDP header (RFC 768).
@@ -17,7 +18,7 @@ pub(super) fn quote(headers: &Headers, frame: &Frame, len_max: usize) -> Vec<u8>
     let network_at = usize::from(headers.network_at);
     let end = headers.end as usize;
     let end = if segment == 0 { end } else { end.min(usize::from(headers.payload_at) + segment) };
-    let mut packet = frame.bytes().get(network_at..end).unwrap_or_default().to_vec();
+    let mut packet = frame.bytes().get(network_at..end).or_mistake("headers lie in their frame").to_vec();
     if segment != 0 {
         shorten(headers, &mut packet);
     }
@@ -37,7 +38,9 @@ fn shorten(headers: &Headers, packet: &mut [u8]) {
     } else {
         put(packet, 2, low_bits(len));
         put(packet, 10, 0);
-        let sum = Sum16BitWords::new().add_slice(packet.get(..transport).unwrap_or_default()).ones_complement();
+        let sum = Sum16BitWords::new()
+            .add_slice(packet.get(..transport).or_mistake("an IP header lies in its packet"))
+            .ones_complement();
         put(packet, 10, sum.to_be());
     }
     if let Transport::Udp { .. } = headers.transport {
@@ -58,7 +61,7 @@ fn write_transport_checksum(headers: &Headers, packet: &mut [u8]) {
             | Transport::Other => return,
         };
     put(packet, field, 0);
-    let sum = transport_checksum(headers, packet.get(transport..).unwrap_or_default());
+    let sum = transport_checksum(headers, packet.get(transport..).or_mistake("an IP header lies in its packet"));
     put(packet, field, if sum == 0 { 0xffff } else { sum });
 }
 

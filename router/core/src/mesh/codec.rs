@@ -21,6 +21,7 @@ use super::greeting::Greeting;
 use super::kinds::Message;
 use super::message::Hello;
 use crate::limits;
+use crate::mistake::Always;
 use crate::mutation::{Mutation, is_on};
 pub(super) use body::Body;
 use body::whole;
@@ -171,7 +172,7 @@ impl Decoder {
         let len_wanted = self.awaited.max(limits::LINK_READ_LEN);
         if len_wanted > self.buffer.len() {
             let mut larger = vec![0; len_wanted];
-            let kept = self.buffer.get(self.begin..self.end).unwrap_or_default();
+            let kept = self.buffer.get(self.begin..self.end).or_mistake("a decoder's bytes lie in its buffer");
             if let Some(place) = larger.get_mut(..kept.len()) {
                 place.copy_from_slice(kept);
             }
@@ -180,7 +181,7 @@ impl Decoder {
             self.buffer.copy_within(self.begin..self.end, 0);
             (self.begin, self.end) = (0, self.end - self.begin);
         }
-        self.buffer.get_mut(self.end..).unwrap_or_default()
+        self.buffer.get_mut(self.end..).or_mistake("a decoder's end lies in its buffer")
     }
 
     /// `len` bytes were written to the beginning of [`Decoder::space`].
@@ -195,7 +196,7 @@ impl Decoder {
     ///
     /// [`PeerError::TooLong`], [`PeerError::TooShort`], [`PeerError::Garbage`]: the stream is of no use any more.
     pub fn decode(&mut self, len_max: usize) -> Result<Option<Spoken>, PeerError> {
-        let arrived = self.buffer.get(self.begin..self.end).unwrap_or_default();
+        let arrived = self.buffer.get(self.begin..self.end).or_mistake("a decoder's bytes lie in its buffer");
         let Some((length, rest)) = arrived.split_first_chunk::<LENGTH_LEN>() else {
             self.awaited = HEADER_LEN;
             return Ok(None);

@@ -25,6 +25,7 @@ use crate::inspector::{HostPart, Inspection};
 use crate::limits::BATCH_PACKETS_MAX;
 use crate::membership::{InterfaceState, Membership};
 use crate::mesh::{Announce, Answer};
+use crate::mistake::take_mistakes;
 use crate::mutation::{Mutation, is_on};
 use crate::packet::{Arrival, Came, Content, Frame, Packet, Transport, vrrp};
 use crate::redirector::{self, Redirector, choice};
@@ -178,7 +179,7 @@ impl<H: HostPart> Node<H> {
         self.batch = batch;
         self.tell_closed(turn);
         self.take_detours(turn.out);
-        for _ in 0..self.chosen.markers.take_mistakes() {
+        for _ in 0..take_mistakes() {
             turn.out.count_drop(DropReason::Internal);
         }
         if !self.anew.is_empty() {

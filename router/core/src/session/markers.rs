@@ -1,6 +1,5 @@
 //! The table of marker sessions: records by slot, and an index of both of their keys with eight bytes for each.
 
-use std::cell::Cell;
 use std::fmt;
 
 use super::arena::Arena;
@@ -11,6 +10,7 @@ use crate::flow::{FlowKey, HashKey, HashedKey};
 use crate::id::Slot;
 use crate::inspector::{Direction, HostPart, Parts};
 use crate::limits::{HOST_PART_LEN_MAX, MARKER_SESSIONS_MAX};
+use crate::mistake::mistake;
 use crate::time::Instant;
 
 /// All marker sessions of a node.
@@ -18,7 +18,6 @@ pub struct Markers<H> {
     sessions: Arena<MarkerSession<H>>,
     /// Shown where a slot holds nothing, which only a mistake of this program asks for.
     nothing: MarkerSession<H>,
-    mistakes: Cell<u64>,
     index: Index,
     key: HashKey,
     next_id: u64,
@@ -39,14 +38,7 @@ impl<H: HostPart> Markers<H> {
     #[must_use]
     pub fn new(key: HashKey) -> Self {
         const { assert!(size_of::<H>() <= HOST_PART_LEN_MAX) }
-        Self {
-            sessions: Arena::new(),
-            nothing: MarkerSession::nothing(),
-            mistakes: Cell::new(0),
-            index: Index::new(),
-            key,
-            next_id: 1,
-        }
+        Self { sessions: Arena::new(), nothing: MarkerSession::nothing(), index: Index::new(), key, next_id: 1 }
     }
 
     /// Finds a packet's session and books the packet there.
@@ -157,7 +149,7 @@ impl<H: HostPart> Markers<H> {
     #[must_use]
     pub fn at(&self, slot: Slot) -> &MarkerSession<H> {
         self.sessions.get(slot).unwrap_or_else(|| {
-            mistaken(slot, &self.mistakes);
+            mistake("a slot holds no session");
             &self.nothing
         })
     }
@@ -165,7 +157,7 @@ impl<H: HostPart> Markers<H> {
     /// The session in a slot that is in use, to change.
     pub fn at_mut(&mut self, slot: Slot) -> &mut MarkerSession<H> {
         self.sessions.get_mut(slot).unwrap_or_else(|| {
-            mistaken(slot, &self.mistakes);
+            mistake("a slot holds no session");
             &mut self.nothing
         })
     }
@@ -198,11 +190,6 @@ impl<H: HostPart> Markers<H> {
         self.len() == 0
     }
 
-    /// How often a session was asked for that is not there, since the last call.
-    pub fn take_mistakes(&self) -> u64 {
-        self.mistakes.take()
-    }
-
     fn note_key(&mut self, slot: Slot, direction: Direction, key: &FlowKey) {
         self.index.insert(self.key.hashed(*key).hash, number_of(slot, direction));
     }
@@ -229,12 +216,6 @@ impl<H: HostPart> Parts<H> for Markers<H> {
     }
 }
 
-#[cold]
-fn mistaken(slot: Slot, mistakes: &Cell<u64>) {
-    mistakes.set(mistakes.get() + 1);
-    debug_assert!(false, "{slot:?} holds no session");
-}
-
 /// A slot and a direction in one number; slots stay far below the bound.
 fn number_of(slot: Slot, direction: Direction) -> u32 {
     slot.number() << 1 | direction as u32
@@ -250,23 +231,3 @@ const _: () = assert!(MARKER_SESSIONS_MAX < 1 << 31);
 /// Another stream has the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyTaken;
-
-#[cfg(test)]
-mod tests {
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-
-    use super::*;
-
-    #[test]
-    fn a_slot_that_holds_nothing_is_counted_and_stops_a_debug_build() {
-        let markers = Markers::<()>::new(HashKey([1; 16]));
-        let asked = catch_unwind(AssertUnwindSafe(|| markers.at(Slot::new(3)).alive));
-        if cfg!(debug_assertions) {
-            let message = asked.unwrap_err();
-            assert_eq!(message.downcast_ref::<String>().unwrap(), "slot 3 holds no session");
-        } else {
-            assert!(!asked.unwrap());
-        }
-        assert_eq!([markers.take_mistakes(), markers.take_mistakes()], [1, 0]);
-    }
-}

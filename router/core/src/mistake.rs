@@ -1,0 +1,58 @@
+//! Broken invariants of this program itself: debug builds and the simulator stop there, a release goes on and counts them as
+//! `internal` drops.
+
+use std::cell::Cell;
+
+thread_local! {
+    /// A node lives on one thread, and a process has one node.
+    static COUNTED: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Something happened that cannot happen.
+#[cold]
+#[track_caller]
+pub(crate) fn mistake(what: &str) {
+    COUNTED.with(|counted| counted.set(counted.get() + 1));
+    debug_assert!(false, "{what}");
+}
+
+/// How many mistakes there were since the last call.
+pub(crate) fn take_mistakes() -> u64 {
+    COUNTED.take()
+}
+
+/// What is always there.
+pub(crate) trait Always<T> {
+    /// The value; without one, a mistake and the value that means nothing.
+    fn or_mistake(self, what: &str) -> T;
+}
+
+impl<T: Default> Always<T> for Option<T> {
+    #[track_caller]
+    fn or_mistake(self, what: &str) -> T {
+        if self.is_none() {
+            mistake(what);
+        }
+        self.unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::catch_unwind;
+
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_counted_and_stops_a_debug_build() {
+        take_mistakes();
+        assert_eq!((Some(7).or_mistake("it is there"), take_mistakes()), (7, 0));
+        let missing = catch_unwind(|| None::<u8>.or_mistake("it is gone"));
+        assert_eq!(take_mistakes(), 1);
+        assert_eq!(take_mistakes(), 0);
+        match missing {
+            Ok(value) => assert!(!cfg!(debug_assertions) && value == 0),
+            Err(said) => assert!(said.downcast_ref::<String>().is_some_and(|text| text == "it is gone")),
+        }
+    }
+}
