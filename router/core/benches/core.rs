@@ -3,25 +3,21 @@
 //! `cargo bench -p herald-core --bench core [PACKETS]`
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods, reason = "a benchmark")]
 
-mod nodes;
-
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use etherparse::PacketBuilder;
 use herald_core::id::Interface;
 use herald_core::limits::BATCH_PACKETS_MAX;
-use herald_core::membership::InterfaceState;
 use herald_core::node::Node;
 use herald_core::outbox::Outbox;
 use herald_core::packet::{Frame, OFFLOAD_HEADER_LEN};
 use herald_core::time::Instant;
 use herald_core::turn::Turn;
-use nodes::{Nothing, settings};
+use herald_testing::frames;
+use herald_testing::layout;
+use herald_testing::streams::Nothing;
 
 const STREAMS: u16 = 1_000;
-const GATEWAY: [u8; 6] = [0, 0, 0x5e, 0, 1, 1];
-const HOST: [u8; 6] = [2, 0, 0, 0, 2, 0x99];
 
 /// Counts the heap's calls.
 struct Counting;
@@ -47,26 +43,6 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// The server says where it is, as an answer to what the node asks.
-fn arp_reply() -> Frame {
-    let mut bytes = vec![2, 0, 0, 0, 2, 1];
-    bytes.extend_from_slice(&HOST);
-    bytes.extend_from_slice(&[8, 6, 0, 1, 8, 0, 6, 4, 0, 2]);
-    bytes.extend_from_slice(&HOST);
-    bytes.extend_from_slice(&[10, 2, 0, 100, 2, 0, 0, 0, 2, 1, 10, 2, 0, 11]);
-    Frame::from_bytes(&bytes)
-}
-
-fn datagram(port: u16) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    PacketBuilder::ethernet2([2, 0, 0, 0, 1, 0x99], GATEWAY)
-        .ipv4([10, 1, 0, 100], [10, 2, 0, 100], 64)
-        .udp(port, 7)
-        .write(&mut bytes, &[0x55; 18])
-        .unwrap();
-    bytes
-}
-
 fn resident_kib() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4
@@ -83,28 +59,22 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let node = Node::new(Instant::from_nanos(0), settings(&["a"], 1, ["a"; 2])).unwrap();
-        let mut bench = Self {
-            started: std::time::Instant::now(),
-            node,
-            out: Outbox::default(),
-            templates: (1..=STREAMS).map(datagram).collect(),
-            pool: (0..BATCH_PACKETS_MAX * 4).map(|_| Frame::with_full_buffer()).collect(),
-        };
-        for interface in Interface::BOTH {
-            bench.node.interface_changed(
-                &mut Turn::new(bench.now(), &mut Nothing, &mut bench.out),
-                interface,
-                InterfaceState::Up,
-            );
-        }
+        let settings = layout::steady_settings(0, 1, ["a"; 2]);
+        let started = std::time::Instant::now();
+        let mut out = Outbox::default();
+        let node = layout::linked(settings, &mut Turn::new(Instant::from_nanos(1_000_000_000), &mut Nothing, &mut out));
+        let datagram = |port| frames::udp(layout::from_host(Interface::First), (port, 7), &[0x55; 18]);
+        let templates = (1..=STREAMS).map(datagram).collect();
+        let pool = (0..BATCH_PACKETS_MAX * 4).map(|_| Frame::with_full_buffer()).collect();
+        let mut bench = Self { started, node, out, templates, pool };
         while !Interface::BOTH.iter().all(|&interface| bench.node.membership().holds(interface)) {
             let now = bench.now();
             bench.node.deadline_reached(&mut Turn::new(now, &mut Nothing, &mut bench.out));
         }
         bench.send(BATCH_PACKETS_MAX as u64);
         let now = bench.now();
-        bench.node.frame_arrived(&mut Turn::new(now, &mut Nothing, &mut bench.out), Interface::Second, arp_reply());
+        let reply = Frame::from_bytes(&layout::arp_reply(Interface::Second, 0));
+        bench.node.frame_arrived(&mut Turn::new(now, &mut Nothing, &mut bench.out), Interface::Second, reply);
         bench
     }
 

@@ -4,8 +4,6 @@
 //! `cargo bench -p herald-core --bench takeover [STREAMS]`
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods, reason = "a benchmark")]
 
-mod nodes;
-
 use std::time::Duration;
 
 use herald_core::id::Interface;
@@ -15,27 +13,28 @@ use herald_core::node::Node;
 use herald_core::outbox::Outbox;
 use herald_core::time::Instant;
 use herald_core::turn::Turn;
-use nodes::{Nothing, assign, id, linked};
+use herald_testing::layout::{self, Place, id};
+use herald_testing::streams::{Nothing, assign};
 
-/// A node that is linked with the others.
-fn node(number: u8, now: Instant, out: &mut Outbox) -> Node<()> {
-    linked(now, number, &mut Nothing, out)
+/// One of four nodes, of which the first two hold the redirectors and the third stands by for both.
+fn node(place: Place, now: Instant, out: &mut Outbox) -> Node<()> {
+    layout::linked(layout::steady_settings(place, 4, ["a", "b"]), &mut Turn::new(now, &mut Nothing, out))
 }
 
 fn main() {
     let streams: u32 = std::env::args().filter_map(|a| a.parse().ok()).next().unwrap_or(1_000_000);
     let now = Instant::from_nanos(1_000_000_000);
     let mut out = Outbox::default();
-    let mut c = node(3, now, &mut out);
+    let mut c = node(2, now, &mut out);
     for number in 0..streams {
-        c.message_arrived(&mut Turn::new(now, &mut Nothing, &mut out), id("a"), Message::Assign(assign("c", number)));
+        c.message_arrived(&mut Turn::new(now, &mut Nothing, &mut out), id(0), Message::Assign(assign(2, number)));
         out.send.clear();
         out.events.clear();
     }
-    let mut b = node(2, now, &mut out);
-    let compares: Vec<Message> = out.send.drain(..).filter(|(to, _)| *to == id("c")).map(|(_, m)| m).collect();
+    let mut b = node(1, now, &mut out);
+    let compares: Vec<Message> = out.send.drain(..).filter(|(to, _)| *to == id(2)).map(|(_, m)| m).collect();
     for message in compares {
-        c.message_arrived(&mut Turn::new(now, &mut Nothing, &mut out), id("b"), message);
+        c.message_arrived(&mut Turn::new(now, &mut Nothing, &mut out), id(1), message);
     }
     let (mut telling, mut hearing, mut bytes) = (Duration::ZERO, Duration::ZERO, 0);
     let (mut wire, mut decoder) = (Vec::new(), Decoder::default());
@@ -54,14 +53,14 @@ fn main() {
             decoder.filled(now_read.len());
             rest = later;
             while let Some(Spoken::Message(_, message)) = decoder.decode(usize::MAX).unwrap() {
-                b.message_arrived(&mut Turn::new(now, &mut Nothing, &mut out), id("c"), message);
+                b.message_arrived(&mut Turn::new(now, &mut Nothing, &mut out), id(2), message);
             }
         }
         hearing += began.elapsed();
         wire.clear();
-        let answers: Vec<Message> = out.send.drain(..).filter(|(to, _)| *to == id("c")).map(|(_, m)| m).collect();
+        let answers: Vec<Message> = out.send.drain(..).filter(|(to, _)| *to == id(2)).map(|(_, m)| m).collect();
         for message in answers {
-            c.message_arrived(&mut Turn::new(now, &mut Nothing, &mut out), id("b"), message);
+            c.message_arrived(&mut Turn::new(now, &mut Nothing, &mut out), id(1), message);
         }
         out.events.clear();
     }
@@ -71,6 +70,6 @@ fn main() {
     println!("chosen node's time       {} ms", telling.as_millis());
     println!("redirector's time        {} ms", hearing.as_millis());
     let kept =
-        [Interface::First, Interface::Second].iter().filter(|i| b.membership().standby(**i) == Some(id("b"))).count();
+        [Interface::First, Interface::Second].iter().filter(|i| b.membership().standby(**i) == Some(id(1))).count();
     assert_eq!(b.redirector().iter().count(), streams as usize * (1 + kept));
 }

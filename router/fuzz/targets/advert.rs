@@ -9,6 +9,7 @@ use herald_core::event::DropReason;
 use herald_core::id::Mac;
 use herald_core::packet::vrrp::{Advert, is_advert};
 use herald_core::packet::{Frame, Packet};
+use herald_testing::frames;
 
 const PROTOCOL: u8 = 112;
 const V4: [[u8; 4]; 2] = [[10, 1, 0, 11], [224, 0, 0, 18]];
@@ -33,7 +34,9 @@ pub(crate) fn run(data: &[u8]) {
         let sum = checksum(&summed);
         message[6..8].copy_from_slice(&sum);
     }
-    let frame = Frame::from_bytes(&if is_v6 { ipv6(hop_limit, &message) } else { ipv4(hop_limit, &message) });
+    let macs = [[0, 0, 0x5e, 0, 1, 1], [1, 0, 0x5e, 0, 0, 0x12]];
+    let ip = if is_v6 { frames::ip(macs, V6[0], V6[1], hop_limit) } else { frames::ip(macs, V4[0], V4[1], hop_limit) };
+    let frame = Frame::from_bytes(&frames::raw(ip, PROTOCOL, &message));
     let read = read(&frame);
     assert!(!mends_checksum || read != Err(DropReason::VrrpChecksum));
     let Ok(advert) = read else { return };
@@ -48,23 +51,8 @@ fn read(frame: &Frame) -> Result<Advert, DropReason> {
     Advert::parse(&headers, frame)
 }
 
-fn ipv4(hop_limit: u8, message: &[u8]) -> Vec<u8> {
-    let [high, low] = u16::try_from(20 + message.len()).unwrap_or_default().to_be_bytes();
-    let mut header = vec![0x45, 0, high, low, 0, 0, 0x40, 0, hop_limit, PROTOCOL, 0, 0];
-    header.extend(V4.concat());
-    let sum = checksum(&header);
-    header[10..12].copy_from_slice(&sum);
-    [&[1, 0, 0x5e, 0, 0, 0x12, 0, 0, 0x5e, 0, 1, 1, 8, 0], &header[..], message].concat()
-}
-
-fn ipv6(hop_limit: u8, message: &[u8]) -> Vec<u8> {
-    let [high, low] = u16::try_from(message.len()).unwrap_or_default().to_be_bytes();
-    let header = [0x60, 0, 0, 0, high, low, PROTOCOL, hop_limit];
-    [&[0x33, 0x33, 0, 0, 0, 0x12, 0, 0, 0x5e, 0, 2, 1, 0x86, 0xdd], &header[..], &V6.concat(), message].concat()
-}
-
 /// The Internet checksum (RFC 1071) of bytes whose own field is zero.
-pub(super) fn checksum(bytes: &[u8]) -> [u8; 2] {
+fn checksum(bytes: &[u8]) -> [u8; 2] {
     let words = bytes.chunks(2).map(|pair| u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |low| u32::from(*low)));
     let mut sum: u32 = words.sum();
     while sum > 0xffff {

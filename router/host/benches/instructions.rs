@@ -14,8 +14,6 @@
     reason = "a benchmark stops at a surprise"
 )]
 
-#[path = "../../core/benches/nodes/mod.rs"]
-mod nodes;
 #[path = "../../core/tests/cluster/world.rs"]
 #[expect(dead_code, reason = "written for the cluster tests, which do more with it")]
 mod world;
@@ -24,11 +22,9 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use etherparse::PacketBuilder;
 use herald_core::id::{Interface, Mac};
 use herald_core::inspector::Inspector;
 use herald_core::limits::BATCH_PACKETS_MAX;
-use herald_core::membership::InterfaceState;
 use herald_core::node::Node;
 use herald_core::outbox::Outbox;
 use herald_core::packet::{Frame, OFFLOAD_HEADER_LEN};
@@ -37,7 +33,10 @@ use herald_core::time::Instant;
 use herald_core::turn::Turn;
 use herald_host::{Chain, Clock, PluginSettings};
 use herald_plugin::{Packet, Plugin, Verdict, thunk};
-use world::{ACK, CLIENT, Choices, SERVER, SYN, SYN_ACK, Segment, World, host_mac, node_mac, virtual_mac};
+use herald_testing::frames::{self, ACK, SYN, SYN_ACK, Segment};
+use herald_testing::layout::{self, HOST, host_mac, node_mac, v4, virtual_macs};
+use herald_testing::streams::Nothing;
+use world::{Choices, World};
 
 const STREAMS: u16 = 256;
 
@@ -129,57 +128,35 @@ fn ports() -> impl Iterator<Item = u16> {
     40_000..40_000 + STREAMS
 }
 
-fn segment(interface: Interface, macs: (Mac, Mac), port: u16, segment: Segment) -> (Interface, Vec<u8>) {
-    let (from, to) = if interface == Interface::First { (CLIENT, SERVER) } else { (SERVER, CLIENT) };
-    let (source, destination) = if interface == Interface::First { (port, 80) } else { (80, port) };
-    let builder = PacketBuilder::ethernet2(macs.0.0, macs.1.0).ipv4(from.octets(), to.octets(), 64).tcp(
-        source,
-        destination,
-        segment.sequence,
-        65_000,
-    );
-    let builder = if segment.flags & 2 != 0 { builder.syn() } else { builder };
-    let builder = if segment.flags & 16 != 0 { builder.ack(segment.acknowledgement) } else { builder };
-    let mut bytes = Vec::new();
-    builder.write(&mut bytes, &[0x55; 64][..segment.payload]).unwrap();
-    (interface, bytes)
+fn segment(interface: Interface, [from, to]: [Mac; 2], port: u16, segment: Segment<'_>) -> (Interface, Vec<u8>) {
+    let ip = frames::ip([from.0, to.0], v4(interface, HOST), v4(interface.other(), HOST), 64);
+    let ports = if interface == Interface::First { (port, 80) } else { (80, port) };
+    (interface, frames::tcp(ip, ports, segment))
 }
 
 /// Data of an established connection, each way.
-const DATA: Segment = Segment { payload: 64, ..ACK };
-const DATA_BACK: Segment = Segment { flags: 16, sequence: 501, acknowledgement: 101, payload: 64 };
-
-/// A host says where it is, as an answer to what node a asks.
-fn arp_reply(interface: Interface) -> Vec<u8> {
-    let (own, host) = (node_mac(interface, 1), host_mac(interface));
-    let (host_address, net) = if interface == Interface::First { (CLIENT, 1) } else { (SERVER, 2) };
-    let mut bytes = [&own.0[..], &host.0, &[8, 6, 0, 1, 8, 0, 6, 4, 0, 2], &host.0, &host_address.octets()].concat();
-    bytes.extend([&own.0[..], &[10, net, 0, 11]].concat());
-    bytes
-}
+const DATA: Segment<'_> = Segment { payload: &[0x55; 64], ..ACK };
+const DATA_BACK: Segment<'_> = Segment { sequence: 501, acknowledgement: 101, ..DATA };
 
 fn alone<P: Inspector + 'static>(mut plugins: P) -> Box<dyn Runs> {
     let now = Instant::from_nanos(1_000_000_000);
-    let settings = nodes::settings(&["a"], 1, ["a"; 2]);
+    let settings = layout::steady_settings(0, 1, ["a"; 2]);
     let mut out = Outbox::default();
-    let mut node = Node::new(now, settings).unwrap();
-    for interface in Interface::BOTH {
-        node.interface_changed(&mut Turn::new(now, &mut plugins, &mut out), interface, InterfaceState::Up);
-    }
+    let mut node = layout::linked(settings, &mut Turn::new(now, &mut plugins, &mut out));
     let mut now = now;
     while !Interface::BOTH.iter().all(|&interface| node.membership().holds(interface)) {
         now = now + Duration::from_millis(50);
         node.deadline_reached(&mut Turn::new(now, &mut plugins, &mut out));
     }
     let mut replay = Replay::new(now, node, plugins);
-    let macs = |i| (host_mac(i), virtual_mac(i));
+    let macs = |i| [host_mac(i), virtual_macs(i)[0]];
     for port in ports() {
         for (interface, said) in [(Interface::First, SYN), (Interface::Second, SYN_ACK), (Interface::First, ACK)] {
             let (interface, bytes) = segment(interface, macs(interface), port, said);
             replay.arrives(interface, &bytes);
             replay.batch_ended();
             for interface in Interface::BOTH {
-                replay.arrives(interface, &arp_reply(interface));
+                replay.arrives(interface, &layout::arp_reply(interface, 0));
             }
         }
         replay.frames.push(segment(Interface::First, macs(Interface::First), port, DATA));
@@ -191,7 +168,7 @@ fn alone<P: Inspector + 'static>(mut plugins: P) -> Box<dyn Runs> {
 }
 
 fn one_node() -> Box<dyn Runs> {
-    alone(nodes::Nothing)
+    alone(Nothing)
 }
 
 fn one_node_with_plugins() -> Box<dyn Runs> {
@@ -203,7 +180,7 @@ fn one_node_with_plugins() -> Box<dyn Runs> {
 }
 
 /// One of three nodes, where the third is chosen for every stream, with the frames that come to it from `senders`.
-fn of_three(place: usize, senders: &[(Interface, Mac, Mac, Segment)]) -> Box<dyn Runs> {
+fn of_three(place: usize, senders: &[(Interface, [Mac; 2], Segment<'_>)]) -> Box<dyn Runs> {
     let choices = Choices { redirectors: Redirectors::LastResort, ..Choices::default() };
     let mut world = World::new(&choices);
     for port in ports() {
@@ -212,16 +189,15 @@ fn of_three(place: usize, senders: &[(Interface, Mac, Mac, Segment)]) -> Box<dyn
         world.host_sends(Interface::First, port, 80, ACK);
     }
     let now = world.now;
-    let mut replay = Replay::new(now, world.members.swap_remove(place).node, nodes::Nothing);
-    let frames =
-        |port| senders.iter().map(move |&(interface, from, to, said)| segment(interface, (from, to), port, said));
+    let mut replay = Replay::new(now, world.members.swap_remove(place).node, Nothing);
+    let frames = |port| senders.iter().map(move |&(interface, macs, said)| segment(interface, macs, port, said));
     replay.frames = ports().flat_map(frames).collect();
     Box::new(replay)
 }
 
 fn redirected() -> Box<dyn Runs> {
     let first = Interface::First;
-    of_three(0, &[(first, host_mac(first), virtual_mac(first), DATA)])
+    of_three(0, &[(first, [host_mac(first), virtual_macs(first)[0]], DATA)])
 }
 
 fn chosen() -> Box<dyn Runs> {
@@ -229,8 +205,8 @@ fn chosen() -> Box<dyn Runs> {
     of_three(
         2,
         &[
-            (first, node_mac(first, 1), node_mac(first, 3), DATA),
-            (second, node_mac(second, 2), node_mac(second, 3), DATA_BACK),
+            (first, [node_mac(first, 0), node_mac(first, 2)], DATA),
+            (second, [node_mac(second, 1), node_mac(second, 2)], DATA_BACK),
         ],
     )
 }

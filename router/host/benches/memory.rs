@@ -1,10 +1,7 @@
 //! Resident memory per stream on a chosen node, everything included but the plugins' own states.
 //!
 //! `cargo bench -p herald-host --bench memory [STREAMS]`
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark")]
-
-#[path = "../../core/benches/nodes/mod.rs"]
-mod nodes;
+#![expect(clippy::unwrap_used, reason = "a benchmark")]
 
 use std::time::Duration;
 
@@ -16,7 +13,8 @@ use herald_core::time::Instant;
 use herald_core::turn::Turn;
 use herald_host::{Chain, Clock, Head, PluginSettings};
 use herald_plugin::{Plugin, thunk};
-use nodes::{NODES, assign, id, linked};
+use herald_testing::layout::{self, Place, id};
+use herald_testing::streams::assign;
 
 /// The bound that a stream keeps to, in bytes.
 const STREAM_BYTES_MAX: u64 = 400;
@@ -37,22 +35,26 @@ fn resident_bytes() -> u64 {
     statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
 }
 
-/// Gives so many streams to a node, by its number from 1 on, and returns how many bytes each takes.
-fn bytes_per_stream(place: u8, streams: u32) -> u64 {
+/// Gives so many streams to a node, by its place, and returns how many bytes each takes.
+fn bytes_per_stream(place: Place, streams: u32) -> u64 {
     let start = Instant::from_nanos(1_000_000_000);
     let clock = Clock { monotonic: Instant::default, unix_nanos: || 0 };
     let seats = ["one", "two"].map(|name| PluginSettings { name: name.into(), config: String::new(), fault: None });
     // SAFETY: the table is the SDK's, which keeps the contract.
     let mut chain = unsafe { Chain::built_in(clock, thunk::table::<Forgetful>(), &seats) }.unwrap();
     let mut out = Outbox::default();
-    let mut node = linked(start, place, &mut chain, &mut out);
+    // a and b hold the redirectors.
+    let mut linked = |place| {
+        let settings = layout::steady_settings(place, 4, ["a", "b"]);
+        layout::linked(settings, &mut Turn::new(start, &mut chain, &mut out))
+    };
     // c reports itself, so it stands by, and nobody else does.
-    let mut c = linked(start, 3, &mut chain, &mut out);
+    let (mut node, mut c) = (linked(place), linked(2));
     c.deadline_reached(&mut Turn::new(start, &mut chain, &mut out));
     let reports: Vec<_> =
-        out.send.drain(..).filter(|(to, message)| *to == id("d") && matches!(message, Message::Heartbeat(_))).collect();
+        out.send.drain(..).filter(|(to, message)| *to == id(3) && matches!(message, Message::Heartbeat(_))).collect();
     for (_, report) in reports {
-        node.message_arrived(&mut Turn::new(start, &mut chain, &mut out), id("c"), report);
+        node.message_arrived(&mut Turn::new(start, &mut chain, &mut out), id(2), report);
     }
     drop(c);
     let epoch = node.membership().epoch(Interface::Second).unwrap();
@@ -61,10 +63,10 @@ fn bytes_per_stream(place: u8, streams: u32) -> u64 {
         // Holds end in time, as they do when streams come one after the other.
         let now = start + HOLD_TIME * (number / (streams / 10).max(1));
         let turn = &mut Turn::new(now, &mut chain, &mut out);
-        let assign = assign(NODES[usize::from(place) - 1], number);
-        node.message_arrived(turn, id("a"), Message::Assign(assign));
+        let assign = assign(place, number);
+        node.message_arrived(turn, id(0), Message::Assign(assign));
         let acknowledge = Acknowledge { return_key: assign.return_key, generation: assign.generation, epoch };
-        node.message_arrived(turn, id("b"), Message::Acknowledge(acknowledge));
+        node.message_arrived(turn, id(1), Message::Acknowledge(acknowledge));
         node.deadline_reached(turn);
         out.send.clear();
         out.events.clear();
@@ -76,11 +78,11 @@ fn bytes_per_stream(place: u8, streams: u32) -> u64 {
 
 fn main() {
     let streams: u32 = std::env::args().filter_map(|a| a.parse().ok()).next().unwrap_or(1_000_000);
-    let alone = bytes_per_stream(4, streams);
+    let alone = bytes_per_stream(3, streams);
     println!("streams                                     {streams}");
     println!("bytes per stream on its chosen node         {alone}");
     println!("of these the record                         {}", size_of::<Option<MarkerSession<Head>>>());
     println!("of the record the plugins' host's part      {}", size_of::<Head>());
-    println!("the same where it stands by for both roles  {}", bytes_per_stream(3, streams));
+    println!("the same where it stands by for both roles  {}", bytes_per_stream(2, streams));
     assert!(streams < 500_000 || alone <= STREAM_BYTES_MAX, "a stream takes at most {STREAM_BYTES_MAX} bytes");
 }

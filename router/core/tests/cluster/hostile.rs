@@ -8,6 +8,8 @@ use herald_core::mesh::{
     Relay, SyncEnd, codec,
 };
 use herald_core::outbox::Ledger;
+use herald_testing::frames::SYN_ACK;
+use herald_testing::layout::named;
 
 use crate::world::*;
 use crate::{open_until_chosen, opener};
@@ -16,11 +18,11 @@ use crate::{open_until_chosen, opener};
 type Case = (&'static str, &'static str, Message, fn(&Ledger) -> u64);
 
 fn generation(counter: u32, node: &str) -> Generation {
-    Generation { counter, node: id(node) }
+    Generation { counter, node: named(node) }
 }
 
 fn epoch(counter: u64, node: &str) -> Epoch {
-    Epoch { counter, node: id(node), boot: BootId(2) }
+    Epoch { counter, node: named(node), boot: BootId(2) }
 }
 
 fn unauthorised(ledger: &Ledger) -> u64 {
@@ -87,7 +89,7 @@ fn more_cases(arrival: FlowKey) -> Vec<Case> {
     let claim = |epoch| Message::Claim(Claim { interface: first, epoch });
     let mut words = Vec::new();
     codec::encode(&Message::Announce(announce(9, "c", 3)), &mut words).unwrap();
-    let relay = |bytes: &[u8]| Relay { source: id("c"), target: id("a"), bytes: bytes.to_vec() };
+    let relay = |bytes: &[u8]| Relay { source: named("c"), target: named("a"), bytes: bytes.to_vec() };
     vec![
         ("a stream for somebody else", "a", Message::Assign(assign("c")), unauthorised),
         (

@@ -14,6 +14,8 @@ use herald_core::inspector::{Action, Verdict};
 use herald_core::node::{Announcing, Redirecting};
 use herald_core::session::Kind;
 use herald_core::turn::Turn;
+use herald_testing::frames::{self, ACK, SYN, SYN_ACK, Segment};
+use herald_testing::layout::{HOST, host_mac, named, node_mac, place_of, v4};
 use world::*;
 
 /// The five layouts of holders and chosen node: first's holder, second's holder, chosen.
@@ -26,8 +28,7 @@ const LAYOUTS: [(&str, [&str; 2], &str); 5] = [
 ];
 
 fn opener(from: Interface, port: u16) -> FlowKey {
-    let (source, destination) = if from == Interface::First { (CLIENT, SERVER) } else { (SERVER, CLIENT) };
-    FlowKey::new(from, 6, (source.into(), port), (destination.into(), 80))
+    FlowKey::new(from, 6, (v4(from, HOST).into(), port), (v4(from.other(), HOST).into(), 80))
 }
 
 /// Opens streams from `from` until one is chosen by `wanted`; returns its port.
@@ -53,7 +54,7 @@ fn ten_base_cases_lead_both_directions_through_the_chosen_node() {
             world.host_sends(from, port, 80, ACK);
             let case = format!("{layout}, opened from {from}");
             assert_eq!(world.inspectors(&opener(from, port)), [(chosen, 3)], "{case}");
-            let number = u8::try_from(NODES.iter().position(|n| *n == chosen).unwrap()).unwrap() + 1;
+            let place = place_of(named(chosen));
             for (interface, source) in [(from.other(), port), (from, 80)] {
                 let left: Vec<_> = (world.wire.iter())
                     .filter(|s| s.interface == interface && s.to == host_mac(interface))
@@ -61,11 +62,11 @@ fn ten_base_cases_lead_both_directions_through_the_chosen_node() {
                     .filter(|(_, (_, _, port))| *port == source)
                     .collect();
                 assert!(!left.is_empty(), "{case}");
-                for (mac, (_, ttl, _)) in left.iter().filter(|(mac, _)| *mac == node_mac(interface, number)) {
-                    assert_eq!((*mac, *ttl), (node_mac(interface, number), 63), "{case}");
+                for (mac, (_, ttl, _)) in left.iter().filter(|(mac, _)| *mac == node_mac(interface, place)) {
+                    assert_eq!((*mac, *ttl), (node_mac(interface, place), 63), "{case}");
                 }
                 if source == port {
-                    assert!(left.iter().all(|(mac, _)| *mac == node_mac(interface, number)), "{case}");
+                    assert!(left.iter().all(|(mac, _)| *mac == node_mac(interface, place)), "{case}");
                 }
             }
             world.check_books();
@@ -156,13 +157,13 @@ fn everything_expires_to_empty() {
             Interface::Second,
             80,
             port,
-            Segment { flags: 17, sequence: 501, acknowledgement: 102, payload: 0 },
+            Segment { flags: 17, sequence: 501, acknowledgement: 102, payload: &[] },
         );
         world.host_sends(
             Interface::First,
             port,
             80,
-            Segment { flags: 16, sequence: 102, acknowledgement: 502, payload: 0 },
+            Segment { flags: 16, sequence: 102, acknowledgement: 502, payload: &[] },
         );
     }
     let rows = |world: &World| -> usize { world.members.iter().map(|m| m.node.all_rows().count()).sum() };
@@ -179,12 +180,17 @@ fn everything_expires_to_empty() {
 fn a_new_connection_with_an_old_key_starts_a_new_generation_on_the_same_node() {
     let mut world = World::new(&Choices::default());
     let port = open_until_chosen(&mut world, Interface::First, "c");
-    world.host_sends(Interface::Second, 80, port, Segment { flags: 20, sequence: 0, acknowledgement: 101, payload: 0 });
+    world.host_sends(
+        Interface::Second,
+        80,
+        port,
+        Segment { flags: 20, sequence: 0, acknowledgement: 101, payload: &[] },
+    );
     world.host_sends(Interface::First, port, 80, Segment { sequence: 9_000, ..SYN });
     world.host_sends(Interface::Second, 80, port, Segment { acknowledgement: 9_001, ..SYN_ACK });
     let mut rows = world.member("c").node.all_rows();
     let row = rows.find(|row| row.opener == opener(Interface::First, port)).unwrap();
-    assert_eq!((row.generation, row.chosen), (2, id("c")));
+    assert_eq!((row.generation, row.chosen), (2, named("c")));
     assert_eq!(world.inspectors(&opener(Interface::First, port)), [("c", 4)]);
     world.check_books();
 }
@@ -277,16 +283,13 @@ fn a_stream_without_a_return_key_counts_as_one_and_is_shown_as_blocked() {
 
 /// A transit packet comes to c's own MAC at the first interface, with this source.
 fn arrives_past_the_redirector(world: &mut World, source: Mac) {
-    let mut bytes = Vec::new();
-    etherparse::PacketBuilder::ethernet2(source.0, node_mac(Interface::First, 3).0)
-        .ipv4(CLIENT.octets(), SERVER.octets(), 64)
-        .udp(1000, 2000)
-        .write(&mut bytes, b"past the redirector")
-        .unwrap();
+    let first = Interface::First;
+    let ip = frames::ip([source.0, node_mac(first, 2).0], v4(first, HOST), v4(Interface::Second, HOST), 64);
+    let bytes = frames::udp(ip, (1000, 2000), b"past the redirector");
     let now = world.now;
     let c = &mut world.members[2];
     let frame = herald_core::packet::Frame::from_bytes(&bytes);
-    c.node.frame_arrived(&mut Turn::new(now, &mut c.plugins, &mut c.out), Interface::First, frame);
+    c.node.frame_arrived(&mut Turn::new(now, &mut c.plugins, &mut c.out), first, frame);
 }
 
 #[test]
@@ -295,7 +298,7 @@ fn a_member_cannot_feed_transit_packets_past_the_redirector() {
     let before = world.drops(DropReason::NotFromHolder);
     arrives_past_the_redirector(&mut world, host_mac(Interface::First));
     // From a member that holds no role it waits for its claim, and ends without one.
-    arrives_past_the_redirector(&mut world, node_mac(Interface::First, 2));
+    arrives_past_the_redirector(&mut world, node_mac(Interface::First, 1));
     assert_eq!(world.drops(DropReason::NotFromHolder), before + 1);
     world.run(Duration::from_millis(25));
     assert_eq!(world.drops(DropReason::ClaimWait), 1);
@@ -306,7 +309,7 @@ fn a_member_cannot_feed_transit_packets_past_the_redirector() {
 fn where_the_mesh_redirects_a_forged_mac_of_the_holder_is_of_no_use() {
     let mut world = World::new(&Choices { redirecting: Redirecting::Mesh, ..Choices::default() });
     let before = world.drops(DropReason::NotFromHolder);
-    arrives_past_the_redirector(&mut world, node_mac(Interface::First, 1));
+    arrives_past_the_redirector(&mut world, node_mac(Interface::First, 0));
     assert_eq!(world.drops(DropReason::NotFromHolder), before + 1);
     assert!(world.at_server.is_empty());
     world.check_books();
@@ -320,7 +323,7 @@ fn a_member_that_was_only_slow_keeps_its_streams() {
     world.host_sends(Interface::First, port, 80, ACK);
     world.paused = Some("c");
     world.run(Duration::from_millis(600));
-    let died = |event: &&Event| matches!(event, Event::MemberDied { node } if *node == id("c"));
+    let died = |event: &&Event| matches!(event, Event::MemberDied { node } if *node == named("c"));
     assert_eq!(world.member("a").events.iter().filter(died).count(), 1, "a counts c as dead");
     world.paused = None;
     world.run(Duration::from_millis(600));

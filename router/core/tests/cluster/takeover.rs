@@ -11,6 +11,8 @@ use herald_core::packet::Frame;
 use herald_core::redirector::choice::Redirectors;
 use herald_core::session::{Life, Midstream};
 use herald_core::turn::Turn;
+use herald_testing::frames::{self, ACK, SYN, SYN_ACK, Segment};
+use herald_testing::layout::{NODES, from_host, named};
 
 use crate::world::*;
 use crate::{LAYOUTS, open_until_chosen, opener};
@@ -57,7 +59,7 @@ fn a_warm_standby_is_sent_nothing_it_has() {
     let mut world = World::new(&elected());
     open(&mut world, 41_000, 60);
     world.lost = |to, message| {
-        let sent = to == id("b") && matches!(message, Message::Refresh(_));
+        let sent = to == named("b") && matches!(message, Message::Refresh(_));
         assert!(!sent, "every stream was announced to the standby already");
         false
     };
@@ -135,17 +137,13 @@ fn a_frame_that_is_handed_over_before_its_assignment_waits_for_it() {
         let mut world = World::new(&Choices::default());
         // In mid-stream: without its session it is refused.
         let arrival = opener(Interface::First, 41_500);
-        let mut bytes = Vec::new();
-        etherparse::PacketBuilder::ethernet2(host_mac(Interface::First).0, virtual_mac(Interface::First).0)
-            .ipv4(CLIENT.octets(), SERVER.octets(), 64)
-            .tcp(41_500, 80, 7, 65_000)
-            .ack(9)
-            .write(&mut bytes, b"early")
-            .unwrap();
+        let early = Segment { sequence: 7, acknowledgement: 9, payload: b"early", ..ACK };
+        let bytes = frames::tcp(from_host(Interface::First), (41_500, 80), early);
         let wire = Frame::from_bytes(&bytes).wire().to_vec();
         world.say("c", "a", Message::Handover(Handover { interface: Interface::First, hops: 1, wire }));
         assert!(world.at_server.is_empty());
-        let (return_key, generation) = (arrival.reversed(Interface::Second), Generation { counter: 2, node: id("a") });
+        let (return_key, generation) =
+            (arrival.reversed(Interface::Second), Generation { counter: 2, node: named("a") });
         let life = Some(Life::picked_up(6));
         if assigned {
             world.say("c", "a", Message::Assign(Assign { arrival, return_key, choice: 7, generation, life }));
@@ -162,20 +160,15 @@ fn a_frame_that_was_handed_over_goes_no_further_when_its_stream_moves_on_meanwhi
     for (hops, goes_on) in [(0, false), (1, true)] {
         let mut world = World::new(&elected());
         let (port, _) = open(&mut world, 41_000, 40).into_iter().find(|(_, chosen)| *chosen == "c").unwrap();
-        let mut bytes = Vec::new();
-        etherparse::PacketBuilder::ethernet2(host_mac(Interface::First).0, virtual_mac(Interface::First).0)
-            .ipv4(CLIENT.octets(), SERVER.octets(), 64)
-            .tcp(port, 80, 101, 65_000)
-            .ack(501)
-            .write(&mut bytes, b"handed over")
-            .unwrap();
+        let late = Segment { payload: b"handed over", ..ACK };
+        let bytes = frames::tcp(from_host(Interface::First), (port, 80), late);
         let wire = Frame::from_bytes(&bytes).wire().to_vec();
         let handover = Message::Handover(Handover { interface: Interface::First, hops, wire });
         let now = world.now;
         let c = world.members.iter_mut().find(|m| m.name == "c").unwrap();
         let turn = &mut Turn::new(now, &mut c.plugins, &mut c.out);
         // The frame waits for its batch while c gives its streams away.
-        c.node.message_arrived(turn, id("a"), handover);
+        c.node.message_arrived(turn, named("a"), handover);
         c.node.service_changed(turn, Service::Draining);
         c.node.deadline_reached(turn);
         c.node.batch_ended(turn);
@@ -245,7 +238,7 @@ fn tables_that_have_silently_diverged_are_mended() {
             Interface::Second,
             80,
             port,
-            Segment { flags: 4, sequence: 501, acknowledgement: 0, payload: 0 },
+            Segment { flags: 4, sequence: 501, acknowledgement: 0, payload: &[] },
         );
     }
     world.run(Duration::from_secs(10));

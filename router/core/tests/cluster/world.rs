@@ -2,40 +2,23 @@
 //! clock that jumps from deadline to deadline.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use etherparse::PacketBuilder;
-use herald_core::chosen::HoldMax;
 use herald_core::event::{DropReason, EndReason, Event};
-use herald_core::flow::{FlowKey, HashKey};
-use herald_core::forward;
-use herald_core::id::{BootId, Interface, Mac, NodeId, PerInterface};
+use herald_core::flow::FlowKey;
+use herald_core::id::{Interface, Mac, NodeId, PerInterface};
 use herald_core::inspector::{Inspection, Inspector, Parts, PerDirection, Standing, Stream, Totals, Verdict};
-use herald_core::membership::{self, InterfaceState, RolesMode, Service};
-use herald_core::mesh::{Hello, Message};
+use herald_core::membership::Service;
+use herald_core::mesh::Message;
 use herald_core::node::{Announcing, Node, Redirecting, Settings};
 use herald_core::outbox::Outbox;
-use herald_core::packet::{ArpOperation, Content, Frame, Packet, TcpFlags, Transport};
-use herald_core::redirector::choice::{self, Keying, Redirectors};
-use herald_core::session::{Midstream, Timeouts};
+use herald_core::packet::{Content, Frame, Packet, TcpFlags, Transport};
+use herald_core::redirector::choice::{Keying, Redirectors};
+use herald_core::session::Midstream;
 use herald_core::time::Instant;
 use herald_core::turn::Turn;
-
-pub(crate) const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 100);
-pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 2, 0, 100);
-pub(crate) const NODES: [&str; 3] = ["a", "b", "c"];
-
-/// As the configuration derives them: the order of ids, rotated by one for the second interface.
-const PRIORITIES: [PerInterface<u8>; 3] = [
-    PerInterface { first: 103, second: 101 },
-    PerInterface { first: 102, second: 103 },
-    PerInterface { first: 101, second: 102 },
-];
-
-pub(crate) fn id(node: &str) -> NodeId {
-    node.parse().unwrap()
-}
+use herald_testing::frames::{self, ACK, Segment};
+use herald_testing::layout::{self, NODES, Place, host_mac, named};
 
 /// What a test may set.
 #[derive(Clone)]
@@ -132,94 +115,30 @@ pub(crate) struct World {
     mail: VecDeque<(NodeId, NodeId, Message)>,
 }
 
-pub(crate) fn node_mac(interface: Interface, number: u8) -> Mac {
-    Mac([2, 0, 0, 0, if interface == Interface::First { 1 } else { 2 }, number])
-}
-
-pub(crate) fn virtual_mac(interface: Interface) -> Mac {
-    Mac([0, 0, 0x5e, 0, 1, if interface == Interface::First { 1 } else { 2 }])
-}
-
-pub(crate) fn host_mac(interface: Interface) -> Mac {
-    Mac([2, 0, 0, 0, if interface == Interface::First { 1 } else { 2 }, 0x99])
-}
-
-fn net(interface: Interface) -> u8 {
-    if interface == Interface::First { 1 } else { 2 }
-}
-
-fn settings(number: u8, choices: &Choices) -> Settings {
-    let node = id(NODES[usize::from(number) - 1]);
-    let address = |i: Interface| IpAddr::from(Ipv4Addr::new(10, net(i), 0, 10 + number));
-    let second = Duration::from_secs(1);
-    Settings {
-        node,
-        boot: BootId(u64::from(number)),
-        membership: membership::Settings {
-            node,
-            boot: BootId(u64::from(number)),
-            macs: PerInterface::from_fn(|i| node_mac(i, number)),
-            addresses: PerInterface::from_fn(|i| vec![address(i)]),
-            peers: NODES.iter().map(|n| id(n)).filter(|n| *n != node).collect(),
-            priorities: PRIORITIES[usize::from(number) - 1],
-            weight: 100,
-            roles: match choices.holders {
-                Some(holders) => {
-                    RolesMode::Static(PerInterface { first: Some(id(holders[0])), second: Some(id(holders[1])) })
-                }
-                None => RolesMode::Priority,
-            },
-            adverts: membership::AdvertSettings {
-                virtual_addresses: PerInterface::from_fn(|i| vec![Ipv4Addr::new(10, net(i), 0, 1).into()]),
-                ..membership::AdvertSettings::default()
-            },
-        },
-        forward: forward::Settings {
-            interfaces: PerInterface::from_fn(|i| forward::InterfaceSettings {
-                mac: node_mac(i, number),
-                virtual_mac_v4: virtual_mac(i),
-                virtual_mac_v6: Mac([0, 0, 0x5e, 0, 2, net(i)]),
-                addresses: vec![format!("{}/24", address(i)).parse().unwrap()],
-                virtual_addresses: vec![Ipv4Addr::new(10, net(i), 0, 1).into()],
-                mtu: 1500,
-            }),
-            routes: Vec::new(),
-            hash_key: HashKey([3; 16]),
-        },
-        choice: choice::Settings { key: HashKey([9; 16]), redirectors: choices.redirectors, keying: choices.keying },
-        midstream: choices.midstream,
-        hold_max: HoldMax { time: choices.hold_max, frames: 32, bytes: 1 << 20 },
-        timeouts: Timeouts {
-            tcp_established: second * 60,
-            tcp_opening: second * 4,
-            tcp_closing: second * 4,
-            tcp_closed: second * 2,
-            udp: second * 2,
-            icmp: second * 2,
-            other: second * 2,
-            provisional: second * 5,
-        },
-        redirecting: choices.redirecting,
-        announcing: choices.announcing,
-        hash_key: HashKey([5; 16]),
+fn settings(place: Place, choices: &Choices) -> Settings {
+    let mut settings = layout::settings_v4(place, NODES.len());
+    if let Some(holders) = choices.holders {
+        settings.membership.roles = layout::held_by(holders);
     }
+    settings.choice.redirectors = choices.redirectors;
+    settings.choice.keying = choices.keying;
+    settings.hold_max.time = choices.hold_max;
+    let (midstream, redirecting, announcing) = (choices.midstream, choices.redirecting, choices.announcing);
+    Settings { midstream, redirecting, announcing, ..settings }
 }
 
 impl World {
     /// Three nodes, linked, roles taken, addresses of the hosts known.
     pub(crate) fn new(choices: &Choices) -> Self {
         let now = Instant::from_nanos(1_000_000_000);
-        let members = (1u8..).zip(NODES).map(|(number, name)| Member {
-            name,
-            place: usize::from(number) - 1,
-            node: Node::new(now, settings(number, choices)).unwrap(),
-            plugins: Counter::default(),
-            out: Outbox::default(),
-            events: Vec::new(),
-        });
+        let member = |(place, name)| {
+            let (mut plugins, mut out) = (Counter::default(), Outbox::default());
+            let node = layout::linked(settings(place, choices), &mut Turn::new(now, &mut plugins, &mut out));
+            Member { name, place, node, plugins, out, events: Vec::new() }
+        };
         let mut world = Self {
             now,
-            members: members.collect(),
+            members: NODES.into_iter().enumerate().map(member).collect(),
             wire: Vec::new(),
             at_client: Vec::new(),
             at_server: Vec::new(),
@@ -229,35 +148,9 @@ impl World {
             lost: |_, _| false,
             mail: VecDeque::new(),
         };
-        for a in 0..3 {
-            for interface in Interface::BOTH {
-                let Member { node, plugins, out, .. } = &mut world.members[a];
-                node.interface_changed(&mut Turn::new(now, plugins, out), interface, InterfaceState::Up);
-            }
-            for b in (0u8..3).filter(|b| usize::from(*b) != a) {
-                let hello = world.hello(b + 1);
-                let Member { node, plugins, out, .. } = &mut world.members[a];
-                node.link_up(&mut Turn::new(now, plugins, out), &hello);
-                node.frames_up(&mut Turn::new(now, plugins, out), hello.node);
-            }
-        }
         world.settle();
         world.run(Duration::from_secs(2));
         world
-    }
-
-    fn hello(&self, number: u8) -> Hello {
-        let node = id(NODES[usize::from(number) - 1]);
-        Hello {
-            version_min: 1,
-            version_max: 1,
-            cluster: "test".into(),
-            node,
-            boot: BootId(u64::from(number)),
-            macs: PerInterface::from_fn(|i| node_mac(i, number)),
-            addresses: PerInterface::from_fn(|i| vec![IpAddr::from(Ipv4Addr::new(10, net(i), 0, 10 + number))]),
-            config_digest: 0,
-        }
     }
 
     /// Carries out everything there is to do now.
@@ -275,7 +168,7 @@ impl World {
                 }
                 member.events.append(&mut member.out.events);
                 member.out.spent.clear();
-                let from = id(member.name);
+                let from = named(member.name);
                 let sent = member.out.send.drain(..).filter(|(to, message)| !(self.lost)(*to, message));
                 self.mail.extend(sent.map(|(to, message)| (from, to, message)));
                 frames.extend(member.out.transmit.drain(..).map(|(interface, frame, _)| (place, interface, frame)));
@@ -289,7 +182,7 @@ impl World {
             while let Some((from, to, message)) = self.mail.pop_front() {
                 let dead = &self.dead;
                 let awake =
-                    |m: &&mut Member| id(m.name) == to && Some(m.name) != self.paused && !dead.contains(&m.name);
+                    |m: &&mut Member| named(m.name) == to && Some(m.name) != self.paused && !dead.contains(&m.name);
                 let Some(member) = self.members.iter_mut().find(awake) else { continue };
                 member.node.message_arrived(
                     &mut Turn::new(self.now, &mut member.plugins, &mut member.out),
@@ -329,20 +222,12 @@ impl World {
     }
 
     fn host_receives(&mut self, interface: Interface, packet: &Packet, bytes: &[u8]) {
-        let host = if interface == Interface::First { CLIENT } else { SERVER };
         match packet.content {
-            Content::Arp(arp) if arp.operation == ArpOperation::Request && arp.target == host => {
-                let mut reply = bytes.to_vec();
-                reply[..6].copy_from_slice(&packet.source.0);
-                reply[6..12].copy_from_slice(&host_mac(interface).0);
-                reply[21] = 2;
-                let sender: Vec<u8> = bytes[22..32].to_vec();
-                reply[22..28].copy_from_slice(&host_mac(interface).0);
-                reply[28..32].copy_from_slice(&host.octets());
-                reply[32..42].copy_from_slice(&sender);
-                self.switch(None, interface, &reply);
+            Content::Arp(_) => {
+                if let Some(reply) = layout::arp_answer(interface, bytes) {
+                    self.switch(None, interface, &reply);
+                }
             }
-            Content::Arp(_) => {}
             Content::Ip(_) if interface == Interface::First => self.at_client.push(bytes.to_vec()),
             Content::Ip(_) => self.at_server.push(bytes.to_vec()),
         }
@@ -370,7 +255,7 @@ impl World {
     }
 
     /// A host on `interface` sends a TCP segment to the other host through the cluster.
-    pub(crate) fn host_sends(&mut self, interface: Interface, source: u16, destination: u16, segment: Segment) {
+    pub(crate) fn host_sends(&mut self, interface: Interface, source: u16, destination: u16, segment: Segment<'_>) {
         self.host_begins_to_send(interface, source, destination, segment);
         self.settle();
     }
@@ -381,26 +266,17 @@ impl World {
         interface: Interface,
         source: u16,
         destination: u16,
-        segment: Segment,
+        segment: Segment<'_>,
     ) {
-        let (from, to) = if interface == Interface::First { (CLIENT, SERVER) } else { (SERVER, CLIENT) };
-        let builder = PacketBuilder::ethernet2(host_mac(interface).0, virtual_mac(interface).0)
-            .ipv4(from.octets(), to.octets(), 64)
-            .tcp(source, destination, segment.sequence, 65_000);
-        let builder = if segment.flags & 2 != 0 { builder.syn() } else { builder };
-        let builder = if segment.flags & 1 != 0 { builder.fin() } else { builder };
-        let builder = if segment.flags & 4 != 0 { builder.rst() } else { builder };
-        let builder = if segment.flags & 16 != 0 { builder.ack(segment.acknowledgement) } else { builder };
-        let mut bytes = Vec::new();
-        builder.write(&mut bytes, &[0x55; 100][..segment.payload]).unwrap();
+        let bytes = frames::tcp(layout::from_host(interface), (source, destination), segment);
         self.switch(None, interface, &bytes);
     }
 
     /// Sends a segment each way of an open connection; true if both arrived.
     pub(crate) fn talks(&mut self, port: u16) -> bool {
         let before = (self.at_client.len(), self.at_server.len());
-        self.host_sends(Interface::First, port, 80, Segment { payload: 1, ..ACK });
-        let answer = Segment { flags: 16, sequence: 501, acknowledgement: 101, payload: 1 };
+        self.host_sends(Interface::First, port, 80, Segment { payload: b"x", ..ACK });
+        let answer = Segment { flags: 16, sequence: 501, acknowledgement: 101, payload: b"x" };
         self.host_sends(Interface::Second, 80, port, answer);
         self.run(Duration::from_millis(1));
         (self.at_client.len(), self.at_server.len()) == (before.0 + 1, before.1 + 1)
@@ -411,26 +287,21 @@ impl World {
         self.dead.push(name);
         let dead = self.dead.clone();
         for member in self.members.iter_mut().filter(|m| !dead.contains(&m.name)) {
-            member.node.link_lost(&mut Turn::new(self.now, &mut member.plugins, &mut member.out), id(name));
+            member.node.link_lost(&mut Turn::new(self.now, &mut member.plugins, &mut member.out), named(name));
         }
         self.settle();
     }
 
     /// A host on `interface` sends a datagram to the other host through the cluster.
     pub(crate) fn host_sends_udp(&mut self, interface: Interface, source: u16, destination: u16) {
-        let (from, to) = if interface == Interface::First { (CLIENT, SERVER) } else { (SERVER, CLIENT) };
-        let builder = PacketBuilder::ethernet2(host_mac(interface).0, virtual_mac(interface).0)
-            .ipv4(from.octets(), to.octets(), 64)
-            .udp(source, destination);
-        let mut bytes = Vec::new();
-        builder.write(&mut bytes, b"a datagram").unwrap();
+        let bytes = frames::udp(layout::from_host(interface), (source, destination), b"a datagram");
         self.switch(None, interface, &bytes);
         self.settle();
     }
 
     /// One member says something to another.
     pub(crate) fn say(&mut self, from: &str, to: &str, message: Message) {
-        self.mail.push_back((id(from), id(to), message));
+        self.mail.push_back((named(from), named(to), message));
         self.settle();
     }
 
@@ -477,19 +348,6 @@ impl World {
         }
     }
 }
-
-/// A TCP segment.
-#[derive(Clone, Copy)]
-pub(crate) struct Segment {
-    pub(crate) flags: u8,
-    pub(crate) sequence: u32,
-    pub(crate) acknowledgement: u32,
-    pub(crate) payload: usize,
-}
-
-pub(crate) const SYN: Segment = Segment { flags: 2, sequence: 100, acknowledgement: 0, payload: 0 };
-pub(crate) const SYN_ACK: Segment = Segment { flags: 18, sequence: 500, acknowledgement: 101, payload: 0 };
-pub(crate) const ACK: Segment = Segment { flags: 16, sequence: 101, acknowledgement: 501, payload: 0 };
 
 /// The TCP flags and TTL of a packet.
 pub(crate) fn tcp_of(bytes: &[u8]) -> Option<(TcpFlags, u8, u16)> {

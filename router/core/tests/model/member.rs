@@ -17,9 +17,10 @@ use herald_core::packet::Frame;
 use herald_core::session::Standing;
 use herald_core::time::Instant;
 use herald_core::turn::Turn;
+use herald_testing::layout::{arp_answer, hello, node_mac};
 
 use crate::history::{Opener, Promise, Watch, Word};
-use crate::layout::{MET, NODES, PATIENCE, PLACES, Place, advert, arp_reply, hello, id, node_mac, place_of, settings};
+use crate::layout::{MET, NODES, PATIENCE, PLACES, Place, advert, id, place_of, settings};
 use crate::scenario::Scenario;
 use crate::sights::Sights;
 
@@ -324,7 +325,7 @@ impl Member {
         self.out.send.clear();
         let mut answered = false;
         for (interface, frame, leaving) in std::mem::take(&mut self.out.transmit) {
-            let reply = arp_reply(interface, frame.bytes()).filter(|_| leaving == Leaving::Generated);
+            let reply = arp_answer(interface, frame.bytes()).filter(|_| leaving == Leaving::Generated);
             if let Some(reply) = reply {
                 self.begin(&Input::Frame(interface, reply));
                 answered = true;

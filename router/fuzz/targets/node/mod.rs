@@ -9,21 +9,19 @@ mod peers;
 
 use std::time::Duration;
 
-use herald_core::chosen::HoldMax;
 use herald_core::event::{DropReason, EndReason};
-use herald_core::flow::HashKey;
-use herald_core::forward;
-use herald_core::id::{BootId, Interface, Mac, NodeId, PerInterface};
+use herald_core::id::{Interface, NodeId};
 use herald_core::inspector::{Action, Inspection, Inspector, Parts, PerDirection, Standing, Stream, Totals, Verdict};
-use herald_core::membership::{self, InterfaceState, RolesMode, Service};
+use herald_core::membership::{InterfaceState, RolesMode, Service};
 use herald_core::mesh::Message;
 use herald_core::node::{Announcing, Node, Redirecting, Settings};
 use herald_core::outbox::Outbox;
 use herald_core::packet::Frame;
-use herald_core::redirector::choice::{self, Keying, Redirectors};
-use herald_core::session::{Kind, Midstream, Timeouts};
+use herald_core::redirector::choice::{Keying, Redirectors};
+use herald_core::session::{Kind, Midstream};
 use herald_core::time::Instant;
 use herald_core::turn::Turn;
+use herald_testing::layout;
 use input::Input;
 
 /// Steps of one input.
@@ -51,18 +49,6 @@ pub(crate) fn run(data: &[u8]) {
     }
     let rows = world.node.all_rows().filter(|row| row.kind == Kind::Marker);
     assert_eq!(rows.count(), world.node.markers().len());
-}
-
-fn id(name: &str) -> NodeId {
-    name.parse().expect("a name")
-}
-
-fn number(interface: Interface) -> u8 {
-    if interface == Interface::First { 1 } else { 2 }
-}
-
-fn mac(interface: Interface, host: u8) -> Mac {
-    Mac([2, 0, 0, 0, number(interface), host])
 }
 
 /// The node a, whose peers are b and c, and what it has asked them.
@@ -259,7 +245,7 @@ impl World {
         let mut answers = Vec::new();
         for (interface, frame, _) in self.out.transmit.drain(..) {
             if self.hosts == Hosts::Answer {
-                answers.extend(packets::arp_reply(interface, frame.bytes()).map(|reply| (interface, reply)));
+                answers.extend(layout::arp_answer(interface, frame.bytes()).map(|reply| (interface, reply)));
             }
         }
         self.asked.append(&mut self.out.send);
@@ -287,62 +273,28 @@ impl World {
 
 fn settings(choices: u8) -> Settings {
     let bit = |number: u8| choices >> number & 1 != 0;
-    let (node, boot, second) = (id("a"), BootId(1), Duration::from_secs(1));
-    let addresses = |i| packets::addresses(i, 11);
-    let virtual_addresses = |i| packets::addresses(i, 1);
-    Settings {
-        node,
-        boot,
-        membership: membership::Settings {
-            node,
-            boot,
-            macs: PerInterface::from_fn(|i| mac(i, 1)),
-            addresses: PerInterface::from_fn(addresses),
-            peers: vec![id("b"), id("c")],
-            priorities: PerInterface { first: 103, second: 102 },
-            weight: 100,
-            roles: match choices & 3 {
-                0 => RolesMode::Static(PerInterface { first: Some(node), second: Some(node) }),
-                1 => RolesMode::Static(PerInterface { first: Some(node), second: Some(id("b")) }),
-                2 => RolesMode::Static(PerInterface { first: Some(id("b")), second: Some(id("b")) }),
-                _ => RolesMode::Priority,
-            },
-            adverts: membership::AdvertSettings {
-                virtual_addresses: PerInterface::from_fn(virtual_addresses),
-                ..membership::AdvertSettings::default()
-            },
-        },
-        forward: forward::Settings {
-            interfaces: PerInterface::from_fn(|i| forward::InterfaceSettings {
-                mac: mac(i, 1),
-                virtual_mac_v4: packets::virtual_mac(i, 1),
-                virtual_mac_v6: packets::virtual_mac(i, 2),
-                addresses: packets::networks(i),
-                virtual_addresses: virtual_addresses(i),
-                mtu: 1500,
-            }),
-            routes: Vec::new(),
-            hash_key: HashKey([3; 16]),
-        },
-        choice: choice::Settings {
-            key: HashKey([9; 16]),
-            redirectors: if bit(7) { Redirectors::LastResort } else { Redirectors::Equal },
-            keying: if bit(6) { Keying::Shared } else { Keying::PerInterface },
-        },
-        midstream: if bit(3) { Midstream::PickUp } else { Midstream::Drop },
-        hold_max: HoldMax { time: Duration::from_millis(20), frames: 4, bytes: 1 << 20 },
-        timeouts: Timeouts {
-            tcp_established: second * 60,
-            tcp_opening: second * 4,
-            tcp_closing: second * 4,
-            tcp_closed: second * 2,
-            udp: second * 2,
-            icmp: second * 2,
-            other: second * 2,
-            provisional: second * 5,
-        },
-        redirecting: if bit(2) { Redirecting::Mesh } else { Redirecting::Ethernet },
-        announcing: Announcing::On(if bit(4) { Duration::from_millis(5) } else { Duration::ZERO }),
-        hash_key: HashKey([5; 16]),
+    let mut settings = layout::settings(0, 3);
+    settings.membership.roles = match choices & 3 {
+        0 => layout::held_by(["a", "a"]),
+        1 => layout::held_by(["a", "b"]),
+        2 => layout::held_by(["b", "b"]),
+        _ => RolesMode::Priority,
+    };
+    if bit(2) {
+        settings.redirecting = Redirecting::Mesh;
     }
+    if bit(3) {
+        settings.midstream = Midstream::PickUp;
+    }
+    if bit(4) {
+        settings.announcing = Announcing::On(Duration::from_millis(5));
+    }
+    if bit(6) {
+        settings.choice.keying = Keying::Shared;
+    }
+    if bit(7) {
+        settings.choice.redirectors = Redirectors::LastResort;
+    }
+    settings.hold_max.frames = 4;
+    settings
 }

@@ -2,16 +2,23 @@
 
 use herald_core::id::{BootId, Epoch, Generation, NodeId, PerInterface};
 use herald_core::mesh::{
-    Acknowledge, Announce, Answer, Claim, Fence, Handover, Heartbeat, Hello, Message, Redirect, Refuse, SyncEnd, codec,
+    Acknowledge, Announce, Answer, Claim, Fence, Handover, Heartbeat, Message, Redirect, Refuse, SyncEnd, codec,
 };
 use herald_core::packet::OFFLOAD_HEADER_LEN;
 
-use super::input::Input;
-use super::{World, id, mac, packets};
+use herald_testing::layout;
 
-/// b is 0 and c is 1; their boots are 2 and 3.
+use super::input::Input;
+use super::{World, packets};
+
+/// b is 0 and c is 1.
+fn place_of(number: u8) -> layout::Place {
+    1 + usize::from(number & 1)
+}
+
 fn peer_of(number: u8) -> (NodeId, BootId) {
-    if number & 1 == 0 { (id("b"), BootId(2)) } else { (id("c"), BootId(3)) }
+    let place = place_of(number);
+    (layout::id(place), layout::hello(place).boot)
 }
 
 impl World {
@@ -53,7 +60,7 @@ impl World {
             return;
         }
         let (from, asked) = self.asked.remove(self.asked.len() - 1 - which % self.asked.len());
-        let boot = if from == id("b") { BootId(2) } else { BootId(3) };
+        let boot = layout::hello(layout::place_of(from)).boot;
         let counter = u32::from(how >> 2 & 3) + 1;
         let theirs = Generation { counter, node: from };
         match asked {
@@ -93,11 +100,11 @@ impl World {
     /// `flags`: not in sync, draining, silent interfaces, no links, weight, not synced.
     pub(super) fn heartbeat(&mut self, peer: u8, flags: u8) {
         let (from, _) = peer_of(peer);
-        let others = [id("a"), peer_of(!peer).0];
+        let others = [layout::id(0), peer_of(!peer).0];
         let bit = |number: u8| flags >> number & 1 != 0;
         let membership = self.node.membership();
         let heartbeat = Heartbeat {
-            priorities: PerInterface { first: 101, second: if bit(7) { 200 } else { 100 } },
+            priorities: PerInterface { first: 99, second: if bit(7) { 200 } else { 97 } },
             epochs: PerInterface::from_fn(|i| membership.epoch(i)),
             weight: if bit(5) { 0 } else { 100 },
             in_sync: !bit(0),
@@ -119,20 +126,11 @@ impl World {
     }
 
     pub(super) fn link(&mut self, peer: u8, what: u8) {
-        let (node, boot) = peer_of(peer);
-        let host = 2 + (peer & 1);
+        let mut hello = layout::hello(place_of(peer));
         // A peer that was started anew says so in its hello.
-        let boot = if what & 8 == 0 { boot } else { BootId(boot.0 + 10) };
-        let hello = Hello {
-            version_min: 1,
-            version_max: 1,
-            cluster: "test".to_owned(),
-            node,
-            boot,
-            macs: PerInterface::from_fn(|i| mac(i, host)),
-            addresses: PerInterface::from_fn(|i| packets::addresses(i, 10 + host)),
-            config_digest: 0,
-        };
+        if what & 8 != 0 {
+            hello.boot.0 += 10;
+        }
         self.turn(|node, turn| match what % 5 {
             0 => node.link_up(turn, &hello),
             1 => node.frames_up(turn, hello.node),

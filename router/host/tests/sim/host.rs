@@ -4,22 +4,15 @@
 use std::collections::VecDeque;
 use std::net::Ipv6Addr;
 
-use herald_core::id::{Interface, Mac};
+use herald_core::id::Interface;
 use herald_core::time::Instant;
+use herald_testing::layout::{CLUSTER, HOST, host_mac, v4, v6};
 use smoltcp::iface::{Config, Interface as Stack, SocketHandle, SocketSet};
 use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::socket::{tcp, udp};
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr};
 
-use crate::member::host_address;
 use crate::scenario::{Ending, Open, Protocol, ports};
-
-/// Last byte of an honest host's addresses.
-const HOST: u8 = 100;
-
-pub(crate) fn host_mac(interface: Interface) -> Mac {
-    Mac([2, 0, 0, 0, 0x10 + interface as u8, HOST])
-}
 
 /// Frames from and to the stack.
 #[derive(Debug, Default)]
@@ -85,16 +78,15 @@ impl Host {
         let mut config = Config::new(HardwareAddress::Ethernet(EthernetAddress(host_mac(interface).0)));
         config.random_seed = seed;
         let mut stack = Stack::new(config, &mut nic, stack_time(Instant::default()));
-        let ((v4, v6), (gateway_v4, gateway_v6)) = (host_address(interface, HOST), host_address(interface, 1));
         stack.update_ip_addrs(|addresses| {
-            addresses.push(IpCidr::new(v4.into(), 24)).unwrap();
-            addresses.push(IpCidr::new(v6.into(), 64)).unwrap();
+            addresses.push(IpCidr::new(v4(interface, HOST).into(), 24)).unwrap();
+            addresses.push(IpCidr::new(v6(interface, HOST).into(), 64)).unwrap();
             // Nodes ask for neighbours from their link-local addresses.
             let link_local = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x100 + interface as u16);
             addresses.push(IpCidr::new(link_local.into(), 64)).unwrap();
         });
-        stack.routes_mut().add_default_ipv4_route(gateway_v4).unwrap();
-        stack.routes_mut().add_default_ipv6_route(gateway_v6).unwrap();
+        stack.routes_mut().add_default_ipv4_route(v4(interface, CLUSTER)).unwrap();
+        stack.routes_mut().add_default_ipv6_route(v6(interface, CLUSTER)).unwrap();
         Self { nic, stack, sockets: SocketSet::new(Vec::new()), next_turn: Instant::NEVER }
     }
 
@@ -161,11 +153,11 @@ fn datagram(number: u32, side: usize, count: u32) -> Vec<u8> {
 
 /// The addresses of opener and other end.
 pub(crate) fn talk_addresses(open: &Open) -> (std::net::IpAddr, std::net::IpAddr) {
-    let (from, to) = (host_address(open.from, HOST), host_address(open.from.other(), HOST));
-    match open.protocol {
-        Protocol::Tcp4 | Protocol::Udp4 => (from.0.into(), to.0.into()),
-        Protocol::Tcp6 | Protocol::Udp6 => (from.1.into(), to.1.into()),
-    }
+    let address = |interface| match open.protocol {
+        Protocol::Tcp4 | Protocol::Udp4 => v4(interface, HOST).into(),
+        Protocol::Tcp6 | Protocol::Udp6 => v6(interface, HOST).into(),
+    };
+    (address(open.from), address(open.from.other()))
 }
 
 impl Talk {

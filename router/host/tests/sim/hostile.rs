@@ -1,24 +1,24 @@
 //! What the hostile host sends.
 
-use etherparse::PacketBuilder;
 use herald_core::flow::FlowKey;
 use herald_core::id::{Interface, Mac};
+use herald_testing::frames::{self, Ip, Segment};
+use herald_testing::layout::{HOST, node_mac, v4, virtual_macs};
 
 use crate::chance::Chance;
-use crate::member::{host_address, node_mac, virtual_macs};
 use crate::scenario::{Hostility, ports};
 
 /// Last byte of its addresses.
-const HOST: u8 = 66;
+const OWN: u8 = 66;
 
 pub(crate) fn hostile_mac(interface: Interface) -> Mac {
-    Mac([2, 0, 0, 0, 0x20 + interface as u8, HOST])
+    Mac([2, 0, 0, 0, 0x20 + interface as u8, OWN])
 }
 
 /// True of a flow that only the hostile host takes part in, under its own addresses.
 pub(crate) fn is_own(flow: &FlowKey) -> bool {
     let ends = [flow.source().ip(), flow.destination().ip()];
-    Interface::BOTH.into_iter().any(|interface| ends.contains(&host_address(interface, HOST).0.into()))
+    Interface::BOTH.into_iter().any(|interface| ends.contains(&v4(interface, OWN).into()))
 }
 
 /// The frames of one act, each with the interface where it is sent.
@@ -72,48 +72,34 @@ fn garbage(interface: Interface, chance: &mut Chance) -> Vec<u8> {
     bytes
 }
 
+/// From one of the hosts on the interface, by the last byte of its address, to the honest host on the other one.
+fn ip(interface: Interface, host: u8, (from, to): (Mac, Mac)) -> Ip {
+    frames::ip([from.0, to.0], v4(interface, host), v4(interface.other(), HOST), 64)
+}
+
 fn datagram(interface: Interface, from: Mac, to: Mac, chance: &mut Chance) -> Vec<u8> {
-    let (source, _) = host_address(interface, HOST);
-    let (destination, _) = host_address(interface.other(), 100);
     let port = u16::try_from(chance.between(5_000, 5_009)).unwrap();
-    let mut bytes = Vec::new();
-    let builder = PacketBuilder::ethernet2(from.0, to.0).ipv4(source.octets(), destination.octets(), 64);
-    builder.udp(port, 9).write(&mut bytes, &chance.next().to_be_bytes()).unwrap();
-    bytes
+    frames::udp(ip(interface, OWN, (from, to)), (port, 9), &chance.next().to_be_bytes())
 }
 
 fn segment(interface: Interface, macs: (Mac, Mac), key: u16, kind: Kind, chance: &mut Chance) -> Vec<u8> {
-    let (source, _) = host_address(interface, 100);
-    let (destination, _) = host_address(interface.other(), 100);
-    let (opener, server) = ports(key);
-    let ends = match (kind, interface) {
-        (Kind::Ack | Kind::Reset, _) => (opener, server),
+    let ports = match (kind, interface) {
+        (Kind::Ack | Kind::Reset, _) => ports(key),
         (Kind::BothOpen, Interface::First) => (20_000 + key, 21_000 + key),
         (Kind::BothOpen, Interface::Second) => (21_000 + key, 20_000 + key),
     };
-    let builder = PacketBuilder::ethernet2(macs.0.0, macs.1.0).ipv4(source.octets(), destination.octets(), 64);
     let number = u32::from_be_bytes(*chance.next().to_be_bytes().first_chunk().unwrap());
-    let builder = builder.tcp(ends.0, ends.1, number, 1000);
-    let builder = match kind {
-        Kind::Ack => builder.ack(number),
-        Kind::Reset => builder.rst(),
-        Kind::BothOpen => builder.syn(),
+    let (flags, acknowledgement) = match kind {
+        Kind::Ack => (16, number),
+        Kind::Reset => (4, 0),
+        Kind::BothOpen => (2, 0),
     };
-    let mut bytes = Vec::new();
-    builder.write(&mut bytes, &[]).unwrap();
-    bytes
+    let segment = Segment { flags, sequence: number, acknowledgement, payload: &[] };
+    frames::tcp(ip(interface, HOST, macs), ports, segment)
 }
 
 /// "Port unreachable" about a packet that nobody sent.
 fn quote(interface: Interface, macs: (Mac, Mac), chance: &mut Chance) -> Vec<u8> {
     let quoted = segment(interface.other(), (macs.1, macs.0), 4_500, Kind::Ack, chance);
-    let (source, _) = host_address(interface, HOST);
-    let (destination, _) = host_address(interface.other(), 100);
-    let mut bytes = Vec::new();
-    PacketBuilder::ethernet2(macs.0.0, macs.1.0)
-        .ipv4(source.octets(), destination.octets(), 64)
-        .icmpv4(etherparse::Icmpv4Type::DestinationUnreachable(etherparse::icmpv4::DestUnreachableHeader::Port))
-        .write(&mut bytes, &quoted[14..14 + 28])
-        .unwrap();
-    bytes
+    frames::icmpv4(ip(interface, OWN, macs), (3, 3), [0; 4], &quoted[14..14 + 28])
 }

@@ -1,22 +1,20 @@
 //! One node as a process with a clock of its own, TAP queues and a boot.
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use herald_core::chosen::HoldMax;
 use herald_core::flow::{FlowKey, HashKey};
-use herald_core::forward;
-use herald_core::id::{BootId, Interface, Mac, NodeId, PerInterface};
-use herald_core::membership::{self, InterfaceState, Preemption, RolesMode, Service};
+use herald_core::id::{BootId, Interface, PerInterface};
+use herald_core::membership::{InterfaceState, Preemption, Service};
 use herald_core::mesh::resend::Resend;
 use herald_core::mesh::{Hello, Lane};
-use herald_core::node::{Announcing, Node, Settings};
+use herald_core::node::{Node, Settings};
 use herald_core::outbox::Outbox;
-use herald_core::redirector::choice;
 use herald_core::session::Timeouts;
 use herald_core::time::Instant;
 use herald_host::Head;
+use herald_testing::layout;
+pub(crate) use herald_testing::layout::{id, node_mac, place_of, virtual_macs};
 
 use crate::chance::Chance;
 use crate::links::ConnectionId;
@@ -38,39 +36,6 @@ pub(crate) const TIMEOUTS: Timeouts = Timeouts {
     provisional: Duration::from_secs(5),
 };
 
-pub(crate) fn id(place: Place) -> NodeId {
-    NODES[place].parse().unwrap()
-}
-
-pub(crate) fn place_of(node: NodeId) -> Option<Place> {
-    NODES.iter().position(|name| *name == node.as_str())
-}
-
-fn net(interface: Interface) -> u8 {
-    match interface {
-        Interface::First => 1,
-        Interface::Second => 2,
-    }
-}
-
-fn number(place: Place) -> u8 {
-    u8::try_from(place).unwrap() + 1
-}
-
-pub(crate) fn node_mac(interface: Interface, place: Place) -> Mac {
-    Mac([2, 0, 0, 0, net(interface), number(place)])
-}
-
-pub(crate) fn virtual_macs(interface: Interface) -> [Mac; 2] {
-    [1, 2].map(|family| Mac([0, 0, 0x5e, 0, family, net(interface)]))
-}
-
-/// A host's addresses: 10.N.0.x and fd00:N::x.
-pub(crate) fn host_address(interface: Interface, last: u8) -> (Ipv4Addr, Ipv6Addr) {
-    let (net, last) = (net(interface), last);
-    (Ipv4Addr::new(10, net, 0, last), Ipv6Addr::new(0xfd00, net.into(), 0, 0, 0, 0, 0, last.into()))
-}
-
 /// A clock that runs a little wrong.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
@@ -81,7 +46,7 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn new(place: Place, drift: i64) -> Self {
-        Self { offset: 1_000_000_000 * u64::from(number(place)), drift }
+        Self { offset: 1_000_000_000 * (place as u64 + 1), drift }
     }
 
     /// What it shows at a true instant.
@@ -200,7 +165,7 @@ impl Member {
     }
 
     pub(crate) fn boot_id(&self) -> BootId {
-        BootId(self.boot << 8 | u64::from(number(self.place)))
+        BootId((self.boot << 8) + self.place as u64 + 1)
     }
 
     /// A new process. Its plugins have a configuration that no other has.
@@ -233,83 +198,23 @@ impl Member {
     }
 
     pub(crate) fn hello(&self) -> Hello {
-        Hello {
-            version_min: 1,
-            version_max: 1,
-            cluster: "sim".into(),
-            node: id(self.place),
-            boot: self.boot_id(),
-            macs: PerInterface::from_fn(|i| node_mac(i, self.place)),
-            addresses: PerInterface::from_fn(|i| own_addresses(i, self.place).to_vec()),
-            config_digest: self.configuration,
-        }
+        let (boot, config_digest) = (self.boot_id(), self.configuration);
+        Hello { cluster: "sim".into(), boot, config_digest, ..layout::hello(self.place) }
     }
-}
-
-fn own_addresses(interface: Interface, place: Place) -> [IpAddr; 2] {
-    let (v4, v6) = host_address(interface, 10 + number(place));
-    [v4.into(), v6.into()]
 }
 
 /// The same on all nodes but for who they are, as in a lab.
 fn settings(place: Place, boot: BootId, choices: &Choices) -> Settings {
-    let node = id(place);
-    let networks = |i: Interface| {
-        let [v4, v6] = own_addresses(i, place);
-        vec![format!("{v4}/24").parse().unwrap(), format!("{v6}/64").parse().unwrap()]
-    };
-    let own_key = HashKey([number(place); 16]);
-    let nodes = u8::try_from(NODES.len()).unwrap();
-    let priority = |first: Place| 100 - (number(place) + nodes - number(first)) % nodes;
-    Settings {
-        node,
-        boot,
-        membership: membership::Settings {
-            node,
-            boot,
-            macs: PerInterface::from_fn(|i| node_mac(i, place)),
-            addresses: PerInterface::from_fn(|i| own_addresses(i, place).to_vec()),
-            peers: (0..NODES.len()).filter(|other| *other != place).map(id).collect(),
-            priorities: PerInterface { first: priority(0), second: priority(1) },
-            weight: 100,
-            roles: RolesMode::Priority,
-            adverts: membership::AdvertSettings {
-                preemption: choices
-                    .preempt_ms
-                    .map_or(Preemption::Never, |ms| Preemption::After(Duration::from_millis(ms))),
-                virtual_addresses: PerInterface::from_fn(|i| {
-                    let (v4, v6) = host_address(i, 1);
-                    vec![v4.into(), v6.into()]
-                }),
-                ..membership::AdvertSettings::default()
-            },
-        },
-        forward: forward::Settings {
-            interfaces: PerInterface::from_fn(|i| {
-                let [virtual_mac_v4, virtual_mac_v6] = virtual_macs(i);
-                let (v4, v6) = host_address(i, 1);
-                forward::InterfaceSettings {
-                    mac: node_mac(i, place),
-                    virtual_mac_v4,
-                    virtual_mac_v6,
-                    addresses: networks(i),
-                    virtual_addresses: vec![v4.into(), v6.into()],
-                    mtu: 1500,
-                }
-            }),
-            routes: Vec::new(),
-            hash_key: own_key.derive(1),
-        },
-        choice: choice::Settings { key: HashKey([9; 16]), redirectors: choices.redirectors, keying: choices.keying },
-        midstream: choices.midstream,
-        redirecting: choices.redirecting,
-        hold_max: HoldMax {
-            time: Duration::from_millis(choices.hold_ms),
-            frames: usize::try_from(choices.hold_frames).unwrap(),
-            bytes: 1 << 20,
-        },
-        timeouts: TIMEOUTS,
-        announcing: Announcing::On(Duration::ZERO),
-        hash_key: own_key,
-    }
+    let own_key = HashKey([u8::try_from(place).unwrap() + 1; 16]);
+    let mut settings = layout::settings(place, NODES.len());
+    settings.membership.boot = boot;
+    settings.membership.adverts.preemption =
+        choices.preempt_ms.map_or(Preemption::Never, |ms| Preemption::After(Duration::from_millis(ms)));
+    settings.forward.hash_key = own_key.derive(1);
+    settings.choice.redirectors = choices.redirectors;
+    settings.choice.keying = choices.keying;
+    settings.hold_max.time = Duration::from_millis(choices.hold_ms);
+    settings.hold_max.frames = usize::try_from(choices.hold_frames).unwrap();
+    let (midstream, redirecting) = (choices.midstream, choices.redirecting);
+    Settings { boot, midstream, redirecting, timeouts: TIMEOUTS, hash_key: own_key, ..settings }
 }

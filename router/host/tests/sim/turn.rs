@@ -292,7 +292,7 @@ impl World {
         }
         for event in &events {
             if let Event::MemberDied { node } = event {
-                let peer = place_of(*node).unwrap();
+                let peer = place_of(*node);
                 let (pair, side) = self.links.between(place, peer);
                 // As the program's links do: nothing is forgotten while there is one.
                 if self.links.pairs[pair].used[side].is_none() {
@@ -302,7 +302,7 @@ impl World {
             self.see(&Sight::Told { place, event });
         }
         for (to, message) in messages {
-            let Some(to) = place_of(to) else { continue };
+            let to = place_of(to);
             let (receiver, said) = said_by(place, to, &message);
             self.see(&Sight::Sent { place, to: receiver, message: &said });
             if let Err(reason) = self.send(place, to, &message) {
@@ -319,9 +319,9 @@ impl World {
 /// What a node says, and to whom: also if it goes by another.
 fn said_by(place: Place, to: Place, message: &Message) -> (Place, Message) {
     let Message::Relay(relay) = message else { return (to, message.clone()) };
-    match (relay.source == id(place), decode_message(&relay.bytes), place_of(relay.target)) {
-        (true, Some(said), Some(target)) => (target, said),
-        (true | false, _, _) => (to, message.clone()),
+    match decode_message(&relay.bytes).filter(|_| relay.source == id(place)) {
+        Some(said) => (place_of(relay.target), said),
+        None => (to, message.clone()),
     }
 }
 

@@ -30,7 +30,7 @@ impl Checker for Acknowledgements {
                 if has_it { Ok(()) } else { Err(format!("{} acknowledged a session it has not", NODES[*place])) }
             }
             Sight::Told { place, event: Event::Acknowledged { flow, node } } => {
-                let from = place_of(*node).unwrap();
+                let from = place_of(*node);
                 let return_key = flow.reversed(flow.interface().other());
                 if *node == id(*place) || self.0.contains(&(from, return_key, *place)) {
                     return Ok(());

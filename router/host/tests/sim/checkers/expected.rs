@@ -54,7 +54,7 @@ impl AsExpected {
         match expected {
             Expected::Holders { interface, .. } => {
                 let of_interface = self.epochs.iter().filter(|(of, _)| of == interface);
-                of_interface.filter_map(|(_, epoch)| place_of(epoch.node)).collect()
+                of_interface.map(|(_, epoch)| place_of(epoch.node)).collect()
             }
             Expected::Owners { key, .. } => {
                 let opens = world.scenario.steps.iter().filter_map(|step| match step.action {

@@ -30,9 +30,10 @@ impl Checker for Steering {
             return of_present_boot(world, *place, *peer);
         }
         if let Sight::Told { place, event: Event::Step { step: Step::M2, flow, node } } = sight {
+            let (from, to) = (NODES[*place], place_of(*node));
             let reached = world.scenario.choices.redirecting == Redirecting::Ethernet
-                || place_of(*node).is_some_and(|to| to == *place || world.links.carries_frames(*place, to));
-            let from = NODES[*place];
+                || to == *place
+                || world.links.carries_frames(*place, to);
             return if reached {
                 Ok(())
             } else {
