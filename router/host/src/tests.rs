@@ -10,13 +10,13 @@ use super::library::Plugin;
 use super::*;
 use herald_core::event::EndReason;
 use herald_core::flow::FlowKey;
-use herald_core::id::Interface;
-use herald_core::id::Slot;
-use herald_core::inspector::{
-    Action, Direction, Inspection, Inspector, Parts, PerDirection, Standing, Stream, Totals, Verdict,
-};
+use herald_core::id::{Interface, Slot};
+use herald_core::inspector::{Action, Direction, Inspection, PerDirection, Standing, Stream, Totals, Verdict};
 use herald_core::limits::PLUGIN_FAULTS_MAX;
 use herald_core::packet::{Arrival, Came, Frame};
+use herald_testing::frames;
+use herald_testing::layout::from_host;
+use herald_testing::streams::Streams;
 
 /// Looks for words that begin with its own name: in a packet's payload, and for stream starts in its configuration. So
 /// `a=drop b=accept/flow` makes plugin `a` drop a packet. `panic` panics.
@@ -96,28 +96,7 @@ impl Inspect for Obedient {
 }
 
 /// A chain with streams 1 to 4 in slots 0 to 3.
-struct Bench {
-    chain: Chain,
-    streams: Streams,
-}
-
-/// The records of the streams, as the core keeps them.
-#[derive(Default)]
-struct Streams(Vec<Record>);
-
-struct Record {
-    id: u64,
-    alive: bool,
-    head: Head,
-    standing: PerDirection<Standing>,
-}
-
-impl Parts<Head> for Streams {
-    fn part(&mut self, slot: Slot, stream: u64) -> Option<&mut Head> {
-        let record = self.0.get_mut(slot.number() as usize)?;
-        (record.alive && record.id == stream).then_some(&mut record.head)
-    }
-}
+struct Bench(Streams<Chain>);
 
 const NOW: Instant = Instant::from_nanos(5);
 
@@ -142,12 +121,7 @@ fn stream(id: u64) -> Stream {
 }
 
 fn packet(slot: u32, direction: Direction, payload: &str) -> Inspection {
-    let mut bytes = Vec::new();
-    etherparse::PacketBuilder::ethernet2([2; 6], [4; 6])
-        .ipv4([10, 1, 0, 100], [10, 2, 0, 100], 64)
-        .udp(1000, 80)
-        .write(&mut bytes, payload.as_bytes())
-        .unwrap();
+    let bytes = frames::udp(from_host(Interface::First), (1000, 80), payload.as_bytes());
     let arrival = Arrival::parse(Interface::First, Frame::from_bytes(&bytes), Came::Directly).unwrap();
     Inspection::new(arrival, direction, u64::from(slot) + 1, Slot::new(slot))
 }
@@ -162,66 +136,51 @@ impl Bench {
             let id = config.split(' ').next().unwrap();
             (Plugin::make(manifest(id), *thunk::table::<Obedient>(), config).unwrap(), policy)
         });
-        let mut chain = Chain::new(plugins.collect(), Clock { monotonic: clock, unix_nanos: || 0 });
-        let streams = (1..=4).map(|id| begin(&mut chain, id)).collect();
-        Self { chain, streams: Streams(streams) }
+        let chain = Chain::new(plugins.collect(), Clock { monotonic: clock, unix_nanos: || 0 });
+        let mut bench = Self(Streams::new(chain));
+        bench.begin_all();
+        bench
     }
 
-    /// What becomes of packets of one batch, in one letter each: Pass, Drop, Reject, Fault. As in the core, what ended
-    /// before is not shown.
+    /// What becomes of packets of one batch, in one letter each: Pass, Drop, Reject, Fault.
     fn judge(&mut self, packets: &[(u32, Direction, &str)]) -> String {
-        let ended = |&(slot, direction, _): &(u32, Direction, &str)| {
-            let record = &self.streams.0[slot as usize];
-            record.standing[direction].verdict().filter(|_| record.alive)
-        };
-        let mut verdicts: Vec<_> = packets.iter().map(ended).collect();
-        let shown = packets.iter().zip(&verdicts).filter(|(_, verdict)| verdict.is_none());
-        let mut batch: Vec<_> = shown.map(|(&(slot, direction, text), _)| packet(slot, direction, text)).collect();
-        self.chain.inspect(NOW, &mut batch, &mut self.streams);
-        for (verdict, inspection) in verdicts.iter_mut().filter(|verdict| verdict.is_none()).zip(&batch) {
-            *verdict = Some(inspection.verdict);
-            let record = &mut self.streams.0[inspection.slot.number() as usize];
-            for direction in Direction::BOTH {
-                record.standing[direction].strengthen(inspection.standing[direction]);
-            }
-        }
+        let batch = packets.iter().map(|&(slot, direction, text)| packet(slot, direction, text)).collect();
         let letter = |verdict: Verdict| match (verdict.action, verdict.fault) {
             (Action::Drop, true) => 'F',
             (Action::Pass, _) => 'P',
             (Action::Drop, false) => 'D',
             (Action::Reject, _) => 'R',
         };
-        verdicts.into_iter().flatten().map(letter).collect()
+        self.0.judge(NOW, batch).into_iter().map(letter).collect()
+    }
+
+    fn standing(&self, slot: u32) -> &PerDirection<Standing> {
+        self.0.standing(Slot::new(slot))
     }
 
     /// The plugin's counter.
     fn count(&self, id: &str, counter: &str) -> u64 {
-        let rows = self.chain.report().rows();
+        let rows = self.0.plugins.report().rows();
         rows.iter().find(|row| row.id == id).unwrap().counters[counter]
     }
 
     fn row(&self, id: &str) -> PluginRow {
-        self.chain.report().rows().into_iter().find(|row| row.id == id).unwrap()
+        self.0.plugins.report().rows().into_iter().find(|row| row.id == id).unwrap()
     }
 
     fn end_all(&mut self) {
         let totals = Totals { packets_from_opener: 3, ..Totals::default() };
-        for record in &mut self.streams.0 {
-            self.chain.stream_ended(NOW, &stream(record.id), &totals, EndReason::TimedOut, &mut record.head);
-            record.alive = false;
+        for slot in 0..4 {
+            self.0.end(NOW, Slot::new(slot), &totals, EndReason::TimedOut);
         }
     }
 
     /// The streams start anew.
     fn begin_all(&mut self) {
-        self.streams.0 = (1..=4).map(|id| begin(&mut self.chain, id)).collect();
+        for slot in 0..4 {
+            self.0.start(NOW, Slot::new(slot), stream(u64::from(slot) + 1));
+        }
     }
-}
-
-fn begin(chain: &mut Chain, id: u64) -> Record {
-    let mut head = Head::default();
-    let standing = chain.stream_started(NOW, &stream(id), &mut head);
-    Record { id, alive: true, head, standing }
 }
 
 use Direction::{FromOpener as To, ToOpener as Back};
@@ -314,9 +273,9 @@ fn a_verdict_at_the_start_covers_the_stream() {
         ("a pass", "b reject/flow", Action::Reject, "R", 0, 0),
     ] {
         let mut bench = Bench::new(&[a, b]);
-        let ends = bench.streams.0[0].standing.from_opener.verdict();
+        let ends = bench.standing(0).from_opener.verdict();
         assert_eq!(ends.map_or(Action::Pass, |verdict| verdict.action), action, "{a}, {b}");
-        assert_eq!(bench.streams.0[0].standing.is_ended(), action != Action::Pass);
+        assert_eq!(bench.standing(0).is_ended(), action != Action::Pass);
         assert_eq!(bench.judge(&[(0, Back, "")]), packet, "{a}, {b}");
         assert_eq!((bench.count("a", "seen"), bench.count("b", "seen")), (seen_a, seen_b), "{a}, {b}");
         assert_eq!((bench.count("a", "started"), bench.count("b", "started")), (4, 4), "all are told");
@@ -343,7 +302,7 @@ fn an_open_fault_policy_lets_pass() {
     let mut bench = Bench::with_policy(&["a", "b"], FaultPolicy::Open);
     assert_eq!(bench.judge(&[(0, To, "a=panic"), (0, To, "a=drop"), (0, Back, "b=drop"), (1, To, "a=drop")]), "PPDD");
     let mut bench = Bench::with_policy(&["a panic", "b"], FaultPolicy::Open);
-    assert_eq!(bench.streams.0[0].standing.from_opener.verdict(), None);
+    assert_eq!(bench.standing(0).from_opener.verdict(), None);
     assert_eq!(bench.judge(&[(0, To, "b=drop")]), "D");
     assert_eq!(bench.count("a", "seen"), 0);
 }
@@ -352,8 +311,8 @@ fn an_open_fault_policy_lets_pass() {
 fn panics_at_start_and_end_are_faults() {
     let mut bench = Bench::new(&["a panic", "b pass panic"]);
     let expected = Verdict { action: Action::Drop, rewritten: false, fault: true };
-    let ended = |record: &Record| Direction::BOTH.iter().all(|d| record.standing[*d] == Standing::Ended(expected));
-    assert!(bench.streams.0.iter().all(ended));
+    let ended = |slot| Direction::BOTH.iter().all(|d| bench.standing(slot)[*d] == Standing::Ended(expected));
+    assert!((0..4).all(ended));
     bench.end_all();
     assert_eq!((bench.row("a").faults, bench.row("b").faults), (4, 4));
     assert_eq!(bench.count("a", "ended"), 0);
@@ -383,7 +342,7 @@ fn a_packet_whose_stream_is_gone_is_dropped_unseen() {
     let mut bench = Bench::new(&["a"]);
     bench.end_all();
     assert_eq!(bench.judge(&[(0, To, "")]), "D");
-    bench.streams.0[0] = begin(&mut bench.chain, 80);
+    bench.0.start(NOW, Slot::new(0), stream(80));
     assert_eq!(bench.judge(&[(0, To, "")]), "D", "another stream has the slot");
     assert_eq!(bench.count("a", "seen"), 0);
 }
@@ -414,9 +373,9 @@ fn it_is_told_when_a_stream_interests_nobody_any_more() {
     ] {
         let mut bench = Bench::new(plugins);
         bench.judge(packets);
-        let standing = &bench.streams.0[0].standing;
+        let standing = bench.standing(0);
         assert_eq!(
-            (standing.interest(), bench.streams.0[1].standing.interest() == interest),
+            (standing.interest(), bench.standing(1).interest() == interest),
             (interest, packets.is_empty() || interest == "plugins")
         );
         assert_eq!(standing.interests_nobody(), interest == "nobody");
@@ -424,7 +383,7 @@ fn it_is_told_when_a_stream_interests_nobody_any_more() {
     }
     let mut bench = Bench::new(&["a"]);
     bench.judge(&[(0, To, "a=drop/stream")]);
-    assert!(bench.streams.0[0].standing.is_ended() && !bench.streams.0[0].standing.interests_nobody());
+    assert!(bench.standing(0).is_ended() && !bench.standing(0).interests_nobody());
 }
 
 #[test]

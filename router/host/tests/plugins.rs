@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test stops at a surprise")]
 
-use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -11,12 +10,14 @@ use std::sync::OnceLock;
 
 use herald_core::event::EndReason;
 use herald_core::flow::FlowKey;
-use herald_core::id::Interface;
-use herald_core::id::Slot;
-use herald_core::inspector::{Action, Direction, Inspection, Inspector, Parts, PerDirection, Standing, Stream, Totals};
+use herald_core::id::{Interface, Slot};
+use herald_core::inspector::{Action, Direction, Inspection, Inspector, Stream, Totals};
 use herald_core::packet::{Arrival, Came, Frame};
 use herald_core::time::Instant;
-use herald_host::{Chain, Clock, Head, HostError, PluginRow, PluginSettings, Settings};
+use herald_host::{Chain, Clock, HostError, PluginRow, PluginSettings, Settings};
+use herald_testing::frames::{self, ACK, Segment};
+use herald_testing::layout::from_host;
+use herald_testing::streams::Streams;
 
 /// The folder of the built plugins. Builds them, once.
 fn built() -> &'static Path {
@@ -50,59 +51,38 @@ fn load_from(directory: &Path, plugins: &[(&str, &str)]) -> Result<Chain, HostEr
 }
 
 /// A chain at work.
-struct Node {
-    chain: Chain,
-    streams: Streams,
-}
-
-/// The records of streams, as the core keeps them, by slot.
-#[derive(Default)]
-struct Streams(BTreeMap<Slot, (Head, PerDirection<Standing>)>);
-
-impl Parts<Head> for Streams {
-    fn part(&mut self, slot: Slot, _: u64) -> Option<&mut Head> {
-        self.0.get_mut(&slot).map(|(head, _)| head)
-    }
-}
+struct Node(Streams<Chain>);
 
 impl Node {
     fn new(plugins: &[(&str, &str)]) -> Self {
-        Self { chain: load(plugins).unwrap(), streams: Streams::default() }
+        Self(Streams::new(load(plugins).unwrap()))
     }
 
     /// Starts a stream to a port, in this slot.
     fn start(&mut self, slot: u32, port: u16) -> Action {
-        let mut head = Head::default();
-        let standing = self.chain.stream_started(Instant::from_nanos(9), &stream(slot, port), &mut head);
-        self.streams.0.insert(Slot::new(slot), (head, standing));
+        let standing = self.0.start(Instant::from_nanos(9), Slot::new(slot), stream(slot, port));
         standing.from_opener.verdict().map_or(Action::Pass, |verdict| verdict.action)
     }
 
-    /// What becomes of packets of one batch. As in the core, what ended before is not shown.
+    /// What becomes of packets of one batch.
     fn judge(&mut self, packets: &[(u32, &str)]) -> Vec<Action> {
-        let ended = |slot: u32| self.streams.0[&Slot::new(slot)].1.from_opener.verdict();
-        let before: Vec<_> = packets.iter().map(|(slot, _)| ended(*slot).map(|verdict| verdict.action)).collect();
-        let shown = packets.iter().zip(&before).filter(|(_, ended)| ended.is_none());
-        let mut batch: Vec<_> = shown.map(|((slot, text), _)| packet(*slot, text)).collect();
-        self.chain.inspect(Instant::from_nanos(10), &mut batch, &mut self.streams);
-        let mut judged = batch.iter().map(|inspection| inspection.verdict.action);
-        before.into_iter().map(|ended| ended.unwrap_or_else(|| judged.next().unwrap())).collect()
+        let batch = packets.iter().map(|(slot, text)| packet(*slot, text)).collect();
+        let verdicts = self.0.judge(Instant::from_nanos(10), batch);
+        verdicts.into_iter().map(|verdict| verdict.action).collect()
     }
 
-    fn end(&mut self, slot: u32, port: u16) {
+    fn end(&mut self, slot: u32) {
         let totals = Totals {
             packets_from_opener: 3,
             bytes_from_opener: 300,
             last_packet: Instant::from_nanos(2_000_000),
             ..Totals::default()
         };
-        let (mut head, _) = self.streams.0.remove(&Slot::new(slot)).unwrap();
-        let now = Instant::from_nanos(2_000_010);
-        self.chain.stream_ended(now, &stream(slot, port), &totals, EndReason::Finished, &mut head);
+        self.0.end(Instant::from_nanos(2_000_010), Slot::new(slot), &totals, EndReason::Finished);
     }
 
     fn row(&self, id: &str) -> PluginRow {
-        self.chain.report().rows().into_iter().find(|row| row.id == id).unwrap()
+        self.0.plugins.report().rows().into_iter().find(|row| row.id == id).unwrap()
     }
 }
 
@@ -113,12 +93,7 @@ fn stream(slot: u32, port: u16) -> Stream {
 }
 
 fn packet(slot: u32, text: &str) -> Inspection {
-    let mut bytes = Vec::new();
-    etherparse::PacketBuilder::ethernet2([2; 6], [4; 6])
-        .ipv4([10, 1, 0, 100], [10, 2, 0, 100], 64)
-        .tcp(40_000, 80, 7, 1000)
-        .write(&mut bytes, text.as_bytes())
-        .unwrap();
+    let bytes = frames::tcp(from_host(Interface::First), (40_000, 80), Segment { payload: text.as_bytes(), ..ACK });
     let arrival = Arrival::parse(Interface::First, Frame::from_bytes(&bytes), Came::Directly).unwrap();
     Inspection::new(arrival, Direction::FromOpener, u64::from(slot) + 1, Slot::new(slot))
 }
@@ -132,8 +107,8 @@ fn the_bundled_plugins_work_as_a_chain() {
     assert_eq!(node.start(0, 80), Action::Pass);
     assert_eq!(node.start(1, 23), Action::Reject);
     assert_eq!(node.judge(&[(0, "a"), (1, "b"), (0, "c")]), [Action::Pass, Action::Reject, Action::Pass]);
-    node.end(0, 80);
-    node.end(1, 23);
+    node.end(0);
+    node.end(1);
 
     let acl = node.row("acl");
     assert_eq!((acl.packets, acl.drops, acl.reasons["telnet"]), (0, 1, 1), "the core ends what comes behind");
@@ -159,12 +134,12 @@ fn the_router_survives_a_plugin_that_panics() {
     assert_eq!(node.judge(&packets), [Pass, Pass, Drop, Drop, Pass]);
     assert_eq!((node.row("faulty").faults, node.row("faulty").state), (1, "ok"));
     assert_eq!(node.row("hello").counters["packets"], 3, "the next plugin goes on");
-    node.end(0, 80);
-    node.end(1, 80);
+    node.end(0);
+    node.end(1);
     for (when, faults) in [("start", 1), ("end", 1), ("never", 0)] {
         let mut node = Node::new(&[("faulty", &format!("when = \"{when}\""))]);
         node.start(0, 80);
-        node.end(0, 80);
+        node.end(0);
         assert_eq!(node.row("faulty").faults, faults, "{when}");
     }
     let error = load(&[("faulty", "when = \"configure\"")]).unwrap_err().to_string();
@@ -176,7 +151,7 @@ fn a_plugin_twice_has_two_instances() {
     let mut node = Node::new(&[("hello", ""), ("hello", "")]);
     node.start(0, 80);
     node.judge(&[(0, "x")]);
-    let counted: Vec<_> = node.chain.report().rows().iter().map(|row| row.counters["packets"]).collect();
+    let counted: Vec<_> = node.0.plugins.report().rows().iter().map(|row| row.counters["packets"]).collect();
     assert_eq!(counted, [1, 1]);
 }
 
@@ -296,7 +271,7 @@ fn nanoseconds_per_packet() {
                     let begin = std::time::Instant::now();
                     for _ in 0..rounds {
                         let batch = std::hint::black_box(&mut batch);
-                        node.chain.inspect(Instant::from_nanos(10), batch, &mut node.streams);
+                        node.0.plugins.inspect(Instant::from_nanos(10), batch, &mut node.0.records);
                     }
                     begin.elapsed().as_nanos() as f64 / f64::from(rounds) / f64::from(batch_len)
                 })
