@@ -160,14 +160,13 @@ impl Hold {
 mod tests {
     use super::*;
     use crate::packet::{Content, Packet};
+    use herald_testing::frames;
     use proptest::prelude::*;
     use std::collections::VecDeque;
 
     fn held(number: u32) -> Held {
-        let builder = etherparse::PacketBuilder::ethernet2([1; 6], [2; 6]).ipv4([10, 0, 0, 1], [10, 0, 0, 2], 9);
-        let mut bytes = Vec::new();
-        builder.udp(1, 2).write(&mut bytes, &number.to_be_bytes()).unwrap();
-        let frame = Frame::from_bytes(&bytes);
+        let ip = frames::ip([[1; 6], [2; 6]], [10, 0, 0, 1], [10, 0, 0, 2], 9);
+        let frame = Frame::from_bytes(&frames::udp(ip, (1, 2), &number.to_be_bytes()));
         let Content::Ip(headers) = Packet::parse(&frame).unwrap().content else { unreachable!() };
         let hop = Hop { interface: Interface::Second, next_hop: headers.destination };
         Held { frame, headers, arrived: Interface::First, hop }

@@ -207,6 +207,7 @@ fn message(ends: &Ends, kind: Icmpv6Type, target: Ipv6Addr, option: (NdpOptionTy
 mod tests {
     use super::super::testing::*;
     use super::*;
+    use herald_testing::frames;
 
     const SOURCE_OPTION: [u8; 8] = [1, 1, 2, 0, 0, 0, 0, 0x64];
     const TARGET_OPTION: [u8; 8] = [2, 1, 2, 0, 0, 0, 0, 0x64];
@@ -246,13 +247,9 @@ mod tests {
         fn frame(&self) -> Frame {
             let mut payload = v6(self.target).octets().to_vec();
             payload.extend(self.options);
-            let mut bytes = Vec::new();
-            PacketBuilder::ethernet2(CLIENT_MAC.0, group_mac(v6(self.to)).0)
-                .ipv6(v6(self.from).octets(), v6(self.to).octets(), self.hop_limit)
-                .icmpv6_raw(self.kind, 0, [self.flags, 0, 0, 0])
-                .write(&mut bytes, &payload)
-                .unwrap();
-            Frame::from_bytes(&bytes)
+            let macs = [CLIENT_MAC.0, group_mac(v6(self.to)).0];
+            let ip = frames::ip(macs, v6(self.from), v6(self.to), self.hop_limit);
+            Frame::from_bytes(&frames::icmpv6(ip, (self.kind, 0), [self.flags, 0, 0, 0], &payload))
         }
     }
 

@@ -77,16 +77,12 @@ pub(super) fn report(local: &Local, record: Record, groups: &[Ipv6Addr]) -> Opti
 mod tests {
     use super::super::testing::*;
     use super::*;
+    use herald_testing::frames;
 
     fn query(hop_limit: u8, code: u16) -> Frame {
         let [high, low] = code.to_be_bytes();
-        let mut bytes = Vec::new();
-        PacketBuilder::ethernet2(NODE_MAC.0, [0x33, 0x33, 0, 0, 0, 1])
-            .ipv6(v6("fe80::99").octets(), v6("ff02::1").octets(), hop_limit)
-            .icmpv6_raw(QUERY, 0, [high, low, 0, 0])
-            .write(&mut bytes, &[0; 20])
-            .unwrap();
-        Frame::from_bytes(&bytes)
+        let ip = frames::ip([NODE_MAC.0, [0x33, 0x33, 0, 0, 0, 1]], v6("fe80::99"), v6("ff02::1"), hop_limit);
+        Frame::from_bytes(&frames::icmpv6(ip, (QUERY, 0), [high, low, 0, 0], &[0; 20]))
     }
 
     /// Record type and group of each record.

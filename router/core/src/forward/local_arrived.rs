@@ -114,6 +114,7 @@ fn write(bytes: &mut [u8], at: usize, new: &[u8]) {
 mod tests {
     use super::super::testing::*;
     use super::*;
+    use herald_testing::frames::{self, SYN};
     use proptest::prelude::*;
 
     fn ping(from: impl Into<IpAddr>, to: impl Into<IpAddr>, payload: &[u8]) -> Frame {
@@ -200,9 +201,7 @@ mod tests {
         let mut router = Router::with_neighbours();
         router.arrives(FIRST, udp(CLIENT, OWN, b"x"));
         assert_eq!(router.sent_one().icmp(), (3, 3));
-        let mut bytes = Vec::new();
-        ip(CLIENT, OWN).tcp(4000, 22, 99, 1000).syn().write(&mut bytes, &[]).unwrap();
-        router.arrives(FIRST, Frame::from_bytes(&bytes));
+        router.arrives(FIRST, Frame::from_bytes(&frames::tcp(ip(CLIENT, OWN), (4000, 22), SYN)));
         assert!(matches!(router.sent_one().headers().transport, Transport::Tcp { flags, .. } if flags.rst()));
         assert_eq!(router.dropped(DropReason::LocalUnhandled), 2);
     }

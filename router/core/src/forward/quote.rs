@@ -99,12 +99,11 @@ mod tests {
 
     use super::super::testing::*;
     use super::*;
+    use herald_testing::frames::{self, ACK, Segment};
     use std::net::Ipv4Addr;
 
     fn tcp(from: impl Into<IpAddr>, to: impl Into<IpAddr>, payload: &[u8]) -> Frame {
-        let mut bytes = Vec::new();
-        ip(from, to).tcp(4000, 80, 1, 1000).ack(7).write(&mut bytes, payload).unwrap();
-        Frame::from_bytes(&bytes)
+        Frame::from_bytes(&frames::tcp(ip(from, to), (4000, 80), Segment { payload, ..ACK }))
     }
 
     /// A quote as a frame, to check it.

@@ -130,6 +130,7 @@ mod tests {
     use super::*;
     use crate::limits::RESETS_BURST_MAX;
     use crate::packet::Frame;
+    use herald_testing::frames::{self, Segment};
 
     const FIN: u8 = 1;
     const SYN: u8 = 2;
@@ -137,20 +138,8 @@ mod tests {
     const ACK: u8 = 16;
 
     fn segment(from: impl Into<IpAddr>, to: impl Into<IpAddr>, flags: u8, payload: &[u8]) -> Frame {
-        let tcp = TcpHeader {
-            source_port: 4000,
-            destination_port: 80,
-            sequence_number: 0xffff_fffe,
-            acknowledgment_number: 500,
-            fin: flags & FIN != 0,
-            syn: flags & SYN != 0,
-            rst: flags & RST != 0,
-            ack: flags & ACK != 0,
-            ..TcpHeader::default()
-        };
-        let mut bytes = Vec::new();
-        ip(from, to).tcp_header(tcp).write(&mut bytes, payload).unwrap();
-        Frame::from_bytes(&bytes)
+        let segment = Segment { flags, sequence: 0xffff_fffe, acknowledgement: 500, payload };
+        Frame::from_bytes(&frames::tcp(ip(from, to), (4000, 80), segment))
     }
 
     fn reject(router: &mut Router, frame: &Frame) {

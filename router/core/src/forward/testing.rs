@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use etherparse::{NetSlice, PacketBuilder, PacketBuilderStep, SlicedPacket, TransportSlice};
+use etherparse::{NetSlice, SlicedPacket, TransportSlice};
+use herald_testing::frames::{self, Ip};
 
 use super::*;
 use crate::flow::HashKey;
@@ -191,27 +192,16 @@ pub(super) fn headers(frame: &Frame) -> Headers {
 }
 
 /// IP headers between two addresses of one family, on the way to this node.
-pub(super) fn ip(from: impl Into<IpAddr>, to: impl Into<IpAddr>) -> PacketBuilderStep<etherparse::IpHeaders> {
+pub(super) fn ip(from: impl Into<IpAddr>, to: impl Into<IpAddr>) -> Ip {
     ip_with_hop_limit(from, to, 64)
 }
 
-pub(super) fn ip_with_hop_limit(
-    from: impl Into<IpAddr>,
-    to: impl Into<IpAddr>,
-    hop_limit: u8,
-) -> PacketBuilderStep<etherparse::IpHeaders> {
-    let ethernet = PacketBuilder::ethernet2(NODE_MAC.0, OWN_MAC.0);
-    match (from.into(), to.into()) {
-        (IpAddr::V4(from), IpAddr::V4(to)) => ethernet.ipv4(from.octets(), to.octets(), hop_limit),
-        (IpAddr::V6(from), IpAddr::V6(to)) => ethernet.ipv6(from.octets(), to.octets(), hop_limit),
-        _ => panic!("two families"),
-    }
+pub(super) fn ip_with_hop_limit(from: impl Into<IpAddr>, to: impl Into<IpAddr>, hop_limit: u8) -> Ip {
+    frames::ip([NODE_MAC.0, OWN_MAC.0], from, to, hop_limit)
 }
 
 pub(super) fn udp(from: impl Into<IpAddr>, to: impl Into<IpAddr>, payload: &[u8]) -> Frame {
-    let mut bytes = Vec::new();
-    ip(from, to).udp(4000, 53).write(&mut bytes, payload).unwrap();
-    Frame::from_bytes(&bytes)
+    Frame::from_bytes(&frames::udp(ip(from, to), (4000, 53), payload))
 }
 
 /// A frame with an offload header: partial checksum from `start` on at `start + offset`, cut into segments of `segment`

@@ -3,6 +3,8 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use herald_testing::frames::{self, ACK, Segment};
+
 use super::testing::*;
 use super::*;
 use crate::packet::{Content, Transport};
@@ -82,11 +84,8 @@ fn what_cannot_be_forwarded_has_its_reason_and_its_answer() {
     cuttable.bytes_mut()[20] = 0;
     cuttable.bytes_mut()[24..26].copy_from_slice(&checksum.to_be_bytes());
     let (client, server) = (v6("fd00:1::64"), v6("fd00:2::c8"));
-    let expiring = |from: IpAddr, to: IpAddr| {
-        let mut bytes = Vec::new();
-        ip_with_hop_limit(from, to, 1).udp(1, 2).write(&mut bytes, b"x").unwrap();
-        Frame::from_bytes(&bytes)
-    };
+    let expiring =
+        |from: IpAddr, to: IpAddr| Frame::from_bytes(&frames::udp(ip_with_hop_limit(from, to, 1), (1, 2), b"x"));
     let nowhere = Ipv4Addr::new(203, 0, 113, 9);
     for (name, frame, reason, answer) in [
         ("ttl", expiring(CLIENT.into(), SERVER.into()), DropReason::TtlExceeded, Some((11, 0))),
@@ -114,8 +113,7 @@ fn what_cannot_be_forwarded_has_its_reason_and_its_answer() {
 #[test]
 fn a_super_frame_is_measured_by_its_segments() {
     let frame = |segment| {
-        let mut bytes = Vec::new();
-        ip(CLIENT, SERVER).tcp(4000, 80, 1, 1000).ack(7).write(&mut bytes, &[9; 20_000]).unwrap();
+        let bytes = frames::tcp(ip(CLIENT, SERVER), (4000, 80), Segment { payload: &[9; 20_000], ..ACK });
         with_offload(&Frame::from_bytes(&bytes), 34, 16, segment)
     };
     let mut router = Router::with_neighbours();

@@ -68,18 +68,14 @@ pub fn finish_checksum(frame: &mut Frame) {
 mod tests {
     use super::*;
     use crate::packet::OFFLOAD_HEADER_LEN;
-    use etherparse::PacketBuilder;
+    use herald_testing::frames::{self, ACK, Segment};
     use proptest::prelude::*;
 
     proptest! {
         #[test]
         fn a_finished_checksum_is_the_full_one(payload in prop::collection::vec(any::<u8>(), 0..100), from: [u8; 4]) {
-            let mut whole = Vec::new();
-            PacketBuilder::ethernet2([2; 6], [4; 6])
-                .ipv4(from, [10, 2, 0, 1], 64)
-                .tcp(4000, 80, 1, 1000)
-                .write(&mut whole, &payload)
-                .unwrap();
+            let ip = frames::ip([[2; 6], [4; 6]], from, [10, 2, 0, 1], 64);
+            let whole = frames::tcp(ip, (4000, 80), Segment { payload: &payload, ..ACK });
             let mut frame = Frame::from_bytes(&whole);
             // NEEDS_CSUM; the checksum starts at 34, its field is 16 behind that and holds the pseudo header's sum.
             let mut header = [1, 0, 0, 0, 0, 0, 0, 0, 0, 0];

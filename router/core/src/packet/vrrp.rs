@@ -163,6 +163,7 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use herald_testing::frames;
     use proptest::prelude::*;
 
     use super::*;
@@ -274,11 +275,8 @@ mod tests {
         /// Whatever the bytes are, and one flipped bit in an advert is always found.
         #[test]
         fn garbage_and_flipped_bits_are_refused(message in prop::collection::vec(any::<u8>(), 0..64), bit in 0_usize..128) {
-            let len = u16::try_from(message.len()).unwrap();
-            let ip = Ipv4Header::new(len, HOP_LIMIT, IpNumber(PROTOCOL), SOURCE.octets(), GROUP_V4.octets()).unwrap();
-            let mut bytes = Vec::new();
-            let ip = IpHeaders::Ipv4(ip, Ipv4Extensions::default());
-            PacketBuilder::ethernet2([2; 6], [3; 6]).ip(ip).write(&mut bytes, IpNumber(PROTOCOL), &message).unwrap();
+            let ip = frames::ip([[2; 6], [3; 6]], SOURCE, GROUP_V4, HOP_LIMIT);
+            let bytes = frames::raw(ip, PROTOCOL, &message);
             if let Ok(advert) = parse(&bytes) {
                 prop_assert_eq!(message.len(), HEADER_LEN + 4 * advert.addresses.len());
             }

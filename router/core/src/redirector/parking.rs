@@ -160,6 +160,7 @@ mod tests {
 
     use super::*;
     use crate::packet::Came;
+    use herald_testing::frames;
 
     fn key(port: u16) -> FlowKey {
         let end = |last, port| (IpAddr::from(Ipv4Addr::new(10, 0, 0, last)), port);
@@ -167,9 +168,8 @@ mod tests {
     }
 
     fn parked() -> Arrival {
-        let mut bytes = Vec::new();
-        let builder = etherparse::PacketBuilder::ethernet2([2; 6], [4; 6]).ipv4([10, 0, 0, 1], [10, 0, 0, 2], 9);
-        builder.udp(1, 53).write(&mut bytes, b"hello").unwrap();
+        let ip = frames::ip([[2; 6], [4; 6]], [10, 0, 0, 1], [10, 0, 0, 2], 9);
+        let bytes = frames::udp(ip, (1, 53), b"hello");
         Arrival::parse(Interface::First, Frame::from_bytes(&bytes), Came::Directly).unwrap()
     }
 

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use herald_testing::frames::{self, Segment};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -67,13 +68,9 @@ fn any_life() -> impl Strategy<Value = Life> {
     vec((any::<bool>(), any::<u32>(), any::<u32>(), 0u8..64), 1..6).prop_map(|packets| {
         let mut life: Option<Life> = None;
         for (from_opener, sequence, acknowledgement, flags) in packets {
-            let mut bytes = Vec::new();
-            let builder = etherparse::PacketBuilder::ethernet2([2; 6], [4; 6]).ipv4([10, 0, 0, 1], [10, 0, 0, 2], 9);
-            let builder = builder.tcp(1, 2, sequence, 100).ack(acknowledgement);
-            let builder = if flags & 1 != 0 { builder.fin() } else { builder };
-            let builder = if flags & 2 != 0 { builder.syn() } else { builder };
-            builder.write(&mut bytes, &[0; 5]).unwrap();
-            let frame = Frame::from_bytes(&bytes);
+            let ip = frames::ip([[2; 6], [4; 6]], [10, 0, 0, 1], [10, 0, 0, 2], 9);
+            let segment = Segment { flags: flags & 3 | 16, sequence, acknowledgement, payload: &[0; 5] };
+            let frame = Frame::from_bytes(&frames::tcp(ip, (1, 2), segment));
             let Content::Ip(headers) = Packet::parse(&frame).unwrap().content else { unreachable!() };
             let direction = if from_opener { Direction::FromOpener } else { Direction::ToOpener };
             life.get_or_insert_with(|| Life::started(&headers)).packet_passed(direction, &headers);
