@@ -330,8 +330,8 @@ fn repeated_faults_suspend_the_plugin() {
     }
     let seen = bench.count("a", "seen");
     assert_eq!(bench.row("a").state, "faulted");
-    assert_eq!(bench.chain.take_suspended().collect::<Vec<_>>(), ["a"]);
-    assert_eq!(bench.chain.take_suspended().count(), 0, "it is told once");
+    assert_eq!(bench.0.plugins.take_suspended().collect::<Vec<_>>(), ["a"]);
+    assert_eq!(bench.0.plugins.take_suspended().count(), 0, "it is told once");
     assert_eq!(bench.judge(&[(1, To, ""), (2, Back, "")]), "FF");
     assert_eq!(bench.count("a", "seen"), seen, "it is not called");
     assert_eq!((bench.row("a").faults, bench.row("b").state), (u64::from(PLUGIN_FAULTS_MAX), "ok"));

@@ -216,18 +216,23 @@ impl Decoder {
 }
 
 /// Each bound leaves room for a number, whether there is one or not.
+/// The bound of all kinds comes before that of the message's own, which may not be known yet: the error is the same however the
+/// bytes come.
 fn check_length(len: usize, len_max: usize, kind: Option<u16>) -> Result<(), PeerError> {
     let known = kind.and_then(|kind| Kind::known(kind & !NUMBERED));
     let numbered = kind.is_some_and(|kind| kind & NUMBERED != 0);
-    let len_max = len_max.min(known.map_or(limits::MESSAGE_LEN_MAX, |kind| kind.len_max)) + NUMBER_LEN;
     let len_min = if numbered { KIND_LEN + NUMBER_LEN } else { KIND_LEN };
     if len < len_min {
-        Err(PeerError::TooShort { len })
-    } else if len > len_max {
-        Err(PeerError::TooLong { len, len_max })
-    } else {
-        Ok(())
+        return Err(PeerError::TooShort { len });
     }
+    let of_all = len_max.min(limits::MESSAGE_LEN_MAX);
+    for bound in [Some(of_all), known.map(|kind| of_all.min(kind.len_max))].into_iter().flatten() {
+        let len_max = bound + NUMBER_LEN;
+        if len > len_max {
+            return Err(PeerError::TooLong { len, len_max });
+        }
+    }
+    Ok(())
 }
 
 fn decode_numbered(kind: u16, rest: &[u8]) -> Result<Spoken, PeerError> {
