@@ -20,6 +20,7 @@ mod world;
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
+use std::thread;
 use std::time::Duration;
 
 use herald_core::id::{Interface, Mac};
@@ -224,7 +225,9 @@ fn counted(case: &str, packets: u64) -> u64 {
 }
 
 fn per_packet(case: &str) -> u64 {
-    let [few, many] = PACKETS.map(|packets| counted(case, packets));
+    let [few, many] = thread::scope(|scope| {
+        PACKETS.map(|packets| scope.spawn(move || counted(case, packets))).map(|run| run.join().unwrap())
+    });
     (many - few) / (PACKETS[1] - PACKETS[0])
 }
 
