@@ -41,6 +41,7 @@ mod scenario {
         a_holder_is_killed = "a-holder-is-killed",
         #[ignore = "takes long: netns-tests/run --long runs it"]
         a_holder_is_stopped_and_goes_on = "a-holder-is-stopped-and-goes-on",
+        #[ignore = "takes long: netns-tests/run --long runs it"]
         a_chosen_node_is_killed = "a-chosen-node-is-killed",
         the_mesh_is_cut_one_way = "the-mesh-is-cut-one-way",
         #[ignore = "takes long: netns-tests/run --long runs it"]

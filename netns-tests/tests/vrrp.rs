@@ -116,6 +116,7 @@ fn keepalived_accepts_the_adverts_of_both_families_and_stays_backup() {
 }
 
 #[test]
+#[ignore = "takes long: netns-tests/run --long runs it"]
 fn adverts_of_keepalived_are_read_counted_and_change_nothing() {
     let lab = lab("usurper");
     let before = lab.json("c", &["roles"]);
