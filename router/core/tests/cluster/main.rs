@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use herald_core::event::{DropReason, EndReason, Event, Step};
 use herald_core::flow::FlowKey;
-use herald_core::id::{Interface, Mac};
+use herald_core::id::{BootId, Generation, Interface, Mac};
 use herald_core::inspector::{Action, Verdict};
+use herald_core::mesh::{Announce, Close, Message, Refresh};
 use herald_core::node::{Announcing, Redirecting};
 use herald_core::session::Kind;
 use herald_core::turn::Turn;
@@ -71,6 +72,23 @@ fn ten_base_cases_lead_both_directions_through_the_chosen_node() {
             }
             world.check_books();
         }
+    }
+}
+
+#[test]
+fn only_the_redirector_of_the_return_packets_is_pressed() {
+    let world = World::new(&Choices::default());
+    let node = &world.member("c").node;
+    let generation = Generation { counter: 1, node: named("c") };
+    for (from, pressed) in [(Interface::First, [false, true]), (Interface::Second, [true, false])] {
+        let arrival = opener(from, 40_000);
+        let return_key = arrival.reversed(from.other());
+        let announce = Announce { arrival, return_key, choice: 7, boot: BootId(3), generation };
+        let close = Message::Close(Close { arrival, return_key, generation });
+        let presses = |message: &Message| ["a", "b"].map(|to| node.presses(named(to), message));
+        assert_eq!(presses(&Message::Announce(announce)), pressed);
+        assert_eq!(presses(&close), [false, false]);
+        assert_eq!(presses(&Message::Refresh(Refresh { streams: vec![announce] })), [true, true]);
     }
 }
 

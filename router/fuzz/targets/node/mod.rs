@@ -16,7 +16,7 @@ use herald_core::membership::{InterfaceState, RolesMode, Service};
 use herald_core::mesh::Message;
 use herald_core::node::{Announcing, Node, Redirecting, Settings};
 use herald_core::outbox::Outbox;
-use herald_core::packet::Frame;
+use herald_core::packet::{Frame, Packet};
 use herald_core::redirector::choice::{Keying, Redirectors};
 use herald_core::session::{Kind, Midstream};
 use herald_core::time::Instant;
@@ -243,7 +243,9 @@ impl World {
     /// What the node wants done is taken from it, and its books are read.
     fn carry_out(&mut self) {
         let mut answers = Vec::new();
-        for (interface, frame, _) in self.out.transmit.drain(..) {
+        for (interface, frame, leaving) in self.out.transmit.drain(..) {
+            let parsed = Packet::parse(&frame);
+            assert!(parsed.is_ok(), "{leaving:?} out of {interface}: {:?} of {:02x?}", parsed, frame.bytes());
             if self.hosts == Hosts::Answer {
                 answers.extend(layout::arp_answer(interface, frame.bytes()).map(|reply| (interface, reply)));
             }
