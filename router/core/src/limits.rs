@@ -92,9 +92,9 @@ pub const RESEND_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// sender runs out of room, whatever their lengths.
 pub const UNTOLD_MESSAGES_MAX: u64 = 4;
 
-/// How long a message that nobody waits for may wait for others to the same peer: one write, and one wake-up there, serve
-/// them all.
-pub const UNPRESSING_TIME_MAX: Duration = Duration::from_millis(2);
+/// How long a message that is not urgent may wait for others to the same peer, so that one write, and one wake-up there, serve
+/// them all. The timer wakes the loop at the next whole millisecond.
+pub const DELAYED_WRITE_TIME_MAX: Duration = Duration::from_millis(2);
 
 /// Bytes of a control connection's send buffer in the kernel, which doubles the number (socket(7)): acknowledgements must
 /// not wait behind megabytes.

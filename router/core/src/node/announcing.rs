@@ -264,10 +264,10 @@ impl<H: HostPart> Node<H> {
         }
     }
 
-    /// True if somebody waits for what a message to this node leads to. A redirector that is told of a stream whose
-    /// acknowledgement comes from another one may hear of it a moment later, and of the end of a stream as well.
+    /// True if a message to this node must leave at once. An announcement to a redirector whose acknowledgement is not waited
+    /// for, and the end of a stream, may leave some milliseconds later.
     #[must_use]
-    pub fn presses(&self, to: NodeId, message: &Message) -> bool {
+    pub fn is_urgent(&self, to: NodeId, message: &Message) -> bool {
         match message {
             Message::Announce(announce) => self.view.holder(announce.return_key.interface()) == Some(to),
             Message::Close(_) => false,

@@ -76,19 +76,19 @@ fn ten_base_cases_lead_both_directions_through_the_chosen_node() {
 }
 
 #[test]
-fn only_the_redirector_of_the_return_packets_is_pressed() {
+fn only_the_announcement_to_the_redirector_of_the_return_packets_is_urgent() {
     let world = World::new(&Choices::default());
     let node = &world.member("c").node;
     let generation = Generation { counter: 1, node: named("c") };
-    for (from, pressed) in [(Interface::First, [false, true]), (Interface::Second, [true, false])] {
+    for (from, expected) in [(Interface::First, [false, true]), (Interface::Second, [true, false])] {
         let arrival = opener(from, 40_000);
         let return_key = arrival.reversed(from.other());
         let announce = Announce { arrival, return_key, choice: 7, boot: BootId(3), generation };
         let close = Message::Close(Close { arrival, return_key, generation });
-        let presses = |message: &Message| ["a", "b"].map(|to| node.presses(named(to), message));
-        assert_eq!(presses(&Message::Announce(announce)), pressed);
-        assert_eq!(presses(&close), [false, false]);
-        assert_eq!(presses(&Message::Refresh(Refresh { streams: vec![announce] })), [true, true]);
+        let urgent = |message: &Message| ["a", "b"].map(|to| node.is_urgent(named(to), message));
+        assert_eq!(urgent(&Message::Announce(announce)), expected);
+        assert_eq!(urgent(&close), [false, false]);
+        assert_eq!(urgent(&Message::Refresh(Refresh { streams: vec![announce] })), [true, true]);
     }
 }
 

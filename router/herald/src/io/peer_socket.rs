@@ -91,6 +91,12 @@ impl PeerSocket {
         &mut self.link
     }
 
+    /// True if bytes wait to be written.
+    #[must_use]
+    pub fn has_unsent(&self) -> bool {
+        !self.link.unsent().is_empty() || self.session.wants_write()
+    }
+
     /// Notes what the poll says. Errors and hang-ups show themselves at the next read or write.
     pub fn note(&mut self, event: &Event) {
         self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();

@@ -62,9 +62,9 @@ pub enum Unsent {
 /// When a message is to be written.
 #[derive(Clone, Copy)]
 enum Haste {
-    /// At the next [`Peers::flush`]: somebody waits for what it leads to.
-    Pressing,
-    /// With the next one that is pressing, and at this time at the latest.
+    /// At the next [`Peers::flush`].
+    Urgent,
+    /// With the next urgent one, and when this time has come.
     By(Instant),
 }
 
@@ -184,11 +184,11 @@ impl Peers {
     ///
     /// A message with a frame found no room or no connection: the frame is lost, and is the caller's to count.
     pub fn send(&mut self, to: NodeId, message: &Message) -> Result<(), Unsent> {
-        self.put(to, message, Haste::Pressing)
+        self.put(to, message, Haste::Urgent)
     }
 
-    /// As [`Peers::send`], for a message that nobody waits for: it is written with the next one of that function to the same
-    /// peer, and at `time` at the latest.
+    /// As [`Peers::send`], for a message that is not urgent: it is written with the next urgent one to the same peer, and by
+    /// [`Peers::deadline_reached`] when `time` has come.
     ///
     /// # Errors
     ///
@@ -227,7 +227,7 @@ impl Peers {
         }
     }
 
-    /// Writes what was sent since the last call: one write for each link.
+    /// Writes what was sent since the last call, but what is not urgent: one write for each link.
     pub fn flush(&mut self, now: Instant, registry: &Registry, told: &mut Vec<PeerEvent>) {
         let mut turn = Turn { now, registry, told };
         while let Some(place) = self.unflushed.pop() {
@@ -242,6 +242,14 @@ impl Peers {
         }
     }
 
+    /// Writes what is not urgent, too: the last words of a node that stops.
+    pub fn flush_all(&mut self, now: Instant, registry: &Registry, told: &mut Vec<PeerEvent>) {
+        let mut turn = Turn { now, registry, told };
+        for place in self.slots.places() {
+            self.write_delayed(place, Instant::NEVER, &mut turn);
+        }
+    }
+
     /// Goes on where a turn's bounds ended, ends links whose time is over, dials.
     pub fn deadline_reached(&mut self, now: Instant, registry: &Registry, told: &mut Vec<PeerEvent>) {
         let mut turn = Turn { now, registry, told };
@@ -252,14 +260,11 @@ impl Peers {
             if due {
                 slot.socket.suspect_readable();
             }
-            let kept_back = slot.write_by <= now;
             if due || slot.socket.is_ready() {
                 self.advance(place, &mut turn);
                 self.time_out(place, &mut turn);
-            } else if kept_back {
-                self.tell_received(place, 1);
-                self.write(place, &mut turn);
             }
+            self.write_delayed(place, now, &mut turn);
         }
         for index in 0..self.peers.len() {
             self.dial(index, Lane::Control, &mut turn);

@@ -13,8 +13,8 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 
 use herald_core::time::Instant;
 
-/// It wakes the loop at whole milliseconds, so that deadlines close to each other are treated together.
-const GRAIN: u64 = 1_000_000;
+/// It wakes the loop at whole milliseconds, so that deadlines close to each other are treated together. In nanoseconds.
+const GRAIN_NS: u64 = 1_000_000;
 
 /// Becomes readable when a deadline has come.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl Timer {
     /// # Errors
     /// The kernel's.
     pub fn wake_by(&mut self, deadline: Instant) -> io::Result<()> {
-        let at = Instant::from_nanos(deadline.as_nanos().max(1).div_ceil(GRAIN).saturating_mul(GRAIN));
+        let at = Instant::from_nanos(deadline.as_nanos().max(1).div_ceil(GRAIN_NS).saturating_mul(GRAIN_NS));
         if at < self.at {
             let time = TimeSpec::from_duration(Duration::from_nanos(at.as_nanos()));
             self.timer.set(Expiration::OneShot(time), TimerSetTimeFlags::TFD_TIMER_ABSTIME)?;

@@ -29,8 +29,8 @@ pub(super) fn log(event: &Event) {
         Event::Breaker { peer, open: true } => {
             tracing::warn!("{peer} does not acknowledge announcements: nothing is held for it any more");
         }
+        Event::Breaker { peer, open: false } => tracing::info!("{peer} acknowledges announcements again"),
         // The host has said so, with the plugin's fault policy.
         Event::PluginSuspended { .. } => {}
-        Event::Breaker { peer, open: false } => tracing::info!("{peer} acknowledges announcements again"),
     }
 }

@@ -172,6 +172,9 @@ impl EventLoop {
         let now = clock::now();
         self.parts.node.stop(&mut Turn::new(now, &mut self.parts.plugins, &mut self.out));
         self.carry_out(now);
+        if let Some(peers) = &mut self.parts.peers {
+            peers.flush_all(now, self.parts.poll.registry(), &mut self.told);
+        }
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use crate::io::peers::{Peers, Unsent};
 use crate::io::{Usable, clock};
 use herald_core::event::{DropReason, Event};
 use herald_core::id::Interface;
-use herald_core::limits::{BATCH_BYTES_MAX, BATCH_PACKETS_MAX, TURN_FRAMES_MAX, UNPRESSING_TIME_MAX};
+use herald_core::limits::{BATCH_BYTES_MAX, BATCH_PACKETS_MAX, DELAYED_WRITE_TIME_MAX, TURN_FRAMES_MAX};
 use herald_core::membership::InterfaceState;
 use herald_core::time::Instant;
 use herald_core::turn::Turn;
@@ -129,8 +129,8 @@ impl EventLoop {
     }
 
     /// Lets the plugins judge what waits for them and carries out what the node decided: messages first, as other nodes
-    /// wait for them, and each link is written before the first frame leaves; then frames, then events, then buffers back
-    /// to the pool.
+    /// wait for them, and links with an urgent one are written before the first frame leaves; then frames, then events, then
+    /// buffers back to the pool.
     pub(super) fn carry_out(&mut self, now: Instant) {
         self.parts.progress.enter(Phase::Plugins);
         self.parts.node.batch_ended(&mut Turn::new(now, &mut self.parts.plugins, &mut self.out));
@@ -155,11 +155,11 @@ impl EventLoop {
     fn send(&mut self, now: Instant) {
         let mut messages = std::mem::take(&mut self.out.send);
         for (to, message) in messages.drain(..) {
-            let presses = self.stopping || self.parts.node.presses(to, &message);
+            let urgent = self.parts.node.is_urgent(to, &message);
             let sent = match &mut self.parts.peers {
                 None => Err(Unsent::Unreachable),
-                Some(peers) if presses => peers.send(to, &message),
-                Some(peers) => peers.send_by(now + UNPRESSING_TIME_MAX, to, &message),
+                Some(peers) if urgent => peers.send(to, &message),
+                Some(peers) => peers.send_by(now + DELAYED_WRITE_TIME_MAX, to, &message),
             };
             match sent {
                 Ok(()) => {}

@@ -15,7 +15,7 @@ pub(super) struct Slot {
     /// [`PeerEvent::Up`] was told.
     pub(super) told_up: bool,
     pub(super) failed: Option<PeerError>,
-    /// When messages that nobody waits for are written at the latest; never: none are kept back.
+    /// When messages that are not urgent are due to be written; never: none are delayed.
     pub(super) write_by: Instant,
 }
 

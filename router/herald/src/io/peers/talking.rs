@@ -9,8 +9,8 @@ use herald_core::mesh::{Greeting, Lane, Message, PeerError};
 use herald_core::time::Instant;
 
 impl Peers {
-    /// Reads, acts on what was read, writes what waited for the socket. What is to be said of the messages that came waits for
-    /// the next [`Peers::flush`], as an answer to one of them may go with it.
+    /// Reads, acts on what was read, writes what waited for the socket. How far the peer's messages have come is said at the
+    /// next [`Peers::flush`], as an answer to one of them may go with it.
     pub(super) fn advance(&mut self, place: usize, turn: &mut Turn<'_>) {
         if self.handshakes.0 != turn.now {
             self.handshakes = (turn.now, limits::TURN_HANDSHAKES_MAX);
@@ -39,6 +39,14 @@ impl Peers {
         }
     }
 
+    /// Writes what is not urgent and was due by `time`.
+    pub(super) fn write_delayed(&mut self, place: usize, time: Instant, turn: &mut Turn<'_>) {
+        if self.slots.get(place).is_some_and(|slot| slot.write_by != Instant::NEVER && slot.write_by <= time) {
+            self.tell_received(place, 1);
+            self.write(place, turn);
+        }
+    }
+
     pub(super) fn time_out(&mut self, place: usize, turn: &mut Turn<'_>) {
         let Some(slot) = self.slots.get_mut(place) else { return };
         if let Some(event) = slot.socket.link_mut().step(turn.now, &self.identity, Input::DeadlineReached) {
@@ -64,7 +72,7 @@ impl Peers {
         let Some(peer) = self.peers.get_mut(index) else { return };
         let place = peer.way(Lane::Control).slot;
         let up = place.and_then(|place| self.slots.get_mut(place).filter(|slot| slot.told_up && slot.failed.is_none()));
-        let waited = up.as_ref().is_some_and(|slot| !slot.socket.link().unsent().is_empty());
+        let waited = up.as_ref().is_some_and(|slot| slot.socket.has_unsent());
         let sent = match (message.is_numbered(), up.is_some() || peer.resend.is_expected()) {
             (true, true) => peer.resend.keep(message).and_then(|bytes| match up {
                 Some(slot) => slot.socket.link_mut().send_encoded(bytes),
@@ -92,13 +100,14 @@ impl Peers {
         }
     }
 
-    /// Something was put behind what waits there, which was nothing unless it `waited`.
+    /// A message was put behind what waits there; `waited`: other bytes were waiting before it. A link that is not up yet begins
+    /// with all that its peer has not acknowledged.
     fn is_to_write(&mut self, place: usize, haste: Haste, waited: bool) {
-        let Some(slot) = self.slots.get_mut(place) else { return };
+        let Some(slot) = self.slots.get_mut(place).filter(|slot| slot.told_up) else { return };
         match haste {
-            // What waited before and is not kept back waits for the socket, or is on the list already.
-            Haste::Pressing if waited && slot.write_by == Instant::NEVER => {}
-            Haste::Pressing => {
+            // What waited before and is not delayed waits for the socket, or is on the list already.
+            Haste::Urgent if waited && slot.write_by == Instant::NEVER => {}
+            Haste::Urgent => {
                 slot.write_by = Instant::NEVER;
                 self.unflushed.push(place);
             }

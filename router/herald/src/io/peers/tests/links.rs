@@ -40,6 +40,21 @@ fn three_nodes_have_one_link_for_each_pair_and_talk_in_order() {
 }
 
 #[test]
+fn messages_that_are_not_urgent_do_not_hold_up_a_link_that_comes_back() {
+    let mut room = Room::linked();
+    let address = room.parties[1].address();
+    room.parties.truncate(1);
+    room.until(|parties| parties[0].lost("closed") || parties[0].lost("broken"));
+    room.parties[0].told.clear();
+    room.parties.push(Party::new(hello("b", 1), address, &[("a", anywhere())]));
+    let (later, mut counters) = (room.now() + 10 * PATIENCE, 0..);
+    room.until(|parties| {
+        parties[0].peers.send_by(later, node("b"), &claim(counters.next().unwrap())).unwrap();
+        parties[0].is_up("b") && parties[1].is_up("a")
+    });
+}
+
+#[test]
 fn a_peer_that_comes_back_is_linked_again() {
     let mut room = Room::linked();
     let address = room.parties[1].address();
