@@ -41,7 +41,11 @@ impl World {
     pub(super) fn frame_over_the_mesh(&mut self, input: &mut Input<'_>) {
         let ((from, boot), hops) = (peer_of(input.byte()), input.byte());
         let (interface, bytes) = packets::packet(input);
-        let wire = [&[0; OFFLOAD_HEADER_LEN][..], &bytes].concat();
+        let mut offload = [0; OFFLOAD_HEADER_LEN];
+        if hops & 8 != 0 {
+            offload.fill_with(|| input.byte());
+        }
+        let wire = [&offload[..], &bytes].concat();
         let own = Epoch { counter: 1, node: from, boot };
         let epoch = self.node.membership().epoch(interface).unwrap_or(own);
         self.message(
