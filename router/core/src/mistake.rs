@@ -1,10 +1,9 @@
-//! Broken invariants of this program itself: debug builds and the simulator stop there, a release goes on and counts them as
-//! `internal` drops.
+//! Broken invariants of this program itself: a debug build stops there, a release goes on and counts them as `internal`.
 
 use std::cell::Cell;
 
 thread_local! {
-    /// A node lives on one thread, and a process has one node.
+    /// A node lives on one thread, and has it for itself in the program.
     static COUNTED: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -21,20 +20,13 @@ pub(crate) fn take_mistakes() -> u64 {
     COUNTED.take()
 }
 
-/// What is always there.
-pub(crate) trait Always<T> {
-    /// The value; without one, a mistake and the value that means nothing.
-    fn or_mistake(self, what: &str) -> T;
-}
-
-impl<T: Default> Always<T> for Option<T> {
-    #[track_caller]
-    fn or_mistake(self, what: &str) -> T {
-        if self.is_none() {
-            mistake(what);
-        }
-        self.unwrap_or_default()
+/// What is always there; without it, a mistake and the value that means nothing.
+#[track_caller]
+pub(crate) fn or_mistake<T: Default>(value: Option<T>, what: &str) -> T {
+    if value.is_none() {
+        mistake(what);
     }
+    value.unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -46,8 +38,8 @@ mod tests {
     #[test]
     fn what_is_missing_is_counted_and_stops_a_debug_build() {
         take_mistakes();
-        assert_eq!((Some(7).or_mistake("it is there"), take_mistakes()), (7, 0));
-        let missing = catch_unwind(|| None::<u8>.or_mistake("it is gone"));
+        assert_eq!((or_mistake(Some(7), "it is there"), take_mistakes()), (7, 0));
+        let missing = catch_unwind(|| or_mistake(None::<u8>, "it is gone"));
         assert_eq!(take_mistakes(), 1);
         assert_eq!(take_mistakes(), 0);
         match missing {

@@ -34,8 +34,8 @@ pub struct Ledger {
     pub handed_over: u64,
     /// Made by this node: ARP, neighbour discovery, ICMP, resets.
     pub generated: u64,
-    /// Made by this node and dropped before they were transmitted. They are among the drops, so that each has its
-    /// reason, and are taken off there to balance the books.
+    /// Drops that are of no frame that arrived: made by this node and dropped before they were transmitted, or no frames at
+    /// all (`internal`). They are among the drops, so that each has its reason, and are taken off there to balance the books.
     pub generated_dropped: u64,
     /// Ended here because they were for this node.
     pub consumed: u64,
@@ -164,6 +164,15 @@ impl Outbox {
     pub fn count_drop(&mut self, reason: DropReason) {
         if let Some(count) = self.dropped.get_mut(reason as usize) {
             *count += 1;
+        }
+    }
+
+    /// Counts broken invariants of this program as `internal`. They end no frame: what a frame lost by one is counted where it
+    /// ended.
+    pub fn count_mistakes(&mut self, mistakes: u64) {
+        if let Some(count) = self.dropped.get_mut(DropReason::Internal as usize) {
+            *count += mistakes;
+            self.ledger.generated_dropped += mistakes;
         }
     }
 

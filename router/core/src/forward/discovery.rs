@@ -53,7 +53,7 @@ impl Forward {
         let (IpAddr::V6(source), IpAddr::V6(destination)) = (headers.source, headers.destination) else {
             return out.drop(frame, DropReason::Malformed);
         };
-        let icmp = headers.message(&frame);
+        let icmp = headers.transport_bytes(&frame);
         let Ok(icmp) = Icmpv6Slice::from_slice(icmp) else { return out.drop(frame, DropReason::Malformed) };
         // A partial checksum comes from the kernel of this machine; there is nothing to check.
         if !frame.offload().needs_checksum() && !icmp.is_checksum_valid(source.octets(), destination.octets()) {

@@ -122,7 +122,7 @@ fn is_icmp_error(received: &Received<'_>) -> bool {
             false
         }
         Transport::Other => {
-            let kind = headers.message(received.frame).first().copied().unwrap_or_default();
+            let kind = headers.transport_bytes(received.frame).first().copied().unwrap_or_default();
             match IpNumber(headers.protocol) {
                 IpNumber::ICMP => matches!(kind, 4 | 5),
                 IpNumber::IPV6_ICMP => kind < 128,

@@ -96,7 +96,7 @@ fn turn_into_reply(headers: &Headers, frame: &mut Frame) {
 /// The checksum over an ICMP message as it stands: 0 if its field is right, the right value if its field is 0. The pseudo
 /// header of a request and of its reply have the same sum.
 fn icmp_checksum(headers: &Headers, frame: &Frame) -> u16 {
-    let icmp = headers.message(frame);
+    let icmp = headers.transport_bytes(frame);
     if headers.is_ipv6() {
         transport_checksum(headers, icmp)
     } else {

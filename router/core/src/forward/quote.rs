@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use etherparse::checksum::Sum16BitWords;
 
-use crate::mistake::Always;
+use crate::mistake::or_mistake;
 use crate::packet::{Frame, Headers, Transport};
 
 /// Bytes of a UDP header (RFC 768).
@@ -18,7 +18,7 @@ pub(super) fn quote(headers: &Headers, frame: &Frame, len_max: usize) -> Vec<u8>
     let network_at = usize::from(headers.network_at);
     let end = headers.end as usize;
     let end = if segment == 0 { end } else { end.min(usize::from(headers.payload_at) + segment) };
-    let mut packet = frame.bytes().get(network_at..end).or_mistake("headers lie in their frame").to_vec();
+    let mut packet = or_mistake(frame.bytes().get(network_at..end), "headers lie in their frame").to_vec();
     if segment != 0 {
         shorten(headers, &mut packet);
     }
@@ -39,7 +39,7 @@ fn shorten(headers: &Headers, packet: &mut [u8]) {
         put(packet, 2, low_bits(len));
         put(packet, 10, 0);
         let sum = Sum16BitWords::new()
-            .add_slice(packet.get(..transport).or_mistake("an IP header lies in its packet"))
+            .add_slice(or_mistake(packet.get(..transport), "an IP header lies in its packet"))
             .ones_complement();
         put(packet, 10, sum.to_be());
     }
@@ -61,7 +61,7 @@ fn write_transport_checksum(headers: &Headers, packet: &mut [u8]) {
             | Transport::Other => return,
         };
     put(packet, field, 0);
-    let sum = transport_checksum(headers, packet.get(transport..).or_mistake("an IP header lies in its packet"));
+    let sum = transport_checksum(headers, or_mistake(packet.get(transport..), "an IP header lies in its packet"));
     put(packet, field, if sum == 0 { 0xffff } else { sum });
 }
 

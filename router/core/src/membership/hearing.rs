@@ -16,7 +16,7 @@ use super::member::{Member, MemberState};
 use crate::event::Event;
 use crate::id::{Interface, Mac, NodeId};
 use crate::limits::DETECTION_TIME;
-use crate::mistake::Always;
+use crate::mistake::or_mistake;
 use crate::outbox::{Leaving, Outbox};
 use crate::packet::Frame;
 use crate::packet::vrrp::HOP_LIMIT;
@@ -187,10 +187,8 @@ impl Membership {
 
 /// A place as a set. There are at most 64 members.
 fn bit(place: usize) -> u64 {
-    u32::try_from(place)
-        .ok()
-        .and_then(|place| 1_u64.checked_shl(place))
-        .or_mistake("there are no more members than bits")
+    let bit = u32::try_from(place).ok().and_then(|place| 1_u64.checked_shl(place));
+    or_mistake(bit, "there are no more members than bits")
 }
 
 /// A neighbour solicitation for the link-local address of `to`, by unicast (RFC 4861, section 7.3.1). It does not name the

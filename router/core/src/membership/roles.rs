@@ -4,7 +4,7 @@ use super::election::{Sight, Standing};
 use super::member::{Member, MemberState};
 use super::{Change, Membership, Preemption, RolesMode};
 use crate::id::{Epoch, Interface, NodeId};
-use crate::mistake::Always;
+use crate::mistake::or_mistake;
 use crate::time::Instant;
 
 impl Membership {
@@ -68,8 +68,8 @@ impl Membership {
     fn update_own_view(&mut self) {
         let node = self.settings.node;
         let Some(place) = self.members.iter().position(|member| member.node == node) else { return };
-        let mut links =
-            self.members.get_mut(place).map(|own| std::mem::take(&mut own.links)).or_mistake("a node is a member");
+        let links = self.members.get_mut(place).map(|own| std::mem::take(&mut own.links));
+        let mut links = or_mistake(links, "a place that was found is there");
         links.clear();
         let linked = |member: &&Member| member.node != node && member.is_linked();
         links.extend(self.members.iter().filter(linked).map(|member| member.node));

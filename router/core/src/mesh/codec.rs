@@ -21,7 +21,7 @@ use super::greeting::Greeting;
 use super::kinds::Message;
 use super::message::Hello;
 use crate::limits;
-use crate::mistake::Always;
+use crate::mistake::or_mistake;
 use crate::mutation::{Mutation, is_on};
 pub(super) use body::Body;
 use body::whole;
@@ -172,7 +172,7 @@ impl Decoder {
         let len_wanted = self.awaited.max(limits::LINK_READ_LEN);
         if len_wanted > self.buffer.len() {
             let mut larger = vec![0; len_wanted];
-            let kept = self.buffer.get(self.begin..self.end).or_mistake("a decoder's bytes lie in its buffer");
+            let kept = or_mistake(self.buffer.get(self.begin..self.end), "a decoder's bytes lie in its buffer");
             if let Some(place) = larger.get_mut(..kept.len()) {
                 place.copy_from_slice(kept);
             }
@@ -181,7 +181,7 @@ impl Decoder {
             self.buffer.copy_within(self.begin..self.end, 0);
             (self.begin, self.end) = (0, self.end - self.begin);
         }
-        self.buffer.get_mut(self.end..).or_mistake("a decoder's end lies in its buffer")
+        or_mistake(self.buffer.get_mut(self.end..), "a decoder's end lies in its buffer")
     }
 
     /// `len` bytes were written to the beginning of [`Decoder::space`].
@@ -196,7 +196,7 @@ impl Decoder {
     ///
     /// [`PeerError::TooLong`], [`PeerError::TooShort`], [`PeerError::Garbage`]: the stream is of no use any more.
     pub fn decode(&mut self, len_max: usize) -> Result<Option<Spoken>, PeerError> {
-        let arrived = self.buffer.get(self.begin..self.end).or_mistake("a decoder's bytes lie in its buffer");
+        let arrived = or_mistake(self.buffer.get(self.begin..self.end), "a decoder's bytes lie in its buffer");
         let Some((length, rest)) = arrived.split_first_chunk::<LENGTH_LEN>() else {
             self.awaited = HEADER_LEN;
             return Ok(None);
@@ -216,8 +216,8 @@ impl Decoder {
 }
 
 /// Each bound leaves room for a number, whether there is one or not.
-/// The bound of all kinds comes before that of the message's own, which may not be known yet: the error is the same however the
-/// bytes come.
+/// The bound of all kinds comes before the one of the message's own kind, which may not be known yet: so the error is the
+/// same however the bytes come.
 fn check_length(len: usize, len_max: usize, kind: Option<u16>) -> Result<(), PeerError> {
     let known = kind.and_then(|kind| Kind::known(kind & !NUMBERED));
     let numbered = kind.is_some_and(|kind| kind & NUMBERED != 0);

@@ -6,7 +6,7 @@ use super::greeting::Greeting;
 use super::kinds::Message;
 use super::message::Lane;
 use crate::limits::{FRAMES_QUEUE_BYTES_MAX, LINK_QUEUE_BYTES_KEPT, LINK_QUEUE_BYTES_MAX};
-use crate::mistake::Always;
+use crate::mistake::or_mistake;
 
 /// Encoded messages in order, bounded by what the connection is for.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl SendQueue {
 
     /// What is not yet written.
     pub(super) fn unsent(&self) -> &[u8] {
-        self.bytes.get(self.written..).or_mistake("what is written lies in the queue")
+        or_mistake(self.bytes.get(self.written..), "what is written lies in the queue")
     }
 
     /// The first `len` bytes of [`SendQueue::unsent`] have been written.

@@ -19,7 +19,7 @@ use super::greeting::Resume;
 use super::kinds::Message;
 use crate::id::BootId;
 use crate::limits::{LINK_QUEUE_BYTES_KEPT, RESEND_BYTES_MAX};
-use crate::mistake::Always;
+use crate::mistake::or_mistake;
 
 /// No talk comes that far: a greater number is a lie.
 const NUMBER_MAX: u64 = 1 << 62;
@@ -125,7 +125,7 @@ impl Resend {
         codec::encode_numbered(self.sent + 1, message, &mut self.bytes)?;
         self.sent += 1;
         self.lens.push_back(self.bytes.len() - before);
-        Ok(self.bytes.get(before..).or_mistake("a message was put behind the others"))
+        Ok(or_mistake(self.bytes.get(before..), "a message was put behind the others"))
     }
 
     /// The peer has all messages up to this number.
@@ -179,7 +179,7 @@ impl Resend {
     /// The encoded messages that the peer has not acknowledged, in order.
     #[must_use]
     pub fn unacknowledged(&self) -> &[u8] {
-        self.bytes.get(self.begin..).or_mistake("what is kept lies in the buffer")
+        or_mistake(self.bytes.get(self.begin..), "what is kept lies in the buffer")
     }
 
     /// Their bytes.

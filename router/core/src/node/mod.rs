@@ -17,7 +17,6 @@ mod view;
 use std::collections::VecDeque;
 
 use crate::chosen::{self, Chosen};
-use crate::event::DropReason;
 use crate::flow::{FlowKey, HashKey};
 use crate::forward::{self, Forward, HolderState};
 use crate::id::{BootId, Interface, Mac, NodeId, PerInterface};
@@ -179,9 +178,7 @@ impl<H: HostPart> Node<H> {
         self.batch = batch;
         self.tell_closed(turn);
         self.take_detours(turn.out);
-        for _ in 0..take_mistakes() {
-            turn.out.count_drop(DropReason::Internal);
-        }
+        turn.out.count_mistakes(take_mistakes());
         if !self.anew.is_empty() {
             for arrival in std::mem::take(&mut self.anew) {
                 self.accept(turn, arrival);

@@ -4,7 +4,7 @@
 //! `write` sends both. With 10 + 14 bytes in front of it the IP header is 8-byte aligned.
 
 use super::offload::Offload;
-use crate::mistake::Always;
+use crate::mistake::or_mistake;
 
 /// Length of the offload header in bytes (`TUNSETVNETHDRSZ`; virtio 1.2, section 5.1.6, without `num_buffers`).
 pub const OFFLOAD_HEADER_LEN: usize = 10;
@@ -52,18 +52,18 @@ impl Frame {
     /// The Ethernet bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        self.buffer.get(OFFLOAD_HEADER_LEN..OFFLOAD_HEADER_LEN + self.len).or_mistake(WITHIN)
+        or_mistake(self.buffer.get(OFFLOAD_HEADER_LEN..OFFLOAD_HEADER_LEN + self.len), WITHIN)
     }
 
     /// The Ethernet bytes, to rewrite in place.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        self.buffer.get_mut(OFFLOAD_HEADER_LEN..OFFLOAD_HEADER_LEN + self.len).or_mistake(WITHIN)
+        or_mistake(self.buffer.get_mut(OFFLOAD_HEADER_LEN..OFFLOAD_HEADER_LEN + self.len), WITHIN)
     }
 
     /// Offload header and Ethernet bytes, as a TAP takes them.
     #[must_use]
     pub fn wire(&self) -> &[u8] {
-        self.buffer.get(..OFFLOAD_HEADER_LEN + self.len).or_mistake(WITHIN)
+        or_mistake(self.buffer.get(..OFFLOAD_HEADER_LEN + self.len), WITHIN)
     }
 
     /// The whole buffer, for a driver to read into; then [`Frame::filled`] says how much came.

@@ -13,7 +13,7 @@ use super::{ETHERNET_LEN, Frame};
 use crate::event::DropReason;
 use crate::flow::FlowKey;
 use crate::id::{Interface, Mac};
-use crate::mistake::Always;
+use crate::mistake::or_mistake;
 
 /// A frame's checked headers. Copied out of the frame, so the frame can be moved or rewritten while they are known.
 #[derive(Clone, Copy, Debug)]
@@ -177,7 +177,7 @@ impl Packet {
     pub fn parse(frame: &Frame) -> Result<Self, DropReason> {
         let bytes = frame.bytes();
         let ethernet = Ethernet2Slice::from_slice_without_fcs(bytes).map_err(|_| DropReason::Malformed)?;
-        let behind = bytes.get(ETHERNET_LEN..).or_mistake("an Ethernet header has its length");
+        let behind = or_mistake(bytes.get(ETHERNET_LEN..), "an Ethernet header has its length");
         let content = match ethernet.ether_type() {
             EtherType::ARP => Content::Arp(parse_arp(behind)?),
             EtherType::IPV4 => Content::Ip(parse_ipv4(behind)?),
@@ -232,10 +232,10 @@ impl Headers {
         (self.end as usize).saturating_sub(usize::from(self.payload_at))
     }
 
-    /// The packet behind its IP headers, in the frame that these are the headers of.
+    /// The bytes behind the IP headers, in the frame that these are the headers of.
     #[must_use]
-    pub fn message<'a>(&self, frame: &'a Frame) -> &'a [u8] {
-        frame.bytes().get(usize::from(self.transport_at)..self.end as usize).or_mistake("headers lie in their frame")
+    pub fn transport_bytes<'a>(&self, frame: &'a Frame) -> &'a [u8] {
+        or_mistake(frame.bytes().get(usize::from(self.transport_at)..self.end as usize), "headers lie in their frame")
     }
 
     /// True for IPv6.
@@ -337,7 +337,7 @@ fn parse_transport(protocol: IpNumber, bytes: &[u8]) -> Result<(Transport, usize
     match protocol {
         IpNumber::TCP => {
             let tcp = TcpHeaderSlice::from_slice(bytes).map_err(|_| DropReason::Malformed)?;
-            let flags = TcpFlags(tcp.slice().get(13).copied().or_mistake("a TCP header has its length"));
+            let flags = TcpFlags(or_mistake(tcp.slice().get(13).copied(), "a TCP header has its length"));
             let transport = Transport::Tcp {
                 source: tcp.source_port(),
                 destination: tcp.destination_port(),

@@ -67,7 +67,7 @@ impl Advert {
         if headers.hop_limit != HOP_LIMIT {
             return Err(DropReason::VrrpHopLimit);
         }
-        let message = headers.message(frame);
+        let message = headers.transport_bytes(frame);
         let &[kind, vrid, priority, count, high, low, _, _, ref list @ ..] = message else {
             return Err(DropReason::VrrpLength);
         };

@@ -149,7 +149,7 @@ impl<H: HostPart> Markers<H> {
     #[must_use]
     pub fn at(&self, slot: Slot) -> &MarkerSession<H> {
         self.sessions.get(slot).unwrap_or_else(|| {
-            mistake("a slot holds no session");
+            mistake(&format!("{slot:?} holds no session"));
             &self.nothing
         })
     }
@@ -157,7 +157,7 @@ impl<H: HostPart> Markers<H> {
     /// The session in a slot that is in use, to change.
     pub fn at_mut(&mut self, slot: Slot) -> &mut MarkerSession<H> {
         self.sessions.get_mut(slot).unwrap_or_else(|| {
-            mistake("a slot holds no session");
+            mistake(&format!("{slot:?} holds no session"));
             &mut self.nothing
         })
     }

@@ -1,5 +1,8 @@
 //! What a member may not say: each such message is counted and changes nothing.
 
+use std::net::IpAddr;
+
+use herald_core::event::DropReason;
 use herald_core::flow::FlowKey;
 use herald_core::id::{BootId, Epoch, Generation, Interface};
 use herald_core::limits::BUCKETS;
@@ -8,8 +11,8 @@ use herald_core::mesh::{
     Relay, SyncEnd, codec,
 };
 use herald_core::outbox::Ledger;
-use herald_testing::frames::SYN_ACK;
-use herald_testing::layout::named;
+use herald_testing::frames::{self, SYN_ACK};
+use herald_testing::layout::{HOST, named, node_addresses, node_mac, v4};
 
 use crate::world::*;
 use crate::{open_until_chosen, opener};
@@ -31,6 +34,24 @@ fn unauthorised(ledger: &Ledger) -> u64 {
 
 fn stale(ledger: &Ledger) -> u64 {
     ledger.messages_stale
+}
+
+#[test]
+fn an_offload_header_that_points_behind_its_frame_does_no_harm() {
+    let mut world = World::new(&Choices::default());
+    let interface = Interface::First;
+    let own = node_addresses(interface, 2)[0];
+    let macs = [node_mac(interface, 0).0, node_mac(interface, 2).0];
+    let ip = frames::ip(macs, IpAddr::from(v4(interface, HOST)), own, 64);
+    let echo = frames::icmpv4(ip, (8, 0), [0, 1, 0, 1], b"who is there");
+    // The checksum is partial, and begins at byte 65,535: virtio_net_hdr of linux/virtio_net.h.
+    let wire = [&[1, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0][..], &echo].concat();
+    let epoch = world.member("c").node.membership().epoch(interface).unwrap();
+    let before = world.member("c").out.ledger.consumed;
+    world.say("a", "c", Message::Redirect(Redirect { interface, epoch, wire }));
+    // The request is answered, and the host says where it is.
+    assert_eq!((world.drops(DropReason::Internal), world.member("c").out.ledger.consumed), (0, before + 2));
+    world.check_books();
 }
 
 /// All of them name c's stream, which b may not speak for, or an epoch or boot that is not b's.
