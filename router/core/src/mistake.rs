@@ -1,6 +1,7 @@
 //! Broken invariants of this program itself: a debug build stops there, a release goes on and counts them as `internal`.
 
 use std::cell::Cell;
+use std::fmt::Display;
 
 thread_local! {
     /// A node lives on one thread, and has it for itself in the program.
@@ -10,7 +11,7 @@ thread_local! {
 /// Something happened that cannot happen.
 #[cold]
 #[track_caller]
-pub(crate) fn mistake(what: &str) {
+pub(crate) fn mistake(what: impl Display) {
     COUNTED.with(|counted| counted.set(counted.get() + 1));
     debug_assert!(false, "{what}");
 }

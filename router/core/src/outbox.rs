@@ -207,6 +207,14 @@ mod tests {
     }
 
     #[test]
+    fn mistakes_are_counted_and_leave_the_books_balanced() {
+        let mut out = Outbox::default();
+        out.count_mistakes(3);
+        assert_eq!(out.drops().collect::<Vec<_>>(), [(DropReason::Internal, 3)]);
+        assert_eq!(out.ledger.generated_dropped, 3);
+    }
+
+    #[test]
     fn a_frame_that_an_interface_refuses_is_booked_once() {
         for leaving in [Leaving::Forwarded, Leaving::Redirected, Leaving::Generated] {
             let mut out = Outbox::default();

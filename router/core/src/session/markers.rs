@@ -149,7 +149,7 @@ impl<H: HostPart> Markers<H> {
     #[must_use]
     pub fn at(&self, slot: Slot) -> &MarkerSession<H> {
         self.sessions.get(slot).unwrap_or_else(|| {
-            mistake(&format!("{slot:?} holds no session"));
+            mistake(format_args!("{slot:?} holds no session"));
             &self.nothing
         })
     }
@@ -157,7 +157,7 @@ impl<H: HostPart> Markers<H> {
     /// The session in a slot that is in use, to change.
     pub fn at_mut(&mut self, slot: Slot) -> &mut MarkerSession<H> {
         self.sessions.get_mut(slot).unwrap_or_else(|| {
-            mistake(&format!("{slot:?} holds no session"));
+            mistake(format_args!("{slot:?} holds no session"));
             &mut self.nothing
         })
     }
@@ -231,3 +231,23 @@ const _: () = assert!(MARKER_SESSIONS_MAX < 1 << 31);
 /// Another stream has the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyTaken;
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+    use crate::mistake::take_mistakes;
+
+    #[test]
+    fn a_slot_that_holds_nothing_is_a_mistake() {
+        take_mistakes();
+        let markers = Markers::<()>::new(HashKey([1; 16]));
+        let asked = catch_unwind(AssertUnwindSafe(|| markers.at(Slot::new(3)).alive));
+        match asked {
+            Ok(alive) => assert!(!cfg!(debug_assertions) && !alive),
+            Err(said) => assert_eq!(said.downcast_ref::<String>().unwrap(), "slot 3 holds no session"),
+        }
+        assert_eq!(take_mistakes(), 1);
+    }
+}

@@ -100,6 +100,13 @@ fn what_nobody_waits_for_is_written_with_what_somebody_does_or_in_time() {
     a.peers.deadline_reached(soon, a.poll.registry(), &mut a.told);
     assert!(!waits(a));
     room.until(|parties| arrived(&parties[1], &[1, 2, 3, 4]));
+    let now = room.now();
+    let a = &mut room.parties[0];
+    a.peers.send_by(now + PATIENCE, b, &claim(5)).unwrap();
+    assert!(waits(a));
+    a.peers.flush_all(now, a.poll.registry(), &mut a.told);
+    assert!(!waits(a), "a node that stops leaves nothing behind");
+    room.until(|parties| arrived(&parties[1], &[1, 2, 3, 4, 5]));
 }
 
 #[test]
