@@ -214,12 +214,13 @@ impl fmt::Display for Outage {
 }
 
 /// Prints each take, and median and worst of all: the machine decides them, so they are asserted nowhere.
-pub fn print_takes(title: &str, takes: &[Outage]) {
+pub fn print_takes<'a>(title: &str, takes: impl Iterator<Item = &'a Outage>) {
+    let takes: Vec<&Outage> = takes.collect();
     for (take, number) in takes.iter().zip(1_usize..) {
         println!("  take {number}: {take}");
     }
     let of = |what: fn(&Outage) -> Duration| {
-        let mut all: Vec<Duration> = takes.iter().map(what).collect();
+        let mut all: Vec<Duration> = takes.iter().map(|take| what(take)).collect();
         all.sort_unstable();
         let median = all.get(all.len() / 2).copied().unwrap_or_default();
         format!("median {median:?}, worst {:?}", all.last().copied().unwrap_or_default())

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's own steps may panic too")]
 
 use std::collections::BTreeMap;
+use std::thread;
 use std::time::Duration;
 
 use netns_tests::{Builder, Lab, Load, Outage, Size, binary, eventually, pause, print_takes};
@@ -15,6 +16,9 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Traffic before the fault, and after it is over.
 const BEFORE: Duration = Duration::from_secs(1);
 const AFTER: Duration = Duration::from_secs(2);
+
+/// Labs that run takes side by side: a take mostly waits.
+const LABS_AT_ONCE: usize = 2;
 
 /// Variants of a partition: each node or each pair.
 const VARIANTS: usize = 3;
@@ -41,28 +45,41 @@ fn await_succession(lab: &Lab, node: &str) {
 }
 
 /// Runs a fault under load, some times, each in a fresh lab; `fault` returns when the cluster is whole again.
-fn takes(title: &str, shape: fn(Builder) -> Builder, fault: impl Fn(&Lab)) -> Vec<Outage> {
-    takes_of(Size::asked_for(), title, shape, fault)
+fn takes(title: &str, shape: fn(Builder) -> Builder, fault: impl Fn(&Lab) + Sync) -> Vec<Outage> {
+    takes_of(Size::asked_for(), title, shape, fault).into_iter().map(|(outage, ())| outage).collect()
 }
 
 /// The same for one of three or so variants of a fault, which share the takes.
-fn variant_takes(title: &str, shape: fn(Builder) -> Builder, fault: impl Fn(&Lab)) -> Vec<Outage> {
+fn variant_takes(title: &str, shape: fn(Builder) -> Builder, fault: impl Fn(&Lab) + Sync) -> Vec<Outage> {
     let size = Size::asked_for();
     let takes = size.takes.div_ceil(VARIANTS);
-    takes_of(Size { takes, ..size }, title, shape, fault)
+    takes_of(Size { takes, ..size }, title, shape, fault).into_iter().map(|(outage, ())| outage).collect()
 }
 
-fn takes_of(size: Size, title: &str, shape: fn(Builder) -> Builder, fault: impl Fn(&Lab)) -> Vec<Outage> {
+/// The same, with what `fault` returns beside what it cost.
+fn takes_of<T: Send>(
+    size: Size,
+    title: &str,
+    shape: fn(Builder) -> Builder,
+    fault: impl Fn(&Lab) -> T + Sync,
+) -> Vec<(Outage, T)> {
     let take = || {
         let lab = shape(Lab::up("failover")).start();
         let load = Load::start(&lab, size);
         pause(BEFORE);
-        fault(&lab);
+        let returned = fault(&lab);
         pause(AFTER);
-        load.stop()
+        (load.stop(), returned)
     };
-    let takes: Vec<Outage> = (0..size.takes).map(|_| take()).collect();
-    print_takes(title, &takes);
+    let mut takes = Vec::with_capacity(size.takes);
+    while takes.len() < size.takes {
+        let together = LABS_AT_ONCE.min(size.takes - takes.len());
+        takes.extend(thread::scope(|scope| {
+            let labs: Vec<_> = (0..together).map(|_| scope.spawn(take)).collect();
+            labs.into_iter().map(|lab| lab.join().unwrap()).collect::<Vec<_>>()
+        }));
+    }
+    print_takes(title, takes.iter().map(|(outage, _)| outage));
     takes
 }
 
@@ -267,9 +284,7 @@ fn spread_and_picked_up(lab: Builder) -> Builder {
 #[ignore = "takes long: netns-tests/run --long runs it"]
 fn a_chosen_node_that_dies_touches_its_own_streams_only() {
     let size = Size::asked_for();
-    let chosen = std::cell::RefCell::new(Vec::new());
-    let outages = takes("chosen node, kill -9", spread, |lab| chosen.borrow_mut().push(chosen_node_dies(lab, size)));
-    for (outage, chosen) in outages.iter().zip(chosen.borrow().iter()) {
+    for (outage, chosen) in takes_of(size, "chosen node, kill -9", spread, |lab| chosen_node_dies(lab, size)) {
         let of_c = chosen.values().filter(|node| *node == "c").count();
         assert!(of_c > 0 && of_c < chosen.len(), "c was chosen for {of_c} of {}", chosen.len());
         for stream in outage.streams().filter(|stream| chosen.get(&stream.name).is_some_and(|node| node != "c")) {
