@@ -105,6 +105,11 @@ pub enum Event {
         /// The peer.
         peer: NodeId,
     },
+    /// A member is silent on the mesh, but heard on an interface: it keeps its streams and gets no new ones.
+    MemberCut {
+        /// The member.
+        node: NodeId,
+    },
     /// A member is counted as dead.
     MemberDied {
         /// The member.
@@ -141,6 +146,7 @@ impl Event {
             | Self::Mended { .. }
             | Self::LinkUp { .. }
             | Self::LinkLost { .. }
+            | Self::MemberCut { .. }
             | Self::MemberDied { .. }
             | Self::HolderChanged { .. }
             | Self::Breaker { .. }

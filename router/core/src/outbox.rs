@@ -41,6 +41,8 @@ pub struct Ledger {
     pub consumed: u64,
     /// Of the forwarded: sent although no acknowledgement had come, because the return packets find this node anyway.
     pub unacknowledged: u64,
+    /// Streams for which a node was chosen while a member that may have had them was out of reach.
+    pub unasked: u64,
     /// Messages that named an old epoch, boot or generation, or a role this node does not hold.
     pub messages_stale: u64,
     /// Messages about something their sender may not speak for.

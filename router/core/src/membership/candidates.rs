@@ -73,6 +73,14 @@ impl Membership {
         cut.filter_map(via).collect()
     }
 
+    /// The living members to which no message finds a way: cut off, and no other member has links to both.
+    #[must_use]
+    pub fn beyond_reach(&self, detours: &[(NodeId, NodeId)]) -> Vec<NodeId> {
+        let is_cut = |member: &&Member| member.state == MemberState::Cut && !member.link_up;
+        let cut = self.members.iter().filter(is_cut).map(|member| member.node);
+        cut.filter(|node| detours.iter().all(|(target, _)| target != node)).collect()
+    }
+
     /// Both ends say that they have a link.
     fn are_linked(&self, one: NodeId, other: NodeId) -> bool {
         one == other || (self.says_linked(one, other) && self.says_linked(other, one))

@@ -52,10 +52,8 @@ impl Membership {
             let seen = Interface::BOTH.into_iter().any(|interface| member.is_seen(now, interface));
             let silent = now >= member.heard + DETECTION_TIME;
             match (member.state, seen) {
-                (MemberState::Alive | MemberState::Suspect, true) if silent => member.state = MemberState::Cut,
-                (MemberState::Dead, true) if member.boot.is_some() && !member.is_proven_dead => {
-                    member.state = MemberState::Cut;
-                }
+                (MemberState::Alive | MemberState::Suspect, true) if silent => member.cut_off(out),
+                (MemberState::Dead, true) if member.boot.is_some() && !member.is_proven_dead => member.cut_off(out),
                 (MemberState::Alive | MemberState::Suspect, false) if silent => {
                     let node = member.node;
                     self.died(node, out);

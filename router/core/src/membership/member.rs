@@ -2,10 +2,12 @@
 
 use std::net::IpAddr;
 
+use crate::event::Event;
 use crate::id::{BootId, Epoch, Interface, Mac, NodeId, PerInterface};
 use crate::limits::{DETECTION_TIME, HEARTBEAT_INTERVAL};
 use crate::mesh::{Heartbeat, Hello};
 use crate::mutation::{Mutation, is_on};
+use crate::outbox::Outbox;
 use crate::time::Instant;
 
 /// How alive a member is.
@@ -134,6 +136,12 @@ impl Member {
         self.heard_on.clone_from(&heartbeat.heard);
         self.epochs = heartbeat.epochs;
         self.links.clone_from(&heartbeat.links);
+    }
+
+    /// It is silent on the mesh, and heard on an interface.
+    pub(super) fn cut_off(&mut self, out: &mut Outbox) {
+        self.state = MemberState::Cut;
+        out.tell(Event::MemberCut { node: self.node });
     }
 
     /// True if it is not dead.

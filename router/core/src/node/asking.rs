@@ -5,6 +5,7 @@ use crate::event::DropReason;
 use crate::flow::{FlowKey, HashedKey};
 use crate::id::NodeId;
 use crate::inspector::HostPart;
+use crate::membership::Member;
 use crate::mesh::{Announce, Answer, Message, Query};
 use crate::outbox::Outbox;
 use crate::packet::Arrival;
@@ -22,7 +23,7 @@ impl<H: HostPart> Node<H> {
         Summary { key, opening: Opening::of(&arrival.headers), packets, bytes }
     }
 
-    /// Nobody is known to own the packet's stream: all members are asked, this node first.
+    /// Nobody is known to own the packet's stream: all members in reach are asked, this node first.
     pub(super) fn ask_members(&mut self, turn: &mut Turn<'_, H>, arrival: Arrival) {
         let key = arrival.key();
         if let Some(announce) = self.owned(&key) {
@@ -34,8 +35,9 @@ impl<H: HostPart> Node<H> {
         if self.redirector.unowned.has(turn.now, &key) {
             return self.steer_unowned(turn, arrival);
         }
-        let others = self.view.members().filter(|member| member.node != self.node && member.lives());
-        let others: Vec<NodeId> = others.map(|member| member.node).collect();
+        let may_own = |member: &&Member| member.node != self.node && member.lives();
+        let others = self.view.members().filter(may_own).map(|member| member.node);
+        let others: Vec<NodeId> = others.filter(|node| !self.view.is_beyond_reach(*node)).collect();
         if others.is_empty() {
             return self.steer_unowned(turn, arrival);
         }
@@ -92,7 +94,7 @@ impl<H: HostPart> Node<H> {
         }
     }
 
-    /// A member died: it will not answer any more.
+    /// A member died or came out of reach: it will not answer any more.
     pub(super) fn no_answer_from(&mut self, turn: &mut Turn<'_, H>, node: NodeId) {
         for key in self.redirector.parking.member_left(node) {
             self.nobody_owns(turn, key);

@@ -25,7 +25,7 @@ use crate::turn::Turn;
 pub(super) struct Keeping {
     /// The epoch in which it holds the redirector or stands by for it.
     epoch: Option<Epoch>,
-    /// Members that have not sent all of their streams in this epoch.
+    /// Members in reach that have not sent all of their streams in this epoch.
     awaited: Vec<NodeId>,
     /// Members whose answer to a comparison has not ended.
     compared: Vec<NodeId>,
@@ -91,13 +91,14 @@ impl<H: HostPart> Node<H> {
             }
             return;
         };
-        let living = self.view.members().filter(|member| member.lives()).map(|member| member.node);
+        let in_reach = |member: &&Member| member.lives() && !self.view.is_beyond_reach(member.node);
+        let awaited = self.view.members().filter(in_reach).map(|member| member.node).collect();
         if is_on(Mutation::SyncAtOnce) {
             let again = turn.now + COMPARE_INTERVAL;
             self.keeping[interface] = Keeping { epoch: Some(epoch), again, ..Keeping::default() };
             return;
         }
-        self.keeping[interface] = Keeping { epoch: Some(epoch), awaited: living.collect(), ..Keeping::default() };
+        self.keeping[interface] = Keeping { epoch: Some(epoch), awaited, ..Keeping::default() };
         self.compare(turn, interface);
     }
 
@@ -297,7 +298,20 @@ impl<H: HostPart> Node<H> {
         }
     }
 
-    /// A member died: nothing more is to be expected of it.
+    /// A member is in reach again: until it has sent all of its streams, some may be unknown here.
+    pub(super) fn came_into_reach(&mut self, turn: &mut Turn<'_, H>, node: NodeId) {
+        if !self.view.member(node).is_some_and(Member::lives) {
+            return;
+        }
+        for interface in Interface::BOTH {
+            if self.keeping[interface].epoch.is_some() {
+                add(&mut self.keeping[interface].awaited, node);
+                self.compare_with(turn, interface, node);
+            }
+        }
+    }
+
+    /// A member died or came out of reach: nothing more is to be expected of it.
     pub(super) fn nothing_more_from(&mut self, node: NodeId) {
         for interface in Interface::BOTH {
             self.keeping[interface].awaited.retain(|awaited| *awaited != node);

@@ -18,18 +18,25 @@ pub(super) struct View {
     membership: Membership,
     /// Members out of reach, each with one that reaches it.
     detours: Vec<(NodeId, NodeId)>,
+    /// Living members to which no message finds a way.
+    beyond_reach: Vec<NodeId>,
     /// What follows from changes is being done.
     is_followed: bool,
 }
 
 impl View {
     pub(super) fn new(membership: Membership) -> Self {
-        Self { membership, detours: Vec::new(), is_followed: false }
+        Self { membership, detours: Vec::new(), beyond_reach: Vec::new(), is_followed: false }
     }
 
     /// Members out of reach, each with one that reaches it.
     pub(super) fn detours(&self) -> &[(NodeId, NodeId)] {
         &self.detours
+    }
+
+    /// True for a living member to which no message finds a way: nothing can be asked of it, nor expected.
+    pub(super) fn is_beyond_reach(&self, node: NodeId) -> bool {
+        self.beyond_reach.contains(&node)
     }
 }
 
@@ -59,6 +66,7 @@ impl<H: HostPart> Node<H> {
             return;
         }
         self.view.detours = self.view.membership.detours();
+        self.note_reach(turn);
         let mut died = Vec::new();
         while let Some(change) = self.view.membership.next_change() {
             match change {
@@ -90,6 +98,23 @@ impl<H: HostPart> Node<H> {
         }
         self.note_returned_members();
         self.view.is_followed = false;
+    }
+
+    /// Members that came out of reach are waited for no more; of those that came back everything is to be told.
+    fn note_reach(&mut self, turn: &mut Turn<'_, H>) {
+        let beyond = self.view.membership.beyond_reach(&self.view.detours);
+        if beyond == self.view.beyond_reach {
+            return;
+        }
+        let before = std::mem::replace(&mut self.view.beyond_reach, beyond.clone());
+        self.redirector.reach_changed(&beyond);
+        for node in beyond.iter().filter(|node| !before.contains(node)) {
+            self.nothing_more_from(*node);
+            self.no_answer_from(turn, *node);
+        }
+        for node in before.iter().filter(|node| !beyond.contains(node)) {
+            self.came_into_reach(turn, *node);
+        }
     }
 
     /// Sessions of members that live again count again.

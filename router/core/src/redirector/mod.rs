@@ -88,6 +88,8 @@ pub struct Redirector {
     /// Members that count as dead, and since when. Their sessions stand, as they may come back with the same boot, but
     /// count for nothing.
     gone: Vec<(NodeId, Instant)>,
+    /// Living members to which no message finds a way. What they own goes on to them; nothing new does.
+    beyond_reach: Vec<NodeId>,
     /// The other key of sessions whose return key is not plainly the reverse of the arrival key.
     translated: HashMap<FlowKey, FlowKey, HashKey>,
     copies: Copies,
@@ -105,6 +107,7 @@ impl Redirector {
             unowned: Unowned::new(settings.hash_key),
             sessions: PerInterface::default(),
             gone: Vec::new(),
+            beyond_reach: Vec::new(),
             translated: HashMap::with_hasher(settings.hash_key),
             copies: Copies::default(),
             deadlines: Deadlines::default(),
@@ -122,7 +125,9 @@ impl Redirector {
     ) -> Steer {
         let key = &summary.key.key;
         let known = self.table.find_mut(&summary.key).map(|session| {
-            if is_gone(&self.gone, session.generation.node) {
+            let chosen = session.generation.node;
+            let unopened = session.standing == Standing::Provisional && self.beyond_reach.contains(&chosen);
+            if is_gone(&self.gone, chosen) || unopened {
                 Known::Orphan(*session)
             } else {
                 follow(now, session, summary)
@@ -191,6 +196,9 @@ impl Redirector {
         if self.is_full() {
             return Steer::Drop(DropReason::RedirectorSessionsFull);
         }
+        if !self.beyond_reach.is_empty() {
+            out.ledger.unasked += 1;
+        }
         out.tell(Event::Step { step: Step::M1, flow: *key, node: self.settings.node });
         let mut session = RedirectorSession {
             generation: Generation { counter: 0, node: chosen },
@@ -257,6 +265,12 @@ impl Redirector {
                     || is_on(Mutation::KeepDeadBoot)
             });
         }
+    }
+
+    /// These living members are those to which no message finds a way now.
+    pub fn reach_changed(&mut self, beyond: &[NodeId]) {
+        self.beyond_reach.clear();
+        self.beyond_reach.extend_from_slice(beyond);
     }
 
     /// This node neither holds nor stands by for the redirector of an interface any more.
@@ -329,7 +343,7 @@ enum Known {
     Steered(Steer),
     /// The node that the stream was assigned to is silent.
     Unanswered(Generation),
-    /// The chosen node counts as dead.
+    /// The chosen node counts as dead; or it is out of reach and nobody knows whether it has the stream.
     Orphan(RedirectorSession),
 }
 

@@ -2,6 +2,7 @@
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests")]
 
 mod hostile;
+mod standing;
 mod takeover;
 mod world;
 

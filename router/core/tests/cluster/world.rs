@@ -108,6 +108,8 @@ pub(crate) struct World {
     /// A member that does not run now and whose links are silent.
     pub(crate) paused: Option<&'static str>,
     dead: Vec<&'static str>,
+    /// A member that runs and has its interfaces, and whose messages are lost, both ways.
+    pub(crate) cut_off: Option<&'static str>,
     /// Where the switches last saw an address as a source: at a node's port, or at the host's.
     learned: PerInterface<HashMap<Mac, Option<usize>>>,
     /// Messages that are lost on their way to a node.
@@ -144,6 +146,7 @@ impl World {
             at_server: Vec::new(),
             paused: None,
             dead: Vec::new(),
+            cut_off: None,
             learned: PerInterface::default(),
             lost: |_, _| false,
             mail: VecDeque::new(),
@@ -169,7 +172,9 @@ impl World {
                 member.events.append(&mut member.out.events);
                 member.out.spent.clear();
                 let from = named(member.name);
-                let sent = member.out.send.drain(..).filter(|(to, message)| !(self.lost)(*to, message));
+                let is_cut = |to| self.cut_off.is_some_and(|name| [from, to].contains(&named(name)));
+                let arrives = |to, message: &Message| !is_cut(to) && !(self.lost)(to, message);
+                let sent = member.out.send.drain(..).filter(|(to, message)| arrives(*to, message));
                 self.mail.extend(sent.map(|(to, message)| (from, to, message)));
                 frames.extend(member.out.transmit.drain(..).map(|(interface, frame, _)| (place, interface, frame)));
             }
@@ -288,6 +293,35 @@ impl World {
         let dead = self.dead.clone();
         for member in self.members.iter_mut().filter(|m| !dead.contains(&m.name)) {
             member.node.link_lost(&mut Turn::new(self.now, &mut member.plugins, &mut member.out), named(name));
+        }
+        self.settle();
+    }
+
+    /// The mesh of a member is cut; all ends notice that at once.
+    pub(crate) fn cut_mesh(&mut self, name: &'static str) {
+        self.cut_off = Some(name);
+        self.change_links(name, |node, turn, peer| node.link_lost(turn, layout::id(peer)));
+    }
+
+    /// The mesh is whole again.
+    pub(crate) fn heal_mesh(&mut self) {
+        let name = self.cut_off.take().unwrap();
+        self.change_links(name, |node, turn, peer| {
+            node.link_up(turn, &layout::hello(peer));
+            node.frames_up(turn, layout::id(peer));
+        });
+    }
+
+    /// Both ends of each link of a member hear of a change.
+    fn change_links(&mut self, name: &str, change: fn(&mut Node<()>, &mut Turn<'_, ()>, Place)) {
+        let now = self.now;
+        let place = self.member(name).place;
+        let others: Vec<usize> = self.members.iter().map(|m| m.place).filter(|other| *other != place).collect();
+        for member in &mut self.members {
+            let peers = if member.place == place { others.clone() } else { vec![place] };
+            for peer in peers {
+                change(&mut member.node, &mut Turn::new(now, &mut member.plugins, &mut member.out), peer);
+            }
         }
         self.settle();
     }

@@ -21,6 +21,9 @@ pub(super) fn log(event: &Event) {
         Event::StreamEnded { flow, reason } => tracing::debug!("{flow:?} ended: {}", reason.name()),
         Event::LinkUp { peer } => tracing::info!("link to {peer} is up"),
         Event::LinkLost { peer } => tracing::warn!("link to {peer} is lost"),
+        Event::MemberCut { node } => tracing::warn!(
+            "{node} is silent on the mesh, but heard on an interface: it keeps its streams and gets no new ones"
+        ),
         Event::MemberDied { node } => tracing::warn!("{node} is dead"),
         Event::HolderChanged { interface, epoch: Some(epoch) } => {
             tracing::info!("{} holds the {interface} redirector, epoch {}", epoch.node, epoch.counter);

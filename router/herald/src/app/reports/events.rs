@@ -90,6 +90,7 @@ impl EventRow {
             }
             Event::LinkUp { peer } => Self::of_node("link-up", peer),
             Event::LinkLost { peer } => Self::of_node("link-lost", peer),
+            Event::MemberCut { node } => Self::of_node("member-cut", node),
             Event::MemberDied { node } => Self::of_node("member-died", node),
             Event::HolderChanged { interface, epoch } => Self {
                 event: "holder-changed",

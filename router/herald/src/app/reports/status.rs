@@ -91,6 +91,8 @@ pub(super) struct SessionCounts {
     pub redirector: usize,
     /// Marker sessions; each has two keys.
     pub marker: usize,
+    /// Streams for which a node was chosen since the start while a member that may have had them was out of reach.
+    pub unasked: u64,
 }
 
 /// The books of frames: everything that arrived is forwarded, redirected, handed over, consumed, dropped (but for
@@ -162,7 +164,11 @@ fn status(event_loop: &EventLoop) -> Status {
         interfaces: PerInterface::from_fn(|interface| interface_status(event_loop, interface)),
         roles: roles::roles(event_loop),
         members: members::rows(event_loop),
-        sessions: SessionCounts { redirector: parts.node.redirector_sessions(), marker: parts.node.markers().len() },
+        sessions: SessionCounts {
+            redirector: parts.node.redirector_sessions(),
+            marker: parts.node.markers().len(),
+            unasked: ledger.unasked,
+        },
         frames: frames(event_loop),
         drops: drops::drops(event_loop),
         refusals: parts.peers.iter().flat_map(Peers::refusals).collect(),

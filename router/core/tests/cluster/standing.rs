@@ -1,0 +1,103 @@
+//! Faults that stay: what goes on while nobody mends them.
+
+use std::time::Duration;
+
+use herald_core::event::DropReason;
+use herald_core::id::Interface;
+use herald_core::membership::Service;
+use herald_core::redirector::choice::Redirectors;
+use herald_testing::frames::{ACK, SYN, SYN_ACK};
+
+use crate::opener;
+use crate::world::*;
+
+/// Longer than it takes to notice a fault.
+const NOTICED: Duration = Duration::from_millis(1_000);
+
+fn elected() -> Choices {
+    Choices { holders: None, ..Choices::default() }
+}
+
+/// Opens a connection; its chosen node.
+fn open(world: &mut World, port: u16) -> &'static str {
+    world.host_sends(Interface::First, port, 80, SYN);
+    world.host_sends(Interface::Second, 80, port, SYN_ACK);
+    world.host_sends(Interface::First, port, 80, ACK);
+    let seen = world.inspectors(&opener(Interface::First, port));
+    assert_eq!(seen.len(), 1, "{port}: {seen:?}");
+    seen[0].0
+}
+
+#[test]
+fn a_member_whose_mesh_is_cut_keeps_nobody_from_new_streams() {
+    for cut in ["a", "b", "c"] {
+        let mut world = World::new(&elected());
+        let streams: Vec<_> = (41_000..41_060).map(|port| (port, open(&mut world, port))).collect();
+        assert!(streams.iter().any(|(_, chosen)| *chosen == cut));
+        world.cut_mesh(cut);
+        world.run(NOTICED);
+        for port in 43_000..43_020 {
+            assert_ne!(open(&mut world, port), cut);
+            assert!(world.talks(port), "{port}, without the mesh of {cut}");
+        }
+        for port in 44_000..44_020 {
+            let before = world.at_server.len();
+            world.host_sends_udp(Interface::First, port, 53);
+            world.run(Duration::from_millis(30));
+            assert_eq!(world.at_server.len(), before + 1, "UDP {port}, without the mesh of {cut}");
+        }
+        for (port, chosen) in streams.iter().filter(|(_, chosen)| *chosen != cut) {
+            assert!(world.talks(*port), "{port} of {chosen}, without the mesh of {cut}");
+        }
+        let unasked: u64 = world.members.iter().map(|m| m.out.ledger.unasked).sum();
+        assert!(unasked >= 40, "{unasked}");
+        world.heal_mesh();
+        world.run(NOTICED);
+        for port in 43_000..43_020 {
+            assert!(world.talks(port), "{port}, with the mesh of {cut} again");
+        }
+        world.check_books();
+    }
+}
+
+#[test]
+fn streams_of_a_member_whose_mesh_is_cut_go_on_where_they_are_known() {
+    let mut world = World::new(&elected());
+    let streams: Vec<_> = (41_000..41_060).map(|port| (port, open(&mut world, port))).collect();
+    world.cut_mesh("c");
+    world.run(NOTICED);
+    for (port, chosen) in &streams {
+        assert!(world.talks(*port), "{port} of {chosen}");
+        assert_eq!(world.inspectors(&opener(Interface::First, *port)).len(), 1, "{port} of {chosen}");
+    }
+    world.check_books();
+}
+
+#[test]
+fn a_connection_whose_node_is_cut_off_before_it_announced_is_opened_elsewhere_by_the_next_try() {
+    let mut world = World::new(&Choices { redirectors: Redirectors::LastResort, ..elected() });
+    let port = 42_000;
+    world.cut_off = Some("c");
+    world.host_sends(Interface::First, port, 80, SYN);
+    world.cut_mesh("c");
+    world.run(NOTICED);
+    assert_eq!(world.drops(DropReason::HoldTimedOut), 1);
+    world.host_sends(Interface::First, port, 80, SYN);
+    world.host_sends(Interface::Second, 80, port, SYN_ACK);
+    world.host_sends(Interface::First, port, 80, ACK);
+    assert!(world.talks(port));
+    world.check_books();
+}
+
+#[test]
+fn a_drain_beside_a_member_that_is_cut_off_leaves_a_cluster_that_serves() {
+    let mut world = World::new(&elected());
+    world.cut_mesh("c");
+    world.run(NOTICED);
+    world.serve("a", Service::Draining);
+    world.run(NOTICED);
+    assert_eq!(world.remaining("a"), (0, 0));
+    assert_eq!(open(&mut world, 43_000), "b");
+    assert!(world.talks(43_000));
+    world.check_books();
+}
