@@ -115,6 +115,13 @@ pub enum Event {
         /// The member.
         node: NodeId,
     },
+    /// The adverts of a holder do not come, although it answers probes: the network does not pass its multicast.
+    AdvertsUnheard {
+        /// On which interface.
+        interface: Interface,
+        /// The holder.
+        holder: NodeId,
+    },
     /// This node now knows another holder, which may be itself.
     HolderChanged {
         /// Of which redirector.
@@ -148,6 +155,7 @@ impl Event {
             | Self::LinkLost { .. }
             | Self::MemberCut { .. }
             | Self::MemberDied { .. }
+            | Self::AdvertsUnheard { .. }
             | Self::HolderChanged { .. }
             | Self::Breaker { .. }
             | Self::PluginSuspended { .. } => true,

@@ -51,6 +51,10 @@ pub(super) struct Adverts {
     pub(super) quiet_until: Option<Instant>,
     /// Since when this node might preempt the holder.
     pub(super) able_since: Option<Instant>,
+    /// When the followed holder was last probed because its adverts were missing.
+    pub(super) probed: Instant,
+    /// The last epoch of which it was told that its adverts do not come.
+    pub(super) told_as_unheard: Option<Epoch>,
     pub(super) counts: AdvertCounts,
 }
 
@@ -84,6 +88,8 @@ impl Adverts {
             asserted: None,
             quiet_until: None,
             able_since: None,
+            probed: Instant::default(),
+            told_as_unheard: None,
             counts: AdvertCounts::default(),
         }
     }
@@ -97,6 +103,16 @@ impl Adverts {
     /// first (RFC 9568, section 6.1).
     pub(super) fn down_interval(&self) -> Duration {
         self.interval() * 3 + self.interval() * (256 - u32::from(self.priority)) / 256
+    }
+
+    /// When adverts of the followed holder are missing: one at least was not written, or is lost.
+    pub(super) fn overdue_at(&self) -> Instant {
+        self.heard + self.interval() * 2
+    }
+
+    /// When the followed holder is to be probed because its adverts are missing.
+    pub(super) fn next_probe(&self) -> Instant {
+        self.overdue_at().max(self.probed + self.interval())
     }
 
     /// Until when this node may act as holder: a backup waits at least one interval longer.

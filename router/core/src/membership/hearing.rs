@@ -99,11 +99,11 @@ impl Membership {
         }
     }
 
-    /// Whom this node hears on an interface, into its own report. Of the holder, adverts are what counts.
+    /// Whom this node hears on an interface, into its own report.
     pub(super) fn listen(&mut self, now: Instant, interface: Interface) {
         let own = self.settings.node;
-        let ceased = self.have_adverts_ceased(now, interface);
-        let silent = self.followed(interface).filter(|_| ceased).map(|epoch| epoch.node);
+        let is_silent = self.is_holder_silent(now, interface);
+        let silent = self.followed(interface).filter(|_| is_silent).map(|epoch| epoch.node);
         let works = self.member(own).is_some_and(|member| member.interfaces[interface]);
         let heard: Vec<NodeId> = self
             .members
@@ -143,10 +143,59 @@ impl Membership {
         self.unheard[interface] = unheard;
     }
 
-    /// True if the holder that this node follows has not been heard for the `Active_Down_Interval`.
+    /// True if the holder that this node follows has not been heard for the `Active_Down_Interval`, neither by adverts nor by
+    /// probes.
+    pub(super) fn is_holder_silent(&self, now: Instant, interface: Interface) -> bool {
+        self.have_adverts_ceased(now, interface) && !self.is_multicast_lost(now, interface)
+    }
+
+    /// True if the adverts of the holder that this node follows have ceased for the `Active_Down_Interval`.
     pub(super) fn have_adverts_ceased(&self, now: Instant, interface: Interface) -> bool {
         let adverts = &self.adverts[interface];
         now >= adverts.heard + adverts.down_interval()
+    }
+
+    /// True if the holder that this node follows sends probes, or answers them, although adverts of it were missing already:
+    /// it lives, and the network does not pass its multicast. A holder that has died was heard for at most one interval
+    /// after its last advert, so this does not make its death known later.
+    fn is_multicast_lost(&self, now: Instant, interface: Interface) -> bool {
+        let adverts = &self.adverts[interface];
+        let holder = self.followed(interface).and_then(|epoch| self.member(epoch.node));
+        let seen = holder.and_then(|holder| holder.seen[interface]);
+        seen.is_some_and(|seen| seen >= adverts.overdue_at() && now < seen + adverts.down_interval())
+    }
+
+    /// Until when the holder that this node follows counts as heard by probes.
+    pub(super) fn probed_until(&self, interface: Interface) -> Option<Instant> {
+        let holder = self.followed(interface).and_then(|epoch| self.member(epoch.node));
+        holder?.seen[interface].map(|seen| seen + self.adverts[interface].down_interval())
+    }
+
+    /// Probes holders whose adverts are missing, once in an interval: probes come once in a heartbeat interval otherwise,
+    /// which may be too seldom to tell in time that only multicast is lost.
+    pub(super) fn probe_overdue_holders(&mut self, now: Instant, out: &mut Outbox) {
+        for interface in Interface::BOTH {
+            let Some(epoch) = self.followed(interface) else { continue };
+            if now < self.adverts[interface].next_probe() {
+                continue;
+            }
+            self.adverts[interface].probed = now;
+            let macs = self.member(epoch.node).and_then(|holder| holder.macs);
+            if let Some(frame) = macs.and_then(|macs| probe(self.settings.macs[interface], macs[interface])) {
+                out.transmit(interface, frame, Leaving::Generated);
+            }
+        }
+    }
+
+    /// Says once of each epoch that its holder is heard by probes only.
+    pub(super) fn tell_lost_multicast(&mut self, now: Instant, out: &mut Outbox) {
+        for interface in Interface::BOTH {
+            let Some(epoch) = self.followed(interface) else { continue };
+            let lost = self.have_adverts_ceased(now, interface) && self.is_multicast_lost(now, interface);
+            if lost && self.adverts[interface].told_as_unheard.replace(epoch) != Some(epoch) {
+                out.tell(Event::AdvertsUnheard { interface, holder: epoch.node });
+            }
+        }
     }
 
     /// True if nobody hears the member on that interface, although the network works.

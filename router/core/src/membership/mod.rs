@@ -5,7 +5,8 @@
 //!
 //! **Authority is the mesh; adverts are for speed.** A role is taken in an epoch above all that was heard of, and claimed
 //! on the mesh before the first advert is written. An advert never makes anybody a holder here. It keeps a holder in its
-//! role, and its absence takes it away: after three intervals and the skew, unless a linked member still hears it.
+//! role, and its absence takes it away: after three intervals and the skew, unless a linked member still hears it, or the
+//! holder answers probes, so that what is lost is multicast alone.
 //!
 //! ```text
 //! holder:  advert ---- lease: two intervals ----| may not act |---- renews; after three: gives up, waits, hears
@@ -329,7 +330,9 @@ impl Membership {
                 self.elections.first.judged(Standing::Unfit, Sight::Gone);
             }
         }
+        self.probe_overdue_holders(now, out);
         self.settle(now, out);
+        self.tell_lost_multicast(now, out);
         self.advertise_due(now, out);
         self.renew_lease();
     }
@@ -356,7 +359,10 @@ impl Membership {
         let followed = self.followed(interface).map(|_| adverts.heard);
         let silence = followed.map(|heard| heard + adverts.down_interval());
         let proof = followed.map(|heard| heard + adverts.interval());
-        let others = [silence, proof, adverts.quiet_until, adverts.rival_until(), self.preempts_at(interface)];
+        let probe = followed.map(|_| adverts.next_probe());
+        let probed = self.probed_until(interface);
+        let others =
+            [silence, proof, probe, probed, adverts.quiet_until, adverts.rival_until(), self.preempts_at(interface)];
         let others = others.into_iter().flatten().filter(|at| *at > self.checked);
         held.into_iter().chain(self.lingers_until[interface]).chain(others)
     }

@@ -133,13 +133,13 @@ impl Membership {
     }
 
     /// What is seen of the holder of an epoch. Its own word on a living link counts before anything else; then proof of its
-    /// death, which waits for one interval without an advert, so that a link that flaps changes no role; then its adverts,
-    /// unless a member that obeys it still hears them: a node that alone is deaf takes no role from others.
+    /// death, which waits for one interval without an advert, so that a link that flaps changes no role; then its adverts and
+    /// probes, unless a member that obeys it still hears them: a node that alone is deaf takes no role from others.
     fn sight(&self, now: Instant, interface: Interface, epoch: Epoch) -> Sight {
         let adverts = &self.adverts[interface];
-        let ceased = self.have_adverts_ceased(now, interface);
+        let silent = self.is_holder_silent(now, interface);
         let Some(holder) = self.member(epoch.node) else {
-            return if ceased { Sight::Gone } else { Sight::Stays };
+            return if silent { Sight::Gone } else { Sight::Stays };
         };
         if adverts.resigned == Some(epoch) || holder.is_joined() && self.has_given_up(holder, interface, epoch) {
             return Sight::Gone;
@@ -148,7 +148,7 @@ impl Membership {
         if holder.is_proven_dead && idle {
             return Sight::Gone;
         }
-        if ceased && !self.is_vouched_for(interface, epoch) {
+        if silent && !self.is_vouched_for(interface, epoch) {
             return match holder.state {
                 MemberState::Alive if holder.is_joined() && holder.epochs[interface] != Some(epoch) => Sight::Gone,
                 MemberState::Cut | MemberState::Dead => Sight::Gone,

@@ -51,6 +51,7 @@ impl Coverage {
                 Event::HolderChanged { .. } if now < at_ms(FAULTS_FROM_MS) => return,
                 Event::HolderChanged { .. } => "epoch change",
                 Event::Breaker { open: true, .. } => "breaker opened",
+                Event::AdvertsUnheard { .. } => "adverts unheard",
                 Event::MemberCut { .. } => "member cut",
                 Event::MemberDied { .. } => "member died",
                 Event::LinkLost { .. } => "link lost",

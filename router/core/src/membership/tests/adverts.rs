@@ -55,6 +55,29 @@ fn a_draining_holder_hands_over_once_its_successor_is_in_sync() {
 }
 
 #[test]
+fn a_network_that_loses_multicast_alone_changes_no_role() {
+    for centiseconds in [10, 3] {
+        let mut world = World::empty(3, RolesMode::Priority);
+        world.adverts.centiseconds = centiseconds;
+        (0..3).for_each(|index| world.start(index));
+        world.advance(CONVERGENCE_TIME);
+        let taken = world.used.len();
+        (0..3).for_each(|index| world.set_cables(index, Cable::Unicast));
+        world.advance(Duration::from_secs(10));
+        world.assert_holders(0, 1);
+        assert_eq!(world.used.len(), taken, "adverts each {centiseconds} centiseconds: {:?}", world.used);
+        let told = Event::AdvertsUnheard { interface: Interface::First, holder: name(0) };
+        for index in [1, 2] {
+            assert_eq!(world.events.iter().filter(|event| **event == (index, told)).count(), 1, "by {index}");
+        }
+        // A holder that dies is still missed in time.
+        world.kill_silently(0);
+        world.advance(Duration::from_millis(10) * u32::from(centiseconds) * 4 + LATENCY * 2);
+        assert_eq!(world.holder_as_seen(1), Some(1), "adverts each {centiseconds} centiseconds");
+    }
+}
+
+#[test]
 fn proof_of_death_needs_a_lost_link_and_one_interval_without_an_advert() {
     let mut world = World::new(3);
     world.advance(CONVERGENCE_TIME);

@@ -37,6 +37,8 @@ pub(super) enum Cable {
     Cut,
     /// Carries only what the node sends.
     Deaf,
+    /// Carries what is for one receiver only, both ways.
+    Unicast,
 }
 
 pub(super) struct Node {
@@ -54,6 +56,8 @@ pub(super) enum Load {
     /// Messages of an older connection are lost.
     Message(u64, Message),
     Frame(Interface, Vec<u8>),
+    /// The answer to a probe.
+    Answer(Interface),
 }
 
 pub(super) struct World {
@@ -265,7 +269,12 @@ impl World {
 
     /// A frame to everyone on the network.
     pub(super) fn flood(&mut self, from: usize, interface: Interface, bytes: &[u8]) {
-        if self.cable(from, interface) == Cable::Cut || !self.works(from, interface) {
+        let is_cut = match self.cable(from, interface) {
+            Cable::Cut => true,
+            Cable::Unicast => is_multicast(bytes),
+            Cable::Whole | Cable::Deaf => false,
+        };
+        if is_cut || !self.works(from, interface) {
             return;
         }
         self.wire.push((self.now, interface, bytes.to_vec()));
@@ -278,11 +287,21 @@ impl World {
 
     /// A frame as the node takes it: a lease that is over is looked at first.
     pub(super) fn frame_lands(&mut self, to: usize, interface: Interface, bytes: &[u8]) {
-        if self.cable(to, interface) != Cable::Whole || !self.works(to, interface) {
+        let is_cut = match self.cable(to, interface) {
+            Cable::Cut | Cable::Deaf => true,
+            Cable::Unicast => is_multicast(bytes),
+            Cable::Whole => false,
+        };
+        if is_cut || !self.works(to, interface) {
             return;
         }
         let frame = Frame::from_bytes(bytes);
         let packet = Packet::parse(&frame).unwrap();
+        if packet.destination == mac(to, interface)
+            && let Some(from) = (0..self.count).find(|from| mac(*from, interface) == packet.source)
+        {
+            self.answer_probe(to, from, interface);
+        }
         self.call(to, |membership, now, out| {
             if membership.is_lease_over(now) {
                 membership.deadline_reached(now, out);
@@ -297,6 +316,17 @@ impl World {
                 Content::Ip(_) | Content::Arp(_) => {}
             }
         });
+    }
+
+    /// What comes to one receiver only is a probe.
+    fn answer_probe(&mut self, by: usize, to: usize, interface: Interface) {
+        let arrives = matches!(self.cable(by, interface), Cable::Whole | Cable::Unicast | Cable::Deaf)
+            && matches!(self.cable(to, interface), Cable::Whole | Cable::Unicast);
+        if arrives && self.nodes.contains_key(&to) {
+            self.serial += 1;
+            let flight = Flight { from: by, to, load: Load::Answer(interface) };
+            self.flights.insert((self.now + LATENCY, self.serial), flight);
+        }
     }
 
     pub(super) fn carry(&mut self, from: usize, to: usize, message: Message) {
@@ -388,6 +418,10 @@ impl World {
         let (connection, message) = match flight.load {
             Load::Message(connection, message) => (connection, message),
             Load::Frame(interface, bytes) => return self.frame_lands(flight.to, interface, &bytes),
+            Load::Answer(interface) => {
+                let source = mac(flight.from, interface);
+                return self.call(flight.to, |membership, now, _| membership.neighbour_heard(now, interface, source));
+            }
         };
         if self.connections.get(&pair(flight.from, flight.to)) != Some(&connection) {
             return;
@@ -496,6 +530,10 @@ impl World {
 }
 
 /// Adverts that crossed a network since `from`, with the number of the node that sent each.
+fn is_multicast(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|first| first & 1 == 1)
+}
+
 pub(super) fn adverts(world: &World, from: Instant, interface: Interface) -> Vec<(usize, u8)> {
     let seen = world.wire.iter().filter(|(at, on, _)| *at >= from && *on == interface);
     let read = |bytes: &[u8]| {

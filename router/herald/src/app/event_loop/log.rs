@@ -25,6 +25,10 @@ pub(super) fn log(event: &Event) {
             "{node} is silent on the mesh, but heard on an interface: it keeps its streams and gets no new ones"
         ),
         Event::MemberDied { node } => tracing::warn!("{node} is dead"),
+        Event::AdvertsUnheard { interface, holder } => tracing::warn!(
+            "the adverts of {holder} do not come on the {interface} interface, although it answers probes there: it stays \
+             the holder; see whether the network passes multicast (224.0.0.18, ff02::12)"
+        ),
         Event::HolderChanged { interface, epoch: Some(epoch) } => {
             tracing::info!("{} holds the {interface} redirector, epoch {}", epoch.node, epoch.counter);
         }

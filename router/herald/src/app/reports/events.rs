@@ -92,6 +92,9 @@ impl EventRow {
             Event::LinkLost { peer } => Self::of_node("link-lost", peer),
             Event::MemberCut { node } => Self::of_node("member-cut", node),
             Event::MemberDied { node } => Self::of_node("member-died", node),
+            Event::AdvertsUnheard { interface, holder } => {
+                Self { interface: Some(interface), ..Self::of_node("adverts-unheard", holder) }
+            }
             Event::HolderChanged { interface, epoch } => Self {
                 event: "holder-changed",
                 interface: Some(interface),
