@@ -2,7 +2,7 @@
 
 use herald_core::limits::UNIDENTIFIED_LINKS_MAX;
 use herald_core::mesh::codec::{Spoken, VERSION_MAX, encode, encode_greeting};
-use herald_core::mesh::{Greeting, Hello, Lane, Message};
+use herald_core::mesh::{Greeting, Hello, Lane, Message, Padding};
 use netns_tests::{Lab, eventually};
 use serde_json::Value;
 
@@ -107,7 +107,7 @@ fn a_stranger_on_the_mesh_is_refused_by_name_and_disturbs_nobody() {
     let mut early = Vec::new();
     encode(&Message::Heartbeat(heartbeat()), &mut early).unwrap();
     let mut frames = Vec::new();
-    let greeting = Greeting { hello: good.clone(), lane: Lane::Frames, resume: None };
+    let greeting = Greeting { hello: good.clone(), lane: Lane::Frames, resume: None, padding: Padding::default() };
     encode_greeting(&greeting, &mut frames).unwrap();
     let of = |node: &str| Hello { node: node.parse().unwrap(), ..good.clone() };
     for (node, bytes, reason, line, answered) in [

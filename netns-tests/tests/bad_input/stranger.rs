@@ -8,7 +8,7 @@ use std::time::Duration;
 use herald::io::clock;
 use herald_core::id::{BootId, Mac, PerInterface};
 use herald_core::mesh::codec::{Decoder, Spoken, VERSION_MAX, encode_greeting};
-use herald_core::mesh::{Greeting, Heartbeat, Hello, Lane};
+use herald_core::mesh::{Greeting, Heartbeat, Hello, Lane, Padding};
 use herald_keys::{Authority, Keys, KeysFolder, Validity};
 use netns_tests::Lab;
 use serde_json::Value;
@@ -125,7 +125,7 @@ impl Issuer {
 
 pub(crate) fn bytes_of(hello: &Hello) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let greeting = Greeting { hello: hello.clone(), lane: Lane::Control, resume: None };
+    let greeting = Greeting { hello: hello.clone(), lane: Lane::Control, resume: None, padding: Padding::default() };
     encode_greeting(&greeting, &mut bytes).unwrap();
     bytes
 }
@@ -201,6 +201,7 @@ pub(crate) fn heartbeat() -> Heartbeat {
         interfaces: PerInterface::default(),
         heard: PerInterface::default(),
         links: Vec::new(),
+        padding: Padding::default(),
     }
 }
 

@@ -66,6 +66,13 @@ pub enum Event {
         /// Counter of the new generation.
         generation: u32,
     },
+    /// A stream that was given to another node stays at this one: no redirector heard of the other in time.
+    TakenBack {
+        /// The opener's flow.
+        flow: FlowKey,
+        /// The node it was given to.
+        from: NodeId,
+    },
     /// This redirector knows every stream of its interface.
     InSync {
         /// Which redirector, held or stood by for.
@@ -163,6 +170,7 @@ impl Event {
             | Self::Acknowledged { .. }
             | Self::Refused { .. }
             | Self::TakenOver { .. }
+            | Self::TakenBack { .. }
             | Self::HoldTimedOut { .. }
             | Self::InterestEnded { .. }
             | Self::StreamEnded { .. } => false,

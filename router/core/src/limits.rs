@@ -277,11 +277,21 @@ pub const START_TIME_MAX: Duration = DETECTION_TIME.saturating_mul(3);
 /// not reach, or of a host that forges them.
 pub const START_DEFERRED_MAX: Duration = START_TIME_MAX.saturating_mul(10);
 
-/// Bytes of a greeting: what a stranger can make this node keep.
-pub const HELLO_LEN_MAX: usize = 2 * 1024;
+/// Time after a stream was taken back from a node that did not confirm it, before this node gives streams away again.
+pub const TAKEN_BACK_DELAY: Duration = Duration::from_secs(5);
 
-/// Bytes of a heartbeat: three lists of 64 members with the longest ids, and the rest.
-pub const HEARTBEAT_LEN_MAX: usize = 4 * 1024;
+/// Bytes that pad a message so that it fills at least one packet of a mesh whose MTU is at most this: a link that passes short
+/// messages only is none.
+pub const PADDING_LEN: usize = 9_000;
+
+/// Time between two padded heartbeats.
+pub const PADDING_INTERVAL: Duration = HEARTBEAT_INTERVAL.saturating_mul(10);
+
+/// Bytes of a greeting, which is padded: what a node with a certificate can make another one keep before it is known.
+pub const HELLO_LEN_MAX: usize = PADDING_LEN + 2 * 1024;
+
+/// Bytes of a heartbeat: three lists of 64 members with the longest ids, the padding, and the rest.
+pub const HEARTBEAT_LEN_MAX: usize = PADDING_LEN + 4 * 1024;
 
 /// Buckets of the digests by which a redirector compares its sessions with their chosen nodes: with a million streams a
 /// bucket that differs costs a thousand of them.
@@ -368,8 +378,8 @@ const _: () = assert!(CONTROL_MESSAGE_LEN_MAX <= MESSAGE_LEN_MAX);
 const _: () = assert!(UNTOLD_MESSAGES_MAX.saturating_mul(CONTROL_MESSAGE_LEN_MAX as u64) < BULK_BYTES_MAX as u64);
 const _: () = assert!(HELLO_LEN_MAX <= LINK_READ_LEN && LINK_READ_LEN <= MESSAGE_LEN_MAX);
 // The longest encodings: a node id takes 17 bytes, an address 18, a stream in a refresh 138.
-const _: () = assert!(HELLO_LEN_MAX > CLUSTER_NAME_LEN_MAX + 2 * 18 * ADDRESSES_MAX + 128);
-const _: () = assert!(HEARTBEAT_LEN_MAX > 3 * 17 * MEMBERS_MAX + 128);
+const _: () = assert!(HELLO_LEN_MAX - PADDING_LEN > CLUSTER_NAME_LEN_MAX + 2 * 18 * ADDRESSES_MAX + 128);
+const _: () = assert!(HEARTBEAT_LEN_MAX - PADDING_LEN > 3 * 17 * MEMBERS_MAX + 128);
 const _: () = assert!(
     DIGESTS_LEN_MAX > (10 + 3) * BUCKETS + 128
         && BUCKETS <= u16::MAX as usize

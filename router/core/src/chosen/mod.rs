@@ -8,7 +8,7 @@ mod moving;
 
 pub use breaker::Breakers;
 pub use hold::{Held, Hold, HoldMax};
-pub use moving::Fenced;
+pub use moving::{FenceDue, Fenced};
 
 use crate::event::{DropReason, EndReason, Event, Step};
 use crate::flow::{FlowKey, HashKey, HashedKey};

@@ -64,6 +64,20 @@ impl Fenced {
     }
 }
 
+/// What is due of a stream that was given away.
+#[derive(Clone, Copy, Debug)]
+pub enum FenceDue {
+    /// The new owner is to hear that nothing more is handed over.
+    Send(NodeId, Fence),
+    /// Nobody has heard of the new owner.
+    TakeBack {
+        /// The stream's.
+        slot: Slot,
+        /// The node it was given to.
+        from: NodeId,
+    },
+}
+
 impl<H: HostPart> Chosen<H> {
     /// Gives a stream to another node: what still comes of it is handed over from now on. `None` if it cannot be given
     /// away now, because its announcement has not been acknowledged.
@@ -136,14 +150,18 @@ impl<H: HostPart> Chosen<H> {
         Some(Assign { arrival, return_key, choice: session.choice, generation, life: Some(session.life) })
     }
 
-    /// The next fence that is due, and to whom. A redirector that does not know of the move by then may never: the new
-    /// owner may have died. It is told that this node has the stream no more.
-    pub fn next_fence(&mut self, now: Instant) -> Option<(NodeId, Fence)> {
+    /// What is due of a stream that was given away. If no redirector knows of the move by then, the new owner may never have
+    /// heard of it: the stream is to be taken back. If one does, the other may never: it is told that this node has the
+    /// stream no more.
+    pub fn next_fence(&mut self, now: Instant) -> Option<FenceDue> {
         let node = self.settings.node;
         while let Some((at, (slot, id))) = self.fences.pop_due(now) {
             let Some(slot) = self.markers.still(slot, id) else { continue };
             let session = self.markers.at_mut(slot);
             let Announced::Moved(moved) = &mut session.announced else { continue };
+            if moved.fence == at && moved.told_by == ToldBy::Nobody {
+                return Some(FenceDue::TakeBack { slot, from: moved.to.node });
+            }
             if moved.fence == at {
                 moved.fence = Instant::NEVER;
                 self.unfenced -= 1;
@@ -151,10 +169,21 @@ impl<H: HostPart> Chosen<H> {
                     let generation = Generation { counter: session.generation, node };
                     self.closed.push(Close { arrival: session.opener, return_key, generation });
                 }
-                return Some((moved.to.node, Fence { arrival: session.opener, generation: moved.to }));
+                let fence = Fence { arrival: session.opener, generation: moved.to };
+                return Some(FenceDue::Send(moved.to.node, fence));
             }
         }
         None
+    }
+
+    /// A stream that was given away stays here after all. The redirectors have never heard of another owner, so its packets
+    /// wait for nothing. `identity` is the stream's.
+    pub fn take_back(&mut self, turn: &mut Turn<'_, H>, slot: Slot, identity: u64) -> Option<Slot> {
+        let assign = self.give_anew(turn.now, slot, self.settings.node)?;
+        let slot = self.take_over(turn, &assign, identity).ok()?;
+        let session = self.markers.at_mut(slot);
+        (session.fenced, session.announced) = (false, Announced::Acknowledged);
+        Some(slot)
     }
 
     /// A frame of a stream that was given away follows it.

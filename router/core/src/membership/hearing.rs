@@ -155,13 +155,14 @@ impl Membership {
         now >= adverts.heard + adverts.down_interval()
     }
 
-    /// True if the holder that this node follows sends probes, or answers them, although adverts of it were missing already:
-    /// it lives, and the network does not pass its multicast. A holder that has died was heard for at most one interval
-    /// after its last advert, so this does not make its death known later.
+    /// True if the holder that this node follows sends probes, or answers them, although adverts of it were missing already,
+    /// and its last word on the mesh is that it holds: it lives, and the network does not pass its multicast. A holder that
+    /// has died was heard for at most one interval after its last advert, so this does not make its death known later.
     fn is_multicast_lost(&self, now: Instant, interface: Interface) -> bool {
         let adverts = &self.adverts[interface];
-        let holder = self.followed(interface).and_then(|epoch| self.member(epoch.node));
-        let seen = holder.and_then(|holder| holder.seen[interface]);
+        let Some(epoch) = self.followed(interface) else { return false };
+        let holds = |holder: &&Member| holder.is_expected() && holder.epochs[interface] == Some(epoch);
+        let seen = self.member(epoch.node).filter(holds).and_then(|holder| holder.seen[interface]);
         seen.is_some_and(|seen| seen >= adverts.overdue_at() && now < seen + adverts.down_interval())
     }
 

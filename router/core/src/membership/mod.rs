@@ -154,6 +154,8 @@ pub struct Membership {
     changes: VecDeque<Change>,
     heartbeat_at: Instant,
     reported: Option<Heartbeat>,
+    /// When the next heartbeat is to be padded.
+    padded_at: Instant,
     /// When the deadlines were last looked at.
     checked: Instant,
 }
@@ -198,6 +200,7 @@ impl Membership {
             changes: VecDeque::new(),
             heartbeat_at: now,
             reported: None,
+            padded_at: now,
             checked: now,
             settings,
         };
@@ -350,21 +353,6 @@ impl Membership {
         let deaths = peers.map(|member| member.heard + DETECTION_TIME);
         let roles = Interface::BOTH.into_iter().flat_map(|interface| self.role_deadlines(interface));
         deaths.chain(self.starting_until).chain(roles).fold(self.heartbeat_at, Instant::min)
-    }
-
-    /// When something becomes due for a role. What was due at the last look has been looked at.
-    fn role_deadlines(&self, interface: Interface) -> impl Iterator<Item = Instant> + '_ {
-        let adverts = &self.adverts[interface];
-        let held = adverts.due_at().filter(|_| self.holds(interface));
-        let followed = self.followed(interface).map(|_| adverts.heard);
-        let silence = followed.map(|heard| heard + adverts.down_interval());
-        let proof = followed.map(|heard| heard + adverts.interval());
-        let probe = followed.map(|_| adverts.next_probe());
-        let probed = self.probed_until(interface);
-        let others =
-            [silence, proof, probe, probed, adverts.quiet_until, adverts.rival_until(), self.preempts_at(interface)];
-        let others = others.into_iter().flatten().filter(|at| *at > self.checked);
-        held.into_iter().chain(self.lingers_until[interface]).chain(others)
     }
 
     /// What has changed, in order; `None` when everything was taken.

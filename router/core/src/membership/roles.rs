@@ -207,4 +207,19 @@ impl Membership {
             Preemption::After(delay) => self.adverts[interface].able_since.map(|since| since + delay),
         }
     }
+
+    /// When something becomes due for a role. What was due at the last look has been looked at.
+    pub(super) fn role_deadlines(&self, interface: Interface) -> impl Iterator<Item = Instant> + '_ {
+        let adverts = &self.adverts[interface];
+        let held = adverts.due_at().filter(|_| self.holds(interface));
+        let followed = self.followed(interface).map(|_| adverts.heard);
+        let silence = followed.map(|heard| heard + adverts.down_interval());
+        let proof = followed.map(|heard| heard + adverts.interval());
+        let probe = followed.map(|_| adverts.next_probe());
+        let probed = self.probed_until(interface);
+        let others =
+            [silence, proof, probe, probed, adverts.quiet_until, adverts.rival_until(), self.preempts_at(interface)];
+        let others = others.into_iter().flatten().filter(|at| *at > self.checked);
+        held.into_iter().chain(self.lingers_until[interface]).chain(others)
+    }
 }

@@ -3,8 +3,8 @@
 use super::{Change, Membership, Previous};
 use crate::event::Event;
 use crate::id::{Epoch, Interface};
-use crate::limits::DETECTION_TIME;
-use crate::mesh::{Claim, Heartbeat, Message};
+use crate::limits::{DETECTION_TIME, PADDING_INTERVAL};
+use crate::mesh::{Claim, Heartbeat, Message, Padding};
 use crate::outbox::Outbox;
 use crate::time::Instant;
 
@@ -25,7 +25,7 @@ impl Membership {
         if std::mem::take(&mut self.candidates_changed) {
             self.note(Change::CandidatesChanged);
         }
-        self.report(out);
+        self.report(now, out);
         self.renew_lease();
     }
 
@@ -73,8 +73,8 @@ impl Membership {
     }
 
     /// Sends this node's view to all if it differs from what was sent last; [`Membership::deadline_reached`] forgets
-    /// that every heartbeat interval.
-    fn report(&mut self, out: &mut Outbox) {
+    /// that every heartbeat interval. Now and then the heartbeat is padded.
+    fn report(&mut self, now: Instant, out: &mut Outbox) {
         let Some(own) = self.member(self.settings.node) else { return };
         let heartbeat = Heartbeat {
             priorities: self.settings.priorities,
@@ -86,10 +86,15 @@ impl Membership {
             interfaces: own.interfaces,
             heard: own.heard_on.clone(),
             links: own.links.clone(),
+            padding: Padding::default(),
         };
         if self.reported.as_ref() != Some(&heartbeat) {
-            let message = Message::Heartbeat(heartbeat.clone());
-            self.send_to_all(&message, out);
+            let mut padding = Padding::default();
+            if now >= self.padded_at {
+                self.padded_at = now + PADDING_INTERVAL;
+                padding = Padding::whole();
+            }
+            self.send_to_all(&Message::Heartbeat(Heartbeat { padding, ..heartbeat.clone() }), out);
             self.reported = Some(heartbeat);
         }
     }

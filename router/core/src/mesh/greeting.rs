@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::message::{Hello, Lane};
+use super::message::{Hello, Lane, Padding};
 use crate::id::BootId;
 
 /// Who speaks, which connection of the link this is, and where the talk of before goes on.
@@ -14,6 +14,8 @@ pub struct Greeting {
     pub lane: Lane,
     /// On the control connection: what the sender knows of the talk with the receiver; `None` if they never talked.
     pub resume: Option<Resume>,
+    /// Makes the greeting as long as a packet may be: a link on which long ones are lost does not come up.
+    pub padding: Padding,
 }
 
 /// Where the numbered messages of two boots go on.

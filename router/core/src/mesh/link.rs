@@ -8,7 +8,7 @@ use super::codec::{Decoder, Spoken};
 use super::error::PeerError;
 use super::greeting::{Greeting, Resume};
 use super::kinds::Message;
-use super::message::Lane;
+use super::message::{Lane, Padding};
 use super::queue::SendQueue;
 use crate::id::NodeId;
 use crate::limits::{
@@ -283,7 +283,7 @@ impl Link {
 
     fn push_greeting(&mut self, identity: &Identity) -> Result<(), PeerError> {
         let (hello, lane, resume) = (identity.hello.clone(), self.lane, self.resume);
-        self.queue.push_greeting(&Greeting { hello, lane, resume })
+        self.queue.push_greeting(&Greeting { hello, lane, resume, padding: Padding::whole() })
     }
 
     fn identify(&mut self, now: Instant, identity: &Identity, greeting: Greeting) -> Option<LinkEvent> {

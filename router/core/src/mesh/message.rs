@@ -1,11 +1,13 @@
 //! What nodes say to each other.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::flow::FlowKey;
 use crate::id::{BootId, Epoch, Generation, Interface, Mac, NodeId, PerInterface};
+use crate::limits::PADDING_LEN;
 use crate::session::Life;
 
 /// The first message of each side of a link: who speaks, and what it understands.
@@ -50,6 +52,32 @@ pub struct Heartbeat {
     pub heard: PerInterface<Vec<NodeId>>,
     /// The peers to which the sender has a link.
     pub links: Vec<NodeId>,
+    /// Empty in most heartbeats.
+    pub padding: Padding,
+}
+
+/// Zeroes that make a message fill a whole packet of the mesh. Where long packets are lost and short ones pass, a link with
+/// short messages only would count as up, and hang with the first long one.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Padding(Vec<u8>);
+
+impl fmt::Debug for Padding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
+impl Padding {
+    /// [`PADDING_LEN`] zeroes.
+    #[must_use]
+    pub fn whole() -> Self {
+        Self(vec![0; PADDING_LEN])
+    }
+
+    /// True if it is no longer than any may be.
+    pub(super) fn is_within_bounds(&self) -> bool {
+        self.0.len() <= PADDING_LEN
+    }
 }
 
 /// "I hold this redirector in this epoch."

@@ -207,6 +207,14 @@ impl<H: HostPart> Node<H> {
         }
     }
 
+    /// Both redirectors hear again of a stream whose packets do not wait for that.
+    pub(super) fn tell_anew(&mut self, turn: &mut Turn<'_, H>, slot: Slot) {
+        match self.tell_redirectors(turn, slot) {
+            Told::Stands | Told::Sent(_) => {}
+            Told::Refused(winner) => self.lost(turn, slot, winner),
+        }
+    }
+
     /// A redirector refused this node's announcement.
     pub(super) fn refused(&mut self, turn: &mut Turn<'_, H>, refuse: &Refuse) {
         if is_on(Mutation::IgnoreRefuse) || self.chosen.is_known_as_moved(turn.now, &refuse.return_key, refuse.winner) {

@@ -22,12 +22,16 @@ impl<H: HostPart> Node<H> {
 
     /// The connection for frames beside a link is up.
     pub fn frames_up(&mut self, turn: &mut Turn<'_, H>, peer: NodeId) {
+        if !self.frames_to.contains(&peer) {
+            self.frames_to.push(peer);
+        }
         self.change_view(turn, |membership, now, out| membership.frames_up(now, peer, out));
     }
 
     /// The connection for frames beside a link is lost. Where the mesh redirects, no stream may go to a node that frames do
-    /// not reach; elsewhere it carries only the stragglers of streams that move.
+    /// not reach; elsewhere none may be given to it by this node, which would have to hand over what still comes.
     pub fn frames_lost(&mut self, turn: &mut Turn<'_, H>, peer: NodeId) {
+        self.frames_to.retain(|other| *other != peer);
         match self.redirecting {
             Redirecting::Ethernet => {}
             Redirecting::Mesh => {

@@ -70,6 +70,8 @@ pub struct Node<H> {
     complete: PerInterface<bool>,
     bulks: Vec<Bulk>,
     drain: Option<Drain>,
+    /// Peers to which frames can be sent over the mesh.
+    frames_to: Vec<NodeId>,
     /// Since when a holder is out of reach.
     out_of_reach: Option<Instant>,
 }
@@ -119,6 +121,7 @@ impl<H: HostPart> Node<H> {
             complete: PerInterface::default(),
             bulks: Vec::new(),
             drain: None,
+            frames_to: Vec::new(),
             out_of_reach: None,
         })
     }

@@ -2,10 +2,11 @@
 
 use super::Node;
 use super::early::Awaited;
-use crate::event::EndReason;
+use crate::chosen::FenceDue;
+use crate::event::{EndReason, Event};
 use crate::id::{Interface, NodeId, Slot};
 use crate::inspector::HostPart;
-use crate::limits::{DETECTION_TIME, DRAIN_INTERVAL, DRAIN_STREAMS_MAX};
+use crate::limits::{DETECTION_TIME, DRAIN_INTERVAL, DRAIN_STREAMS_MAX, TAKEN_BACK_DELAY};
 use crate::membership::Service;
 use crate::mesh::{Assign, Fence, Message};
 use crate::mutation::{Mutation, is_on};
@@ -93,9 +94,14 @@ impl<H: HostPart> Node<H> {
         self.drain.map(|drain| drain.at).filter(|_| self.chosen.alive() > 0)
     }
 
+    /// True if this node may hand frames over to another: by a link with a connection for frames.
+    fn reaches(&self, node: NodeId) -> bool {
+        self.view.member(node).is_some_and(|member| member.link_up) && self.frames_to.contains(&node)
+    }
+
     fn give_away(&mut self, turn: &mut Turn<'_, H>, slot: Slot) {
         let successor = self.choice.choose(self.chosen.markers.at(slot).choice, &self.candidates);
-        let Some(to) = successor.filter(|to| *to != self.node) else { return };
+        let Some(to) = successor.filter(|to| *to != self.node && self.reaches(*to)) else { return };
         if let Some(assign) = self.chosen.give_away(turn, slot, to)
             && !is_on(Mutation::LoseOnDrain)
         {
@@ -113,10 +119,25 @@ impl<H: HostPart> Node<H> {
         }
     }
 
-    /// Tells new owners that nothing more is handed over.
+    /// Tells new owners that nothing more is handed over, and takes back what they have not confirmed.
     pub(super) fn send_fences(&mut self, turn: &mut Turn<'_, H>) {
-        while let Some((to, fence)) = self.chosen.next_fence(turn.now) {
-            turn.out.send(to, Message::Fence(fence));
+        while let Some(due) = self.chosen.next_fence(turn.now) {
+            match due {
+                FenceDue::Send(to, fence) => turn.out.send(to, Message::Fence(fence)),
+                FenceDue::TakeBack { slot, from } => self.take_back(turn, slot, from),
+            }
+        }
+    }
+
+    /// Takes back a stream that was given to a node of which no redirector has heard. Before it is given away again some
+    /// time passes: the next node may be as silent.
+    fn take_back(&mut self, turn: &mut Turn<'_, H>, slot: Slot, from: NodeId) {
+        let identity = self.chosen.markers.at(slot).identity;
+        let Some(slot) = self.chosen.take_back(turn, slot, identity) else { return };
+        turn.out.tell(Event::TakenBack { flow: self.chosen.markers.at(slot).opener, from });
+        self.tell_anew(turn, slot);
+        if let Some(drain) = &mut self.drain {
+            drain.at = turn.now + TAKEN_BACK_DELAY;
         }
     }
 

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use herald_core::event::DropReason;
+use herald_core::event::{DropReason, Event};
 use herald_core::id::Interface;
+use herald_core::limits::TAKEN_BACK_DELAY;
 use herald_core::membership::Service;
+use herald_core::mesh::Message;
 use herald_core::redirector::choice::Redirectors;
 use herald_testing::frames::{ACK, SYN, SYN_ACK};
 
@@ -100,4 +102,43 @@ fn a_drain_beside_a_member_that_is_cut_off_leaves_a_cluster_that_serves() {
     assert_eq!(open(&mut world, 43_000), "b");
     assert!(world.talks(43_000));
     world.check_books();
+}
+
+#[test]
+fn a_stream_whose_new_owner_never_hears_of_it_is_taken_back() {
+    let mut world = World::new(&elected());
+    let streams: Vec<_> = (41_000..41_060).map(|port| (port, open(&mut world, port))).collect();
+    let of_c: Vec<_> = streams.iter().filter(|(_, chosen)| *chosen == "c").collect();
+    assert!(of_c.len() > 5);
+    world.lost = |_, message| matches!(message, Message::Assign(_));
+    world.serve("c", Service::Draining);
+    world.run(Duration::from_millis(450));
+    for (port, _) in &of_c {
+        assert!(world.talks(*port), "{port}");
+    }
+    let taken_back = world.member("c").events.iter().filter(|event| matches!(event, Event::TakenBack { .. })).count();
+    assert_eq!(taken_back, of_c.len());
+    assert_eq!(world.remaining("c").1, of_c.len());
+    // The drain goes on later, and now it gets through.
+    world.lost = |_, _| false;
+    world.run(TAKEN_BACK_DELAY * 2);
+    assert_eq!(world.remaining("c"), (0, 0));
+    for (port, _) in &of_c {
+        assert!(world.talks(*port), "{port}");
+    }
+    world.check_books();
+}
+
+#[test]
+fn no_stream_is_given_to_a_node_that_frames_do_not_reach() {
+    let mut world = World::new(&elected());
+    let streams: Vec<_> = (41_000..41_060).map(|port| (port, open(&mut world, port))).collect();
+    world.lose_frames_to("c");
+    world.serve("c", Service::Draining);
+    world.run(NOTICED);
+    let of_c = streams.iter().filter(|(_, chosen)| *chosen == "c");
+    assert_eq!(world.remaining("c").1, of_c.clone().count());
+    for (port, _) in of_c {
+        assert!(world.talks(*port), "{port}");
+    }
 }

@@ -312,6 +312,11 @@ impl World {
         });
     }
 
+    /// A member loses its connections for frames.
+    pub(crate) fn lose_frames_to(&mut self, name: &'static str) {
+        self.change_links(name, |node, turn, peer| node.frames_lost(turn, layout::id(peer)));
+    }
+
     /// Both ends of each link of a member hear of a change.
     fn change_links(&mut self, name: &str, change: fn(&mut Node<()>, &mut Turn<'_, ()>, Place)) {
         let now = self.now;

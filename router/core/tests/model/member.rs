@@ -10,7 +10,7 @@ use herald_core::flow::FlowKey;
 use herald_core::id::{Epoch, Interface, NodeId};
 use herald_core::limits::CROSSING_TIME_MAX;
 use herald_core::membership::InterfaceState;
-use herald_core::mesh::{Acknowledge, Heartbeat, Message, codec};
+use herald_core::mesh::{Acknowledge, Heartbeat, Message, Padding, codec};
 use herald_core::node::Node;
 use herald_core::outbox::{Leaving, Outbox};
 use herald_core::packet::Frame;
@@ -225,6 +225,7 @@ impl Member {
                 interfaces: said.interfaces,
                 heard,
                 links: said.links.clone(),
+                padding: Padding::default(),
             };
             node.message_arrived(&mut Turn::new(*clock, plugins, out), id(from), Message::Heartbeat(report));
         }

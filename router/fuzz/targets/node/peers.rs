@@ -2,7 +2,8 @@
 
 use herald_core::id::{BootId, Epoch, Generation, NodeId, PerInterface};
 use herald_core::mesh::{
-    Acknowledge, Announce, Answer, Claim, Fence, Handover, Heartbeat, Message, Redirect, Refuse, SyncEnd, codec,
+    Acknowledge, Announce, Answer, Claim, Fence, Handover, Heartbeat, Message, Padding, Redirect, Refuse, SyncEnd,
+    codec,
 };
 use herald_core::packet::OFFLOAD_HEADER_LEN;
 
@@ -117,6 +118,7 @@ impl World {
             interfaces: PerInterface { first: !bit(2), second: !bit(3) },
             heard: PerInterface::from_fn(|_| if bit(2) { Vec::new() } else { others.to_vec() }),
             links: if bit(4) { Vec::new() } else { others.to_vec() },
+            padding: Padding::default(),
         };
         self.message(from, Message::Heartbeat(heartbeat));
     }

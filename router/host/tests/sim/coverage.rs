@@ -56,6 +56,7 @@ impl Coverage {
                 Event::MemberDied { .. } => "member died",
                 Event::LinkLost { .. } => "link lost",
                 Event::TakenOver { .. } => "taken over",
+                Event::TakenBack { .. } => "taken back",
                 Event::Mended { .. } => "mended",
                 Event::InSync { .. } => "in sync",
                 Event::InterestEnded { .. } => "interest ended",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use herald_core::event::DropReason;
 use herald_core::mesh::codec;
 
-use herald_core::mesh::{Greeting, Lane, Message};
+use herald_core::mesh::{Greeting, Lane, Message, Padding};
 use herald_core::turn::Turn;
 
 use crate::links::{Connection, ConnectionId, End, Side, lane_index};
@@ -92,7 +92,8 @@ impl World {
         let (node, peer) = (nodes[side], nodes[1 - side]);
         let (hello, resume) = (self.members[node].hello(), self.members[node].talks[peer].resume());
         let mut bytes = Vec::new();
-        codec::encode_greeting(&Greeting { hello, lane: Lane::Control, resume }, &mut bytes).unwrap();
+        codec::encode_greeting(&Greeting { hello, lane: Lane::Control, resume, padding: Padding::whole() }, &mut bytes)
+            .unwrap();
         self.write(connection, side, Lane::Control, &bytes);
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::*;
 use super::world::*;
+use crate::mesh::{Message, Padding};
 
 #[test]
 fn a_new_boot_ends_the_old_one_at_once() {
@@ -177,4 +178,19 @@ fn two_holders_that_meet_on_the_mesh_are_one_within_the_detection_time() {
     cuts.into_iter().for_each(|(one, other)| world.set_wire(one, other, Wire::Whole));
     world.advance(DETECTION_TIME);
     assert_eq!(acting(&world), 1);
+}
+
+#[test]
+fn a_long_heartbeat_goes_over_each_link_once_in_its_interval() {
+    let mut world = World::new(2);
+    world.advance(CONVERGENCE_TIME);
+    let mut padded = 0;
+    for _ in 0..60 {
+        let (now, mut out) = (world.now, Outbox::default());
+        world.nodes.get_mut(&0).unwrap().membership.deadline_reached(now, &mut out);
+        let is_padded = |(_, message): &&(NodeId, Message)| matches!(message, Message::Heartbeat(heartbeat) if heartbeat.padding == Padding::whole());
+        padded += out.send.iter().filter(is_padded).count();
+        world.now = now + HEARTBEAT_INTERVAL / 2;
+    }
+    assert!((2..=3).contains(&padded), "{padded} in three seconds");
 }

@@ -47,7 +47,8 @@ impl Body for Unheard {}
 
 impl Body for Heartbeat {
     fn is_within_bounds(&self) -> bool {
-        [&self.links, &self.heard.first, &self.heard.second].iter().all(|list| list.len() <= MEMBERS_MAX)
+        let lists = [&self.links, &self.heard.first, &self.heard.second];
+        lists.iter().all(|list| list.len() <= MEMBERS_MAX) && self.padding.is_within_bounds()
     }
 }
 

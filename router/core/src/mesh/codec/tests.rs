@@ -12,8 +12,8 @@ use crate::flow::FlowKey;
 use crate::id::{BootId, Epoch, Generation, Interface, Mac, NodeId, PerInterface};
 use crate::inspector::Direction;
 use crate::mesh::{
-    Acknowledge, Announce, Answer, Assign, Claim, Close, Compare, Fence, Handover, Heartbeat, Lane, Query, Redirect,
-    Refresh, Refuse, Relay, Resume, SyncEnd, Unheard,
+    Acknowledge, Announce, Answer, Assign, Claim, Close, Compare, Fence, Handover, Heartbeat, Lane, Padding, Query,
+    Redirect, Refresh, Refuse, Relay, Resume, SyncEnd, Unheard,
 };
 use crate::packet::{Content, Frame, Packet};
 use crate::session::Life;
@@ -79,6 +79,10 @@ fn any_life() -> impl Strategy<Value = Life> {
     })
 }
 
+fn any_padding() -> impl Strategy<Value = Padding> {
+    prop_oneof![Just(Padding::default()), Just(Padding::whole())]
+}
+
 fn any_heartbeat() -> impl Strategy<Value = Heartbeat> {
     (
         both(any::<u8>()),
@@ -88,11 +92,13 @@ fn any_heartbeat() -> impl Strategy<Value = Heartbeat> {
         both(any::<bool>()),
         both(any::<bool>()),
         both(vec(any_node(), 0..=limits::MEMBERS_MAX).boxed()),
-        vec(any_node(), 0..=limits::MEMBERS_MAX),
+        (vec(any_node(), 0..=limits::MEMBERS_MAX), any_padding()),
     )
-        .prop_map(|(priorities, epochs, weight, [in_sync, draining], synced, interfaces, heard, links)| {
-            Heartbeat { priorities, epochs, weight, in_sync, synced, draining, interfaces, heard, links }
-        })
+        .prop_map(
+            |(priorities, epochs, weight, [in_sync, draining], synced, interfaces, heard, (links, padding))| {
+                Heartbeat { priorities, epochs, weight, in_sync, synced, draining, interfaces, heard, links, padding }
+            },
+        )
 }
 
 fn any_message() -> impl Strategy<Value = Message> {
@@ -168,7 +174,12 @@ fn any_greeting() -> impl Strategy<Value = Greeting> {
         received,
         first_kept,
     });
-    (any_hello(), lane, option::of(resume)).prop_map(|(hello, lane, resume)| Greeting { hello, lane, resume })
+    (any_hello(), lane, option::of(resume), any_padding()).prop_map(|(hello, lane, resume, padding)| Greeting {
+        hello,
+        lane,
+        resume,
+        padding,
+    })
 }
 
 /// Feeds the bytes in chunks of these lengths, repeated, and gives all messages and the error, if one came.
@@ -332,7 +343,7 @@ fn lengths_are_checked_before_memory_is_taken() {
         assert_eq!((spoken.len(), error.map(|e| e.name())), (0, Some(name)), "{bytes:?}");
     }
     let mut decoder = Decoder::default();
-    decoder.space()[..4].copy_from_slice(&[0, 0, 0x10, 0]);
+    decoder.space()[..4].copy_from_slice(&[0, 0, 0x80, 0]);
     decoder.filled(4);
     assert_eq!(decoder.decode(limits::HELLO_LEN_MAX).unwrap_err().name(), "too-long", "a stranger may say less");
 }
@@ -360,6 +371,7 @@ fn too_many_things_in_one_message_are_refused_on_both_sides() {
         interfaces: none,
         heard: PerInterface::default(),
         links,
+        padding: Padding::default(),
     });
     let bodies = [
         postcard::to_stdvec(&refresh).unwrap(),
@@ -397,6 +409,7 @@ fn the_longest_messages_fit_their_kinds() {
         interfaces: PerInterface { first: true, second: true },
         heard: PerInterface::from_fn(|_| vec![node; limits::MEMBERS_MAX]),
         links: vec![node; limits::MEMBERS_MAX],
+        padding: Padding::whole(),
     };
     let longest = [
         Message::Heartbeat(heartbeat),

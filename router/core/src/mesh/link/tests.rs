@@ -22,7 +22,7 @@ fn hello(name: &str) -> Hello {
 }
 
 fn greeting(name: &str) -> Greeting {
-    Greeting { hello: hello(name), lane: Lane::Control, resume: None }
+    Greeting { hello: hello(name), lane: Lane::Control, resume: None, padding: Padding::whole() }
 }
 
 fn identity(name: &str) -> Identity {

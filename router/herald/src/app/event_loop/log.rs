@@ -12,6 +12,9 @@ pub(super) fn log(event: &Event) {
         }
         Event::Refused { flow, winner: None } => tracing::debug!("{flow:?} was refused: its return key is taken"),
         Event::TakenOver { flow, generation } => tracing::debug!("took over {flow:?} in generation {generation}"),
+        Event::TakenBack { flow, from } => {
+            tracing::debug!("took back {flow:?}: no redirector has heard that {from} took it over");
+        }
         Event::InSync { interface } => tracing::info!("in sync with every member for the {interface} redirector"),
         Event::Mended { peer, sessions } => {
             tracing::warn!("{sessions} redirector sessions named {peer}, which does not have their streams: ended");

@@ -79,6 +79,7 @@ impl EventRow {
             Event::TakenOver { flow, generation } => {
                 Self { counter: Some(generation.into()), ..Self::of_flow("taken-over", &flow) }
             }
+            Event::TakenBack { flow, from } => Self { node: Some(from), ..Self::of_flow("taken-back", &flow) },
             Event::InSync { interface } => Self { event: "in-sync", interface: Some(interface), ..Self::default() },
             Event::Mended { peer, sessions } => {
                 Self { counter: Some(sessions as u64), ..Self::of_node("mended", peer) }

@@ -32,7 +32,8 @@ impl Checker for FirstPacket {
 
     fn see(&mut self, world: &World, sight: &Sight<'_>) -> Result<(), String> {
         match sight {
-            Sight::Told { place, event: Event::Acknowledged { flow, .. } } => {
+            // Only what was acknowledged is given away, so what comes back has been.
+            Sight::Told { place, event: Event::Acknowledged { flow, .. } | Event::TakenBack { flow, .. } } => {
                 self.acknowledged.insert(((*place, world.members[*place].boot), *flow));
                 Ok(())
             }

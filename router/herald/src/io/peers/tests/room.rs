@@ -11,7 +11,7 @@ use super::super::*;
 use crate::io::clock;
 use crate::io::tls::{Pulled, Session, TlsTexts};
 use herald_core::id::{BootId, Epoch, Interface, Mac, PerInterface};
-use herald_core::mesh::{Claim, Greeting, Handover, Heartbeat, codec};
+use herald_core::mesh::{Claim, Greeting, Handover, Heartbeat, Padding, codec};
 use herald_keys::{Authority, Keys, Validity};
 
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -72,6 +72,7 @@ pub(super) fn heartbeat() -> Message {
         interfaces: PerInterface::default(),
         heard: PerInterface::default(),
         links: Vec::new(),
+        padding: Padding::default(),
     })
 }
 
@@ -273,7 +274,7 @@ impl Hand {
 }
 
 pub(super) fn greeting(hello: &Hello) -> Greeting {
-    Greeting { hello: hello.clone(), lane: Lane::Control, resume: None }
+    Greeting { hello: hello.clone(), lane: Lane::Control, resume: None, padding: Padding::default() }
 }
 
 pub(super) fn said(hello: &Hello) -> Vec<u8> {
