@@ -164,6 +164,40 @@ fn an_interface_is_cut_one_way() {
 }
 
 #[test]
+fn an_interface_is_cut_for_multicast_alone() {
+    let lab = Lab::up("groups").start();
+    await_reach(&lab, "client", "10.1.0.12");
+    lab.links("cut", &["b", "--interface", "first", "--multicast"]);
+    let everybody = ping(&lab, "client", "ff02::1%eth0", 2, 200).text;
+    // Both know each other's Ethernet address.
+    assert!(reaches(&lab, "client", "10.1.0.12"), "unicast passes");
+    assert!(everybody.contains("fe80::"), "the others hear it: {everybody}");
+    let fault = lab.status()["faults"][0].clone();
+    assert_eq!((&fault["kind"], &fault["network"]), (&"cut-multicast".into(), &"first".into()), "{fault}");
+    let _none = lab.exec("client", &["ip", "neigh", "flush", "all"]).ok();
+    assert!(!reaches(&lab, "client", "10.1.0.12"), "nobody can ask for its Ethernet address");
+    lab.links("heal", &[]);
+    await_reach(&lab, "client", "10.1.0.12");
+}
+
+#[test]
+fn the_mesh_is_cut_for_large_frames_alone() {
+    let lab = Lab::up("large").start();
+    await_reach(&lab, "a", "10.9.0.12");
+    lab.links("cut", &["a", "b", "--larger-than", "642"]);
+    // 14 bytes of Ethernet, 20 of IPv4, 8 of ICMP.
+    let sized = |from: &str, to: &str, size: &str| {
+        lab.exec(from, &["ping", "-n", "-W", "1", "-c", "2", "-s", size, to]).code == 0
+    };
+    assert!(sized("a", "10.9.0.12", "600") && !sized("a", "10.9.0.12", "601"));
+    assert!(sized("a", "10.9.0.13", "1400"), "no other link");
+    lab.links("cut", &["a", "b", "--larger-than", "642", "--one-way"]);
+    assert_eq!(lab.status()["faults"][0]["than"], 642);
+    lab.links("heal", &[]);
+    assert!(sized("a", "10.9.0.12", "1400"));
+}
+
+#[test]
 #[ignore = "takes long: netns-tests/run --long runs it"]
 fn a_delay_is_felt_by_the_two_and_by_nobody_else() {
     let lab = Lab::up("late").start();
@@ -267,6 +301,10 @@ fn wrong_input_changes_nothing() {
         ("cut", &["a", "--interface", "first", "--mesh"], 2, "cannot be used with"),
         ("cut", &["a", "b", "--one-way=up"], 2, "out, in"),
         ("cut", &["a", "b", "--loss", "1%"], 2, "unexpected argument"),
+        ("cut", &["a", "--multicast"], 2, "which network of a?"),
+        ("cut", &["a", "b", "--larger-than", "0"], 2, "1..=65535"),
+        ("cut", &["a", "b", "--larger-than", "600", "--multicast"], 2, "cannot be used with"),
+        ("impair", &["a", "b", "--multicast", "--delay", "1ms"], 2, "unexpected argument"),
         ("impair", &["a", "b"], 2, "nothing to impair"),
         ("impair", &["a", "b", "--loss", "1"], 2, "\"1\" is no share"),
         ("impair", &["a", "b", "--loss", "101%"], 2, "0% to 100%"),

@@ -29,6 +29,13 @@ pub struct Lane {
 pub enum Fault {
     /// All are lost.
     Cut,
+    /// Those to a group address are lost, broadcasts included (IEEE 802.3, I/G bit).
+    CutMulticast,
+    /// Those that are larger on the wire are lost.
+    CutLarger {
+        /// Bytes of the largest Ethernet frame that passes, without checksum: the packet and 14.
+        than: u16,
+    },
     /// They come late, not at all, twice, or out of order.
     Impaired(Impairment),
 }
@@ -175,6 +182,8 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cut => f.write_str("cut"),
+            Self::CutMulticast => f.write_str("cut for multicast"),
+            Self::CutLarger { than } => write!(f, "cut for frames of more than {than} bytes"),
             Self::Impaired(Impairment { delay, loss, duplicate, reorder, seed }) => {
                 write!(f, "delay {delay}, loss {loss}, duplicate {duplicate}, reorder {reorder}, seed {seed}")
             }
@@ -352,6 +361,11 @@ mod tests {
                 "one way after the other",
                 cut(&cut(&none, &interface, Ways::Out), &interface, Ways::In),
                 [Place::Nowhere, Place::Bridge, Place::Bridge, Place::Bridge],
+            ),
+            (
+                "whole interface for some frames",
+                none.with(&interface.lanes(Ways::Both).unwrap(), &Fault::CutMulticast).unwrap(),
+                [Place::Relay, Place::Bridge, Place::Bridge, Place::Bridge],
             ),
             ("pair", cut(&none, &pair, Ways::Both), [Place::Bridge, Place::Bridge, Place::Relay, Place::Relay]),
             ("all", cut(&both, &pair, Ways::In), [Place::Nowhere, Place::Bridge, Place::Relay, Place::Relay]),

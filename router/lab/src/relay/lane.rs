@@ -7,6 +7,8 @@ use siphasher::sip::SipHasher13;
 
 use super::Counts;
 use crate::fault::{Fault, Impairment, Lane, Share};
+use herald_core::id::Mac;
+use herald_core::packet::{Content, Frame, Packet};
 
 /// What becomes of one frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +45,7 @@ pub(super) struct ImpairedLane {
 impl ImpairedLane {
     pub(super) fn new(lane: Lane, fault: Fault) -> Self {
         let seed = match &fault {
-            Fault::Cut => 0,
+            Fault::Cut | Fault::CutMulticast | Fault::CutLarger { .. } => 0,
             Fault::Impaired(impairment) => impairment.seed,
         };
         let chance = Chance::new(seed, &lane);
@@ -62,13 +64,25 @@ impl ImpairedLane {
     }
 
     /// Decides about one frame and counts it.
-    pub(super) fn decide(&mut self) -> Fate {
-        let Fault::Impaired(Impairment { delay, loss, duplicate, reorder, seed: _ }) = &self.fault else {
+    pub(super) fn decide(&mut self, frame: &Frame) -> Fate {
+        let is_cut = match &self.fault {
+            Fault::Cut => true,
+            Fault::CutMulticast => is_to_a_group(frame),
+            Fault::CutLarger { than } => wire_len(frame) > usize::from(*than),
+            Fault::Impaired(impairment) => return self.impair(impairment.clone()),
+        };
+        if is_cut {
             self.counts.lost += 1;
             return Fate::Lost;
-        };
+        }
+        self.counts.passed += 1;
+        Fate::Passed { delay: Duration::ZERO, copies: Copies::One, order: Order::Kept }
+    }
+
+    fn impair(&mut self, impairment: Impairment) -> Fate {
+        let Impairment { delay, loss, duplicate, reorder, seed: _ } = impairment;
         // All three are drawn for each frame: what one share is does not change what the others do.
-        let [lost, twice, late] = [*loss, *duplicate, *reorder].map(|share| self.chance.draw(share));
+        let [lost, twice, late] = [loss, duplicate, reorder].map(|share| self.chance.draw(share));
         if lost {
             self.counts.lost += 1;
             return Fate::Lost;
@@ -80,6 +94,20 @@ impl ImpairedLane {
             copies: if twice { Copies::Two } else { Copies::One },
             order: if late { Order::Changed } else { Order::Kept },
         }
+    }
+}
+
+fn is_to_a_group(frame: &Frame) -> bool {
+    frame.bytes().first_chunk().is_some_and(|to| Mac(*to).is_multicast())
+}
+
+/// Bytes of the largest Ethernet frame that this one becomes on a wire. A super-frame becomes segments, each with
+/// a copy of its headers; it is lost whole where they are too large.
+fn wire_len(frame: &Frame) -> usize {
+    let (whole, segment) = (frame.bytes().len(), usize::from(frame.offload().segment_size()));
+    match Packet::parse(frame).map(|packet| packet.content) {
+        Ok(Content::Ip(headers)) if segment > 0 => whole.min(usize::from(headers.payload_at) + segment),
+        Ok(Content::Ip(_) | Content::Arp(_)) | Err(_) => whole,
     }
 }
 
@@ -122,7 +150,7 @@ mod tests {
         let [loss, duplicate] = [loss, duplicate].map(|share| share.parse().unwrap());
         let impairment = Impairment { loss, duplicate, seed, ..Impairment::default() };
         let mut lane = ImpairedLane::new(lane(Some(from), Some("b")), Fault::Impaired(impairment));
-        (0..10_000).map(|_| lane.decide()).collect()
+        (0..10_000).map(|_| lane.decide(&Frame::from_bytes(&[0; 60]))).collect()
     }
 
     fn lost(fates: &[Fate]) -> Vec<bool> {

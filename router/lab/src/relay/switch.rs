@@ -113,7 +113,7 @@ impl Switch {
         let mut passages = vec![Passage::default()];
         let mut on = Vec::new();
         for (place, lane) in self.lanes.iter_mut().enumerate().filter(|(_, lane)| lane.has(ends.0, ends.1)) {
-            passages = passages.into_iter().flat_map(|passage| decide(passage, place, lane)).collect();
+            passages = passages.into_iter().flat_map(|passage| decide(passage, place, (lane, frame))).collect();
             on.push(place);
         }
         for passage in passages {
@@ -183,8 +183,8 @@ impl Queue {
 }
 
 /// What becomes of a copy on one more lane: no copy, one or two. A frame that comes twice keeps its place.
-fn decide(passage: Passage, place: usize, lane: &mut ImpairedLane) -> Vec<Passage> {
-    match lane.decide() {
+fn decide(passage: Passage, place: usize, (lane, frame): (&mut ImpairedLane, &Frame)) -> Vec<Passage> {
+    match lane.decide(frame) {
         Fate::Lost => Vec::new(),
         Fate::Passed { delay, copies, order } => {
             let delay = passage.delay + delay;
@@ -205,6 +205,8 @@ fn mac(frame: &Frame, at: usize) -> Option<Mac> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use etherparse::PacketBuilder;
+
     use crate::fault::{Fault, Impairment, Lane};
     use crate::plan::Network;
 
@@ -274,6 +276,41 @@ mod tests {
         assert_eq!(arrived(&mut switch, 1, &frame(EVERYBODY, 1, 5)), [(0, 5)]);
         assert_eq!(arrived(&mut switch, 2, &frame(1, 2, 5)), [(1, 5)], "the other way");
         assert_eq!(switch.counts(), [Counts { lost: 2, ..Counts::default() }]);
+    }
+
+    #[test]
+    fn a_lane_is_cut_for_multicast_alone() {
+        let mut switch = switch(vec![(lane(Some("a"), None), Fault::CutMulticast)]);
+        assert_eq!(arrived(&mut switch, 1, &frame(EVERYBODY, 1, 5)), []);
+        assert_eq!(arrived(&mut switch, 1, &frame(0x33, 1, 5)), [], "a group");
+        assert_eq!(arrived(&mut switch, 1, &frame(2, 1, 5)), [(2, 5)]);
+        assert_eq!(arrived(&mut switch, 2, &frame(EVERYBODY, 2, 5)), [(0, 5), (1, 5)], "the other way");
+        assert_eq!(switch.counts(), [Counts { passed: 1, lost: 4, ..Counts::default() }]);
+    }
+
+    /// A TCP segment of b with this much payload; as a super-frame if its segments have a size.
+    fn segment(payload: usize, segment_size: u16) -> Frame {
+        let mut bytes = Vec::new();
+        let headers = PacketBuilder::ethernet2([1; 6], [2; 6]).ipv4([10, 9, 0, 11], [10, 9, 0, 12], 64);
+        headers.tcp(7_400, 7_400, 0, 1_024).write(&mut bytes, &vec![0; payload]).unwrap();
+        // Flags, kind (1 is TCP over IPv4), length of the headers, bytes of a segment, two of the checksum.
+        let [low, high] = segment_size.to_ne_bytes();
+        let mut wire = vec![0, u8::from(segment_size > 0), 0, 0, low, high, 0, 0, 0, 0];
+        wire.extend(bytes);
+        Frame::from_wire(&wire).unwrap()
+    }
+
+    #[test]
+    fn a_lane_is_cut_for_large_frames_alone() {
+        let mut switch = switch(vec![(lane(Some("a"), Some("b")), Fault::CutLarger { than: 154 })]);
+        // 54 bytes of headers.
+        for (payload, segment_size, passes) in
+            [(100, 0, true), (101, 0, false), (5_000, 100, true), (5_000, 101, false), (50, 101, true)]
+        {
+            let sent = arrived(&mut switch, 1, &segment(payload, segment_size));
+            assert_eq!(!sent.is_empty(), passes, "{payload} bytes, segments of {segment_size}");
+        }
+        assert_eq!(switch.counts(), [Counts { passed: 3, lost: 2, ..Counts::default() }]);
     }
 
     #[test]

@@ -14,6 +14,12 @@ pub struct CutArguments {
     ends: EndsArguments,
     #[command(flatten)]
     way: WayArguments,
+    /// Only frames to a group address, broadcasts included; others pass
+    #[arg(long)]
+    multicast: bool,
+    /// Only Ethernet frames of more bytes (a packet has 14 in front); smaller ones pass
+    #[arg(long, value_name = "BYTES", conflicts_with = "multicast", value_parser = clap::value_parser!(u16).range(1..))]
+    larger_than: Option<u16>,
 }
 
 /// Arguments of `herald lab impair`.
@@ -122,7 +128,13 @@ impl WayArguments {
 }
 
 pub(super) fn cut(arguments: CutArguments) -> Result<(), LabError> {
-    herald_lab::break_lanes(&arguments.lab.name()?, &arguments.ends.ends(), arguments.way.ways(), Fault::Cut)
+    let CutArguments { lab, ends, way, multicast, larger_than } = arguments;
+    let fault = match larger_than {
+        Some(than) => Fault::CutLarger { than },
+        None if multicast => Fault::CutMulticast,
+        None => Fault::Cut,
+    };
+    herald_lab::break_lanes(&lab.name()?, &ends.ends(), way.ways(), fault)
 }
 
 pub(super) fn impair(arguments: ImpairArguments) -> Result<(), LabError> {
