@@ -171,6 +171,9 @@ impl EventLoop {
         }
         let now = clock::now();
         self.parts.node.stop(&mut Turn::new(now, &mut self.parts.plugins, &mut self.out));
+        // The network hears first that roles are given up: the advert of a successor, which hears of it on the mesh, must not
+        // overtake this one and lead switches back here.
+        self.transmit();
         self.carry_out(now);
         if let Some(peers) = &mut self.parts.peers {
             peers.flush_all(now, self.parts.poll.registry(), &mut self.told);

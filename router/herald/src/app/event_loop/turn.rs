@@ -175,7 +175,7 @@ impl EventLoop {
     }
 
     /// One write for each frame, straight from its buffer.
-    fn transmit(&mut self) {
+    pub(super) fn transmit(&mut self) {
         let mut frames = std::mem::take(&mut self.out.transmit);
         for (interface, frame, leaving) in frames.drain(..) {
             let written: Result<(), DropReason> = self.parts.ports[interface].tap.write(&frame);
