@@ -1,12 +1,12 @@
 //! The `herald` program: reads the command line, does what it says, and turns the outcome into an exit code.
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
 use herald::app::command_line::CommandLine;
 use herald::app::commands::{self, CommandError};
+use herald::app::output::complain;
 
 fn main() -> ExitCode {
     let command_line = match CommandLine::try_parse() {
@@ -55,7 +55,3 @@ fn refuse(error: &clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn complain(text: &str) {
-    // There is no other place to complain of standard error.
-    let _ = writeln!(io::stderr(), "herald: {}", text.replace('\n', "; "));
-}

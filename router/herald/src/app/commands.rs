@@ -1,6 +1,6 @@
 //! What each command does.
 
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
 use serde_json::Value;
@@ -15,7 +15,8 @@ use super::logging::{self, Format};
 use super::reports::{Text, Who};
 use super::run::{self, RunError};
 use super::stream::StreamError;
-use super::{doctor, drain, keys_command, lab_command};
+use super::{doctor, drain, keys_command, lab_command, output};
+use crate::io::descriptors;
 use herald_keys::FolderError;
 use herald_lab::LabError;
 
@@ -37,6 +38,9 @@ pub enum CommandError {
     /// The node's report is no JSON.
     #[error("the node's report cannot be read: {0}; are node and command of one version?")]
     Report(#[from] serde_json::Error),
+    /// The caller's descriptors cannot be closed.
+    #[error("cannot close the descriptors of who started this: {0}")]
+    Descriptors(io::Error),
     /// The log cannot be started.
     #[error("cannot start the log: {0}")]
     Log(io::Error),
@@ -79,6 +83,7 @@ impl CommandError {
             | Self::Show(_)
             | Self::Client(_)
             | Self::Report(_)
+            | Self::Descriptors(_)
             | Self::Log(_)
             | Self::Run(_)
             | Self::Lab(_)
@@ -97,7 +102,7 @@ impl CommandError {
 pub fn execute(command: Command) -> Result<ExitCode, CommandError> {
     match command {
         Command::Lab(command) => return Ok(lab_command::run(command)?),
-        Command::Doctor => return Ok(doctor::run()?),
+        Command::Doctor => return doctor::run(),
         Command::Keys(command) => print(&keys_command::run(&command)?),
         Command::Run(arguments) => run_node(&arguments),
         Command::Config(ConfigCommand::Check(arguments)) => check(&arguments),
@@ -114,10 +119,11 @@ pub fn execute(command: Command) -> Result<ExitCode, CommandError> {
 }
 
 fn run_node(arguments: &RunArguments) -> Result<(), CommandError> {
+    descriptors::close_inherited().map_err(CommandError::Descriptors)?;
     let config = Config::load(&arguments.config, &arguments.set)?;
     let format = if arguments.log_json { Format::Json } else { Format::Human };
-    logging::start(&config.options.log, format).map_err(CommandError::Log)?;
-    Ok(run::run(&config)?)
+    let log = logging::start(&config.options.log, format).map_err(CommandError::Log)?;
+    Ok(run::run(&config, &log)?)
 }
 
 fn check(arguments: &ConfigArguments) -> Result<(), CommandError> {
@@ -144,11 +150,7 @@ fn fetch(node: &NodeArguments, path: &str) -> Result<String, CommandError> {
     Ok(client::report(&node.control, path)?)
 }
 
-/// Prints; a reader that has seen enough and closed the pipe is no failure.
+/// Prints a command's result.
 pub(super) fn print(text: &str) -> Result<(), CommandError> {
-    let mut output = io::stdout().lock();
-    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CommandError::Output(error)),
-        Ok(()) | Err(_) => Ok(()),
-    }
+    output::print(text).map_err(CommandError::Output)
 }

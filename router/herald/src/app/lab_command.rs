@@ -13,8 +13,8 @@ use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 
 use super::demo::{self, DemoArguments, DemoError};
-use super::relay;
-use crate::io::clock;
+use super::{output, relay};
+use crate::io::{clock, descriptors};
 use breaking::{CutArguments, HealArguments, ImpairArguments};
 use herald_core::id::Interface;
 use herald_lab::{
@@ -198,7 +198,7 @@ pub fn run(command: LabCommand) -> Result<ExitCode, LabCommandError> {
         }
         LabCommand::Status { lab, json } => {
             let status = herald_lab::status(&lab.name()?)?;
-            println!("{}", if json { to_json(&status)? } else { to_table(&status) });
+            print(&if json { to_json(&status)? } else { to_table(&status) })?;
         }
         LabCommand::Kill { lab, node, signal } => herald_lab::kill(&lab.name()?, &node, &signal)?,
         LabCommand::Start { lab, node } => herald_lab::start(&lab.name()?, &node)?,
@@ -211,41 +211,53 @@ pub fn run(command: LabCommand) -> Result<ExitCode, LabCommandError> {
         LabCommand::Down { lab } => {
             let name = lab.name()?;
             match herald_lab::down(&name)? {
-                Down::Removed => println!("lab {name} removed"),
-                Down::NothingThere => println!("no lab {name} was up"),
+                Down::Removed => print(&format!("lab {name} removed"))?,
+                Down::NothingThere => print(&format!("no lab {name} was up"))?,
             }
         }
-        LabCommand::Found { folder } => herald_lab::found(&folder)?,
+        LabCommand::Found { folder } => {
+            descriptors::close_inherited()?;
+            herald_lab::found(&folder)?;
+        }
         LabCommand::Keeper { folder } => herald_lab::keep(&folder)?,
         LabCommand::Relay => relay::run()?,
-        LabCommand::Probe => println!("{}", to_json(&herald_lab::probe())?),
+        LabCommand::Probe => print(&to_json(&herald_lab::probe())?)?,
         LabCommand::PageServer { file, at } => demo::serve_page(&file, at)?,
         LabCommand::PageClient { from } => io::stdout().write_all(&demo::fetch_page(from, "/")?)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn up(arguments: UpArguments) -> Result<(), LabError> {
+fn up(arguments: UpArguments) -> Result<(), LabCommandError> {
     let name = arguments.lab.name()?;
     let wanted = arguments.shape.wanted(name);
-    herald_lab::up(&wanted, &mut |step| println!("{step}"))?;
+    // A lab is brought up for whoever uses it, even if nobody reads the steps.
+    herald_lab::up(&wanted, &mut |step| drop(print(step)))?;
     let status = herald_lab::status(&wanted.name)?;
     let hosts: Vec<&str> = status.hosts.iter().map(|h| h.host.as_str()).collect();
     let option = if wanted.name == LabName::default() { String::new() } else { format!(" --name {}", wanted.name) };
-    println!("\nlab {} is up: {}\n\ntry", wanted.name, hosts.join(", "));
-    println!("  herald lab exec{option} client -- ping -c 3 10.2.0.100");
-    println!("  herald lab exec{option} a -- herald sessions");
-    println!("  herald lab kill{option} a");
-    println!("  herald lab status{option}");
-    println!("  herald lab down{option}");
-    Ok(())
+    Ok(print(&format!(
+        "\nlab {} is up: {}\n\ntry\n\
+         \x20 herald lab exec{option} client -- ping -c 3 10.2.0.100\n\
+         \x20 herald lab exec{option} a -- herald sessions\n\
+         \x20 herald lab kill{option} a\n\
+         \x20 herald lab status{option}\n\
+         \x20 herald lab down{option}",
+        wanted.name,
+        hosts.join(", ")
+    ))?)
+}
+
+/// Prints what ends with a line.
+fn print(text: &str) -> io::Result<()> {
+    output::print(&format!("{text}\n"))
 }
 
 /// The exit codes for a program that cannot be run are those of the shell (POSIX.1, section 2.8.2).
 fn exit_code(ended: Result<u8, LabError>) -> Result<ExitCode, LabError> {
     match ended {
         Err(error @ LabError::Command { .. }) => {
-            eprintln!("herald: {error}");
+            output::complain(&error.to_string());
             let LabError::Command { source, .. } = error else { return Ok(ExitCode::FAILURE) };
             Ok(ExitCode::from(if source.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 }))
         }

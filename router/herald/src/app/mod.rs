@@ -11,6 +11,7 @@ pub mod event_loop;
 pub mod keys_command;
 pub mod lab_command;
 pub mod logging;
+pub mod output;
 pub mod published;
 pub mod relay;
 pub mod reports;

@@ -10,6 +10,7 @@ use mio::Poll;
 use super::config::{Config, MeshOptions, MidstreamOption, RedirectOption, RedirectorsOption, RolesOption};
 use super::control::{self, ControlSocket, Shared, SocketError};
 use super::event_loop::{self, About, EventLoop, KNOCKS_FIRST_TOKEN, PEERS_FIRST_TOKEN, Parts, Port};
+use super::logging::Log;
 use super::published::Published;
 use super::watchdog::{self, Progress};
 use crate::io::chance::random;
@@ -72,10 +73,11 @@ pub enum RunError {
 ///
 /// # Errors
 /// Why it could not start, or why it ended.
-pub fn run(config: &Config) -> Result<(), RunError> {
+pub fn run(config: &Config, log: &Log) -> Result<(), RunError> {
     let system = |what| move |error| RunError::System { what, error };
     let tls = read_keys(config)?;
-    // Namespaces are visited and signals taken over while there is one thread; plugins and control start more.
+    // Namespaces are visited and signals taken over while there is one thread beside the log's, which has neither; plugins
+    // and control start more.
     let signals = StopSignals::take_over().map_err(system("cannot take over signals"))?;
     let ports = open_ports(config)?;
     let socket = ControlSocket::bind(&config.control)?;
@@ -90,7 +92,8 @@ pub fn run(config: &Config) -> Result<(), RunError> {
     let (asker, questions) = control::questions(Arc::new(waker));
     let published = Published::default();
     let shared = Shared { published: published.clone(), plugins: plugins.report() };
-    let about = About { node: config.options.node, cluster: config.options.cluster.id.clone(), started };
+    let (node_id, cluster) = (config.options.node, config.options.cluster.id.clone());
+    let about = About { node: node_id, cluster, started, log: log.books() };
     let progress = Arc::new(Progress::default());
     let knocks = Knocks::new(KNOCKS_FIRST_TOKEN, peer_addresses(config));
     let seen = Arc::clone(&progress);

@@ -2,6 +2,7 @@
 
 pub mod chance;
 pub mod clock;
+pub mod descriptors;
 pub mod interface_watch;
 pub mod knocks;
 pub mod netns;

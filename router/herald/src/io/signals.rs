@@ -23,6 +23,8 @@ impl StopSignals {
         signals.add(Signal::SIGTERM);
         signals.add(Signal::SIGINT);
         signals.thread_block()?;
+        // A file that may not grow (setrlimit(2), RLIMIT_FSIZE) is an error of who writes to it, not the end of the process.
+        SigSet::from(Signal::SIGXFSZ).thread_block()?;
         Ok(Self(SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?))
     }
 

@@ -7,12 +7,13 @@ mod steps;
 mod story;
 mod witness;
 
-use std::io::{self, Write};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use clap::Args;
 
 use super::control::client::ClientError;
+use super::output;
 use crate::io::clock;
 use herald_lab::{Built, LabError, LabName, LabNameError, NodeReport, Setting, SettingError, Up};
 
@@ -234,11 +235,7 @@ fn counted(chain: &[Plugin]) -> Option<u64> {
     chain.iter().find(|plugin| plugin.id == "hello")?.counters.get("packets").copied()
 }
 
-/// Prints a part; a reader that has seen enough and closed the pipe is no failure.
+/// Prints a part.
 fn say(text: &str) -> Result<(), DemoError> {
-    let mut output = io::stdout().lock();
-    match writeln!(output, "{text}").and_then(|()| output.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(DemoError::Output(error)),
-        Ok(()) | Err(_) => Ok(()),
-    }
+    output::print(&format!("{text}\n")).map_err(DemoError::Output)
 }

@@ -18,6 +18,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 pub use port::Port;
 
 use super::control::Question;
+use super::logging::LogBooks;
 use super::published::{Published, Publisher};
 use super::watchdog::{Phase, Progress};
 use crate::io::knocks::Knocks;
@@ -87,6 +88,8 @@ pub struct About {
     pub cluster: String,
     /// When it started.
     pub started: Instant,
+    /// What became of its log's lines.
+    pub log: LogBooks,
 }
 
 /// The loop.

@@ -9,6 +9,7 @@ use super::members::{self, MemberRow};
 use super::roles::{self, Role, Roles};
 use super::table::{Columns, Text, at, cell, columns, key, listed, per_interface};
 use crate::app::event_loop::EventLoop;
+use crate::app::logging::LineCounts;
 use crate::io::peers::Peers;
 use crate::io::{Usable, clock};
 use herald_core::id::{Interface, Mac, NodeId, PerInterface};
@@ -47,6 +48,8 @@ pub(super) struct Status {
     pub refusals: Drops,
     /// Messages of members that were refused.
     pub messages: MessageCounts,
+    /// Lines of the node's log.
+    pub log: LineCounts,
 }
 
 /// Messages of members that changed nothing, since the start.
@@ -147,6 +150,7 @@ impl Text for Status {
             ("drops", key!(Status, drops)),
             ("refused connections", key!(Status, refusals)),
             ("refused messages", key!(Status, messages)),
+            ("lines of the log", key!(Status, log)),
         ];
         let counts = counts.map(|(what, key)| format!("{what}: {}\n", listed(at(json, key)))).concat();
         [head, interfaces, members, counts].join("\n")
@@ -173,6 +177,7 @@ fn status(event_loop: &EventLoop) -> Status {
         drops: drops::drops(event_loop),
         refusals: parts.peers.iter().flat_map(Peers::refusals).collect(),
         messages: MessageCounts { stale: ledger.messages_stale, unauthorised: ledger.messages_unauthorised },
+        log: parts.about.log.counts(),
     }
 }
 

@@ -10,6 +10,7 @@ use super::routes::RouteRow;
 use super::status::{AdvertStatus, FrameCounts, InterfaceStatus, MessageCounts, SessionCounts, Status};
 use super::table::Columns;
 use super::*;
+use crate::app::logging::LineCounts;
 use herald_core::id::{Interface, Mac, PerInterface};
 use herald_host::PluginRow;
 
@@ -46,6 +47,7 @@ fn status() -> Status {
         drops: Drops::new(),
         refusals: [("not-tls", 3)].into(),
         messages: MessageCounts { stale: 1, unauthorised: 2 },
+        log: LineCounts { waiting: 3, lost: 2, left_out: 1 },
     }
 }
 
@@ -101,7 +103,7 @@ fn route() -> RouteRow {
 const SHAPES: &[(&str, &str, &str)] = &[
     (
         "status",
-        r#"{"node":"a","cluster":"three","version":"0.1.0","pid":7,"uptime_ms":61500,"interfaces":{"first":{"tap":"herald-first","state":"up","mac":"02:00:00:00:00:01","offloads":"checksum","adverts":{"sent":1,"heard":2}},"second":{"tap":"herald-second","state":"up","mac":"02:00:00:00:00:02","offloads":"checksum","adverts":{"sent":1,"heard":2}}},"roles":{"first":{"holder":"a","epoch":3},"second":null},"members":[{"node":"a","state":"alive","link":"up","in_sync":true,"weight":100},{"node":"b","state":"dead","link":"down","in_sync":false,"weight":100}],"sessions":{"redirector":4,"marker":5,"unasked":0},"frames":{"arrived_first":9,"arrived_second":0,"arrived_mesh":0,"forwarded":0,"redirected":0,"handed_over":0,"consumed":0,"dropped":0,"kept":0,"generated":0,"generated_dropped":0,"buffers_taken":0},"drops":{},"refusals":{"not-tls":3},"messages":{"stale":1,"unauthorised":2}}"#,
+        r#"{"node":"a","cluster":"three","version":"0.1.0","pid":7,"uptime_ms":61500,"interfaces":{"first":{"tap":"herald-first","state":"up","mac":"02:00:00:00:00:01","offloads":"checksum","adverts":{"sent":1,"heard":2}},"second":{"tap":"herald-second","state":"up","mac":"02:00:00:00:00:02","offloads":"checksum","adverts":{"sent":1,"heard":2}}},"roles":{"first":{"holder":"a","epoch":3},"second":null},"members":[{"node":"a","state":"alive","link":"up","in_sync":true,"weight":100},{"node":"b","state":"dead","link":"down","in_sync":false,"weight":100}],"sessions":{"redirector":4,"marker":5,"unasked":0},"frames":{"arrived_first":9,"arrived_second":0,"arrived_mesh":0,"forwarded":0,"redirected":0,"handed_over":0,"consumed":0,"dropped":0,"kept":0,"generated":0,"generated_dropped":0,"buffers_taken":0},"drops":{},"refusals":{"not-tls":3},"messages":{"stale":1,"unauthorised":2},"log":{"waiting":3,"lost":2,"left_out":1}}"#,
         "node a of cluster three, up 61 s, version 0.1.0, process 7\n\n\
          INTERFACE|TAP|STATE|MAC|HOLDER|EPOCH\n\
          first|herald-first|up|02:00:00:00:00:01|a|3\n\
@@ -114,7 +116,8 @@ const SHAPES: &[(&str, &str, &str)] = &[
          forwarded 0, generated 0, generated_dropped 0, handed_over 0, kept 0, redirected 0\n\
          drops: none\n\
          refused connections: not-tls 3\n\
-         refused messages: stale 1, unauthorised 2",
+         refused messages: stale 1, unauthorised 2\n\
+         lines of the log: left_out 1, lost 2, waiting 3",
     ),
     (
         "members",
