@@ -13,6 +13,7 @@ pub mod lab_command;
 pub mod logging;
 pub mod output;
 pub mod published;
+mod queue_losses;
 pub mod relay;
 pub mod reports;
 pub mod run;

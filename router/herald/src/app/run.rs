@@ -12,6 +12,7 @@ use super::control::{self, ControlSocket, Shared, SocketError};
 use super::event_loop::{self, About, EventLoop, KNOCKS_FIRST_TOKEN, PEERS_FIRST_TOKEN, Parts, Port};
 use super::logging::Log;
 use super::published::Published;
+use super::queue_losses::QueueLosses;
 use super::watchdog::{self, Progress};
 use crate::io::chance::random;
 use crate::io::knocks::Knocks;
@@ -87,6 +88,7 @@ pub fn run(config: &Config, log: &Log) -> Result<(), RunError> {
     let hash_key = HashKey(random().map_err(system("cannot read random bytes"))?);
     let started = clock::now();
     let node = Node::new(started, node_settings(config, boot, hash_key))?;
+    let mut losses = QueueLosses::new(PerInterface::from_fn(|interface| Arc::clone(ports[interface].tap.queue())));
     let peers = open_peers(config, boot, &poll, tls)?;
     let waker = event_loop::waker(&poll).map_err(system("cannot make a waker"))?;
     let (asker, questions) = control::questions(Arc::new(waker));
@@ -101,7 +103,7 @@ pub fn run(config: &Config, log: &Log) -> Result<(), RunError> {
         Parts { poll, node, plugins, ports, peers, knocks, signals, questions, published, progress: seen, about };
     let mut event_loop = EventLoop::new(parts).map_err(system("cannot watch the node's descriptors"))?;
     let _control = control::start(socket, asker, shared).map_err(system("cannot start the control thread"))?;
-    let _watchdog = watchdog::start(progress).map_err(system("cannot start the watchdog"))?;
+    let _watchdog = watchdog::start(progress, move || losses.look()).map_err(system("cannot start the watchdog"))?;
     tracing::info!(
         "node {} of cluster {} runs; control socket {}",
         config.options.node,
@@ -121,7 +123,8 @@ fn open_ports(config: &Config) -> Result<PerInterface<Port>, TapError> {
 fn open_port(config: &Config, interface: Interface) -> Result<Port, TapError> {
     let options = config.options.interfaces.of(interface);
     let (tap, watch) = Tap::open(&options.tap, options.netns.as_deref())?;
-    tracing::info!("{interface} interface: TAP {}, offloads {}", options.tap, tap.offloads());
+    let (offloads, queue) = (tap.offloads(), tap.queue().len_max());
+    tracing::info!("{interface} interface: TAP {}, queue of {queue} frames, offloads {offloads}", options.tap);
     Ok(Port::new(tap, watch, options.tap.clone(), config.macs[interface]))
 }
 

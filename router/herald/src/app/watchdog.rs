@@ -103,20 +103,22 @@ impl Drop for Watchdog {
     }
 }
 
-/// Starts to watch.
+/// Starts to watch. `look` is called at each look, for what else must be looked at beside the loop.
 ///
 /// # Errors
 /// When there can be no more threads.
-pub fn start(progress: Arc<Progress>) -> io::Result<Watchdog> {
+pub fn start(progress: Arc<Progress>, look: impl FnMut() + Send + 'static) -> io::Result<Watchdog> {
     let (stop, stopped) = sync_channel(0);
-    let thread = std::thread::Builder::new().name("watchdog".to_owned()).spawn(move || watch(&progress, &stopped))?;
+    let thread = std::thread::Builder::new().name("watchdog".to_owned());
+    let thread = thread.spawn(move || watch(&progress, look, &stopped))?;
     Ok(Watchdog { stop: Some(stop), thread: Some(thread) })
 }
 
-fn watch(progress: &Progress, stopped: &Receiver<()>) {
+fn watch(progress: &Progress, mut look_beside: impl FnMut(), stopped: &Receiver<()>) {
     let mut before = progress.look();
     let mut still: u32 = 0;
     while stopped.recv_timeout(LOOK_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+        look_beside();
         let look = progress.look();
         if look.stands_still_since(before) {
             still += 1;
@@ -162,6 +164,6 @@ mod tests {
 
     #[test]
     fn the_watchdog_ends_at_once() {
-        drop(start(Arc::new(Progress::default())).unwrap());
+        drop(start(Arc::new(Progress::default()), || {}).unwrap());
     }
 }

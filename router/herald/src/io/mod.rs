@@ -11,6 +11,7 @@ pub mod peers;
 pub mod pool;
 pub mod signals;
 pub mod tap;
+pub mod tap_queue;
 pub mod timer;
 pub mod tls;
 

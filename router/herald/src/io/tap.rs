@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use mio::event::Source;
 use mio::unix::SourceFd;
@@ -14,6 +15,7 @@ use tun::AbstractDevice;
 
 use super::interface_watch::InterfaceWatch;
 use super::netns;
+use super::tap_queue::TapQueue;
 use herald_core::event::DropReason;
 use herald_core::packet::{Frame, OFFLOAD_HEADER_LEN};
 
@@ -46,6 +48,7 @@ mod ioctl {
 pub struct Tap {
     file: File,
     offloads: &'static str,
+    queue: Arc<TapQueue>,
 }
 
 /// A TAP device that could not be opened.
@@ -77,7 +80,7 @@ pub enum Taken {
 
 impl Tap {
     /// Attaches to the TAP device `name` in the network namespace `netns` (default: the own one), makes it when there is
-    /// none, brings it up, and starts to watch it. Addresses, MTU and MAC of the device are left alone.
+    /// none, brings it up, and starts to watch it. Its queue may become longer; addresses, MTU and MAC are left alone.
     ///
     /// # Errors
     /// What failed, for which device, and what to do about it.
@@ -89,13 +92,15 @@ impl Tap {
             set_header_len(device.as_raw_fd())?;
             let offloads = set_offloads(device.as_raw_fd())?;
             device.set_nonblock()?;
+            step = "cannot see its queue";
+            let queue = Arc::new(TapQueue::open(name)?);
             step = "cannot watch it";
             let watch = InterfaceWatch::open(name)?;
             step = "cannot bring it up";
             device.enabled(true).map_err(io::Error::from)?;
             // SAFETY: the device gives its descriptor away, so this is its only owner.
             let file = File::from(unsafe { OwnedFd::from_raw_fd(device.into_raw_fd()) });
-            Ok((Self { file, offloads }, watch))
+            Ok((Self { file, offloads, queue }, watch))
         });
         opened.map_err(|error| TapError { name: name.to_owned(), netns: netns.map(Path::to_owned), step, error })
     }
@@ -104,6 +109,12 @@ impl Tap {
     #[must_use]
     pub fn offloads(&self) -> &'static str {
         self.offloads
+    }
+
+    /// Where frames wait in the kernel.
+    #[must_use]
+    pub fn queue(&self) -> &Arc<TapQueue> {
+        &self.queue
     }
 
     /// Reads one frame. Never blocks.

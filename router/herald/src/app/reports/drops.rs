@@ -1,4 +1,5 @@
-//! `herald drops`: how often each reason ended a frame.
+//! `herald drops`: how often each reason ended a frame. Frames that the kernel lost before the node could read them are among
+//! them, although they are in no books: who looks for lost frames looks here.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +8,10 @@ use serde_json::Value;
 use super::Report;
 use super::table::{Text, cell, table};
 use crate::app::event_loop::EventLoop;
+use herald_core::id::Interface;
+
+/// The reason of frames that were lost in the queues of the TAPs.
+const QUEUE_LOST: &str = "tap-queue-full";
 
 pub(super) fn report() -> Report {
     Report::of_loop("drops", "Show how many frames ended here, by reason", drops)
@@ -23,5 +28,7 @@ impl Text for Drops {
 }
 
 pub(super) fn drops(event_loop: &EventLoop) -> Drops {
-    event_loop.out.drops().map(|(reason, count)| (reason.name(), count)).collect()
+    let lost: u64 = Interface::BOTH.map(|interface| event_loop.parts.ports[interface].tap.queue().lost()).iter().sum();
+    let unread = (lost > 0).then_some((QUEUE_LOST, lost));
+    event_loop.out.drops().map(|(reason, count)| (reason.name(), count)).chain(unread).collect()
 }

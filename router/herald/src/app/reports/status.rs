@@ -72,11 +72,13 @@ pub(super) struct InterfaceStatus {
     pub mac: Mac,
     /// Offloads that the kernel took.
     pub offloads: &'static str,
+    /// Frames that came too fast and were lost in the TAP's queue: the node has never seen them.
+    pub queue_lost: u64,
     /// VRRP adverts of both families.
     pub adverts: AdvertStatus,
 }
 
-columns!(InterfaceStatus { tap, state, mac });
+columns!(InterfaceStatus { tap, state, mac, queue_lost });
 
 /// VRRP adverts since the start; those that were refused are among the drops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -192,6 +194,7 @@ fn interface_status(event_loop: &EventLoop, interface: Interface) -> InterfaceSt
         },
         mac: port.mac,
         offloads: port.tap.offloads(),
+        queue_lost: port.tap.queue().lost(),
         adverts: AdvertStatus { sent: adverts.sent, heard: adverts.heard },
     }
 }
