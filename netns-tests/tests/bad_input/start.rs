@@ -1,6 +1,7 @@
 //! What keeps a node from starting: each is said in one line, and the exit code is 1.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use netns_tests::{Lab, binary};
@@ -41,6 +42,7 @@ impl Starts {
     fn refused(&self, configuration: &str) -> String {
         let (file, control) = (self.file("node.toml"), self.file("node.sock"));
         fs::write(&file, configuration.replace("CONTROL", &control.display().to_string())).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
         self.refused_file(&file)
     }
 

@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by a panic")]
 
+use std::fs::Permissions;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -18,6 +21,9 @@ fn herald(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_herald")).args(arguments).env_remove("HERALD_CONTROL").output().unwrap()
 }
 
+/// Instead of the examples' secret.
+const SECRET: &str = "cluster.secret=a text that only these nodes know";
+
 fn configs(name: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs").join(name).display().to_string()
 }
@@ -25,6 +31,10 @@ fn configs(name: &str) -> String {
 #[test]
 fn errors_are_one_line_and_have_their_exit_code() {
     let good = configs("three-nodes/a.toml");
+    let folder = tempfile::tempdir().unwrap();
+    let open = folder.path().join("open.toml").display().to_string();
+    std::fs::write(&open, std::fs::read_to_string(&good).unwrap().replace("change me", "changed")).unwrap();
+    std::fs::set_permissions(&open, Permissions::from_mode(0o644)).unwrap();
     let cases: &[(&[&str], i32, &str)] = &[
         (&["fly"], 2, "unrecognized subcommand 'fly'"),
         (&["roles"], 2, "--control <PATH>"),
@@ -50,7 +60,18 @@ fn errors_are_one_line_and_have_their_exit_code() {
         (&["lab", "impair", "a", "b"], 2, "nothing to impair"),
         (&["lab", "heal", "a", "a"], 2, "a and a are one node"),
         (&["lab", "kill", "a", "--signal", "9"], 2, "\"9\" is no signal"),
-        (&["run", "--config", &good], 1, "mesh.ca = /etc/herald/ca.pem: cannot be read"),
+        (&["run", "--config", &good, "--set", SECRET], 1, "mesh.ca = /etc/herald/ca.pem: cannot be read"),
+        (
+            &["run", "--config", &good],
+            1,
+            "a.toml:7: cluster.secret = (hidden): that of the examples, which everybody knows",
+        ),
+        (&["config", "check", &good], 1, "a.toml:7: cluster.secret = (hidden): that of the examples"),
+        (
+            &["run", "--config", &open],
+            1,
+            "open.toml: holds a secret, and others than its owner have rights to it (mode 0644)",
+        ),
     ];
     for (arguments, code, reason) in cases {
         let output = herald(arguments);
@@ -74,7 +95,7 @@ fn help_and_version_are_what_was_asked_for() {
 #[test]
 fn a_configuration_is_checked_and_shown() {
     let file = configs("every-option.toml");
-    let checked = String::from_utf8(herald(&["config", "check", &file]).stdout).unwrap();
+    let checked = String::from_utf8(herald(&["config", "check", &file, "--set", SECRET]).stdout).unwrap();
     assert_eq!(checked, format!("{file}: good: node a of cluster example with peers b, c\n"));
     let shown = String::from_utf8(herald(&["config", "show", &file, "--set", "timeouts.udp_s=7"]).stdout).unwrap();
     assert!(shown.contains("udp_s = 7") && shown.contains("secret = \"(hidden)\""), "{shown}");
@@ -158,12 +179,26 @@ fn run_alone() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("alone.sock").display().to_string();
     let mut command = Command::new(env!("CARGO_BIN_EXE_herald"));
-    command.args(["run", "--config", &configs("one-node/alone.toml"), "--set", &format!("control={socket}")]);
+    command.args([
+        "run",
+        "--config",
+        &configs("one-node/alone.toml"),
+        "--set",
+        SECRET,
+        "--set",
+        &format!("control={socket}"),
+    ]);
+    // A descriptor of the caller, as a shell leaves them open.
+    let (callers, _other_end) = nix::unistd::pipe().unwrap();
+    let callers = std::fs::read_link(format!("/proc/self/fd/{}", callers.as_raw_fd())).unwrap();
     let mut node = Node(command.stderr(Stdio::piped()).spawn().unwrap());
 
     let both_held =
         |roles: &serde_json::Value| roles["first"]["holder"] == "alone" && roles["second"]["holder"] == "alone";
     wait_for(&["roles", "--json", "--control", &socket], both_held);
+    let open = std::fs::read_dir(format!("/proc/{}/fd", node.0.id())).unwrap();
+    let open: Vec<_> = open.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok()).collect();
+    assert!(open.len() > 10 && !open.contains(&callers), "{open:?}");
     let status = wait_for(&["status", "--json", "--control", &socket], |s| s["interfaces"]["second"]["state"] == "up");
     assert_eq!(status["interfaces"]["first"]["tap"], "herald-first");
     assert_eq!(status["members"][0]["state"], "alive");
@@ -178,7 +213,15 @@ fn run_alone() {
     let is_taken = |line: &str| line.contains("\"at\":\"20") && line.contains("\"event\":\"holder-changed\"");
     assert!(events.lines().any(is_taken), "{events}");
 
-    let second = herald(&["run", "--config", &configs("one-node/alone.toml"), "--set", &format!("control={socket}")]);
+    let second = herald(&[
+        "run",
+        "--config",
+        &configs("one-node/alone.toml"),
+        "--set",
+        SECRET,
+        "--set",
+        &format!("control={socket}"),
+    ]);
     let said = String::from_utf8(second.stderr).unwrap();
     assert!(!second.status.success() && said.contains("another process has it"), "{said}");
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Authority, Keys, KeysError, Validity};
+use super::{Authority, Keys, KeysError, SecretError, Validity, read_secret};
 use herald_core::id::NodeId;
 
 /// Permissions of private keys: for their owner only.
@@ -41,6 +41,9 @@ pub enum FolderError {
         /// What the system says.
         error: io::Error,
     },
+    /// The authority's key is everybody's.
+    #[error("{0}")]
+    Exposed(SecretError),
     /// The authority's files are no keys.
     #[error("{}: {error}; put back ca.pem and ca.key as `herald keys init` made them", folder.display())]
     Authority {
@@ -115,12 +118,18 @@ impl KeysFolder {
     ///
     /// There is no authority, the node has keys already, or the files cannot be read or written.
     pub fn issue(&self, node: NodeId, validity: Validity) -> Result<(), FolderError> {
-        let read = |path: PathBuf| match fs::read_to_string(&path) {
-            Ok(text) => Ok(text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(self.missing(path)),
-            Err(error) => Err(FolderError::File { verb: "read", path, error }),
+        let unreadable = |path, error: io::Error| {
+            let is_missing = error.kind() == io::ErrorKind::NotFound;
+            if is_missing { self.missing(path) } else { FolderError::File { verb: "read", path, error } }
         };
-        let keys = Keys { certificate: read(self.authority_certificate())?, key: read(self.authority_key())? };
+        let read = |path: PathBuf| fs::read_to_string(&path).map_err(|error| unreadable(path, error));
+        let certificate = read(self.authority_certificate())?;
+        let key = match read_secret(&self.authority_key()) {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(SecretError::Unreadable { error, .. }) => return Err(unreadable(self.authority_key(), error)),
+            Err(exposed @ SecretError::Exposed { .. }) => return Err(FolderError::Exposed(exposed)),
+        };
+        let keys = Keys { certificate, key };
         let authority =
             Authority::from_pem(keys).map_err(|error| FolderError::Authority { folder: self.0.clone(), error })?;
         let keys = authority.issue(node, validity).map_err(|error| self.wrong(error))?;
@@ -164,6 +173,7 @@ fn write_new(path: &Path, mode: u32, text: &str) -> Result<(), FolderError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
@@ -202,6 +212,10 @@ mod tests {
         for ((path, _), text) in files.iter().zip(&texts).filter(|((path, _), _)| *path != folder.key(node)) {
             assert_eq!(fs::read_to_string(path).unwrap(), *text);
         }
+        fs::set_permissions(folder.authority_key(), Permissions::from_mode(0o644)).unwrap();
+        let exposed = folder.issue("b".parse().unwrap(), Validity::days(NOW, 30)).unwrap_err().to_string();
+        let advice = format!("chmod 600 {}", folder.authority_key().display());
+        assert!(exposed.ends_with(&advice) && !folder.key("b".parse().unwrap()).exists(), "{exposed}");
         // Without one half of the authority no new one can be made there, so that is not the advice.
         fs::remove_file(folder.authority_key()).unwrap();
         let half = issue().unwrap_err().to_string();

@@ -4,6 +4,7 @@
 //! host: where a node runs is the configuration's affair.
 
 mod folder;
+mod secret;
 
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use rustls::pki_types::pem::PemObject;
 use webpki::anchor_from_trusted_cert;
 
 pub use folder::{FolderError, KeysFolder};
+pub use secret::{SecretError, read_secret};
 
 use herald_core::id::NodeId;
 

@@ -1,10 +1,10 @@
 //! Builds a lab and starts its nodes.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -225,7 +225,10 @@ impl Built {
         DirBuilder::new().mode(0o700).create(&place).map_err(LabError::file("make", &place))?;
         let file = self.folder.node_configuration(id);
         let text = configuration.node(id, &self.folder, report)?;
-        fs::write(&file, text).map_err(LabError::file("write", &file))?;
+        // It has the cluster's secret.
+        let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file);
+        let written = written.and_then(|mut file| file.write_all(text.as_bytes()));
+        written.map_err(LabError::file("write", &file))?;
         ask(&self.folder, &Request::Start { node: id.to_owned() }).map(drop)
     }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::command_line::{
     Command, ConfigArguments, ConfigCommand, NodeArguments, ReportArguments, ReportCommand, RunArguments,
 };
-use super::config::{Config, ConfigError};
+use super::config::{Config, ConfigError, Place};
 use super::control::client::{self, ClientError};
 use super::lab_command::LabCommandError;
 use super::logging::{self, Format};
@@ -17,7 +17,7 @@ use super::run::{self, RunError};
 use super::stream::StreamError;
 use super::{doctor, drain, keys_command, lab_command, output};
 use crate::io::descriptors;
-use herald_keys::FolderError;
+use herald_keys::{FolderError, SecretError, read_secret};
 use herald_lab::LabError;
 
 /// A command that failed, or was used wrongly.
@@ -38,6 +38,9 @@ pub enum CommandError {
     /// The node's report is no JSON.
     #[error("the node's report cannot be read: {0}; are node and command of one version?")]
     Report(#[from] serde_json::Error),
+    /// The configuration with the cluster's secret is everybody's.
+    #[error("cluster.secret: {0}")]
+    Secret(#[from] SecretError),
     /// The caller's descriptors cannot be closed.
     #[error("cannot close the descriptors of who started this: {0}")]
     Descriptors(io::Error),
@@ -83,6 +86,7 @@ impl CommandError {
             | Self::Show(_)
             | Self::Client(_)
             | Self::Report(_)
+            | Self::Secret(_)
             | Self::Descriptors(_)
             | Self::Log(_)
             | Self::Run(_)
@@ -122,12 +126,17 @@ fn run_node(arguments: &RunArguments) -> Result<(), CommandError> {
     descriptors::close_inherited().map_err(CommandError::Descriptors)?;
     let config = Config::load(&arguments.config, &arguments.set)?;
     let format = if arguments.log_json { Format::Json } else { Format::Human };
+    config.refuse_placeholder()?;
+    if let Place::Line(file, _) | Place::File(file) = &config.secret_place {
+        read_secret(file)?;
+    }
     let log = logging::start(&config.options.log, format).map_err(CommandError::Log)?;
     Ok(run::run(&config, &log)?)
 }
 
 fn check(arguments: &ConfigArguments) -> Result<(), CommandError> {
     let config = Config::load(&arguments.file, &arguments.set)?;
+    config.refuse_placeholder()?;
     let peers: Vec<_> = config.options.mesh.peers.keys().map(|p| p.as_str()).collect();
     let peers = if peers.is_empty() { "without peers".to_owned() } else { format!("with peers {}", peers.join(", ")) };
     let (node, cluster) = (config.options.node, &config.options.cluster.id);

@@ -25,6 +25,7 @@ pub use session::{Pulled, Session};
 
 use super::clock;
 use herald_core::id::NodeId;
+use herald_keys::{SecretError, read_secret};
 use key_log::FileKeyLog;
 use verifier::MemberVerifier;
 
@@ -65,6 +66,9 @@ pub enum TlsError {
         /// What the system says.
         error: io::Error,
     },
+    /// The private key is not private.
+    #[error("mesh.key: {0}")]
+    Exposed(SecretError),
     /// A text is not what it should be.
     #[error("mesh.{option} is no {expected} in PEM: {why}")]
     NotPem {
@@ -110,7 +114,13 @@ impl TlsIdentity {
         };
         let ca = read("ca", &files.ca)?;
         let certificate = read("certificate", &files.certificate)?;
-        let key = read("key", &files.key)?;
+        let key = match read_secret(&files.key) {
+            Ok(key) => key,
+            Err(SecretError::Unreadable { path, error }) => {
+                return Err(TlsError::Unreadable { option: "key", path, error });
+            }
+            Err(exposed @ SecretError::Exposed { .. }) => return Err(TlsError::Exposed(exposed)),
+        };
         let key_log = match &files.key_log {
             None => None,
             Some(path) => {

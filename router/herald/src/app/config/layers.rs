@@ -140,6 +140,11 @@ impl Layers {
         Some(value)
     }
 
+    /// Where a key was set.
+    pub(super) fn place_of(&self, key: &str) -> Place {
+        self.value(key).map_or_else(|| self.place_in_file(key), |value| self.place(key, &value))
+    }
+
     fn place(&self, key: &str, value: &Value) -> Place {
         let source = self.figment.get_metadata(value.tag());
         match source.map(|m| (m.name.as_ref(), m.source.as_ref())) {

@@ -38,6 +38,8 @@ pub struct Config {
     pub priorities: PerInterface<u8>,
     /// The key for choosing, from the cluster's secret.
     pub choice_key: HashKey,
+    /// Where the cluster's secret was set.
+    pub secret_place: Place,
     /// Digest of the settings that must be equal on all members.
     pub digest: u64,
 }
@@ -52,10 +54,10 @@ impl Config {
         let options = layers.extract()?;
         layers.check_bounds()?;
         check::check(&options).map_err(|problem| layers.accuse(problem))?;
-        Ok(Self::derive(options))
+        Ok(Self::derive(options, layers.place_of("cluster.secret")))
     }
 
-    fn derive(mut options: Options) -> Self {
+    fn derive(mut options: Options, secret_place: Place) -> Self {
         let macs = derived::macs(&options);
         let priorities = PerInterface::from_fn(|interface| {
             options.interfaces.of(interface).priority.unwrap_or_else(|| derived::priority(&options, interface))
@@ -70,7 +72,25 @@ impl Config {
             filled.mac = Some(macs[interface]);
             filled.priority = Some(priorities[interface]);
         }
-        Self { options, control, members, macs, priorities, choice_key, digest }
+        Self { options, control, members, macs, priorities, choice_key, secret_place, digest }
+    }
+
+    /// Refuses the secret of the example files, which everybody knows.
+    ///
+    /// # Errors
+    /// It is that one.
+    pub fn refuse_placeholder(&self) -> Result<(), ConfigError> {
+        if !self.options.cluster.secret.is_placeholder() {
+            return Ok(());
+        }
+        Err(ConfigError::Value {
+            place: self.secret_place.clone(),
+            key: "cluster.secret".to_owned(),
+            value: Secret::HIDDEN.to_owned(),
+            why: "that of the examples, which everybody knows: set a random text of your own, the same on all nodes, such \
+                  as `openssl rand -hex 32` prints"
+                .to_owned(),
+        })
     }
 
     /// The merged options as TOML, the secret hidden.

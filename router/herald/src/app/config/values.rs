@@ -53,6 +53,15 @@ impl Secret {
     /// What stands for it where it would be shown.
     pub const HIDDEN: &str = "(hidden)";
 
+    /// How the secret of the example files begins.
+    const PLACEHOLDER: &str = "change me";
+
+    /// True for the secret of the example files.
+    #[must_use]
+    pub fn is_placeholder(&self) -> bool {
+        self.0.starts_with(Self::PLACEHOLDER)
+    }
+
     /// The secret itself.
     #[must_use]
     pub fn reveal(&self) -> &str {
