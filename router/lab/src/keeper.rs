@@ -10,13 +10,13 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::fd::AsFd;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -24,12 +24,13 @@ use nix::unistd::Pid;
 
 use crate::LabError;
 use crate::child::{Parent, child_signal};
+use crate::clients::Clients;
 use crate::fault::{Ends, Fault, Faults, Lane};
 use crate::folder::{Folder, Lock};
 use crate::host::Namespaces;
 use crate::network;
 use crate::plan::Plan;
-use crate::request::{HostReport, LINE_TIME_MAX, NodeReport, NodeState, Reply, Report, Request, read_line, write_line};
+use crate::request::{HostReport, NodeReport, NodeState, Reply, Report, Request, write_line};
 use crate::wiring::{Site, Wiring};
 
 /// Runs as the keeper of the lab whose state folder is at `path`: its plan is there, its standard input is the
@@ -70,7 +71,7 @@ struct Keeper {
     plan: Plan,
     namespaces: Namespaces,
     nodes: Vec<Node>,
-    listener: UnixListener,
+    clients: Clients,
     signals: SignalFd,
     wiring: Wiring,
     parent: Parent,
@@ -88,7 +89,7 @@ impl Keeper {
     /// Listens first, so that `down` can find this process from here on, then builds.
     fn build(folder: &Folder) -> Result<Self, LabError> {
         let socket = folder.keeper_socket();
-        let listener = UnixListener::bind(&socket).map_err(LabError::file("listen at", &socket))?;
+        let clients = Clients::listen(&socket).map_err(LabError::file("listen at", &socket))?;
         let mask = child_signal();
         mask.thread_block().map_err(LabError::system("cannot block SIGCHLD"))?;
         let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
@@ -100,7 +101,7 @@ impl Keeper {
             namespaces: network::build(&plan)?,
             plan,
             nodes,
-            listener,
+            clients,
             signals,
             wiring: Wiring::default(),
             parent: Parent::find()?,
@@ -112,14 +113,12 @@ impl Keeper {
     fn serve(&mut self, up: &UnixStream) -> Result<(), LabError> {
         write_line(up, &Reply::Done).map_err(LabError::system("cannot tell `up`"))?;
         loop {
-            let mut sources = vec![
-                PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
-                PollFd::new(self.listener.as_fd(), PollFlags::POLLIN),
-            ];
+            let mut sources = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
             if !self.complete {
                 sources.push(PollFd::new(up.as_fd(), PollFlags::POLLIN));
             }
-            match poll(&mut sources, PollTimeout::NONE) {
+            sources.extend(self.clients.sources());
+            match poll(&mut sources, self.clients.time_left()) {
                 Err(Errno::EINTR) => continue,
                 other => other.map_err(LabError::system("cannot poll"))?,
             };
@@ -129,10 +128,11 @@ impl Keeper {
                 while let Ok(Some(_)) = self.signals.read_signal() {}
                 self.reap();
             }
-            if ready(1) {
-                self.answer();
+            let up_has_spoken = !self.complete && ready(1);
+            for (client, request) in self.clients.hear() {
+                self.answer(&client, request);
             }
-            if ready(2) {
+            if up_has_spoken {
                 match (&mut &*up).read(&mut [0; 16]) {
                     Ok(0) | Err(_) => return Ok(()),
                     Ok(_) => self.complete = true,
@@ -164,14 +164,8 @@ impl Keeper {
         }
     }
 
-    /// Answers one question. A command that does not ask, or does not read, is left alone.
-    fn answer(&mut self) {
-        let Ok((stream, _)) = self.listener.accept() else { return };
-        let limits = stream.set_read_timeout(Some(LINE_TIME_MAX)).and(stream.set_write_timeout(Some(LINE_TIME_MAX)));
-        if limits.is_err() {
-            return;
-        }
-        let Ok(request) = read_line(&stream) else { return };
+    /// Answers one question. A client that does not read is left alone: what its socket does not take is lost.
+    fn answer(&mut self, client: &UnixStream, request: Request) {
         let reply = match request {
             Request::Start { node } => done(self.start(&node)),
             Request::Kill { node, signal } => done(self.kill(&node, &signal)),
@@ -179,7 +173,7 @@ impl Keeper {
             Request::Heal { ends } => done(self.heal(ends.as_ref())),
             Request::Report => self.report().map_or_else(|e| Reply::Failed(e.to_string()), Reply::Report),
         };
-        let _gone = write_line(&stream, &reply);
+        let _gone = write_line(client, &reply);
     }
 
     fn start(&mut self, id: &str) -> Result<(), LabError> {

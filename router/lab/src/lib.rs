@@ -27,6 +27,7 @@
 mod account;
 mod breaking;
 mod child;
+mod clients;
 mod configuration;
 mod control;
 mod doctor;

@@ -18,7 +18,7 @@ use crate::relay::{FaultReport, RelayReport};
 pub(crate) const LINE_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Bytes of one line.
-const LINE_LEN_MAX: u64 = 64 * 1024;
+pub(crate) const LINE_LEN_MAX: u64 = 64 * 1024;
 
 /// What the keeper is asked for.
 #[derive(Debug, Serialize, Deserialize)]

@@ -6,6 +6,22 @@ use std::time::{Duration, Instant};
 /// Time between two looks.
 const INTERVAL: Duration = Duration::from_millis(10);
 
+/// A moment by which something must have happened.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline(Instant);
+
+impl Deadline {
+    #[expect(clippy::disallowed_methods, reason = "the lab has no core that is told the time")]
+    pub(crate) fn after(time: Duration) -> Self {
+        Self(Instant::now() + time)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the lab has no core that is told the time")]
+    pub(crate) fn left(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+}
+
 /// Looks until `look` finds something or `limit` is over, then `None`.
 #[expect(
     clippy::disallowed_methods,

@@ -2,6 +2,7 @@
 //! through a bounded queue and answered with plain data.
 
 pub mod client;
+mod clients;
 mod server;
 mod socket;
 

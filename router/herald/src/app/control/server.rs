@@ -11,6 +11,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
+use super::clients::Clients;
 use super::{AskError, Asker, ControlSocket, EVENTS_ANSWER_MAX, Question};
 use crate::app::drain::Draining;
 use crate::app::published::Published;
@@ -75,7 +76,7 @@ struct Desk {
 }
 
 async fn serve(listener: std::os::unix::net::UnixListener, desk: Desk) -> io::Result<()> {
-    let listener = tokio::net::UnixListener::from_std(listener)?;
+    let clients = Clients::new(listener)?;
     let router = REPORTS.iter().fold(Router::new(), |router, report| {
         router.route(&report.path(), get(move |State(desk)| answer(desk, report)))
     });
@@ -86,7 +87,7 @@ async fn serve(listener: std::os::unix::net::UnixListener, desk: Desk) -> io::Re
         .route("/events", get(events))
         .fallback(|| async { (StatusCode::NOT_FOUND, "there is no such report") })
         .with_state(desk);
-    axum::serve(listener, router).await
+    axum::serve(clients, router).await
 }
 
 impl IntoResponse for AskError {

@@ -156,6 +156,34 @@ fn old_and_simple_clients_are_served_too() {
 }
 
 #[test]
+fn clients_that_say_nothing_or_read_nothing_lose_their_places() {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    use std::io::{Read, Write};
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+    let fake = Fake::start(|question| match question {
+        // More than a socket takes.
+        Question::Report(_, reply) => reply.send(unwritten("x".repeat(4 << 20))).ok().unwrap(),
+        Question::Sessions(_) | Question::Who(..) | Question::Serve(..) | Question::Events(..) => {}
+    });
+    let come = || UnixStream::connect(&fake.path).unwrap();
+    let mut silent: Vec<_> = (0..2 * clients::CLIENTS_MAX).map(|_| come()).collect();
+    let mut deaf = come();
+    deaf.write_all(b"GET /drops HTTP/1.1\r\nHost: herald\r\n\r\n").unwrap();
+    // Behind all of them, and within the time that the client has.
+    assert!(fake.report("/roles").unwrap().len() > 4 << 20);
+    for stream in &mut silent {
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0, "the node has closed");
+    }
+    // It learns without reading that the node has closed, in the middle of the answer.
+    let mut hung_up = [PollFd::new(deaf.as_fd(), PollFlags::empty())];
+    assert_eq!(poll(&mut hung_up, PollTimeout::from(20_000_u16)).unwrap(), 1);
+    let mut answer = Vec::new();
+    let _reset = deaf.read_to_end(&mut answer);
+    assert!(answer.starts_with(b"HTTP/1.1 200") && answer.len() < 4 << 20, "{}", answer.len());
+}
+
+#[test]
 fn the_socket_is_for_its_owner_and_goes_with_the_node() {
     let fake = Fake::start(canned);
     let metadata = fs::symlink_metadata(&fake.path).unwrap();
