@@ -54,4 +54,3 @@ fn refuse(error: &clap::Error) -> ExitCode {
     complain(&format!("{}; see --help", what.trim_start_matches("error: ")));
     ExitCode::from(2)
 }
-

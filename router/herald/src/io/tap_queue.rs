@@ -96,9 +96,10 @@ fn present_len(index: u32) -> io::Result<u32> {
     else {
         return Err(io::ErrorKind::InvalidData.into());
     };
-    let len = link.attributes.iter().find_map(|attribute| {
-        if let LinkAttribute::TxQueueLen(len) = attribute { Some(*len) } else { None }
-    });
+    let len = link
+        .attributes
+        .iter()
+        .find_map(|attribute| if let LinkAttribute::TxQueueLen(len) = attribute { Some(*len) } else { None });
     len.ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
@@ -124,10 +125,13 @@ fn ask(request: RouteNetlinkMessage, flags: u16) -> io::Result<NetlinkPayload<Ro
     let socket = Socket::new(NETLINK_ROUTE)?;
     socket.send_to(&bytes, &SocketAddr::new(0, 0), 0)?;
     let (bytes, _kernel) = socket.recv_from_full()?;
-    match NetlinkMessage::deserialize(&bytes).map_err(io::Error::other)?.payload {
-        NetlinkPayload::Error(refused) if refused.code.is_some() => Err(refused.to_io()),
-        answer => Ok(answer),
+    let answer = NetlinkMessage::deserialize(&bytes).map_err(io::Error::other)?.payload;
+    if let NetlinkPayload::Error(refused) = &answer
+        && refused.code.is_some()
+    {
+        return Err(refused.to_io());
     }
+    Ok(answer)
 }
 
 #[cfg(test)]

@@ -123,10 +123,14 @@ impl State {
     fn end(&mut self, now: Instant) -> Vec<(Level, String)> {
         self.began = None;
         let all = self.texts.drain().map(|(_, lines)| lines).chain(self.kinds.drain().map(|(_, lines)| lines));
-        let mut told: Vec<_> = all.filter_map(|lines| lines.last.map(|last| (last, lines.level, lines.left_out))).collect();
+        let mut told: Vec<_> =
+            all.filter_map(|lines| lines.last.map(|last| (last, lines.level, lines.left_out))).collect();
         told.sort_by_key(|((at, _), ..)| *at);
         let line = |((at, text), level, left_out): ((Instant, String), Level, u64)| {
-            (level, format!("{left_out} lines like this were left out, the last {} s ago: {text}", now.since(at).as_secs()))
+            (
+                level,
+                format!("{left_out} lines like this were left out, the last {} s ago: {text}", now.since(at).as_secs()),
+            )
         };
         told.into_iter().map(line).collect()
     }
