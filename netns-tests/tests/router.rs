@@ -375,3 +375,26 @@ fn what_a_node_builds_has_whole_checksums() {
         assert!(snmp.lines().any(|l| l.split_whitespace().eq(["Icmp6InCsumErrors", "0"])), "{host}: {snmp}");
     }
 }
+
+#[test]
+fn frames_that_a_node_is_too_slow_for_are_counted_and_told() {
+    const FRAMES: u64 = 8_000;
+    let lab = Lab::up("queue").nodes(1).start();
+    assert_answered(&lab, "client", "10.1.0.11");
+    lab.kill("a", "STOP");
+    let flood = env!("CARGO_BIN_EXE_flood");
+    let _sent = lab.exec("client", &[flood, "10.1.0.11", &FRAMES.to_string(), "20000"]).ok();
+    lab.kill("a", "CONT");
+    let status = eventually(LIMIT, "the lost frames are counted", || {
+        let status = lab.json("a", &["status"]);
+        (status["interfaces"]["first"]["queue_lost"].as_u64().unwrap() > 0).then_some(status)
+    });
+    let (lost, read) = (&status["interfaces"]["first"]["queue_lost"], lab.books("a").count("arrived_first"));
+    // The queue holds 4,096; some frames are not the flood's.
+    assert!(lost.as_u64().unwrap().abs_diff(FRAMES - 4_096) < 50 && read >= 4_096, "{lost} lost, {read} read");
+    assert_eq!(&lab.json("a", &["drops"])["tap-queue-full"], lost);
+    assert_eq!(status["interfaces"]["second"]["queue_lost"], 0);
+    lab.assert_books_balance(LIMIT, &["a"]);
+    let log = std::fs::read_to_string(lab.status()["nodes"][0]["log"].as_str().unwrap()).unwrap();
+    assert_eq!(log.matches("frames of the first interface are lost").count(), 1, "{log}");
+}
