@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's own steps may panic too")]
 
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -44,12 +43,14 @@ fn ping(lab: &Lab) {
     assert_eq!(output.code, 0, "{}", output.stdout);
 }
 
-/// Files of the process may not grow beyond this; `unlimited` takes it back.
-fn limit_files(lab: &Lab, node: &str, bytes: &str) {
-    let pid = process(lab, node)["pid"].to_string();
-    let limited =
-        Command::new("prlimit").args(["--pid", &pid, &format!("--fsize={bytes}:unlimited")]).status().unwrap();
-    assert!(limited.success());
+fn pid(lab: &Lab, node: &str) -> u64 {
+    process(lab, node)["pid"].as_u64().unwrap()
+}
+
+/// Files of the process, and of those that it starts, may not grow beyond this; `unlimited` takes it back.
+fn limit_files(pid: u64, bytes: &str) {
+    let (pid, limit) = (pid.to_string(), format!("--fsize={bytes}:unlimited"));
+    assert!(Command::new("prlimit").args(["--pid", &pid, &limit]).status().unwrap().success());
 }
 
 #[test]
@@ -58,7 +59,7 @@ fn a_disk_that_fills_up_ends_no_node_and_tears_no_line() {
     let log = log_file(&lab, "b");
     // The next line fits in part.
     let full = fs::metadata(&log).unwrap().len() + 20;
-    limit_files(&lab, "b", &full.to_string());
+    limit_files(pid(&lab, "b"), &full.to_string());
     lab.kill("c", "KILL");
     eventually(LIMIT, "b sees that c is dead", || sees(&lab, "b", "c", "dead"));
     eventually(LIMIT, "lines of b wait", || (lines(&lab, "b", "waiting") > 0).then_some(()));
@@ -68,7 +69,7 @@ fn a_disk_that_fills_up_ends_no_node_and_tears_no_line() {
     ping(&lab);
     assert_eq!(process(&lab, "b")["state"], "running");
 
-    limit_files(&lab, "b", "unlimited");
+    limit_files(pid(&lab, "b"), "unlimited");
     eventually(LIMIT, "no line waits", || (lines(&lab, "b", "waiting") == 0).then_some(()));
     assert_eq!(lines(&lab, "b", "lost"), 0);
     let text = fs::read_to_string(&log).unwrap();
@@ -80,10 +81,10 @@ fn a_disk_that_fills_up_ends_no_node_and_tears_no_line() {
 #[test]
 fn a_node_starts_on_a_full_disk_and_ends_there() {
     let lab = Lab::up("full").start();
+    let status = fs::read_to_string(format!("/proc/{}/status", pid(&lab, "a"))).unwrap();
+    let keeper = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().parse().unwrap();
     lab.kill("a", "KILL");
-    let log = log_file(&lab, "a");
-    fs::remove_file(&log).unwrap();
-    symlink("/dev/full", &log).unwrap();
+    limit_files(keeper, "1");
     lab.start("a");
     let _roles = lab.await_mesh(LIMIT, &NODES);
     assert!(lines(&lab, "a", "waiting") > 3, "{}", lab.json("a", &["status"]));
