@@ -38,6 +38,10 @@ mutations! {
     AcceptAnyBoot = "accept-any-boot",
     /// Anybody may close anybody's streams, and a lower generation wins.
     CloseForOthers = "close-for-others",
+    /// Anybody may give anybody's streams away.
+    AssignForOthers = "assign-for-others",
+    /// Anybody's fence counts, of whatever generation.
+    FenceForOthers = "fence-for-others",
     /// Streams do not end by silence.
     NeverExpire = "never-expire",
     /// Streams end after a quarter of their time.

@@ -8,7 +8,7 @@ mod moving;
 
 pub use breaker::Breakers;
 pub use hold::{Held, Hold, HoldMax};
-pub use moving::{FenceDue, Fenced};
+pub use moving::{FenceDue, FenceError, Fenced};
 
 use crate::event::{DropReason, EndReason, Event, Step};
 use crate::flow::{FlowKey, HashKey, HashedKey};
@@ -120,8 +120,8 @@ impl<H: HostPart> Chosen<H> {
                 self.follow(to, arrival, turn.out);
                 return None;
             }
-            Meeting::Fenced(slot) => {
-                self.fenced.keep(slot, arrival, turn.out);
+            Meeting::Fenced(id) => {
+                self.fenced.keep(id, arrival, turn.out);
                 return None;
             }
             Meeting::New { generation, slot } => {
@@ -164,7 +164,7 @@ impl<H: HostPart> Chosen<H> {
         }
         session.silent_since = turn.now;
         if session.fenced && arrival.came == Came::Directly {
-            return Meeting::Fenced(slot);
+            return Meeting::Fenced(session.id);
         }
         if session.alive && !session.life.is_reopened_by(headers) {
             return Meeting::Known { slot, direction };
@@ -319,9 +319,16 @@ impl<H: HostPart> Chosen<H> {
 
 /// What a packet met at the marker table.
 enum Meeting {
-    Known { slot: Slot, direction: Direction },
-    New { generation: u32, slot: Option<Slot> },
+    Known {
+        slot: Slot,
+        direction: Direction,
+    },
+    New {
+        generation: u32,
+        slot: Option<Slot>,
+    },
     Ended(DropReason),
     Moved(NodeId),
-    Fenced(Slot),
+    /// The number of a stream that waits for its fence.
+    Fenced(u64),
 }

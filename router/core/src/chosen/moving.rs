@@ -19,17 +19,38 @@ use crate::id::{Generation, NodeId, Slot};
 use crate::inspector::HostPart;
 use crate::limits::{DETECTION_TIME, FENCE_DELAY, FENCE_TIME_MAX, FENCED_FRAMES_MAX, HANDOVER_HOPS_MAX};
 use crate::mesh::{Assign, Close, Fence};
+use crate::mutation::{Mutation, is_on};
 use crate::outbox::Outbox;
 use crate::session::{Announced, Count, Life, MarkerSession, Moved, NewMarker, ToldBy};
 use crate::time::Instant;
 use crate::turn::Turn;
 
-/// Frames that came directly and wait until the former owner of their stream has nothing more to hand over.
+/// Streams that wait for the fence of their former owner, and the frames of them that came directly meanwhile.
 #[derive(Debug)]
 pub struct Fenced {
-    queues: HashMap<Slot, Vec<Arrival>, HashKey>,
+    /// By the stream's number, which no other stream of this node gets.
+    queues: HashMap<u64, Queue, HashKey>,
     deadlines: VecDeque<(Instant, Slot, u64)>,
     frames: usize,
+}
+
+/// What waits for one fence.
+#[derive(Debug)]
+struct Queue {
+    /// Who gave the stream to this node, and says when it has nothing more to hand over.
+    by: NodeId,
+    /// Counter of the generation that it was given in.
+    generation: u32,
+    arrivals: Vec<Arrival>,
+}
+
+/// Why a fence opens nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FenceError {
+    /// Another node gave the stream away.
+    NotTheirs,
+    /// The stream waits for no fence, or for that of another generation.
+    NotAwaited,
 }
 
 impl Fenced {
@@ -37,16 +58,24 @@ impl Fenced {
         Self { queues: HashMap::with_hasher(key), deadlines: VecDeque::new(), frames: 0 }
     }
 
-    pub(super) fn keep(&mut self, slot: Slot, arrival: Arrival, out: &mut Outbox) {
-        if self.frames >= FENCED_FRAMES_MAX {
-            return out.drop(arrival.frame, DropReason::FencedFull);
-        }
-        self.frames += 1;
-        self.queues.entry(slot).or_default().push(arrival);
+    /// The stream with this number, in this slot, waits for a fence from `by`.
+    fn begin(&mut self, until: Instant, (slot, id): (Slot, u64), (by, generation): (NodeId, u32)) {
+        self.queues.insert(id, Queue { by, generation, arrivals: Vec::new() });
+        self.deadlines.push_back((until, slot, id));
     }
 
-    fn take(&mut self, slot: Slot) -> Vec<Arrival> {
-        let arrivals = self.queues.remove(&slot).unwrap_or_default();
+    pub(super) fn keep(&mut self, id: u64, arrival: Arrival, out: &mut Outbox) {
+        match self.queues.get_mut(&id) {
+            Some(queue) if self.frames < FENCED_FRAMES_MAX => {
+                self.frames += 1;
+                queue.arrivals.push(arrival);
+            }
+            Some(_) | None => out.drop(arrival.frame, DropReason::FencedFull),
+        }
+    }
+
+    fn take(&mut self, id: u64) -> Vec<Arrival> {
+        let arrivals = self.queues.remove(&id).map(|queue| queue.arrivals).unwrap_or_default();
         self.frames -= arrivals.len();
         arrivals
     }
@@ -180,9 +209,8 @@ impl<H: HostPart> Chosen<H> {
     /// wait for nothing. `identity` is the stream's.
     pub fn take_back(&mut self, turn: &mut Turn<'_, H>, slot: Slot, identity: u64) -> Option<Slot> {
         let assign = self.give_anew(turn.now, slot, self.settings.node)?;
-        let slot = self.take_over(turn, &assign, identity).ok()?;
-        let session = self.markers.at_mut(slot);
-        (session.fenced, session.announced) = (false, Announced::Acknowledged);
+        let slot = self.take_over(turn, self.settings.node, &assign, identity).ok()?;
+        self.markers.at_mut(slot).announced = Announced::Acknowledged;
         Some(slot)
     }
 
@@ -198,11 +226,17 @@ impl<H: HostPart> Chosen<H> {
         }
     }
 
-    /// Takes over a stream that was assigned to this node; its slot. `identity` is the stream's.
+    /// Takes over a stream that `by` assigned to this node; its slot. `identity` is the stream's.
     ///
     /// # Errors
     /// Why there is no place for it.
-    pub fn take_over(&mut self, turn: &mut Turn<'_, H>, assign: &Assign, identity: u64) -> Result<Slot, DropReason> {
+    pub fn take_over(
+        &mut self,
+        turn: &mut Turn<'_, H>,
+        by: NodeId,
+        assign: &Assign,
+        identity: u64,
+    ) -> Result<Slot, DropReason> {
         let old = self.markers.slot_of(&assign.arrival).or_else(|| self.markers.slot_of(&assign.return_key));
         if let Some(slot) = old
             && self.markers.at(slot).alive
@@ -210,6 +244,9 @@ impl<H: HostPart> Chosen<H> {
             let session = self.markers.at_mut(slot);
             if session.opener == assign.arrival {
                 session.generation = session.generation.max(assign.generation.counter);
+                if let (Some(_), Some(queue)) = (assign.life, self.fenced.queues.get_mut(&session.id)) {
+                    (queue.by, queue.generation) = (by, assign.generation.counter);
+                }
                 return Ok(slot);
             }
             // A frame that was handed over came before this and was taken for the first of another stream.
@@ -228,28 +265,38 @@ impl<H: HostPart> Chosen<H> {
             self.end(turn, slot, EndReason::Refused);
             return Err(DropReason::ReturnKeyTaken);
         }
-        if assign.life.is_some() {
+        // Of a stream that comes back nothing was handed over to this node.
+        if assign.life.is_some() && by != self.settings.node {
             let session = self.markers.at_mut(slot);
             // Frames come directly only once a redirector has heard of this node; from its word to the former owner on,
             // the fence takes half of this.
             let until = turn.now + FENCE_TIME_MAX * 2;
             session.fenced = true;
-            self.fenced.deadlines.push_back((until, slot, session.id));
+            self.fenced.begin(until, (slot, session.id), (by, session.generation));
         }
         turn.out.tell(Event::TakenOver { flow: assign.arrival, generation: assign.generation.counter });
         Ok(slot)
     }
 
     /// The former owner of a stream has handed over everything: what was kept back, in order.
-    pub fn fence_arrived(&mut self, fence: &Fence) -> Vec<Arrival> {
-        let Some(slot) = self.markers.slot_of(&fence.arrival) else { return Vec::new() };
-        let ours = |counter| Generation { counter, node: self.settings.node } == fence.generation;
+    ///
+    /// # Errors
+    /// Why the fence is not that for which a stream waits.
+    pub fn fence_arrived(&mut self, from: NodeId, fence: &Fence) -> Result<Vec<Arrival>, FenceError> {
+        let slot = self.markers.slot_of(&fence.arrival).ok_or(FenceError::NotAwaited)?;
         let session = self.markers.at_mut(slot);
-        if !ours(session.generation) {
-            return Vec::new();
+        let queue = self.fenced.queues.get(&session.id).ok_or(FenceError::NotAwaited)?;
+        let generation = Generation { counter: queue.generation, node: self.settings.node };
+        if !is_on(Mutation::FenceForOthers) {
+            if fence.generation != generation {
+                return Err(FenceError::NotAwaited);
+            }
+            if queue.by != from {
+                return Err(FenceError::NotTheirs);
+            }
         }
         session.fenced = false;
-        self.fenced.take(slot)
+        Ok(self.fenced.take(session.id))
     }
 
     /// A stream whose fence did not come in time: what was kept back, in order.
@@ -262,6 +309,6 @@ impl<H: HostPart> Chosen<H> {
         if let Some(slot) = self.markers.still(slot, id) {
             self.markers.at_mut(slot).fenced = false;
         }
-        Some(self.fenced.take(slot))
+        Some(self.fenced.take(id))
     }
 }

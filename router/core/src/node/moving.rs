@@ -2,8 +2,9 @@
 
 use super::Node;
 use super::early::Awaited;
-use crate::chosen::FenceDue;
+use crate::chosen::{FenceDue, FenceError};
 use crate::event::{EndReason, Event};
+use crate::flow::FlowKey;
 use crate::id::{Interface, NodeId, Slot};
 use crate::inspector::HostPart;
 use crate::limits::{DETECTION_TIME, DRAIN_INTERVAL, DRAIN_STREAMS_MAX, TAKEN_BACK_DELAY};
@@ -11,6 +12,7 @@ use crate::membership::Service;
 use crate::mesh::{Assign, Fence, Message};
 use crate::mutation::{Mutation, is_on};
 use crate::packet::Arrival;
+use crate::session::{Announced, RedirectorSession, Standing};
 use crate::time::Instant;
 use crate::turn::Turn;
 
@@ -144,7 +146,7 @@ impl<H: HostPart> Node<H> {
     /// This redirector gives a stream to another node, or to this one.
     pub(super) fn assign(&mut self, turn: &mut Turn<'_, H>, assign: Assign) {
         if assign.generation.node == self.node {
-            self.assigned(turn, &assign);
+            self.assigned(turn, self.node, &assign);
         } else {
             turn.out.send(assign.generation.node, Message::Assign(assign));
         }
@@ -152,28 +154,62 @@ impl<H: HostPart> Node<H> {
 
     /// A redirector or a stream's owner gives a stream to this node.
     pub(super) fn assign_arrived(&mut self, turn: &mut Turn<'_, H>, from: NodeId, assign: &Assign) {
-        let is_redirector = Interface::BOTH.iter().any(|i| self.view.holder(*i) == Some(from));
-        if assign.generation.node != self.node || !is_redirector && assign.life.is_none() {
+        if assign.generation.node != self.node || !self.may_assign(from, assign) {
             turn.out.ledger.messages_unauthorised += 1;
-            return;
+        } else if assign.life.is_some() && self.owns(assign) && !is_on(Mutation::AssignForOthers) {
+            // Its sender gave the stream away, or lost it, before it was this node's.
+            turn.out.ledger.messages_stale += 1;
+        } else {
+            self.assigned(turn, from, assign);
         }
-        self.assigned(turn, assign);
     }
 
-    /// A stream becomes this node's own: it announces it at once, before any packet.
-    pub(super) fn assigned(&mut self, turn: &mut Turn<'_, H>, assign: &Assign) {
+    /// True if a member may give this stream away: a redirector of one of its keys does so when its owner has died, its
+    /// owner with the stream's life. Who keeps the sessions of a key knows whose the stream is, as an owner announces before
+    /// it gives away.
+    fn may_assign(&self, from: NodeId, assign: &Assign) -> bool {
+        let keys = [assign.arrival, assign.return_key];
+        match assign.life {
+            _ if is_on(Mutation::AssignForOthers) => true,
+            Some(_) => !keys.iter().any(|key| self.is_of_other(key, from)),
+            None => keys.iter().any(|key| self.view.holder(key.interface()) == Some(from)),
+        }
+    }
+
+    /// True if this node has it from a living member other than `from` that a stream is that member's. One that it does not
+    /// hear may be dead, and the stream may have been on its way there.
+    fn is_of_other(&self, key: &FlowKey, from: NodeId) -> bool {
+        let announced = |session: &&RedirectorSession| session.standing == Standing::Announced;
+        let owner = self.redirector.session(key).filter(announced).map(|session| session.generation.node);
+        let owner = owner.filter(|owner| *owner != from && *owner != self.node);
+        owner.and_then(|owner| self.view.member(owner)).is_some_and(|owner| owner.link_up)
+    }
+
+    /// True if a stream is this node's own, and its redirector has said so.
+    fn owns(&self, assign: &Assign) -> bool {
+        self.chosen.markers.slot_of(&assign.arrival).is_some_and(|slot| {
+            let session = self.chosen.markers.at(slot);
+            session.alive && session.announced == Announced::Acknowledged
+        })
+    }
+
+    /// A stream that `by` had, or had to find a node for, becomes this node's own: it announces it at once, before any packet.
+    fn assigned(&mut self, turn: &mut Turn<'_, H>, by: NodeId, assign: &Assign) {
         let identity = self.choice.stream(&assign.arrival, &assign.return_key);
         // Without a place for the stream its frames end where they wait, with their own reason.
-        let Ok(slot) = self.chosen.take_over(turn, assign, identity) else { return };
+        let Ok(slot) = self.chosen.take_over(turn, by, assign, identity) else { return };
         self.announce_again(turn, slot);
         let keys = [assign.arrival, assign.return_key];
         self.accept_early(turn, &keys.map(Awaited::Assign));
     }
 
-    /// Nothing more is handed over of a stream: what came directly goes on behind it.
-    pub(super) fn fence_arrived(&mut self, turn: &mut Turn<'_, H>, fence: &Fence) {
-        let kept = self.chosen.fence_arrived(fence);
-        self.accept_all(turn, kept);
+    /// Nothing more is handed over of a stream: what came directly goes on behind it. Only who gave it to this node knows.
+    pub(super) fn fence_arrived(&mut self, turn: &mut Turn<'_, H>, from: NodeId, fence: &Fence) {
+        match self.chosen.fence_arrived(from, fence) {
+            Ok(kept) => self.accept_all(turn, kept),
+            Err(FenceError::NotTheirs) => turn.out.ledger.messages_unauthorised += 1,
+            Err(FenceError::NotAwaited) => turn.out.ledger.messages_stale += 1,
+        }
     }
 
     /// Goes on with streams whose fence did not come.

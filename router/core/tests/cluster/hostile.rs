@@ -1,6 +1,7 @@
 //! What a member may not say: each such message is counted and changes nothing.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use herald_core::event::DropReason;
 use herald_core::flow::FlowKey;
@@ -11,7 +12,8 @@ use herald_core::mesh::{
     Relay, SyncEnd, codec,
 };
 use herald_core::outbox::Ledger;
-use herald_testing::frames::{self, SYN_ACK};
+use herald_core::session::Life;
+use herald_testing::frames::{self, ACK, SYN_ACK};
 use herald_testing::layout::{HOST, named, node_addresses, node_mac, v4};
 
 use crate::world::*;
@@ -95,6 +97,30 @@ fn cases(arrival: FlowKey) -> Vec<Case> {
     ]
 }
 
+/// Streams that are given to somebody, and what ends the wait for their last frames.
+fn moves(arrival: FlowKey) -> Vec<Case> {
+    let return_key = arrival.reversed(Interface::Second);
+    let assign = |node| Assign { arrival, return_key, choice: 7, generation: generation(9, node), life: None };
+    let given = |node| Message::Assign(Assign { life: Some(Life::picked_up(6)), ..assign(node) });
+    vec![
+        ("a stream for somebody else", "a", Message::Assign(assign("c")), unauthorised),
+        ("another's stream, as a gift", "a", given("a"), unauthorised),
+        ("a stream that its receiver has", "c", given("c"), stale),
+        (
+            "a stream of an interface that its sender does not hold",
+            "c",
+            Message::Assign(Assign { return_key: arrival.reversed(Interface::First), ..assign("c") }),
+            unauthorised,
+        ),
+        (
+            "the fence of a stream that waits for none",
+            "c",
+            Message::Fence(Fence { arrival, generation: generation(1, "c") }),
+            stale,
+        ),
+    ]
+}
+
 fn more_cases(arrival: FlowKey) -> Vec<Case> {
     let return_key = arrival.reversed(Interface::Second);
     let first = Interface::First;
@@ -106,13 +132,11 @@ fn more_cases(arrival: FlowKey) -> Vec<Case> {
         boot: BootId(boot),
         generation: generation(counter, node),
     };
-    let assign = |node| Assign { arrival, return_key, choice: 7, generation: generation(9, node), life: None };
     let claim = |epoch| Message::Claim(Claim { interface: first, epoch });
     let mut words = Vec::new();
     codec::encode(&Message::Announce(announce(9, "c", 3)), &mut words).unwrap();
     let relay = |bytes: &[u8]| Relay { source: named("c"), target: named("a"), bytes: bytes.to_vec() };
     vec![
-        ("a stream for somebody else", "a", Message::Assign(assign("c")), unauthorised),
         (
             "an owned stream that is another's",
             "a",
@@ -177,18 +201,69 @@ fn what_a_member_may_not_say_is_counted_and_changes_nothing() {
     };
     let arrival = opener(Interface::First, port);
     let before = state(&world);
-    for (what, to, message, counter) in cases(arrival).into_iter().chain(more_cases(arrival)) {
+    for (what, to, message, counter) in [cases(arrival), moves(arrival), more_cases(arrival)].concat() {
         let counted = counter(&world.member(to).out.ledger);
         world.say("b", to, message);
         assert_eq!(counter(&world.member(to).out.ledger), counted + 1, "{what}");
         assert_eq!(state(&world), before, "{what}");
     }
-    // Without effect, and without need for a counter: a fence and a claim about what is not the case.
-    world.say("b", "c", Message::Fence(Fence { arrival, generation: generation(9, "c") }));
+    // Without effect, and without need for a counter: a claim about what is not the case.
     world.say("b", "c", Message::Claim(Claim { interface: Interface::First, epoch: epoch(0, "a") }));
     assert_eq!(state(&world), before);
     world.host_sends(Interface::Second, 80, port, SYN_ACK);
     assert_eq!(world.inspectors(&arrival), [("c", 2)]);
+    world.check_books();
+}
+
+#[test]
+fn only_its_owner_and_its_redirectors_give_a_stream_away() {
+    for (holders, without_life) in [(["a", "a"], unauthorised as fn(&Ledger) -> u64), (["a", "b"], |_| 0)] {
+        let mut world = World::new(&Choices { holders: Some(holders), ..Choices::default() });
+        let port = open_until_chosen(&mut world, Interface::First, "c");
+        let arrival = opener(Interface::First, port);
+        let return_key = arrival.reversed(Interface::Second);
+        let assign = Assign { arrival, return_key, choice: 7, generation: generation(2, "a"), life: None };
+        let counted = without_life(&world.member("a").out.ledger);
+        world.say("b", "a", Message::Assign(assign));
+        if holders == ["a", "a"] {
+            assert_eq!(without_life(&world.member("a").out.ledger), counted + 1, "b holds nothing");
+            let life = Some(Life::picked_up(6));
+            world.say("c", "a", Message::Assign(Assign { life, ..assign }));
+        }
+        world.run(Duration::from_millis(300));
+        world.host_sends(Interface::Second, 80, port, SYN_ACK);
+        assert_eq!(world.inspectors(&arrival), [("a", 1), ("c", 1)], "{holders:?}: a took it over");
+        world.check_books();
+    }
+}
+
+#[test]
+fn only_who_gave_a_stream_away_ends_the_wait_for_its_stragglers() {
+    let mut world = World::new(&Choices { holders: Some(["a", "a"]), ..Choices::default() });
+    let arrival = opener(Interface::First, 41_500);
+    let return_key = arrival.reversed(Interface::Second);
+    let life = Some(Life::picked_up(6));
+    world.say(
+        "b",
+        "c",
+        Message::Assign(Assign { arrival, return_key, choice: 7, generation: generation(2, "c"), life }),
+    );
+    world.host_sends(Interface::First, 41_500, 80, ACK);
+    let fence = |counter| Message::Fence(Fence { arrival, generation: generation(counter, "c") });
+    let cases = [
+        ("a did not give it", "a", 2, [1, 0]),
+        ("it was not given in this generation", "b", 3, [0, 1]),
+        ("nor in that", "b", 1, [0, 1]),
+    ];
+    for (why, from, counter, counted) in cases {
+        let count = |world: &World| [unauthorised, stale].map(|of| of(&world.member("c").out.ledger));
+        let before = count(&world);
+        world.say(from, "c", fence(counter));
+        assert_eq!(world.inspectors(&arrival), [], "{why}: a straggler may still come");
+        assert_eq!(count(&world), [before[0] + counted[0], before[1] + counted[1]], "{why}");
+    }
+    world.say("b", "c", fence(2));
+    assert_eq!(world.inspectors(&arrival), [("c", 1)]);
     world.check_books();
 }
 

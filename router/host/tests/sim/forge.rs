@@ -2,13 +2,15 @@
 
 use std::fmt::Write;
 
-use herald_core::id::{BootId, Epoch, Interface};
-use herald_core::mesh::{Acknowledge, Announce, Claim, Close, Message, Refresh};
+use herald_core::id::{BootId, Epoch, Generation, Interface};
+use herald_core::mesh::{Acknowledge, Announce, Assign, Claim, Close, Fence, Message, Refresh};
+use herald_core::session::{Announced, Life, Standing};
 
 use crate::chance::Chance;
 use crate::member::{Member, NODES, Place, id};
 
-/// A forged copy, for `to`, of a true message; `None` for kinds that have none.
+/// A forged copy, for `to`, of a true message. In the place of one of a kind without any, now and then, a word about a stream
+/// that moves, which are rare.
 pub(crate) fn forged(message: &Message, from: Place, to: &Member, chance: &mut Chance) -> Option<Message> {
     let to_holds = |interface| to.node.as_ref().is_some_and(|node| node.membership().holds(interface));
     let other = id((from + 1 + usize::from(chance.happens(50))) % NODES.len());
@@ -42,10 +44,16 @@ pub(crate) fn forged(message: &Message, from: Place, to: &Member, chance: &mut C
             };
             Some(Message::Claim(Claim { epoch, ..*claim }))
         }
+        Message::Assign(assign) => {
+            Some(Message::Assign(Assign { generation: Generation { node: other, ..assign.generation }, ..*assign }))
+                .filter(|_| other != id(to.place))
+        }
+        Message::Fence(fence) => {
+            let generation = Generation { counter: fence.generation.counter + 1, ..fence.generation };
+            Some(Message::Fence(Fence { generation, ..*fence }))
+        }
         Message::Heartbeat(_)
         | Message::Refuse(_)
-        | Message::Assign(_)
-        | Message::Fence(_)
         | Message::Handover(_)
         | Message::Redirect(_)
         | Message::Query(_)
@@ -53,8 +61,42 @@ pub(crate) fn forged(message: &Message, from: Place, to: &Member, chance: &mut C
         | Message::Compare(_)
         | Message::SyncEnd(_)
         | Message::Unheard(_)
-        | Message::Relay(_) => None,
+        | Message::Relay(_) => {
+            let is_moved = chance.happens(10);
+            is_moved.then(|| forge_fence(from, to).or_else(|| forge_assign(from, to, chance))).flatten()
+        }
     }
+}
+
+/// The fence of a stream that another node gave away last.
+fn forge_fence(from: Place, to: &Member) -> Option<Message> {
+    let (giver, assign) = to.given?;
+    let markers = to.node.as_ref()?.markers();
+    let (slot, _) = markers.find(&assign.arrival)?;
+    let forged = Message::Fence(Fence { arrival: assign.arrival, generation: assign.generation });
+    (giver != from && markers.at(slot).fenced).then_some(forged)
+}
+
+/// A stream that is a third node's, or the receiver's own.
+fn forge_assign(from: Place, to: &Member, chance: &mut Chance) -> Option<Message> {
+    let node = to.node.as_ref()?;
+    let linked = |owner| node.membership().member(owner).is_some_and(|member| member.link_up);
+    let holds = Interface::BOTH.iter().any(|interface| node.membership().holder(*interface) == Some(id(from)));
+    let of_others = node.redirector().iter().filter(|(_, session)| {
+        let owner = session.generation.node;
+        session.standing == Standing::Announced && owner != id(from) && owner != id(to.place) && linked(owner)
+    });
+    let of_others = of_others.map(|(key, session)| (*key, session.generation.counter));
+    let own = node.markers().iter().map(|(_, session)| session);
+    let own = own.filter(|session| session.alive && session.announced == Announced::Acknowledged);
+    let mut streams: Vec<_> = of_others.chain(own.map(|session| (session.opener, session.generation))).collect();
+    streams.sort_unstable();
+    let place = usize::try_from(chance.below(streams.len() as u64)).unwrap();
+    let (arrival, counter) = *streams.get(place)?;
+    let life = (holds || chance.happens(50)).then(|| Life::picked_up(arrival.protocol()));
+    let generation = Generation { counter: counter + 1, node: id(to.place) };
+    let return_key = arrival.reversed(arrival.interface().other());
+    Some(Message::Assign(Assign { arrival, return_key, choice: 0, generation, life }))
 }
 
 fn forge_announce(mut announce: Announce, other: herald_core::id::NodeId, chance: &mut Chance) -> Announce {
@@ -71,8 +113,13 @@ pub(crate) fn state_of(member: &Member) -> String {
     let Some(node) = &member.node else { return String::new() };
     let mut lines: Vec<_> = node
         .all_rows()
-        .map(|row| format!("{:?} {} {:?} {} {}", row.kind, row.interface, row.opener, row.chosen, row.state))
+        .map(|row| {
+            let (kind, interface, opener, chosen) = (row.kind, row.interface, row.opener, row.chosen);
+            format!("{kind:?} {interface} {opener:?} {chosen} {} {}", row.generation, row.state)
+        })
         .collect();
+    let fenced = node.markers().iter().filter(|(_, session)| session.fenced);
+    lines.extend(fenced.map(|(_, session)| format!("fenced {:?}", session.opener)));
     lines.sort();
     let mut text = lines.join("\n");
     for interface in Interface::BOTH {

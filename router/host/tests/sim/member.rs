@@ -7,7 +7,7 @@ use herald_core::flow::{FlowKey, HashKey};
 use herald_core::id::{BootId, Interface, PerInterface};
 use herald_core::membership::{InterfaceState, Preemption, Service};
 use herald_core::mesh::resend::Resend;
-use herald_core::mesh::{Hello, Lane};
+use herald_core::mesh::{Assign, Hello, Lane};
 use herald_core::node::{Node, Settings};
 use herald_core::outbox::Outbox;
 use herald_core::session::Timeouts;
@@ -123,6 +123,8 @@ pub(crate) struct Member {
     pub(crate) inbox: VecDeque<Came>,
     /// The numbered messages of this boot, by peer.
     pub(crate) talks: Vec<Resend>,
+    /// The last stream that was given to it by its owner, and by whom.
+    pub(crate) given: Option<(Place, Assign)>,
     pub(crate) turn_planned: bool,
     /// The deadline it is woken for.
     pub(crate) wake_at: Instant,
@@ -147,6 +149,7 @@ impl Member {
             taps: PerInterface::default(),
             inbox: VecDeque::new(),
             talks: Vec::new(),
+            given: None,
             turn_planned: false,
             wake_at: Instant::NEVER,
             since: Instant::default(),
@@ -175,6 +178,7 @@ impl Member {
         self.plugins = Recorder::new(self.configuration, choices, self.plugins.failing);
         let settings = settings(self.place, self.boot_id(), choices);
         self.node = Some(Box::new(Node::new(self.clock.shows(now), settings).unwrap()));
+        self.given = None;
         self.talks = NODES.map(|_| Resend::new(self.boot_id())).into();
         self.out = Outbox::default();
         (self.process, self.since, self.back_since) = (Process::Running, now, now);
@@ -194,6 +198,21 @@ impl Member {
     pub(crate) fn offer(&mut self, interface: Interface, frame: Vec<u8>) {
         if self.process != Process::Off && self.taps[interface].len() < TAP_FRAMES_MAX {
             self.taps[interface].push_back(frame);
+        }
+    }
+
+    /// A stream was perhaps given to it by `by`. One that waits for the fence of another node goes on to do that.
+    pub(crate) fn note_given(&mut self, by: Place, assign: Assign) {
+        let Some(markers) = self.node.as_ref().map(|node| node.markers()) else { return };
+        let fenced = |assign: &Assign| {
+            markers.find(&assign.arrival).is_some_and(|(slot, _)| {
+                let session = markers.at(slot);
+                session.fenced && session.generation == assign.generation.counter
+            })
+        };
+        let waits = |(_, before): (Place, Assign)| before.arrival == assign.arrival && fenced(&before);
+        if fenced(&assign) && !self.given.is_some_and(waits) {
+            self.given = Some((by, assign));
         }
     }
 

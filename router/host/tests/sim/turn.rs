@@ -258,6 +258,9 @@ impl World {
         let member = &mut self.members[place];
         let Some(node) = &mut member.node else { return };
         node.message_arrived(&mut Turn::new(now, &mut member.plugins, &mut member.out), id(from), message.clone());
+        if let Message::Assign(assign) = said {
+            member.note_given(said_from(from, &message), assign);
+        }
         self.see(&Sight::Heard { place, message: &said });
         self.carry_out(place);
     }
@@ -330,4 +333,9 @@ fn said_to(place: Place, message: &Message) -> Message {
     let Message::Relay(relay) = message else { return message.clone() };
     let said = decode_message(&relay.bytes).filter(|_| relay.target == id(place));
     said.unwrap_or_else(|| message.clone())
+}
+
+/// Who says what came from a node.
+fn said_from(from: Place, message: &Message) -> Place {
+    if let Message::Relay(relay) = message { place_of(relay.source) } else { from }
 }
