@@ -104,7 +104,7 @@ impl<H: HostPart> Node<H> {
     fn nobody_owns(&mut self, turn: &mut Turn<'_, H>, key: FlowKey) {
         self.redirector.unowned.note(turn.now, key);
         for parked in self.redirector.parking.take(&key) {
-            // This node itself may have made the session meanwhile; else the key counts as nobody's turn.now.
+            // This node itself may have made the session meanwhile; else the key counts as nobody's now.
             self.steer(turn, parked);
         }
     }

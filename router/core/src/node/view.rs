@@ -67,6 +67,7 @@ impl<H: HostPart> Node<H> {
         }
         self.view.detours = self.view.membership.detours();
         self.note_reach(turn);
+        self.tell_sync(turn);
         let mut died = Vec::new();
         while let Some(change) = self.view.membership.next_change() {
             match change {

@@ -40,6 +40,8 @@ pub(super) struct Status {
     pub members: Vec<MemberRow>,
     /// Sessions in the tables.
     pub sessions: SessionCounts,
+    /// Streams since the start.
+    pub streams: StreamCounts,
     /// Frames since the start.
     pub frames: FrameCounts,
     /// As `herald drops`.
@@ -94,10 +96,15 @@ pub(super) struct AdvertStatus {
 pub(super) struct SessionCounts {
     /// Redirector sessions, tombstones included.
     pub redirector: usize,
-    /// Marker sessions; each has two keys.
+    /// Marker sessions, tombstones included.
     pub marker: usize,
-    /// Streams for which a node was chosen since the start while a member that may have had them was out of reach.
-    pub unasked: u64,
+}
+
+/// Streams of which something is to be told, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(super) struct StreamCounts {
+    /// A node was chosen for them while a member that may have had them was out of reach and could not be asked.
+    pub chosen_unasked: u64,
 }
 
 /// The books of frames: everything that arrived is forwarded, redirected, handed over, consumed, dropped (but for
@@ -148,6 +155,7 @@ impl Text for Status {
         let members = Vec::<MemberRow>::text(at(json, key!(Status, members)));
         let counts = [
             ("sessions", key!(Status, sessions)),
+            ("streams", key!(Status, streams)),
             ("frames", key!(Status, frames)),
             ("drops", key!(Status, drops)),
             ("refused connections", key!(Status, refusals)),
@@ -170,11 +178,8 @@ fn status(event_loop: &EventLoop) -> Status {
         interfaces: PerInterface::from_fn(|interface| interface_status(event_loop, interface)),
         roles: roles::roles(event_loop),
         members: members::rows(event_loop),
-        sessions: SessionCounts {
-            redirector: parts.node.redirector_sessions(),
-            marker: parts.node.markers().len(),
-            unasked: ledger.unasked,
-        },
+        sessions: SessionCounts { redirector: parts.node.redirector_sessions(), marker: parts.node.markers().len() },
+        streams: StreamCounts { chosen_unasked: ledger.unasked },
         frames: frames(event_loop),
         drops: drops::drops(event_loop),
         refusals: parts.peers.iter().flat_map(Peers::refusals).collect(),
