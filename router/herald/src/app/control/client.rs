@@ -25,7 +25,7 @@ pub enum ClientError {
     #[error("no node at {}: that is no socket; say where the node's is with --control PATH or HERALD_CONTROL", .0.display())]
     NoSocket(PathBuf),
     /// The socket's node has ended.
-    #[error("no node at {}: its process has ended; start it again with herald run", .0.display())]
+    #[error("no node at {}: its process has ended; start it again with herald run, or in a lab with herald lab start", .0.display())]
     Ended(PathBuf),
     /// Something between here and there.
     #[error("node at {}: {error}", path.display())]
