@@ -1,5 +1,6 @@
 //! Who and which: nodes, boots, interfaces, epochs, generations, MAC addresses.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::marker::PhantomData;
 use std::net::Ipv6Addr;
@@ -9,7 +10,7 @@ use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A node's id: 1 to 16 characters of `a-z`, `0-9` and `-`, the same on every member. Ordered as text.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct NodeId([u8; Self::LEN_MAX]);
 
 /// A text that is no node id.
@@ -26,6 +27,20 @@ impl NodeId {
     pub fn as_str(&self) -> &str {
         let len = self.0.iter().position(|&b| b == 0).unwrap_or(Self::LEN_MAX);
         self.0.get(..len).and_then(|b| std::str::from_utf8(b).ok()).unwrap_or_default()
+    }
+}
+
+/// As numbers, which is the order of the texts: members are looked for so often that comparing byte by byte took a sixth of
+/// a simulation's time.
+impl Ord for NodeId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        u128::from_be_bytes(self.0).cmp(&u128::from_be_bytes(other.0))
+    }
+}
+
+impl PartialOrd for NodeId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -303,6 +318,15 @@ mod tests {
         }
         for bad in ["", "A", "a b", "abcdefghijklmnopq", "ä"] {
             assert!(bad.parse::<NodeId>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn node_ids_are_ordered_as_text() {
+        let ids = ["-", "0", "a", "a-", "a0", "aa", "ab", "abcdefghijklmnop", "b", "ba"];
+        for (one, other) in ids.iter().flat_map(|one| ids.map(|other| (*one, other))) {
+            let [id, other_id] = [one, other].map(|text| text.parse::<NodeId>().unwrap());
+            assert_eq!(id.cmp(&other_id), one.cmp(other), "{one} and {other}");
         }
     }
 
