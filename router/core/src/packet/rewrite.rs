@@ -73,7 +73,11 @@ mod tests {
         #[test]
         fn a_finished_checksum_is_the_full_one(payload in prop::collection::vec(any::<u8>(), 0..100), from: [u8; 4]) {
             let ip = frames::ip([[2; 6], [4; 6]], from, [10, 2, 0, 1], 64);
-            let whole = frames::tcp(ip, (4000, 80), Segment { payload: &payload, ..ACK });
+            let mut whole = frames::tcp(ip, (4000, 80), Segment { payload: &payload, ..ACK });
+            // The other form of zero is as good.
+            if whole[50..52] == [0, 0] {
+                whole[50..52].fill(0xff);
+            }
             let mut frame = Frame::from_bytes(&whole);
             // NEEDS_CSUM; the checksum starts at 34, its field is 16 behind that and holds the pseudo header's sum.
             let mut header = [1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
