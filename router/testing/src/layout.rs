@@ -9,6 +9,7 @@ use herald_core::flow::HashKey;
 use herald_core::forward;
 use herald_core::id::{BootId, Interface, Mac, NodeId, PerInterface};
 use herald_core::inspector::HostPart;
+use herald_core::limits::BUCKETS;
 use herald_core::membership::{self, AdvertSettings, InterfaceState, RolesMode};
 use herald_core::mesh::Hello;
 use herald_core::node::{Announcing, Node, Redirecting, Settings};
@@ -200,6 +201,7 @@ pub fn settings(place: Place, nodes: usize) -> Settings {
         redirecting: Redirecting::Ethernet,
         announcing: Announcing::On(Duration::ZERO),
         hash_key: HashKey([5; 16]),
+        buckets: BUCKETS,
     }
 }
 

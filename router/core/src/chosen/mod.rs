@@ -36,6 +36,8 @@ pub struct Settings {
     pub midstream: Midstream,
     /// Hashes this node's own tables.
     pub hash_key: HashKey,
+    /// Digests of a comparison.
+    pub buckets: usize,
 }
 
 /// The marker sessions of a node and what they wait for.
@@ -85,7 +87,7 @@ impl<H: HostPart> Chosen<H> {
             hold: Hold::new(settings.hold_max, settings.hash_key),
             breakers: Breakers::default(),
             closed: Vec::new(),
-            digests: Digests::default(),
+            digests: Digests::new(settings.buckets),
             fenced: Fenced::new(settings.hash_key),
             alive: 0,
             unfenced: 0,

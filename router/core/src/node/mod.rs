@@ -89,6 +89,7 @@ impl<H: HostPart> Node<H> {
             midstream: settings.midstream,
             timeouts: settings.timeouts,
             hash_key: settings.hash_key,
+            buckets: settings.buckets,
         };
         let chosen = chosen::Settings {
             node: settings.node,
@@ -96,6 +97,7 @@ impl<H: HostPart> Node<H> {
             hold_max: settings.hold_max,
             midstream: settings.midstream,
             hash_key: settings.hash_key,
+            buckets: settings.buckets,
         };
         Ok(Self {
             node: settings.node,

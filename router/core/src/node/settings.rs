@@ -53,4 +53,7 @@ pub struct Settings {
     pub announcing: Announcing,
     /// Hashes this node's own tables; random, so that no outsider can fill one bucket.
     pub hash_key: HashKey,
+    /// Digests of a comparison, equal on all members: [`BUCKETS`](crate::limits::BUCKETS). Tests have few, so that their few
+    /// streams share them.
+    pub buckets: usize,
 }

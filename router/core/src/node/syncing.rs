@@ -16,7 +16,6 @@ use crate::limits::{BUCKETS, BULK_SLOTS_MAX, COMPARE_INTERVAL, REFRESH_STREAMS_M
 use crate::membership::Member;
 use crate::mesh::{Announce, Compare, Message, Refresh, SyncEnd};
 use crate::mutation::{Mutation, is_on};
-use crate::session::bucket_of;
 use crate::time::Instant;
 use crate::turn::Turn;
 
@@ -247,7 +246,7 @@ impl<H: HostPart> Node<H> {
     fn wanted(&self, bulk: &Bulk, slot: Slot) -> Option<Announce> {
         let session = self.chosen.markers.at(slot);
         session.told?;
-        let wanted = bulk.wanted.get(bucket_of(session.identity)) == Some(&true);
+        let wanted = bulk.wanted.get(self.chosen.digests.bucket_of(session.identity)) == Some(&true);
         self.chosen.announcement(slot, self.boot).filter(|_| wanted)
     }
 

@@ -3,10 +3,10 @@
 use super::Redirector;
 use crate::id::{Interface, NodeId, PerInterface};
 use crate::mesh::SyncEnd;
-use crate::session::{Digests, RedirectorSession, Standing, bucket_of};
+use crate::session::{Digests, RedirectorSession, Standing};
 
 /// What is kept of one chosen node and interface.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Copy {
     /// Of the announced sessions.
     digests: Digests,
@@ -15,12 +15,18 @@ struct Copy {
 }
 
 /// All copies, by chosen node and interface.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Copies {
     by_node: Vec<(NodeId, PerInterface<Copy>)>,
+    /// Digests of each.
+    buckets: usize,
 }
 
 impl Copies {
+    pub(super) fn new(buckets: usize) -> Self {
+        Self { by_node: Vec::new(), buckets }
+    }
+
     /// Adds an announced session, or takes it away if it was added. Of others nothing is kept.
     pub(super) fn toggle(&mut self, interface: Interface, session: &RedirectorSession) {
         if session.standing != Standing::Announced {
@@ -39,19 +45,20 @@ impl Copies {
     /// Nothing is kept of an interface any more.
     pub(super) fn forget(&mut self, interface: Interface) {
         for (_, copies) in &mut self.by_node {
-            copies[interface].digests = Digests::default();
+            copies[interface].digests = Digests::new(self.buckets);
         }
     }
 
     fn digests(&self, node: NodeId, interface: Interface) -> Digests {
         let known = self.by_node.iter().find(|(known, _)| *known == node);
-        known.map(|(_, copies)| copies[interface].digests.clone()).unwrap_or_default()
+        known.map_or_else(|| Digests::new(self.buckets), |(_, copies)| copies[interface].digests.clone())
     }
 
     /// Made when it is first asked for; there is one for each member.
     fn of_mut(&mut self, node: NodeId, interface: Interface) -> Option<&mut Copy> {
         let place = self.by_node.iter().position(|(known, _)| *known == node).unwrap_or_else(|| {
-            self.by_node.push((node, PerInterface::default()));
+            let copy = |_| Copy { digests: Digests::new(self.buckets), round: 0 };
+            self.by_node.push((node, PerInterface::from_fn(copy)));
             self.by_node.len() - 1
         });
         self.by_node.get_mut(place).map(|(_, copies)| &mut copies[interface])
@@ -84,7 +91,8 @@ impl Redirector {
     /// name. Returns how many there were.
     pub fn end_stale(&mut self, node: NodeId, end: &SyncEnd) -> usize {
         let (interface, before) = (end.interface, self.sessions[end.interface]);
-        let differs = self.copies.digests(node, interface).differing(&end.digests);
+        let digests = self.copies.digests(node, interface);
+        let differs = digests.differing(&end.digests);
         let mut stale = vec![false; differs.len()];
         for bucket in end.sent.iter().map(|bucket| usize::from(*bucket)) {
             if let (Some(stale), Some(differs)) = (stale.get_mut(bucket), differs.get(bucket)) {
@@ -97,7 +105,7 @@ impl Redirector {
                     || key.interface() != interface
                     || session.standing != Standing::Announced
                     || session.round == end.round
-                    || stale.get(bucket_of(session.stream)) != Some(&true)
+                    || stale.get(digests.bucket_of(session.stream)) != Some(&true)
             });
         }
         before - self.sessions[interface]

@@ -39,6 +39,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// Hashes this node's own tables.
     pub hash_key: HashKey,
+    /// Digests of a comparison.
+    pub buckets: usize,
 }
 
 /// The redirector's decision for one frame.
@@ -109,7 +111,7 @@ impl Redirector {
             gone: Vec::new(),
             beyond_reach: Vec::new(),
             translated: HashMap::with_hasher(settings.hash_key),
-            copies: Copies::default(),
+            copies: Copies::new(settings.buckets),
             deadlines: Deadlines::default(),
         }
     }

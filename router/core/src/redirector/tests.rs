@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::choice::{Keying, Redirectors};
 use super::*;
 use crate::flow::HashKey;
-use crate::limits::DETECTION_TIME;
+use crate::limits::{BUCKETS, DETECTION_TIME};
 use crate::mesh::{Announce, Close};
 use crate::outbox::Outbox;
 use crate::session::Digests;
@@ -54,7 +54,7 @@ fn redirector() -> Redirector {
     };
     let choice = choice::Settings { key: HashKey([1; 16]), redirectors: Redirectors::Equal, keying: Keying::Shared };
     let hash_key = HashKey([2; 16]);
-    let settings = Settings { node: node(0), choice, midstream: Midstream::Drop, timeouts, hash_key };
+    let settings = Settings { node: node(0), choice, midstream: Midstream::Drop, timeouts, hash_key, buckets: BUCKETS };
     Redirector::new(Instant::from_nanos(1), settings)
 }
 
@@ -150,7 +150,7 @@ proptest! {
         redirector.deadline_reached(now + PROVISIONAL);
         prop_assert_eq!(redirector.sessions(Interface::First), 0, "what is closed and what nobody announced ends");
         let copies = [0, 1, 2].map(|number| redirector.digests(node(number), Interface::First));
-        prop_assert!(copies.iter().all(|digests| *digests == Digests::default()), "and leaves no digest");
+        prop_assert!(copies.iter().all(|digests| *digests == Digests::new(BUCKETS)), "and leaves no digest");
     }
 }
 

@@ -7,25 +7,36 @@ use crate::limits::BUCKETS;
 
 /// One digest for each bucket. A stream's identity, which says its bucket, is a keyed hash that no outsider can aim.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Digests(Vec<u64>);
+pub struct Digests {
+    digests: Vec<u64>,
+    used: usize,
+}
 
 /// The buckets that are not empty.
 impl fmt::Debug for Digests {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.0.iter().enumerate().filter(|(_, digest)| **digest != 0)).finish()
-    }
-}
-
-impl Default for Digests {
-    fn default() -> Self {
-        Self(vec![0; BUCKETS])
+        f.debug_map().entries(self.digests.iter().enumerate().filter(|(_, digest)| **digest != 0)).finish()
     }
 }
 
 impl Digests {
+    /// Of no streams, in so many buckets, from 1 to [`BUCKETS`]. All of those travel, whether they are used or not.
+    #[must_use]
+    pub fn new(used: usize) -> Self {
+        Self { digests: vec![0; BUCKETS], used }
+    }
+
+    /// The bucket of a stream.
+    #[must_use]
+    pub fn bucket_of(&self, stream: u64) -> usize {
+        let place = stream.checked_rem(self.used as u64).unwrap_or_default();
+        usize::try_from(place).unwrap_or_default()
+    }
+
     /// Adds a stream in one generation, or takes it away if it is there.
     pub fn toggle(&mut self, stream: u64, generation: u32) {
-        if let Some(digest) = self.0.get_mut(bucket_of(stream)) {
+        let bucket = self.bucket_of(stream);
+        if let Some(digest) = self.digests.get_mut(bucket) {
             *digest ^= spread(stream ^ u64::from(generation).rotate_left(32));
         }
     }
@@ -33,21 +44,15 @@ impl Digests {
     /// The digests themselves.
     #[must_use]
     pub fn as_slice(&self) -> &[u64] {
-        &self.0
+        &self.digests
     }
 
     /// For each bucket whether it differs from that of another side.
     #[must_use]
     pub fn differing(&self, others: &[u64]) -> Vec<bool> {
         let theirs = others.iter().copied().map(Some).chain(std::iter::repeat(None));
-        self.0.iter().zip(theirs).map(|(ours, theirs)| Some(*ours) != theirs).collect()
+        self.digests.iter().zip(theirs).map(|(ours, theirs)| Some(*ours) != theirs).collect()
     }
-}
-
-/// The bucket of a stream.
-#[must_use]
-pub fn bucket_of(stream: u64) -> usize {
-    usize::try_from(stream % BUCKETS as u64).unwrap_or_default()
 }
 
 /// Spreads every bit over all others (the finaliser of `SplitMix64`), so that digests of similar streams do not cancel
@@ -65,9 +70,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn equal_sets_have_equal_digests_in_any_order(mut streams: Vec<(u64, u32)>, extra: (u64, u32)) {
+        fn equal_sets_have_equal_digests_in_any_order(
+            mut streams: Vec<(u64, u32)>, extra: (u64, u32), used in prop_oneof![1..4_usize, Just(BUCKETS)],
+        ) {
             let digests_of = |streams: &[(u64, u32)]| {
-                let mut digests = Digests::default();
+                let mut digests = Digests::new(used);
                 streams.iter().for_each(|(stream, generation)| digests.toggle(*stream, *generation));
                 digests
             };
@@ -79,9 +86,13 @@ mod tests {
             prop_assert!(one.differing(other.as_slice()).iter().all(|differs| !differs));
             other.toggle(extra.0, extra.1);
             let differing: Vec<_> = one.differing(other.as_slice()).iter().enumerate().filter(|(_, d)| **d).map(|(b, _)| b).collect();
-            prop_assert_eq!(differing, [bucket_of(extra.0)]);
+            prop_assert_eq!(differing, [one.bucket_of(extra.0)]);
+            prop_assert!(one.bucket_of(extra.0) < used);
             other.toggle(extra.0, extra.1);
-            prop_assert_eq!(one, other);
+            prop_assert_eq!(&one, &other);
+            other.toggle(extra.0, extra.1);
+            other.toggle(extra.0, extra.1 ^ 1);
+            prop_assert_ne!(one, other, "the same stream in another generation is another");
         }
     }
 }

@@ -13,7 +13,7 @@ mod rows;
 mod shards;
 
 pub use deadlines::Deadlines;
-pub use digests::{Digests, bucket_of};
+pub use digests::Digests;
 pub use life::{Life, State, Timeouts};
 pub use marker::{Announced, Count, MarkerSession, Moved, NewMarker, ToldBy};
 pub use markers::{KeyTaken, Markers};

@@ -23,6 +23,7 @@ use herald_core::chosen::HoldMax;
 use herald_core::flow::HashKey;
 use herald_core::forward::{self, InterfaceSettings, StaticRoute};
 use herald_core::id::{BootId, Interface, Mac, NodeId, PerInterface};
+use herald_core::limits::BUCKETS;
 use herald_core::membership::{self, AdvertSettings, Preemption, RolesMode};
 use herald_core::mesh::Hello;
 use herald_core::mesh::codec::{VERSION_MAX, VERSION_MIN};
@@ -229,6 +230,7 @@ fn node_settings(config: &Config, boot: BootId, hash_key: HashKey) -> node::Sett
             Announcing::Off
         },
         hash_key,
+        buckets: BUCKETS,
     }
 }
 
