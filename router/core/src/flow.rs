@@ -243,7 +243,10 @@ mod tests {
     use proptest::prelude::*;
 
     prop_compose! {
-        fn any_key()(v6: bool, a: u128, b: u128, ports: (u16, u16), protocol: u8, first: bool) -> FlowKey {
+        fn any_key()(
+            v6: bool, a: u128, b: u128, ports: (u16, u16), first: bool,
+            protocol in prop_oneof![Just(1), Just(6), Just(17), Just(58), any::<u8>()],
+        ) -> FlowKey {
             let address = |bits: u128| -> IpAddr {
                 if v6 { Ipv6Addr::from_bits(bits | 1 << 127).into() } else {
                     std::net::Ipv4Addr::from_bits((bits & 0xffff_ffff) as u32).into()

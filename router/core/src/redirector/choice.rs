@@ -134,9 +134,11 @@ mod tests {
         }
 
         #[test]
-        fn both_redirectors_choose_alike_unless_each_has_its_key(a: u32, b: u32, ports: (u16, u16)) {
+        fn both_redirectors_choose_alike_unless_each_has_its_key(
+            a: u32, b: u32, ports: (u16, u16), protocol in prop_oneof![Just(1), Just(6), Just(17), Just(58), any::<u8>()],
+        ) {
             let address = |bits: u32| std::net::IpAddr::from(std::net::Ipv4Addr::from_bits(bits));
-            let key = FlowKey::new(Interface::First, 6, (address(a), ports.0), (address(b), ports.1));
+            let key = FlowKey::new(Interface::First, protocol, (address(a), ports.0), (address(b), ports.1));
             let back = key.reversed(Interface::Second);
             let shared = settings(Redirectors::Equal, Keying::Shared);
             let own = settings(Redirectors::Equal, Keying::PerInterface);

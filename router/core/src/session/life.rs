@@ -380,6 +380,27 @@ mod tests {
     }
 
     #[test]
+    fn each_protocol_has_its_own_time_out() {
+        let second = Duration::from_secs;
+        let timeouts = Timeouts {
+            tcp_established: second(1),
+            tcp_opening: second(2),
+            tcp_closing: second(3),
+            tcp_closed: second(4),
+            udp: second(5),
+            icmp: second(6),
+            other: second(7),
+            provisional: second(8),
+        };
+        for (protocol, seconds) in [(6, 1), (17, 5), (1, 6), (58, 6), (47, 7), (132, 7)] {
+            assert_eq!(Life::picked_up(protocol).timeout(&timeouts), second(seconds), "protocol {protocol}");
+        }
+        for (state, seconds) in [(State::Opening, 2), (State::Closing, 3), (State::Closed, 4)] {
+            assert_eq!(Life { state, ..Life::picked_up(6) }.timeout(&timeouts), second(seconds), "{state:?}");
+        }
+    }
+
+    #[test]
     fn only_a_new_syn_reopens_and_only_what_closed() {
         let closed = run(&[HANDSHAKE[0], (BACK, RST | ACK, 0, 101, 0, State::Closed)]);
         assert!(closed.is_reopened_by(&tcp(SYN, 7000, 0, 0)));

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use herald_core::event::{DropReason, EndReason, Event};
 use herald_core::id::{Generation, Interface};
+use herald_core::limits::{FENCE_TIME_MAX, FENCED_FRAMES_MAX};
 use herald_core::membership::Service;
 use herald_core::mesh::{Assign, Handover, Message};
 use herald_core::node::Redirecting;
@@ -208,6 +209,81 @@ fn a_drained_node_gives_away_roles_and_streams_and_nothing_is_lost() {
         for &(port, _) in &streams {
             assert!(world.talks(port), "{drained} is gone, {port}");
         }
+        world.check_books();
+    }
+}
+
+#[test]
+fn a_stream_that_could_not_be_given_away_at_first_is_given_away_later() {
+    let mut world = World::new(&elected());
+    // Nobody acknowledges the first stream, which has the first slot.
+    world.lost = |to, message| to == named("c") && matches!(message, Message::Acknowledge(_));
+    let first = open_until_chosen(&mut world, Interface::First, "c");
+    world.run(Duration::from_millis(150));
+    world.lost = |_, _| false;
+    open(&mut world, 41_000, 20);
+    world.serve("c", Service::Draining);
+    world.run(SOON);
+    assert_eq!(world.remaining("c"), (0, 1), "all but the first are given away");
+    world.host_sends(Interface::First, first, 80, SYN);
+    world.run(SOON);
+    assert_eq!(world.remaining("c"), (0, 0), "{first} is acknowledged now");
+    world.check_books();
+}
+
+#[test]
+fn what_a_drained_node_takes_back_is_counted_once_and_waits_for_nobody() {
+    let mut world = World::new(&elected());
+    let streams = open(&mut world, 41_000, 60);
+    let own = streams.iter().filter(|(_, chosen)| *chosen == "c").count();
+    world.lost = |_, message| matches!(message, Message::Assign(_));
+    world.serve("c", Service::Draining);
+    world.run(Duration::from_millis(20));
+    assert_eq!(world.member("c").plugins.ended.len(), own, "all are on their way");
+    assert!(own > 5 && world.remaining("c").1 == own, "and none has arrived");
+    world.crash("a");
+    world.crash("b");
+    // c knows that they are dead, and a fence would not have come yet.
+    world.run(Duration::from_millis(450));
+    let markers = world.member("c").node.markers();
+    assert_eq!(markers.iter().filter(|(_, session)| session.alive && !session.fenced).count(), own);
+    world.run(SOON);
+    assert_eq!(world.remaining("c").1, own);
+}
+
+#[test]
+fn what_waits_for_a_fence_is_bounded_in_number_and_time() {
+    let mut world = World::new(&Choices { holders: Some(["a", "a"]), ..Choices::default() });
+    // No other deadline falls together with that of the fence.
+    world.run(Duration::from_micros(12_345));
+    let arrival = opener(Interface::First, 41_500);
+    let (return_key, generation) = (arrival.reversed(Interface::Second), Generation { counter: 2, node: named("c") });
+    let life = Some(Life::picked_up(6));
+    world.say("b", "c", Message::Assign(Assign { arrival, return_key, choice: 7, generation, life }));
+    for _ in 0..FENCED_FRAMES_MAX + 2 {
+        world.host_sends(Interface::First, 41_500, 80, ACK);
+    }
+    assert_eq!((world.drops(DropReason::FencedFull), world.member("c").node.frames_kept()), (2, FENCED_FRAMES_MAX));
+    world.check_books();
+    world.run(FENCE_TIME_MAX * 2 - Duration::from_micros(1));
+    assert_eq!(world.inspectors(&arrival), []);
+    world.run(Duration::from_micros(1));
+    assert_eq!(world.inspectors(&arrival), [("c", FENCED_FRAMES_MAX as u64)]);
+    world.check_books();
+}
+
+#[test]
+fn a_held_frame_is_announced_to_a_new_holder() {
+    for chosen in ["a", "c"] {
+        let mut world = World::new(&Choices { hold_max: Duration::from_secs(9), ..elected() });
+        world.lost = |_, message| matches!(message, Message::Acknowledge(_));
+        let port = open_until_chosen(&mut world, Interface::First, chosen);
+        let reached = |world: &World| world.at_server.iter().filter_map(|b| tcp_of(b)).any(|(_, _, from)| from == port);
+        assert!(!reached(&world), "b holds the second redirector and is not heard");
+        world.crash("b");
+        world.lost = |_, _| false;
+        world.run(SOON);
+        assert!(reached(&world), "c holds it, and {chosen} does not wait for the end of the hold");
         world.check_books();
     }
 }
