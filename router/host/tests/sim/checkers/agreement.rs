@@ -1,9 +1,10 @@
-//! L1: after the last fault both redirectors name the owner of each stream.
+//! L1: after the last fault both redirectors, and who stands by for them, name the owner of each stream.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use herald_core::flow::FlowKey;
+use herald_core::id::Interface;
 use herald_core::session::Standing;
 use herald_core::time::Instant;
 
@@ -51,20 +52,36 @@ fn differing(world: &World, owner: Place) -> Vec<((Place, FlowKey), String)> {
         // Nothing is announced of a stream of which no packet may leave.
         let may_leave = !world.ended_by_plugins.contains(&packets::stream(&opener));
         for key in [opener, opener.reversed(opener.interface().other())] {
-            let named = named(world, &key);
-            if may_leave && session.alive && named != Some(id(owner)) {
-                let at = key.interface();
-                found.push(((owner, opener), format!("the redirector of {at} says {named:?}")));
+            let wrong =
+                keepers(world, key.interface()).map(|(keeper, role)| (keeper, role, named(world, keeper, &key)));
+            let mut wrong = wrong.filter(|(_, _, named)| *named != Some(id(owner)));
+            if may_leave
+                && session.alive
+                && let Some((keeper, role, named)) = wrong.next()
+            {
+                let (at, name) = (key.interface(), NODES[keeper]);
+                found.push(((owner, opener), format!("{name}, {role} the redirector of {at}, says {named:?}")));
             }
         }
     }
     found
 }
 
-/// Whom the redirector of a key's interface names.
-fn named(world: &World, key: &FlowKey) -> Option<herald_core::id::NodeId> {
-    let nodes = world.members.iter().filter_map(|member| member.node.as_ref());
-    let holder = nodes.into_iter().find(|node| node.membership().holds(key.interface()))?;
-    let session = holder.redirector().session(key)?;
+/// Who holds the redirector of an interface, and who stands by for it.
+fn keepers(world: &World, interface: Interface) -> impl Iterator<Item = (Place, &'static str)> {
+    (0..NODES.len()).filter_map(move |place| {
+        let membership = world.members[place].node.as_ref()?.membership();
+        let stands_by = membership.standby(interface) == Some(id(place));
+        match (membership.holds(interface), stands_by) {
+            (true, _) => Some((place, "which holds")),
+            (false, true) => Some((place, "which stands by for")),
+            (false, false) => None,
+        }
+    })
+}
+
+/// Whom a node's redirector names for a key.
+fn named(world: &World, keeper: Place, key: &FlowKey) -> Option<herald_core::id::NodeId> {
+    let session = world.members[keeper].node.as_ref()?.redirector().session(key)?;
     (session.standing == Standing::Announced).then_some(session.generation.node)
 }

@@ -25,6 +25,7 @@ mod one_node;
 mod passed;
 mod payload;
 mod plugin_faults;
+mod remaining;
 mod steady_epochs;
 mod steering;
 mod unknown_kinds;
@@ -75,6 +76,7 @@ impl Default for Checkers {
             Box::new(expiry::Expiry::default()),
             Box::new(untouched::Untouched::default()),
             Box::new(drained::Drained),
+            Box::new(remaining::Remains::default()),
             Box::new(steady_epochs::SteadyEpochs),
             Box::new(expected::AsExpected::default()),
         ])
