@@ -8,7 +8,7 @@ use herald_core::id::{Interface, PerInterface};
 
 use crate::lab::Lab;
 use crate::process::{Running, eventually};
-use crate::scenario::{Action, Ending, Open, Protocol, Scenario, ports};
+use crate::scenario::{Action, Ending, Open, Scenario, ports};
 use crate::streams::{NICE, host, program};
 
 /// Time for the servers to start.
@@ -35,22 +35,23 @@ pub(super) struct Talk {
 }
 
 /// A host's address.
-fn address(interface: Interface, protocol: Protocol) -> IpAddr {
+fn address(interface: Interface, open: &Open) -> IpAddr {
     let network: u8 = match interface {
         Interface::First => 1,
         Interface::Second => 2,
     };
-    match protocol {
-        Protocol::Tcp4 | Protocol::Udp4 => Ipv4Addr::new(10, network, 0, 100).into(),
-        Protocol::Tcp6 | Protocol::Udp6 => Ipv6Addr::new(0xfd00, network.into(), 0, 0, 0, 0, 0, 0x100).into(),
+    if open.is_ipv6() {
+        Ipv6Addr::new(0xfd00, network.into(), 0, 0, 0, 0, 0, 0x100).into()
+    } else {
+        Ipv4Addr::new(10, network, 0, 100).into()
     }
 }
 
 /// The opener's flow as it arrives at the cluster.
 pub(super) fn flow(open: &Open) -> FlowKey {
-    let (source, destination) = ports(open.key);
-    let [from, to] = [open.from, open.from.other()].map(|interface| address(interface, open.protocol));
-    FlowKey::new(open.from, if open.is_tcp() { 6 } else { 17 }, (from, source), (to, destination))
+    let (source, destination) = open.flow_ports();
+    let [from, to] = [open.from, open.from.other()].map(|interface| address(interface, open));
+    FlowKey::new(open.from, open.protocol_number(), (from, source), (to, destination))
 }
 
 impl Conversations {
@@ -82,7 +83,7 @@ impl Conversations {
     #[track_caller]
     pub(super) fn open(&mut self, lab: &Lab, open: &Open) {
         let (source, destination) = ports(open.key);
-        let target = SocketAddr::new(address(open.from.other(), open.protocol), destination).to_string();
+        let target = SocketAddr::new(address(open.from.other(), open), destination).to_string();
         let numbers = [source.to_string(), open.request.to_string(), open.response.to_string()];
         let [source, request, response] = numbers.each_ref().map(String::as_str);
         let program = program().display().to_string();

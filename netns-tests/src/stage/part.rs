@@ -46,6 +46,7 @@ pub(super) fn impossible(scenario: &Scenario) -> Vec<String> {
         ("set ageing-s", asked.ageing_s != usual.ageing_s),
         ("set mesh-us", asked.mesh_us != usual.mesh_us),
         ("set drift", asked.drift != usual.drift),
+        ("set buckets", asked.buckets != usual.buckets),
         ("set forged", asked.forged != usual.forged),
         ("set opinions", asked.opinions != usual.opinions),
         ("set fault", asked.fault != usual.fault),
@@ -58,7 +59,7 @@ pub(super) fn impossible(scenario: &Scenario) -> Vec<String> {
     let mut keys = BTreeSet::new();
     for step in &scenario.steps {
         let possible = match &step.action {
-            Action::Open(open) => keys.insert(open.key),
+            Action::Open(open) => keys.insert(open.key) && matches!(open.protocol_number(), 6 | 17),
             Action::PowerOff(_)
             | Action::Break { .. }
             | Action::Stall { .. }

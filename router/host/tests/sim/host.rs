@@ -9,10 +9,11 @@ use herald_core::time::Instant;
 use herald_testing::layout::{CLUSTER, HOST, host_mac, v4, v6};
 use smoltcp::iface::{Config, Interface as Stack, SocketHandle, SocketSet};
 use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
-use smoltcp::socket::{tcp, udp};
+use smoltcp::socket::tcp;
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr};
 
-use crate::scenario::{Ending, Open, Protocol, ports};
+use crate::scenario::{Ending, Open, ports};
+use crate::sockets;
 
 /// Frames from and to the stack.
 #[derive(Debug, Default)]
@@ -153,9 +154,8 @@ fn datagram(number: u32, side: usize, count: u32) -> Vec<u8> {
 
 /// The addresses of opener and other end.
 pub(crate) fn talk_addresses(open: &Open) -> (std::net::IpAddr, std::net::IpAddr) {
-    let address = |interface| match open.protocol {
-        Protocol::Tcp4 | Protocol::Udp4 => v4(interface, HOST).into(),
-        Protocol::Tcp6 | Protocol::Udp6 => v6(interface, HOST).into(),
+    let address = |interface| -> std::net::IpAddr {
+        if open.is_ipv6() { v6(interface, HOST).into() } else { v4(interface, HOST).into() }
     };
     (address(open.from), address(open.from.other()))
 }
@@ -179,12 +179,7 @@ impl Talk {
             opener.connect(hosts[side].stack.context(), (IpAddress::from(to), destination), source).ok()?;
             [hosts[side].sockets.add(opener), hosts[1 - side].sockets.add(listener)]
         } else {
-            let socket = |port: u16| {
-                let buffer = || udp::PacketBuffer::new(vec![udp::PacketMetadata::EMPTY; 8], vec![0; 2048]);
-                let mut socket = udp::Socket::new(buffer(), buffer());
-                socket.bind(port).ok().map(|()| socket)
-            };
-            [hosts[side].sockets.add(socket(source)?), hosts[1 - side].sockets.add(socket(destination)?)]
+            [sockets::open(&open, 0, &mut hosts[side].sockets)?, sockets::open(&open, 1, &mut hosts[1 - side].sockets)?]
         };
         let (said, heard) = Default::default();
         Some(Self {
@@ -231,7 +226,7 @@ impl Talk {
             if self.open.is_tcp() {
                 self.step_tcp(now, role, host);
             } else {
-                self.step_udp(now, role, host);
+                self.step_datagrams(now, role, host);
             }
         }
     }
@@ -313,12 +308,10 @@ impl Talk {
         (self.progress, self.ended_at) = (progress, now);
     }
 
-    fn step_udp(&mut self, now: Instant, role: usize, host: &mut Host) {
-        let socket = host.sockets.get_mut::<udp::Socket<'_>>(self.ends[role]);
-        let (_, to) = talk_addresses(&self.open);
-        let (_, port) = ports(self.open.key);
+    fn step_datagrams(&mut self, now: Instant, role: usize, host: &mut Host) {
         let own = u32::try_from(self.number).unwrap();
-        while let Ok((bytes, from)) = socket.recv() {
+        let (open, handle) = (self.open, self.ends[role]);
+        while let Some(bytes) = sockets::receive(&open, role, handle, &mut host.sockets) {
             let field =
                 |at: usize| bytes.get(at..at + 4).map_or(u32::MAX, |b| u32::from_be_bytes(b.try_into().unwrap()));
             let (number, count) = (field(0), field(4));
@@ -329,15 +322,13 @@ impl Talk {
             }
             self.heard[role] += 1;
             if role == 1 {
-                let answer = datagram(own, 1, count);
-                socket.send_slice(&answer, from).ok();
+                sockets::send(&open, role, handle, &mut host.sockets, &datagram(own, 1, count));
             } else if self.established_at.is_none() {
                 self.established_at = Some(now);
             }
         }
         if role == 0 && now >= self.next_datagram && self.said[0] < self.open.request {
-            let bytes = datagram(own, 0, self.said[0]);
-            socket.send_slice(&bytes, (IpAddress::from(to), port)).ok();
+            sockets::send(&open, role, handle, &mut host.sockets, &datagram(own, 0, self.said[0]));
             self.said[0] += 1;
             self.next_datagram = now + std::time::Duration::from_millis(40);
         }
@@ -357,8 +348,7 @@ impl Open {
     /// The opener's flow as it arrives at the cluster.
     pub(crate) fn flow(&self) -> herald_core::flow::FlowKey {
         let (from, to) = talk_addresses(self);
-        let (source, destination) = ports(self.key);
-        let protocol = if self.is_tcp() { 6 } else { 17 };
-        herald_core::flow::FlowKey::new(self.from, protocol, (from, source), (to, destination))
+        let (source, destination) = self.flow_ports();
+        herald_core::flow::FlowKey::new(self.from, self.protocol_number(), (from, source), (to, destination))
     }
 }

@@ -39,6 +39,7 @@ mod report;
 mod run;
 mod scenario;
 mod shrink;
+mod sockets;
 mod swarm;
 mod switch;
 mod tables;

@@ -31,7 +31,7 @@ pub(crate) const TIMEOUTS: Timeouts = Timeouts {
     tcp_closing: Duration::from_secs(6),
     tcp_closed: Duration::from_secs(2),
     udp: Duration::from_secs(5),
-    icmp: Duration::from_secs(2),
+    icmp: Duration::from_secs(3),
     other: Duration::from_secs(2),
     provisional: Duration::from_secs(5),
 };
@@ -235,5 +235,6 @@ fn settings(place: Place, boot: BootId, choices: &Choices) -> Settings {
     settings.hold_max.time = Duration::from_millis(choices.hold_ms);
     settings.hold_max.frames = usize::try_from(choices.hold_frames).unwrap();
     let (midstream, redirecting) = (choices.midstream, choices.redirecting);
-    Settings { boot, midstream, redirecting, timeouts: TIMEOUTS, hash_key: own_key, ..settings }
+    let buckets = usize::try_from(choices.buckets).unwrap();
+    Settings { boot, midstream, redirecting, timeouts: TIMEOUTS, hash_key: own_key, buckets, ..settings }
 }

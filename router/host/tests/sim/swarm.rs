@@ -22,6 +22,9 @@ pub(crate) fn scenario(seed: u64) -> Scenario {
     let mut steps = conversations(&mut chance);
     faults(seed, &mut chance, &mut steps);
     preemption(&mut Chance::new(seed, "preemption"), &mut choices);
+    moves(&mut Chance::new(seed, "moves"), &mut steps);
+    unanswered(&mut Chance::new(seed, "unanswered"), &mut steps);
+    choices.buckets = Chance::new(seed, "buckets").pick(&[1, 2, 8, 1024]);
     plugins(&mut Chance::new(seed, "plugins"), &mut choices, &mut steps);
     steps.push(Step { at_ms: HEAL_MS, action: Action::Heal });
     steps.sort_by_key(|step| step.at_ms);
@@ -62,13 +65,26 @@ fn choices(chance: &mut Chance) -> Choices {
     choices
 }
 
+/// Of what conversations are, more often of what hosts say more of.
+const PROTOCOLS: &[Protocol] = &[
+    Protocol::Tcp4,
+    Protocol::Tcp4,
+    Protocol::Tcp4,
+    Protocol::Tcp4,
+    Protocol::Tcp6,
+    Protocol::Tcp6,
+    Protocol::Udp4,
+    Protocol::Udp6,
+    Protocol::Icmp4,
+    Protocol::Icmp6,
+    Protocol::Other4,
+    Protocol::Other6,
+];
+
 fn conversation(chance: &mut Chance, key: u16) -> Open {
-    let protocol = chance.pick(&[Protocol::Tcp4, Protocol::Tcp4, Protocol::Tcp6, Protocol::Udp4, Protocol::Udp6]);
+    let protocol = chance.pick(PROTOCOLS);
     let amount = |chance: &mut Chance, tcp: (u64, u64)| {
-        let (low, high) = match protocol {
-            Protocol::Tcp4 | Protocol::Tcp6 => tcp,
-            Protocol::Udp4 | Protocol::Udp6 => (1, 12),
-        };
+        let (low, high) = if matches!(protocol, Protocol::Tcp4 | Protocol::Tcp6) { tcp } else { (1, 12) };
         u32::try_from(chance.between(low, high)).unwrap()
     };
     Open {
@@ -231,6 +247,51 @@ fn frames_cuts(chance: &mut Chance, steps: &mut Vec<Step>) {
             let ((from, to), ms) = (two_nodes(chance), chance.between(5, 1_500));
             add(steps, moment(chance), Action::CutFrames { from, to, ms });
         }
+    }
+}
+
+/// In one half of the runs a node gives its streams away just while the mesh is slow or loses what it says, or another node
+/// dies: what a move waits for comes late or never.
+fn moves(chance: &mut Chance, steps: &mut Vec<Step>) {
+    if chance.happens(50) {
+        return;
+    }
+    for number in 0..chance.between(1, 2) {
+        let (at, (from, to)) = (moment(chance), two_nodes(chance));
+        for stream in 0..6 {
+            let key = 40 + 10 * u16::try_from(number).unwrap() + stream;
+            let open = Open { ending: Ending::Slow, request: 60, ..conversation(chance, key) };
+            add(steps, at.saturating_sub(chance.between(20, 300)), Action::Open(open));
+        }
+        let (delay_us, loss) = (chance.between(0, 40_000), chance.between(5, 40));
+        add(steps, at, Action::ImpairMesh { from, to, delay_us, loss });
+        let after = at + chance.between(0, 120);
+        add(steps, after, if chance.happens(70) { Action::Drain(from) } else { Action::Kill(from) });
+        let then = after + chance.between(0, 450);
+        match chance.below(3) {
+            0 => add(steps, then, Action::Kill(to)),
+            1 => add(steps, then, Action::PowerOff(to)),
+            _ => {}
+        }
+        add(steps, then + chance.between(100, 1_500), Action::ImpairMesh { from, to, delay_us: 0, loss: 0 });
+        for node in [from, to] {
+            add(steps, then + chance.between(100, 1_500), Action::Start(node));
+            add(steps, then + chance.between(200, 2_500), Action::Undrain(node));
+        }
+    }
+}
+
+/// In a quarter of the runs a holder's words are late for just as long as its link outlives, and many streams open meanwhile.
+fn unanswered(chance: &mut Chance, steps: &mut Vec<Step>) {
+    if chance.happens(75) {
+        return;
+    }
+    let (at, holder) = (moment(chance), chance.pick(&[0, 1]));
+    let to = (holder + chance.pick(&[1, 2])) % NODES.len();
+    add(steps, at, Action::Stall { from: holder, to, ms: chance.between(150, 290) });
+    for stream in 0..16 {
+        let open = Open { request: 1, response: 1, ending: Ending::Idle, ..conversation(chance, 70 + stream) };
+        add(steps, at + chance.between(1, 90), Action::Open(open));
     }
 }
 

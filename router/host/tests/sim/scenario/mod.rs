@@ -44,6 +44,8 @@ pub(crate) struct Choices {
     pub(crate) mesh_us: u64,
     /// Millionths by which each node's clock is too fast.
     pub(crate) drift: [i64; 3],
+    /// Digests of a comparison: streams share them.
+    pub(crate) buckets: u64,
     /// Percent of messages that come with a forged copy before them.
     pub(crate) forged: u64,
     /// Percent of packets and streams of which a plugin has an opinion.
@@ -65,6 +67,7 @@ impl Default for Choices {
             ageing_s: 300,
             mesh_us: 300,
             drift: [0; 3],
+            buckets: 1024,
             forged: 0,
             opinions: 0,
             fault: FaultPolicy::Closed,
@@ -79,6 +82,12 @@ pub(crate) enum Protocol {
     Tcp6,
     Udp4,
     Udp6,
+    /// Echoes and their replies.
+    Icmp4,
+    Icmp6,
+    /// Some protocol that nobody knows, another for each key.
+    Other4,
+    Other6,
 }
 
 /// How a conversation ends.
@@ -91,7 +100,7 @@ pub(crate) enum Ending {
     Slow,
 }
 
-/// A conversation: who opens it, by what, which ports, and how much each end says (bytes; datagrams for UDP).
+/// A conversation: who opens it, by what, which ports, and how much each end says (bytes; datagrams without TCP).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Open {
     pub(crate) from: Interface,
@@ -261,7 +270,42 @@ impl Open {
     pub(crate) fn is_tcp(&self) -> bool {
         match self.protocol {
             Protocol::Tcp4 | Protocol::Tcp6 => true,
-            Protocol::Udp4 | Protocol::Udp6 => false,
+            Protocol::Udp4
+            | Protocol::Udp6
+            | Protocol::Icmp4
+            | Protocol::Icmp6
+            | Protocol::Other4
+            | Protocol::Other6 => false,
+        }
+    }
+
+    /// The number of its protocol.
+    pub(crate) fn protocol_number(&self) -> u8 {
+        match self.protocol {
+            Protocol::Tcp4 | Protocol::Tcp6 => 6,
+            Protocol::Udp4 | Protocol::Udp6 => 17,
+            Protocol::Icmp4 => 1,
+            Protocol::Icmp6 => 58,
+            // Of those that have no name.
+            Protocol::Other4 | Protocol::Other6 => 147 + u8::try_from(self.key % 100).unwrap_or_default(),
+        }
+    }
+
+    /// What stands for the ports in the opener's flow: those, or twice the identifier, or nothing.
+    pub(crate) fn flow_ports(&self) -> (u16, u16) {
+        let (source, destination) = ports(self.key);
+        match self.protocol {
+            Protocol::Tcp4 | Protocol::Tcp6 | Protocol::Udp4 | Protocol::Udp6 => (source, destination),
+            Protocol::Icmp4 | Protocol::Icmp6 => (source, source),
+            Protocol::Other4 | Protocol::Other6 => (0, 0),
+        }
+    }
+
+    /// True of IPv6.
+    pub(crate) fn is_ipv6(&self) -> bool {
+        match self.protocol {
+            Protocol::Tcp6 | Protocol::Udp6 | Protocol::Icmp6 | Protocol::Other6 => true,
+            Protocol::Tcp4 | Protocol::Udp4 | Protocol::Icmp4 | Protocol::Other4 => false,
         }
     }
 }

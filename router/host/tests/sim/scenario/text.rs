@@ -28,6 +28,7 @@ impl fmt::Display for Scenario {
         let preempt = c.preempt_ms.map_or_else(|| "never".to_owned(), |ms| ms.to_string());
         writeln!(f, "set preempt-ms {preempt}")?;
         writeln!(f, "set ageing-s {}\nset mesh-us {}\nset forged {}", c.ageing_s, c.mesh_us, c.forged)?;
+        writeln!(f, "set buckets {}", c.buckets)?;
         writeln!(f, "set opinions {}\nset fault {}", c.opinions, lower(&c.fault))?;
         let [a, b, c] = c.drift;
         writeln!(f, "set drift {a} {b} {c}")?;
@@ -184,6 +185,7 @@ impl Choices {
             ("preempt-ms", number) => self.preempt_ms = Some(number.parse().ok()?),
             ("ageing-s", number) => self.ageing_s = number.parse().ok()?,
             ("mesh-us", number) => self.mesh_us = number.parse().ok()?,
+            ("buckets", number) => self.buckets = number.parse().ok()?,
             ("forged", number) => self.forged = number.parse().ok()?,
             ("opinions", number) => self.opinions = number.parse().ok()?,
             ("fault", policy) => self.fault = one_of(&[FaultPolicy::Open, FaultPolicy::Closed], policy)?,
@@ -192,6 +194,17 @@ impl Choices {
         Some(())
     }
 }
+
+const PROTOCOLS: &[Protocol] = &[
+    Protocol::Tcp4,
+    Protocol::Tcp6,
+    Protocol::Udp4,
+    Protocol::Udp6,
+    Protocol::Icmp4,
+    Protocol::Icmp6,
+    Protocol::Other4,
+    Protocol::Other6,
+];
 
 fn parse_node(name: &str) -> Option<Place> {
     NODES.iter().position(|node| *node == name)
@@ -205,7 +218,7 @@ fn parse_action(words: &[&str]) -> Option<Action> {
     Some(match words {
         ["open", from, protocol, key, request, response, ending] => Action::Open(Open {
             from: parse_interface(from)?,
-            protocol: one_of(&[Protocol::Tcp4, Protocol::Tcp6, Protocol::Udp4, Protocol::Udp6], protocol)?,
+            protocol: one_of(PROTOCOLS, protocol)?,
             key: key.parse().ok()?,
             request: request.parse().ok()?,
             response: response.parse().ok()?,
