@@ -90,6 +90,10 @@ mutations! {
     LowerGenerationWins = "lower-generation-wins",
     /// A draining node ends its streams instead of giving them away.
     LoseOnDrain = "lose-on-drain",
+    /// A node counts no stream as left whose stragglers must still follow it.
+    ForgetUnfenced = "forget-unfenced",
+    /// Who stands by for a redirector is told of no stream.
+    ColdStandby = "cold-standby",
     /// A message of an unknown kind ends the link.
     RefuseUnknown = "refuse-unknown",
     /// Streams go to nodes that no frame can be sent to.

@@ -15,6 +15,7 @@ use crate::flow::{FlowKey, HashKey, HashedKey};
 use crate::id::{Generation, NodeId, Slot};
 use crate::inspector::{Direction, HostPart, Inspection, PerDirection, Standing, Verdict};
 use crate::mesh::Close;
+use crate::mutation::{Mutation, is_on};
 use crate::outbox::Outbox;
 use crate::packet::{Arrival, Came, Headers};
 use crate::session::{
@@ -308,7 +309,7 @@ impl<H: HostPart> Chosen<H> {
     /// Streams that have not ended, and those that were given away and have still frames to follow them.
     #[must_use]
     pub fn alive(&self) -> usize {
-        self.alive + self.unfenced
+        if is_on(Mutation::ForgetUnfenced) { self.alive } else { self.alive + self.unfenced }
     }
 
     /// When a stream or a hold may end next.

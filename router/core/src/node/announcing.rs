@@ -108,8 +108,8 @@ impl<H: HostPart> Node<H> {
     /// The other nodes that keep sessions of these interfaces, each once: holders and warm standbys.
     fn keepers(&self, interfaces: [Interface; 2]) -> [Option<NodeId>; 4] {
         let [one, other] = interfaces;
-        let mut keepers =
-            [self.view.holder(one), self.view.holder(other), self.view.standby(one), self.view.standby(other)];
+        let standby = |interface| self.view.standby(interface).filter(|_| !is_on(Mutation::ColdStandby));
+        let mut keepers = [self.view.holder(one), self.view.holder(other), standby(one), standby(other)];
         for place in 0..keepers.len() {
             let (before, rest) = keepers.split_at_mut(place);
             if let Some(keeper) = rest.first_mut()
