@@ -39,6 +39,7 @@ mod scenario {
         #[ignore = "takes long: netns-tests/run --long runs it"]
         every_node_is_chosen = "every-node-is-chosen",
         a_holder_is_killed = "a-holder-is-killed",
+        a_holder_stays_dead = "a-holder-stays-dead",
         #[ignore = "takes long: netns-tests/run --long runs it"]
         a_holder_is_stopped_and_goes_on = "a-holder-is-stopped-and-goes-on",
         #[ignore = "takes long: netns-tests/run --long runs it"]

@@ -69,7 +69,7 @@ fn play(scenario: &Scenario) -> (Lab, Record) {
         if let Action::Open(open) = &step.action {
             conversations.open(&lab, open);
         } else {
-            part.act(&lab, &step.action);
+            part.act(&lab, step);
         }
     }
     let talks = conversations.await_end();

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::record::{Act, Told, told};
 use crate::lab::{Lab, binary};
 use crate::process::{Running, eventually};
-use crate::scenario::{Action, Choices, Impairment, NODES, Place, Scenario, Way};
+use crate::scenario::{Action, Choices, Impairment, Lasts, NODES, Place, Scenario, Step, Way};
 
 /// Time for anything that follows from a fault.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -70,6 +70,8 @@ pub(super) fn impossible(scenario: &Scenario) -> Vec<String> {
             | Action::Fail { .. } => false,
             Action::CutMesh { .. }
             | Action::CutInterface { .. }
+            | Action::CutMulticast { .. }
+            | Action::CutLarger { .. }
             | Action::Kill(_)
             | Action::Stop(_)
             | Action::Continue(_)
@@ -98,8 +100,12 @@ pub(super) struct Part {
     dead: [bool; 3],
     stopped: [bool; 3],
     drained: [bool; 3],
-    /// Something between the nodes is broken.
-    broken: bool,
+    /// What between the nodes is broken, as `heal` takes it.
+    broken: BTreeSet<Vec<&'static str>>,
+    /// What of that nobody heals.
+    standing: BTreeSet<Vec<&'static str>>,
+    /// The nodes that a fault has struck which nobody heals.
+    struck: [bool; 3],
     /// Programs that wait until a node is drained.
     drains: Vec<Running>,
 }
@@ -114,14 +120,25 @@ impl Part {
             dead: [false; 3],
             stopped: [false; 3],
             drained: [false; 3],
-            broken: false,
+            broken: BTreeSet::new(),
+            standing: BTreeSet::new(),
+            struck: [false; 3],
             drains: Vec::new(),
         }
     }
 
     /// Does it, and returns when the lab says that it is done.
     #[track_caller]
-    pub(super) fn act(&mut self, lab: &Lab, action: &Action) {
+    pub(super) fn act(&mut self, lab: &Lab, step: &Step) {
+        let action = &step.action;
+        let (links, node) = about(action);
+        match step.lasts {
+            Lasts::UntilHealed => self.broken.extend(links),
+            Lasts::ForEver => {
+                self.standing.extend(links);
+                node.iter().for_each(|node| set(&mut self.struck, *node, true));
+            }
+        }
         if let Action::Kill(node) = action {
             self.remember(lab, *node);
         }
@@ -130,6 +147,12 @@ impl Part {
             Action::CutMesh { from, to, way } => self.cut(lab, &[name(from), name(to)], way),
             Action::CutInterface { node, interface, way } => {
                 self.cut(lab, &[name(node), "--interface", interface.as_str()], way);
+            }
+            Action::CutMulticast { node, interface, way } => {
+                self.cut(lab, &[name(node), "--interface", interface.as_str(), "--multicast"], way);
+            }
+            Action::CutLarger { from, to, than, way } => {
+                self.cut(lab, &[name(from), name(to), "--larger-than", &than.to_string()], way);
             }
             Action::Kill(node) => {
                 lab.kill(name(node), "KILL");
@@ -175,17 +198,16 @@ impl Part {
         }
     }
 
-    fn cut(&mut self, lab: &Lab, ends: &[&str], way: Way) {
+    fn cut(&self, lab: &Lab, ends: &[&str], way: Way) {
         let way: &[&str] = match way {
             Way::Both => &[],
             Way::Out => &["--one-way=out"],
             Way::In => &["--one-way=in"],
         };
         lab.links("cut", &[ends, way].concat());
-        self.broken = true;
     }
 
-    fn impair(&mut self, lab: &Lab, ends: &[&str], impairment: Impairment) {
+    fn impair(&self, lab: &Lab, ends: &[&str], impairment: Impairment) {
         let Impairment { loss, duplicate, reorder, delay_us } = impairment;
         let options = [
             ("--loss", format!("{loss}%")),
@@ -196,7 +218,6 @@ impl Part {
         ];
         let options = options.iter().flat_map(|(option, value)| [*option, value.as_str()]);
         lab.links("impair", &ends.iter().copied().chain(options).collect::<Vec<_>>());
-        self.broken = true;
     }
 
     fn undrain(&mut self, lab: &Lab, node: Place) {
@@ -205,13 +226,16 @@ impl Part {
         set(&mut self.drained, node, false);
     }
 
-    /// As in the simulator: everything works again, everybody runs and serves.
+    /// As in the simulator: everything works again, everybody runs and serves, but for what stands.
     fn heal(&mut self, lab: &Lab) {
-        if std::mem::take(&mut self.broken) {
-            lab.links("heal", &[]);
+        for ends in std::mem::take(&mut self.broken).difference(&self.standing) {
+            lab.links("heal", ends);
         }
         for node in 0..NODES.len() {
             let is = |of: &[bool; 3]| of.get(node) == Some(&true);
+            if is(&self.struck) {
+                continue;
+            }
             if is(&self.dead) {
                 lab.start(name(node));
             }
@@ -221,8 +245,9 @@ impl Part {
             if is(&self.drained) {
                 self.undrain(lab, node);
             }
+            set(&mut self.dead, node, false);
+            set(&mut self.stopped, node, false);
         }
-        (self.dead, self.stopped) = ([false; 3], [false; 3]);
     }
 
     /// Reads what a node knows before it is killed.
@@ -238,11 +263,13 @@ impl Part {
         }
     }
 
-    /// Waits until the nodes that run agree, and none of them keeps a frame; then reads what they know.
+    /// Waits until the nodes that run agree, but for those that a standing fault has struck, and none of them keeps a frame;
+    /// then reads what they know.
     #[track_caller]
     pub(super) fn await_quiet(&mut self, lab: &Lab) {
         let running: Vec<Place> = self.running().collect();
-        let names: Vec<&str> = running.iter().map(|node| name(*node)).collect();
+        let well = |node: &&Place| self.struck.get(**node) == Some(&false);
+        let names: Vec<&str> = running.iter().filter(well).map(|node| name(*node)).collect();
         let _roles = lab.await_mesh(LIMIT, &names);
         for node in running {
             eventually(LIMIT, "no frame is kept", || {
@@ -260,6 +287,35 @@ impl Part {
     /// The nodes whose processes run.
     pub(super) fn running(&self) -> impl Iterator<Item = Place> + '_ {
         (0..NODES.len()).filter(|node| self.dead.get(*node) == Some(&false) && self.stopped.get(*node) == Some(&false))
+    }
+}
+
+/// What between the nodes an action breaks, as `heal` takes it, and the node that it strikes.
+fn about(action: &Action) -> (Vec<Vec<&'static str>>, Option<Place>) {
+    match *action {
+        Action::CutMesh { from, to, .. } | Action::CutLarger { from, to, .. } | Action::ImpairMesh { from, to, .. } => {
+            let (low, high) = (from.min(to), from.max(to));
+            (vec![vec![name(low), name(high), "--mesh"]], Some(from))
+        }
+        Action::CutInterface { node, interface, .. } | Action::CutMulticast { node, interface, .. } => {
+            (vec![vec![name(node), "--interface", interface.as_str()]], Some(node))
+        }
+        Action::Impair { interface, .. } => {
+            (NODES.iter().map(|node| vec![*node, "--interface", interface.as_str()]).collect(), None)
+        }
+        Action::Kill(node)
+        | Action::PowerOff(node)
+        | Action::Stop(node)
+        | Action::Continue(node)
+        | Action::Start(node)
+        | Action::Drain(node)
+        | Action::Undrain(node)
+        | Action::Unplug { node, .. }
+        | Action::Fail { node, .. } => (Vec::new(), Some(node)),
+        Action::Break { from, .. } | Action::Stall { from, .. } | Action::CutFrames { from, .. } => {
+            (Vec::new(), Some(from))
+        }
+        Action::Open(_) | Action::Hostile { .. } | Action::Unknown { .. } | Action::Heal => (Vec::new(), None),
     }
 }
 
@@ -300,7 +356,8 @@ mod tests {
     #[test]
     fn statements_stand_on_lines_and_behind_semicolons_and_are_written_as_they_are_read() {
         let text = "# A line of words; at 1s kill b\nseed 7\nexpect holders first a b; expect owners 3\nat 3s cut a c --one-way; at 5s stop b;\n\
-                    at 1500ms impair a b --delay 5ms --loss 2%;at 2s impair first --reorder 1%";
+                    at 1500ms impair a b --delay 5ms --loss 2%;at 2s impair first --reorder 1%\n\
+                    at 6s cut a --interface first --multicast --one-way=in for ever; at 7s cut a b --larger-than 600";
         let read = scenario(text);
         let steps: Vec<String> = read.steps.iter().map(|s| format!("{} {}", s.at_ms, s.action)).collect();
         assert_eq!(
@@ -309,11 +366,22 @@ mod tests {
                 "1500 impair a b --delay 5000us --loss 2%",
                 "2000 impair first --loss 0% --duplicate 0% --reorder 1% --delay 0us",
                 "3000 cut a c --one-way",
-                "5000 stop b"
+                "5000 stop b",
+                "6000 cut a --interface first --multicast --one-way=in",
+                "7000 cut a b --larger-than 600"
             ]
         );
+        let lasts: Vec<Lasts> = read.steps.iter().map(|step| step.lasts).collect();
+        assert_eq!(lasts.iter().position(|lasts| *lasts == Lasts::ForEver), Some(4));
         assert_eq!(scenario(&read.to_string()), read);
-        for wrong in ["at 3 stop b", "at 3s stop d", "at 3s impair a b --reorder 1%", "set hold-ms many", "stop b"] {
+        for wrong in [
+            "at 3 stop b",
+            "at 3s stop d",
+            "at 3s impair a b --reorder 1%",
+            "set hold-ms many",
+            "stop b",
+            "at 3s stop b for",
+        ] {
             assert!(wrong.parse::<Scenario>().is_err(), "{wrong}");
         }
     }

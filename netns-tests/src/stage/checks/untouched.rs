@@ -49,6 +49,8 @@ fn struck(action: &Action) -> Option<Place> {
         | Action::Stall { .. }
         | Action::CutFrames { .. }
         | Action::CutInterface { .. }
+        | Action::CutMulticast { .. }
+        | Action::CutLarger { .. }
         | Action::Unplug { .. }
         | Action::Continue(_)
         | Action::Start(_)

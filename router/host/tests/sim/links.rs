@@ -51,6 +51,8 @@ pub(crate) struct Pair {
     pub(crate) nodes: [Place; 2],
     /// Bytes from this side do not come through.
     pub(crate) cut: [bool; 2],
+    /// Longer pieces from this side do not come through.
+    pub(crate) larger: [Option<usize>; 2],
     /// Bytes from this side wait until then.
     pub(crate) stalled_until: [Instant; 2],
     /// No lane for frames comes about before.
@@ -75,6 +77,7 @@ impl Links {
         let pair = |low, high| Pair {
             nodes: [low, high],
             cut: [false; 2],
+            larger: [None; 2],
             stalled_until: Default::default(),
             no_frames_until: Instant::default(),
             impaired: (0, 0),

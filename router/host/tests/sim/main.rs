@@ -9,6 +9,9 @@
 //!     --from 17 --tell               one seed, with everything that happens
 //!     --from 17 --show               its event list
 //!     --replay FILE                  one event list, with everything that happens
+//!     --standing all --seeds 100   one fault for ever, kind by kind: how many seeds of each fail
+//!     --standing multicast         the same of one kind; with --tell or --show its first seed
+//!     --pairs --seeds 5            each fault for ever, and one more event: all pairs
 //!     --mutations --seeds 120        is every mutation noticed?
 //!     --mutations --quick            is every one noticed that is noticed soon?
 //! ```
@@ -40,6 +43,8 @@ mod run;
 mod scenario;
 mod shrink;
 mod sockets;
+mod standing;
+mod stands;
 mod swarm;
 mod switch;
 mod tables;
@@ -53,6 +58,7 @@ use clap::Parser;
 
 use crate::options::{Options, SEEDS_USUAL};
 use crate::run::Telling;
+use crate::standing::Asked;
 
 fn main() -> ExitCode {
     // nextest asks every test program for its tests; this one has none of that kind.
@@ -63,8 +69,12 @@ fn main() -> ExitCode {
     if !options.is_asked() {
         return ExitCode::SUCCESS;
     }
+    let first = || match options.standing {
+        Some(Asked::One(kind)) => standing::scenario(options.from, kind),
+        Some(Asked::All) | None => swarm::scenario(options.from),
+    };
     if options.show {
-        print!("{}", swarm::scenario(options.from));
+        print!("{}", first());
         return ExitCode::SUCCESS;
     }
     if let Some(file) = &options.replay {
@@ -72,7 +82,13 @@ fn main() -> ExitCode {
         return report::one(&scenario, Telling::Loud);
     }
     if options.tell {
-        return report::one(&swarm::scenario(options.from), Telling::Loud);
+        return report::one(&first(), Telling::Loud);
+    }
+    if options.pairs {
+        return stands::pairs(&options);
+    }
+    if let Some(asked) = options.standing {
+        return stands::kinds(&options, asked);
     }
     #[cfg(debug_assertions)]
     if options.mutations {

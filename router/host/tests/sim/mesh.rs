@@ -140,11 +140,13 @@ impl World {
     fn carry(&mut self, connection: ConnectionId, side: Side, lane: Lane, bytes: Vec<u8>) {
         let Some(index) = self.links.pair_of(connection) else { return };
         let (cut, until) = (self.links.pairs[index].cut[side], self.links.pairs[index].stalled_until[side]);
+        let too_large = self.links.pairs[index].larger[side].is_some_and(|than| bytes.len() > than);
+        let cut_whole = cut || until > self.now;
         let delay = self.mesh_delay() + self.impaired_delay(index);
         let now = self.now;
         let end = self.end_mut(connection, 1 - side);
-        // What a cut keeps back stays before what comes later.
-        if cut || until > now || !end.kept_back.is_empty() {
+        // What is kept back stays before what comes later: of its own lane, where only large pieces are.
+        if cut_whole || too_large || end.kept_back.iter().any(|(kept, _)| *kept == lane) {
             end.kept_back.push((lane, bytes));
             return;
         }
@@ -190,7 +192,10 @@ impl World {
     /// The other end learns that this one is closed, if the way there is open.
     fn ended_for_other(&mut self, connection: ConnectionId, side: Side) {
         let Some(index) = self.links.pair_of(connection) else { return };
-        if self.links.pairs[index].cut[side] {
+        // The end of a connection comes behind what was written before it.
+        let is_stuck = self.links.pairs[index].larger[side].is_some()
+            && !self.links.connections[&connection].ends[1 - side].kept_back.is_empty();
+        if self.links.pairs[index].cut[side] || is_stuck {
             return;
         }
         let delay = self.mesh_delay();
@@ -281,6 +286,19 @@ impl World {
             Way::Both => self.links.pairs[pair].cut = [true; 2],
             Way::Out => self.links.pairs[pair].cut[side] = true,
             Way::In => self.links.pairs[pair].cut[1 - side] = true,
+        }
+    }
+
+    pub(crate) fn cut_mesh_for_larger(&mut self, (from, to): (Place, Place), than: u16, way: Way) {
+        self.disturb(Disturbance::Network);
+        let (pair, side) = self.links.between(from, to);
+        let sides: &[Side] = match way {
+            Way::Both => &[0, 1],
+            Way::Out => &[side],
+            Way::In => &[1 - side],
+        };
+        for side in sides {
+            self.links.pairs[pair].larger[*side] = Some(usize::from(than));
         }
     }
 

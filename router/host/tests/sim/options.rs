@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use crate::standing::Asked;
+
 /// Seeds of a plain `cargo test`.
 pub(crate) const SEEDS_USUAL: u64 = 10;
 
@@ -32,6 +34,12 @@ pub(crate) struct Options {
     /// Goes on after a failure and counts failures by invariant.
     #[arg(long)]
     pub(crate) survey: bool,
+    /// Runs only seeds in which one fault stands for ever, of this kind or of `all`, and counts what fails.
+    #[arg(long, value_name = "KIND")]
+    pub(crate) standing: Option<Asked>,
+    /// Lets one more event follow each standing fault: all pairs, so many seeds of each.
+    #[arg(long, conflicts_with = "standing")]
+    pub(crate) pairs: bool,
     /// Breaks the program on purpose, once for each mutation, and prints how many seeds it takes to notice.
     #[cfg(debug_assertions)]
     #[arg(long)]

@@ -13,10 +13,19 @@ use crate::plugins::SEATS;
 use crate::scenario::{
     Action, Choices, Ending, Failing, Failure, Hostility, Impairment, Open, Protocol, Scenario, Step, Way,
 };
+use crate::standing;
 use crate::world::{FAULTS_FROM_MS, HEAL_MS, SETTLED_MS};
+
+/// Percent of the seeds in which one fault stands for ever, and no other happens.
+const STANDING: u64 = 25;
 
 /// The scenario of a seed.
 pub(crate) fn scenario(seed: u64) -> Scenario {
+    let mut chance = Chance::new(seed, "standing");
+    if chance.happens(STANDING) {
+        let kind = chance.pick(&standing::of_the_swarm());
+        return standing::scenario(seed, kind);
+    }
     let mut chance = Chance::new(seed, "scenario");
     let mut choices = choices(&mut chance);
     let mut steps = conversations(&mut chance);
@@ -26,12 +35,12 @@ pub(crate) fn scenario(seed: u64) -> Scenario {
     unanswered(&mut Chance::new(seed, "unanswered"), &mut steps);
     choices.buckets = Chance::new(seed, "buckets").pick(&[1, 2, 8, 1024]);
     plugins(&mut Chance::new(seed, "plugins"), &mut choices, &mut steps);
-    steps.push(Step { at_ms: HEAL_MS, action: Action::Heal });
+    steps.push(Step::new(HEAL_MS, Action::Heal));
     steps.sort_by_key(|step| step.at_ms);
     Scenario { seed, choices, steps, expected: Vec::new() }
 }
 
-fn choices(chance: &mut Chance) -> Choices {
+pub(crate) fn choices(chance: &mut Chance) -> Choices {
     let mut choices = Choices::default();
     if chance.happens(12) {
         choices.keying = Keying::Shared;
@@ -81,7 +90,7 @@ const PROTOCOLS: &[Protocol] = &[
     Protocol::Other6,
 ];
 
-fn conversation(chance: &mut Chance, key: u16) -> Open {
+pub(crate) fn conversation(chance: &mut Chance, key: u16) -> Open {
     let protocol = chance.pick(PROTOCOLS);
     let amount = |chance: &mut Chance, tcp: (u64, u64)| {
         let (low, high) = if matches!(protocol, Protocol::Tcp4 | Protocol::Tcp6) { tcp } else { (1, 12) };
@@ -98,17 +107,17 @@ fn conversation(chance: &mut Chance, key: u16) -> Open {
 }
 
 /// Conversations during the faults, some with a key that was used before, and some after everything has settled.
-fn conversations(chance: &mut Chance) -> Vec<Step> {
+pub(crate) fn conversations(chance: &mut Chance) -> Vec<Step> {
     let mut steps = Vec::new();
     let count = u16::try_from(chance.between(8, 20)).unwrap();
     for number in 0..count {
         let key = if chance.happens(25) { u16::try_from(chance.below(u64::from(number) + 1)).unwrap() } else { number };
         let at_ms = chance.between(1_200, HEAL_MS - 500);
-        steps.push(Step { at_ms, action: Action::Open(conversation(chance, key)) });
+        steps.push(Step::new(at_ms, Action::Open(conversation(chance, key))));
     }
     for number in 0..6 {
         let at_ms = SETTLED_MS + 100 * u64::from(number);
-        steps.push(Step { at_ms, action: Action::Open(conversation(chance, 100 + number)) });
+        steps.push(Step::new(at_ms, Action::Open(conversation(chance, 100 + number))));
     }
     steps
 }
@@ -160,7 +169,7 @@ fn two_nodes(chance: &mut Chance) -> (Place, Place) {
 }
 
 fn add(steps: &mut Vec<Step>, at_ms: u64, action: Action) {
-    steps.push(Step { at_ms, action });
+    steps.push(Step::new(at_ms, action));
 }
 
 fn mesh_cuts(chance: &mut Chance, steps: &mut Vec<Step>) {
@@ -296,7 +305,7 @@ fn unanswered(chance: &mut Chance, steps: &mut Vec<Step>) {
 }
 
 /// In one half of the runs a higher priority takes its roles back.
-fn preemption(chance: &mut Chance, choices: &mut Choices) {
+pub(crate) fn preemption(chance: &mut Chance, choices: &mut Choices) {
     if chance.happens(50) {
         choices.preempt_ms = Some(chance.pick(&[0, 50, 500]));
     }
@@ -331,6 +340,8 @@ pub(crate) fn class_name(action: &Action) -> &'static str {
         Action::Break { .. } => "fault: connection broken",
         Action::CutFrames { .. } => "fault: frames cut",
         Action::Stall { .. } => "fault: stall",
+        Action::CutLarger { .. } => "fault: mesh cut for large frames",
+        Action::CutMulticast { .. } => "fault: interface cut for multicast",
         Action::CutInterface { .. } => "fault: interface cut",
         Action::Unplug { .. } => "fault: unplugged",
         Action::Kill(_) => "fault: kill",

@@ -26,6 +26,10 @@ pub(crate) struct Cable {
     pub(crate) cut_in: bool,
     /// Nothing gets into the switch.
     pub(crate) cut_out: bool,
+    /// No frame to a group address comes out of the switch.
+    pub(crate) groups_cut_in: bool,
+    /// No frame to a group address gets into the switch.
+    pub(crate) groups_cut_out: bool,
     /// The node sees that there is no cable.
     pub(crate) unplugged: bool,
 }
@@ -62,10 +66,23 @@ impl Switch {
         }
     }
 
+    /// Cuts the cable of a port for frames to group addresses.
+    pub(crate) fn cut_groups(&mut self, port: Port, way: Way) {
+        let cable = &mut self.cables[port];
+        cable.groups_cut_in |= way != Way::Out;
+        cable.groups_cut_out |= way != Way::In;
+    }
+
+    /// Whether a frame gets from the switch to what is behind a port.
+    pub(crate) fn comes_out(&self, port: Port, frame: &[u8]) -> bool {
+        let cable = &self.cables[port];
+        !(cable.cut_in || cable.groups_cut_in && mac_at(frame, 0).is_some_and(Mac::is_multicast))
+    }
+
     /// A frame came in at a port: the ports it leaves by.
     pub(crate) fn ports_for(&mut self, now: Instant, from: Port, frame: &[u8]) -> Vec<Port> {
         let (Some(to), Some(source)) = (mac_at(frame, 0), mac_at(frame, 6)) else { return Vec::new() };
-        if self.cables[from].cut_out {
+        if self.cables[from].cut_out || self.cables[from].groups_cut_out && to.is_multicast() {
             return Vec::new();
         }
         if !source.is_multicast() {

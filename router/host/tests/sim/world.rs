@@ -19,9 +19,10 @@ use crate::coverage::Coverage;
 use crate::host::{Host, Progress, Talk};
 use crate::hostile;
 use crate::links::{ConnectionId, Links, Side};
-use crate::member::{Came, Member, NODES, Place, Process};
+use crate::member::{Came, Member, NODES, Place, Process, place_of};
 use crate::recorder::Note;
-use crate::scenario::{Action, Hostility, Impairment, Open, Scenario, Way, ports};
+use crate::scenario::{Action, Hostility, Impairment, Lasts, Open, Scenario, Step, Way, ports};
+use crate::standing::{Part, Standing};
 use crate::switch::{HOST_PORT, HOSTILE_PORT, Port, Switch};
 use crate::trace::Trace;
 
@@ -153,6 +154,8 @@ pub(crate) struct World {
     pub(crate) disturbances: Vec<(Instant, Disturbance)>,
     /// Streams of which plugins have ended a packet, whatever the cluster does for them.
     pub(crate) ended_by_plugins: BTreeSet<FlowKey>,
+    /// What nobody heals.
+    pub(crate) standing: Standing,
     /// Since when all running nodes are joined and agree on the roles.
     pub(crate) united_since: Instant,
     pub(crate) silent: bool,
@@ -185,6 +188,7 @@ impl World {
             disturbed_at: Instant::default(),
             disturbances: Vec::new(),
             ended_by_plugins: BTreeSet::new(),
+            standing: Standing::new(scenario),
             united_since: Instant::default(),
             silent: false,
             log: false,
@@ -246,8 +250,11 @@ impl World {
             Happening::Knock(node, peer) => self.knock(node, peer),
             Happening::Flush(pair) => self.flush_kept_back(pair),
             Happening::Step(number) => {
-                let action = self.scenario.steps[number].action;
-                self.act(&action);
+                let Step { action, lasts, .. } = self.scenario.steps[number];
+                match lasts {
+                    Lasts::UntilHealed => self.act(&action),
+                    Lasts::ForEver => self.stand(&action),
+                }
             }
             Happening::Silence => self.fall_silent(),
             Happening::Sample => {
@@ -264,7 +271,7 @@ impl World {
             let node = member.node.as_ref();
             node.map(|node| Interface::BOTH.map(|interface| node.membership().epoch(interface)))
         };
-        let agree = running.iter().all(|member| roles(member) == roles(running[0]));
+        let agree = running.iter().all(|member| running.first().is_some_and(|first| roles(member) == roles(first)));
         let places = || running.iter().map(|member| member.place);
         let joined = places().all(|one| places().all(|other| one == other || self.links.joined(one, other)));
         if !agree || !joined {
@@ -298,12 +305,23 @@ impl World {
         }
     }
 
-    /// True if no node has a session or a frame left.
+    /// True if no node that runs has a session or a frame left.
     pub(crate) fn is_empty(&self) -> bool {
-        self.members
-            .iter()
-            .filter_map(|member| member.node.as_ref())
-            .all(|node| node.markers().is_empty() && node.redirector().is_empty() && node.frames_kept() == 0)
+        self.members.iter().filter(|member| member.runs()).all(|member| self.left(member) == (0, 0, 0))
+    }
+
+    /// What a node has left: marker sessions, redirector sessions, frames. Redirector sessions whose owner a standing fault
+    /// has struck do not count, nor those of a struck node: they are kept until owner and redirector meet again.
+    pub(crate) fn left(&self, member: &Member) -> (usize, usize, usize) {
+        let Some(node) = &member.node else { return (0, 0, 0) };
+        let sessions = if self.standing.is_there() {
+            let well = self.standing.well();
+            let is_well = |place: Place| well.contains(&place) && well.contains(&member.place);
+            node.redirector().iter().filter(|(_, session)| is_well(place_of(session.generation.node))).count()
+        } else {
+            node.redirector().len()
+        };
+        (node.markers().len(), sessions, node.frames_kept())
     }
 
     pub(crate) fn plan_turn(&mut self, place: Place, delay: Duration) {
@@ -352,7 +370,7 @@ impl World {
     }
 
     fn out_of_switch(&mut self, interface: Interface, port: Port, frame: Vec<u8>) {
-        if self.switches[interface as usize].cables[port].cut_in {
+        if !self.switches[interface as usize].comes_out(port, &frame) {
             return;
         }
         self.trace.note(&self.now.as_nanos().to_le_bytes());
@@ -439,6 +457,17 @@ impl World {
         self.disturbances.push((self.now, what));
     }
 
+    /// What happens for ever disturbs the nodes once: that it goes on is nothing new.
+    fn stand(&mut self, action: &Action) {
+        let before = (self.disturbed_at, self.disturbances.len());
+        let is_new = self.standing.begin(self.now, action);
+        self.act(action);
+        if !is_new {
+            self.disturbed_at = before.0;
+            self.disturbances.truncate(before.1);
+        }
+    }
+
     fn act(&mut self, action: &Action) {
         match *action {
             Action::Open(open) => self.open(open),
@@ -452,6 +481,11 @@ impl World {
                 self.disturb(Disturbance::Network);
                 self.switches[interface as usize].cut(node, way);
             }
+            Action::CutMulticast { node, interface, way } => {
+                self.disturb(Disturbance::Network);
+                self.switches[interface as usize].cut_groups(node, way);
+            }
+            Action::CutLarger { from, to, than, way } => self.cut_mesh_for_larger((from, to), than, way),
             Action::Unplug { node, interface } => {
                 self.disturb(Disturbance::Network);
                 let switch = &mut self.switches[interface as usize];
@@ -515,7 +549,7 @@ impl World {
     fn start_at(&mut self, at: Instant, node: Place) {
         if at > self.now {
             let number = self.scenario.steps.len();
-            self.scenario.steps.push(crate::scenario::Step { at_ms: 0, action: Action::Start(node) });
+            self.scenario.steps.push(Step::new(0, Action::Start(node)));
             return self.plan(at, Happening::Step(number));
         }
         self.disturb(Disturbance::Process(node));
@@ -532,13 +566,23 @@ impl World {
 
     fn heal(&mut self) {
         for pair in 0..self.links.pairs.len() {
+            let [low, high] = self.links.pairs[pair].nodes;
+            if self.standing.has(Part::Pair(low, high)) {
+                continue;
+            }
             (self.links.pairs[pair].cut, self.links.pairs[pair].impaired) = ([false; 2], (0, 0));
+            self.links.pairs[pair].larger = [None; 2];
             self.links.pairs[pair].no_frames_until = self.now;
             self.flush_kept_back(pair);
         }
         for interface in Interface::BOTH {
-            self.switches[interface as usize].impairment = Impairment::default();
+            if !self.standing.has(Part::Network(interface)) {
+                self.switches[interface as usize].impairment = Impairment::default();
+            }
             for node in 0..NODES.len() {
+                if self.standing.has(Part::Cable(node, interface)) {
+                    continue;
+                }
                 let cable = std::mem::take(&mut self.switches[interface as usize].cables[node]);
                 if cable.unplugged {
                     self.give(node, Came::Carrier(interface, InterfaceState::Up));
@@ -547,12 +591,17 @@ impl World {
         }
         for node in 0..NODES.len() {
             match self.members[node].process {
+                _ if self.standing.has(Part::Process(node)) => {}
                 Process::Off => self.start_at(self.now, node),
                 Process::Stopped => self.act(&Action::Continue(node)),
                 Process::Running => {}
             }
-            self.members[node].plugins.failing = None;
-            self.give(node, Came::Serve(Service::Normal));
+            if !self.standing.has(Part::Plugins(node)) {
+                self.members[node].plugins.failing = None;
+            }
+            if !self.standing.has(Part::Service(node)) {
+                self.give(node, Came::Serve(Service::Normal));
+            }
         }
         self.disturb(Disturbance::Network);
     }

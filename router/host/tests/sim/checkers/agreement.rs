@@ -32,7 +32,8 @@ impl Checker for Agreement {
         if world.now < at_ms(SETTLED_MS) {
             return Ok(());
         }
-        let differing: BTreeMap<_, _> = (0..NODES.len()).flat_map(|owner| differing(world, owner)).collect();
+        let differing: BTreeMap<_, _> =
+            world.standing.well().into_iter().flat_map(|owner| differing(world, owner)).collect();
         self.differing.retain(|key, _| differing.contains_key(key));
         for (key, what) in differing {
             let since = *self.differing.entry(key).or_insert(world.now);
@@ -67,9 +68,9 @@ fn differing(world: &World, owner: Place) -> Vec<((Place, FlowKey), String)> {
     found
 }
 
-/// Who holds the redirector of an interface, and who stands by for it.
+/// Who holds the redirector of an interface, and who stands by for it, of those that no standing fault has struck.
 fn keepers(world: &World, interface: Interface) -> impl Iterator<Item = (Place, &'static str)> {
-    (0..NODES.len()).filter_map(move |place| {
+    world.standing.well().into_iter().filter_map(move |place| {
         let membership = world.members[place].node.as_ref()?.membership();
         let stands_by = membership.standby(interface) == Some(id(place));
         match (membership.holds(interface), stands_by) {

@@ -127,9 +127,8 @@ fn least_silence(opener: &FlowKey, established: bool) -> Duration {
 }
 
 fn empty(world: &World) -> Result<(), String> {
-    for member in &world.members {
-        let Some(node) = &member.node else { continue };
-        let (markers, sessions, frames) = (node.markers().len(), node.redirector().len(), node.frames_kept());
+    for member in world.members.iter().filter(|member| member.runs()) {
+        let (markers, sessions, frames) = world.left(member);
         if markers + sessions + frames > 0 {
             let name = NODES[member.place];
             return Err(format!("{name} still has {markers} marker sessions, {sessions} sessions and {frames} frames"));

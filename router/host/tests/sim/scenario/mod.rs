@@ -7,6 +7,7 @@
 //! set hold-ms 20
 //! at 1200ms open first tcp4 3 4000 9000 close
 //! at 3s cut a b --one-way; at 3s impair b c --delay 5000us --loss 2%
+//! at 4s cut b --interface second --multicast for ever
 //! at 5s stop c; at 6s heal
 //! expect holders first a b; expect owners 3 c
 //! ```
@@ -204,6 +205,20 @@ pub(crate) enum Action {
         to: Place,
         ms: u64,
     },
+    /// Longer pieces of a node's messages to another do not come through.
+    CutLarger {
+        from: Place,
+        to: Place,
+        /// Bytes of the longest piece that passes; in a lab, of the largest frame.
+        than: u16,
+        way: Way,
+    },
+    /// A node's cable carries no frames to group addresses.
+    CutMulticast {
+        node: Place,
+        interface: Interface,
+        way: Way,
+    },
     /// A node's cable is cut; it does not notice.
     CutInterface {
         node: Place,
@@ -258,11 +273,27 @@ pub(crate) enum Action {
     Heal,
 }
 
+/// Whether healing ends what an action broke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lasts {
+    UntilHealed,
+    /// It stands; what it broke is healed by nobody.
+    ForEver,
+}
+
 /// An action and its time in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Step {
     pub(crate) at_ms: u64,
     pub(crate) action: Action,
+    pub(crate) lasts: Lasts,
+}
+
+impl Step {
+    /// What it breaks is there until everything is healed.
+    pub(crate) fn new(at_ms: u64, action: Action) -> Self {
+        Self { at_ms, action, lasts: Lasts::UntilHealed }
+    }
 }
 
 impl Open {

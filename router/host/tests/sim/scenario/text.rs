@@ -10,8 +10,8 @@ use herald_core::session::Midstream;
 use herald_host::FaultPolicy;
 
 use super::{
-    Action, Choices, Ending, Expected, Failing, Failure, Hostility, Impairment, NODES, Open, Place, Protocol, Scenario,
-    Step, Way,
+    Action, Choices, Ending, Expected, Failing, Failure, Hostility, Impairment, Lasts, NODES, Open, Place, Protocol,
+    Scenario, Step, Way,
 };
 
 impl fmt::Display for Scenario {
@@ -33,7 +33,8 @@ impl fmt::Display for Scenario {
         let [a, b, c] = c.drift;
         writeln!(f, "set drift {a} {b} {c}")?;
         for step in &self.steps {
-            writeln!(f, "at {}ms {}", step.at_ms, step.action)?;
+            let lasts = if step.lasts == Lasts::ForEver { " for ever" } else { "" };
+            writeln!(f, "at {}ms {}{lasts}", step.at_ms, step.action)?;
         }
         self.expected.iter().try_for_each(|expected| writeln!(f, "{expected}"))
     }
@@ -76,6 +77,12 @@ impl fmt::Display for Action {
             Self::Break { from, to } => write!(f, "break {} {}", name(from), name(to)),
             Self::Stall { from, to, ms } => write!(f, "stall {} {} {ms}", name(from), name(to)),
             Self::CutFrames { from, to, ms } => write!(f, "cut-frames {} {} {ms}", name(from), name(to)),
+            Self::CutLarger { from, to, than, way } => {
+                write!(f, "cut {} {} --larger-than {than}{}", name(from), name(to), way_text(*way))
+            }
+            Self::CutMulticast { node, interface, way } => {
+                write!(f, "cut {} --interface {interface} --multicast{}", name(node), way_text(*way))
+            }
             Self::CutInterface { node, interface, way } => {
                 write!(f, "cut {} --interface {interface}{}", name(node), way_text(*way))
             }
@@ -152,9 +159,11 @@ impl Scenario {
             ["seed", seed] => self.seed = seed.parse().ok()?,
             ["set", "drift", a, b, c] => self.choices.drift = [a.parse().ok()?, b.parse().ok()?, c.parse().ok()?],
             ["set", what, value] => self.choices.set(what, value)?,
-            ["at", at, action @ ..] => {
-                self.steps.push(Step { at_ms: parse_micros(at)? / 1_000, action: parse_action(action)? });
+            ["at", at, action @ .., "for", "ever"] => {
+                let lasts = Lasts::ForEver;
+                self.steps.push(Step { lasts, ..Step::new(parse_micros(at)? / 1_000, parse_action(action)?) });
             }
+            ["at", at, action @ ..] => self.steps.push(Step::new(parse_micros(at)? / 1_000, parse_action(action)?)),
             ["expect", "holders", interface, nodes @ ..] => {
                 let (interface, nodes) = (parse_interface(interface)?, parse_nodes(nodes)?);
                 self.expected.push(Expected::Holders { interface, nodes });
@@ -224,6 +233,17 @@ fn parse_action(words: &[&str]) -> Option<Action> {
             response: response.parse().ok()?,
             ending: one_of(&[Ending::Close, Ending::Reset, Ending::Idle, Ending::Slow], ending)?,
         }),
+        ["cut", name, "--interface", interface, "--multicast", way @ ..] => Action::CutMulticast {
+            node: parse_node(name)?,
+            interface: parse_interface(interface)?,
+            way: parse_way(way)?,
+        },
+        ["cut", from, to, "--larger-than", than, way @ ..] => Action::CutLarger {
+            from: parse_node(from)?,
+            to: parse_node(to)?,
+            than: than.parse().ok()?,
+            way: parse_way(way)?,
+        },
         ["cut", name, "--interface", interface, way @ ..] => Action::CutInterface {
             node: parse_node(name)?,
             interface: parse_interface(interface)?,
