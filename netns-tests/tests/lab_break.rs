@@ -2,12 +2,13 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's own steps may panic too")]
 
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use etherparse::{Icmpv4Type, SlicedPacket, TransportSlice};
 use herald_core::id::Interface;
-use netns_tests::{Capture, Family, Lab, Protocol, Streams, echo, eventually};
+use netns_tests::{Capture, Family, Lab, Protocol, Streams, binary, echo, eventually};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -277,6 +278,37 @@ fn super_frames_pass_the_relay_whole() {
     assert!(counts(&lab, Some("c"), None)["passed"].as_u64().unwrap() > 100);
 }
 
+/// What the kernel limits a node's process to.
+fn limit(lab: &Lab, node: &str, name: &str) -> String {
+    let status = lab.status();
+    let nodes = status["nodes"].as_array().unwrap();
+    let pid = nodes.iter().find(|found| found["node"] == node).unwrap()["pid"].as_u64().unwrap();
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    let line = limits.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    line.split_whitespace().next().unwrap().to_owned()
+}
+
+#[test]
+fn a_node_has_no_room_until_it_is_healed() {
+    let lab = Lab::up("full").start();
+    let full = |lab: &Lab| lab.status()["nodes"][2]["full"].clone();
+    let asks = |lab: &Lab| lab.exec("c", &[binary().display().to_string().as_str(), "roles"]).code;
+    let before = ["Max file size", "Max open files"].map(|name| limit(&lab, "c", name));
+    lab.links("fill", &["c", "--disk", "--descriptors"]);
+    assert_eq!(full(&lab), serde_json::json!(["disk", "descriptors"]));
+    assert_eq!(limit(&lab, "c", "Max file size"), "0");
+    assert_ne!(asks(&lab), 0, "it can accept nobody");
+    let shown = lab.command("status").output().unwrap().stdout;
+    assert!(String::from_utf8_lossy(&shown).contains("running, disk full, no descriptors"));
+    lab.links("heal", &["c"]);
+    assert_eq!((full(&lab), asks(&lab)), (serde_json::json!([]), 0));
+    assert_eq!(["Max file size", "Max open files"].map(|name| limit(&lab, "c", name)), before);
+    lab.links("fill", &["c", "--descriptors"]);
+    lab.kill("c", "KILL");
+    assert_eq!(full(&lab), serde_json::json!([]), "they went with the process");
+    lab.start("c");
+}
+
 #[test]
 fn wrong_input_changes_nothing() {
     let lab = Lab::up("wrong").start();
@@ -312,6 +344,10 @@ fn wrong_input_changes_nothing() {
         ("impair", &["a", "b", "--delay", "50"], 2, "is no delay"),
         ("impair", &["a", "b", "--delay", "1h"], 2, "is no delay"),
         ("impair", &["a", "b", "--loss", "1%", "--seed", "x"], 2, "seed"),
+        ("fill", &["a"], 2, "--disk or --descriptors is needed"),
+        ("fill", &["--disk"], 2, "required"),
+        ("fill", &["x", "--disk"], 1, "no node \"x\""),
+        ("fill", &["a", "--memory"], 2, "unexpected argument"),
         ("heal", &["a", "c"], 1, "nothing is broken at a and c"),
         ("heal", &["c"], 1, "nothing is broken at c"),
         ("heal", &["a", "a"], 2, "a and a are one node"),

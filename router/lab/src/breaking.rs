@@ -1,7 +1,8 @@
-//! Breaks and mends what is between the nodes.
+//! Breaks and mends what is between the nodes, and what a node has room for.
 
 use crate::LabError;
 use crate::fault::{Ends, Fault, Ways};
+use crate::filling::Store;
 use crate::folder::Folder;
 use crate::name::LabName;
 use crate::request::{Request, ask};
@@ -19,7 +20,20 @@ pub fn break_lanes(name: &LabName, ends: &Ends, ways: Ways, fault: Fault) -> Res
     ask(&Folder::of(name), &Request::Break { lanes, fault }).map(drop)
 }
 
-/// Takes away every fault that names these ends; without ends, every fault.
+/// Lets a node have no more room of some kinds.
+///
+/// # Errors
+///
+/// When there is no such lab or node, the node does not run, or nothing is named.
+pub fn fill(name: &LabName, node: &str, stores: &[Store]) -> Result<(), LabError> {
+    if stores.is_empty() {
+        return Err(LabError::Usage(format!("what of {node}? --disk or --descriptors is needed")));
+    }
+    ask(&Folder::of(name), &Request::Fill { node: node.to_owned(), stores: stores.to_vec() }).map(drop)
+}
+
+/// Takes away every fault that names these ends; without ends, every fault. A node that is named alone, without a network,
+/// has room again.
 ///
 /// # Errors
 ///

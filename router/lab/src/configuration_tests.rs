@@ -19,6 +19,7 @@ fn report() -> Report {
         state: NodeState::Dead,
         pid: None,
         ended: None,
+        full: Vec::new(),
         log: "log".into(),
         control: "control".into(),
     };

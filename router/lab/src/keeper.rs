@@ -17,7 +17,7 @@ use std::process::{Command, Stdio};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -26,8 +26,10 @@ use crate::LabError;
 use crate::child::{Parent, child_signal};
 use crate::clients::Clients;
 use crate::fault::{Ends, Fault, Faults, Lane};
+use crate::filling::{self, Store};
 use crate::folder::{Folder, Lock};
 use crate::host::Namespaces;
+use crate::name::LabName;
 use crate::network;
 use crate::plan::Plan;
 use crate::request::{HostReport, NodeReport, NodeState, Reply, Report, Request, write_line};
@@ -92,6 +94,8 @@ impl Keeper {
         let clients = Clients::listen(&socket).map_err(LabError::file("listen at", &socket))?;
         let mask = child_signal();
         mask.thread_block().map_err(LabError::system("cannot block SIGCHLD"))?;
+        // All processes of the lab inherit that: a file that may not grow is to be an error and no end.
+        SigSet::from_iter([Signal::SIGXFSZ]).thread_block().map_err(LabError::system("cannot block SIGXFSZ"))?;
         let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
             .map_err(LabError::system("cannot open a signalfd"))?;
         let plan = Plan::read(&folder.plan())?;
@@ -170,6 +174,7 @@ impl Keeper {
             Request::Start { node } => done(self.start(&node)),
             Request::Kill { node, signal } => done(self.kill(&node, &signal)),
             Request::Break { lanes, fault } => done(self.break_lanes(&lanes, &fault)),
+            Request::Fill { node, stores } => done(self.fill(&node, &stores)),
             Request::Heal { ends } => done(self.heal(ends.as_ref())),
             Request::Report => self.report().map_or_else(|e| Reply::Failed(e.to_string()), Reply::Report),
         };
@@ -193,7 +198,14 @@ impl Keeper {
         command.args(["run", "--config"]).arg(self.folder.node_configuration(id));
         command.env("HERALD_CONTROL", &control).env("HERALD_LAB", self.folder.name().as_str());
         command.stdin(Stdio::null()).stdout(log_twin).stderr(log_file).process_group(0);
-        let pid = self.parent.spawn(&mut command).inspect_err(|_| self.reap())?.id();
+        let is_full = self.node(id)?.report.full.contains(&Store::Disk);
+        let spawned = if is_full {
+            filling::with_full_disk(|| self.parent.spawn(&mut command))
+                .map_err(LabError::system("cannot limit the files of a process"))?
+        } else {
+            self.parent.spawn(&mut command)
+        };
+        let pid = spawned.inspect_err(|_| self.reap())?.id();
         let outer = self.parent.outer_pid(pid);
         self.node(id)?.started(pid, outer);
         self.reap();
@@ -203,12 +215,7 @@ impl Keeper {
     fn kill(&mut self, id: &str, signal: &str) -> Result<(), LabError> {
         let signal: Signal = signal.parse().map_err(|_| LabError::Node(format!("{signal} is no signal")))?;
         self.reap();
-        let Some(pid) = self.node(id)?.pid else {
-            let name = self.folder.name();
-            return Err(LabError::Node(format!(
-                "{id} does not run; start it with `herald lab start --name {name} {id}`"
-            )));
-        };
+        let Some(pid) = self.node(id)?.pid else { return Err(not_running(self.folder.name(), id)) };
         kill(pid, signal).map_err(LabError::system(format!("cannot send {signal} to {id}")))
     }
 
@@ -220,12 +227,48 @@ impl Keeper {
         self.rewire(faults)
     }
 
+    fn fill(&mut self, id: &str, stores: &[Store]) -> Result<(), LabError> {
+        self.reap();
+        let name = self.folder.name().clone();
+        let node = self.node(id)?;
+        let (Some(pid), Some(outer)) = (node.pid, node.report.pid) else {
+            return Err(not_running(&name, id));
+        };
+        for store in stores {
+            filling::fill(pid, outer, *store).map_err(LabError::system(format!("cannot limit the process of {id}")))?;
+            if !node.report.full.contains(store) {
+                node.report.full.push(*store);
+            }
+        }
+        Ok(())
+    }
+
     fn heal(&mut self, ends: Option<&Ends>) -> Result<(), LabError> {
         for node in ends.iter().flat_map(|ends| ends.other.iter().chain([&ends.node])) {
             self.node(node)?;
         }
-        let faults = self.wiring.faults().without(ends)?;
-        self.rewire(faults)
+        let emptied = self.make_room(ends)?;
+        match self.wiring.faults().without(ends) {
+            Err(_) if emptied => Ok(()),
+            faults => self.rewire(faults?),
+        }
+    }
+
+    /// Whoever is meant has room again; tells whether somebody had none.
+    fn make_room(&mut self, ends: Option<&Ends>) -> Result<bool, LabError> {
+        self.reap();
+        let meant =
+            |id: &str| ends.is_none_or(|ends| ends.node == id && ends.other.is_none() && ends.network.is_none());
+        let mut emptied = false;
+        for node in self.nodes.iter_mut().filter(|node| meant(&node.report.node)) {
+            for store in std::mem::take(&mut node.report.full) {
+                emptied = true;
+                let Some(pid) = node.pid else { continue };
+                let failed = LabError::system(format!("cannot limit the process of {}", node.report.node));
+                filling::empty(pid, store).map_err(failed)?;
+            }
+        }
+        Ok(emptied)
     }
 
     fn rewire(&mut self, faults: Faults) -> Result<(), LabError> {
@@ -262,7 +305,8 @@ impl Keeper {
 impl Node {
     fn new(id: &str, folder: &Folder) -> Self {
         let (log, control) = (folder.node_log(id), folder.node_control(id));
-        let report = NodeReport { node: id.to_owned(), state: NodeState::Dead, pid: None, ended: None, log, control };
+        let (node, full) = (id.to_owned(), Vec::new());
+        let report = NodeReport { node, state: NodeState::Dead, pid: None, ended: None, log, control, full };
         Self { report, pid: None }
     }
 
@@ -273,8 +317,13 @@ impl Node {
 
     fn ended(&mut self, how: String) {
         self.pid = None;
+        self.report.full.retain(|store| *store == Store::Disk);
         self.report = NodeReport { state: NodeState::Dead, pid: None, ended: Some(how), ..self.report.clone() };
     }
+}
+
+fn not_running(name: &LabName, id: &str) -> LabError {
+    LabError::Node(format!("{id} does not run; start it with `herald lab start --name {name} {id}`"))
 }
 
 fn done(result: Result<(), LabError>) -> Reply {

@@ -22,7 +22,8 @@
 //! a lock that can be taken is a lab that no process holds any more.
 //!
 //! Faults between nodes are ports that the keeper takes off a bridge, and frames that a *relay* loses, delays, doubles or
-//! reorders: a process of the lab like the nodes.
+//! reorders: a process of the lab like the nodes. A node's disk is full, or its descriptors are gone, by a limit of its
+//! process.
 
 mod account;
 mod breaking;
@@ -35,6 +36,7 @@ mod down;
 mod error;
 mod exec;
 mod fault;
+mod filling;
 mod folder;
 mod found;
 mod host;
@@ -53,13 +55,14 @@ mod wait;
 mod wiring;
 
 pub use account::{NodeAccount, accounts};
-pub use breaking::{break_lanes, heal};
+pub use breaking::{break_lanes, fill, heal};
 pub use configuration::{Setting, SettingError};
 pub use doctor::{Finding, doctor, probe};
 pub use down::{Down, down};
 pub use error::LabError;
 pub use exec::{exec, run_script};
 pub use fault::{Delay, Ends, Fault, Impairment, Lane, QuantityError, Share, Ways};
+pub use filling::Store;
 pub use found::found;
 pub use keeper::keep;
 pub use name::{LabName, LabNameError};

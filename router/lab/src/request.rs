@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::LabError;
 use crate::fault::{Ends, Fault, Lane};
+use crate::filling::Store;
 use crate::folder::Folder;
 use crate::relay::{FaultReport, RelayReport};
 
@@ -30,6 +31,8 @@ pub(crate) enum Request {
     Kill { node: String, signal: String },
     /// Puts a fault on lanes.
     Break { lanes: Vec<Lane>, fault: Fault },
+    /// Lets a node have no more room.
+    Fill { node: String, stores: Vec<Store> },
     /// Takes away the faults that name these ends, or all.
     Heal { ends: Option<Ends> },
     /// What there is and how it is.
@@ -97,6 +100,8 @@ pub struct NodeReport {
     pub log: PathBuf,
     /// Its control socket.
     pub control: PathBuf,
+    /// What it has no room in.
+    pub full: Vec<Store>,
 }
 
 /// Whether a node's process runs.

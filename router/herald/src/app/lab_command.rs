@@ -15,7 +15,7 @@ use comfy_table::{Table, presets};
 use super::demo::{self, DemoArguments, DemoError};
 use super::{output, relay};
 use crate::io::{clock, descriptors};
-use breaking::{CutArguments, HealArguments, ImpairArguments};
+use breaking::{CutArguments, FillArguments, HealArguments, ImpairArguments};
 use herald_core::id::Interface;
 use herald_lab::{
     Down, FaultReport, HostReport, LabError, LabName, NodeReport, NodeState, RelayReport, Setting, Status, Up,
@@ -70,7 +70,9 @@ pub enum LabCommand {
     Cut(CutArguments),
     /// Delay, lose, double or reorder what runs between two nodes, or between a node and everybody
     Impair(ImpairArguments),
-    /// Mend what was cut or impaired: everything, or what names these nodes
+    /// Fill a node's disk, or take its descriptors
+    Fill(FillArguments),
+    /// Mend what was cut, impaired or filled: everything, or what names these nodes
     Heal(HealArguments),
     /// Show one real HTTP request crossing a lab of three nodes, step by step
     Demo(DemoArguments),
@@ -204,6 +206,7 @@ pub fn run(command: LabCommand) -> Result<ExitCode, LabCommandError> {
         LabCommand::Start { lab, node } => herald_lab::start(&lab.name()?, &node)?,
         LabCommand::Cut(arguments) => breaking::cut(arguments)?,
         LabCommand::Impair(arguments) => breaking::impair(arguments)?,
+        LabCommand::Fill(arguments) => breaking::fill(arguments)?,
         LabCommand::Heal(arguments) => breaking::heal(arguments)?,
         LabCommand::Demo(arguments) => demo::run(&arguments)?,
         LabCommand::Test(arguments) => return scripts::run(&arguments),
@@ -278,13 +281,17 @@ fn to_table(status: &Status) -> String {
     }
     let mut nodes = Table::new();
     nodes.load_preset(presets::NOTHING).set_header(["NODE", "STATE", "PID", "HOLDS"]);
-    for NodeReport { node, state, pid, ended, .. } in &status.nodes {
-        let state = match (state, ended) {
+    for NodeReport { node, state, pid, ended, full, .. } in &status.nodes {
+        let mut state = match (state, ended) {
             (NodeState::Running, _) => "running".to_owned(),
             (NodeState::Stopped, _) => "stopped".to_owned(),
             (NodeState::Dead, Some(how)) => format!("dead ({how})"),
             (NodeState::Dead, None) => "dead".to_owned(),
         };
+        if !full.is_empty() {
+            let full: Vec<&str> = full.iter().map(|store| store.as_str()).collect();
+            state.push_str(&format!(", {}", full.join(", ")));
+        }
         let pid = pid.map_or("-".to_owned(), |pid| pid.to_string());
         let roles = Interface::BOTH.into_iter().filter(|role| status.holds(node, *role));
         let roles: Vec<&str> = roles.map(Interface::as_str).collect();

@@ -1,9 +1,9 @@
-//! `herald lab cut`, `impair` and `heal`.
+//! `herald lab cut`, `impair`, `fill` and `heal`.
 
 use clap::{Args, ValueEnum};
 
 use super::Which;
-use herald_lab::{Delay, Ends, Fault, Impairment, LabError, Network, Share, Ways};
+use herald_lab::{Delay, Ends, Fault, Impairment, LabError, Network, Share, Store, Ways};
 
 /// Arguments of `herald lab cut`.
 #[derive(Debug, Args)]
@@ -46,6 +46,21 @@ pub struct ImpairArguments {
     /// The same seed makes the same decisions for the same sequence of frames
     #[arg(long, value_name = "N", default_value_t)]
     seed: u64,
+}
+
+/// Arguments of `herald lab fill`.
+#[derive(Debug, Args)]
+pub struct FillArguments {
+    #[command(flatten)]
+    lab: Which,
+    /// The node
+    node: String,
+    /// No file of it can grow; that stays so when it is started anew
+    #[arg(long)]
+    disk: bool,
+    /// It can open no more files and connections than it has open now
+    #[arg(long)]
+    descriptors: bool,
 }
 
 /// Arguments of `herald lab heal`.
@@ -141,6 +156,13 @@ pub(super) fn impair(arguments: ImpairArguments) -> Result<(), LabError> {
     let ImpairArguments { lab, ends, way, delay, loss, duplicate, reorder, seed } = arguments;
     let fault = Fault::Impaired(Impairment { delay, loss, duplicate, reorder, seed });
     herald_lab::break_lanes(&lab.name()?, &ends.ends(), way.ways(), fault)
+}
+
+pub(super) fn fill(arguments: FillArguments) -> Result<(), LabError> {
+    let FillArguments { lab, node, disk, descriptors } = arguments;
+    let asked = [(disk, Store::Disk), (descriptors, Store::Descriptors)];
+    let stores: Vec<Store> = asked.into_iter().filter(|(asked, _)| *asked).map(|(_, store)| store).collect();
+    herald_lab::fill(&lab.name()?, &node, &stores)
 }
 
 pub(super) fn heal(arguments: HealArguments) -> Result<(), LabError> {

@@ -33,9 +33,10 @@ impl Checker for Remains {
                 counted(member)?;
                 self.drained(world, member)
             }),
-            Sight::Over => world.members.iter().try_for_each(|member| match &member.node {
+            // A node that stands still counts no more.
+            Sight::Over => world.standing.well().into_iter().try_for_each(|place| match &world.members[place].node {
                 Some(node) if node.remaining().streams > 0 => {
-                    let (name, left) = (NODES[member.place], node.remaining().streams);
+                    let (name, left) = (NODES[place], node.remaining().streams);
                     Err(format!("{name} counts {left} streams when none is left"))
                 }
                 Some(_) | None => Ok(()),
