@@ -198,6 +198,7 @@ pub(crate) fn heartbeat() -> Heartbeat {
         in_sync: false,
         synced: PerInterface::default(),
         draining: false,
+        suspended: false,
         interfaces: PerInterface::default(),
         heard: PerInterface::default(),
         links: Vec::new(),

@@ -148,6 +148,19 @@ pub enum Event {
         /// The plugin, by its manifest.
         plugin: &'static str,
     },
+    /// A plugin of a node, which may be this one, is suspended and its fault policy ends what it would be asked about, so the
+    /// node is passed over; or no longer.
+    NodeSuspended {
+        /// The node.
+        node: NodeId,
+        /// True while it is so.
+        suspended: bool,
+    },
+    /// Every node that may be chosen is so, and they are chosen all the same; or no longer.
+    AllSuspended {
+        /// True while it is so.
+        suspended: bool,
+    },
 }
 
 impl Event {
@@ -165,7 +178,9 @@ impl Event {
             | Self::AdvertsUnheard { .. }
             | Self::HolderChanged { .. }
             | Self::Breaker { .. }
-            | Self::PluginSuspended { .. } => true,
+            | Self::PluginSuspended { .. }
+            | Self::NodeSuspended { .. }
+            | Self::AllSuspended { .. } => true,
             Self::Step { .. }
             | Self::Acknowledged { .. }
             | Self::Refused { .. }

@@ -207,6 +207,16 @@ pub trait Parts<H> {
     fn part(&mut self, slot: Slot, stream: u64) -> Option<&mut H>;
 }
 
+/// What becomes of the streams that a node is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Readiness {
+    /// The plugins judge them.
+    #[default]
+    Ready,
+    /// A plugin is asked no more, and its fault policy ends what it would be asked about.
+    Suspended,
+}
+
 /// The plugins as the core sees them. The host implements it with loaded libraries; tests with a few lines.
 pub trait Inspector {
     /// What it keeps in each stream's record.
@@ -227,6 +237,9 @@ pub trait Inspector {
         reason: EndReason,
         part: &mut Self::Part,
     );
+
+    /// Whether they judge now. It is asked after every batch.
+    fn readiness(&self) -> Readiness;
 }
 
 #[cfg(test)]

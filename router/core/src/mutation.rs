@@ -104,6 +104,8 @@ mutations! {
     ForgiveFaults = "forgive-faults",
     /// A plugin that failed too often is called again and again.
     NeverSuspend = "never-suspend",
+    /// A node whose plugin is suspended is chosen like any other.
+    ChooseSuspended = "choose-suspended",
     /// Plugins get another configuration while they have streams.
     MixConfigurations = "mix-configurations",
     /// A holder takes its role anew with each heartbeat.

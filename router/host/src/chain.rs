@@ -22,7 +22,7 @@ use super::manifest::FaultPolicy;
 use super::report::Report;
 use herald_core::event::EndReason;
 use herald_core::inspector::{
-    Action, Direction, Inspection, Inspector, Parts, PerDirection, Standing, Stream, Totals, Verdict,
+    Action, Direction, Inspection, Inspector, Parts, PerDirection, Readiness, Standing, Stream, Totals, Verdict,
 };
 use herald_core::limits::{BATCH_PACKETS_MAX, PLUGIN_TIMED_BATCHES};
 use herald_core::time::Instant;
@@ -358,5 +358,9 @@ impl Inspector for Chain {
         if let Some(block) = std::mem::take(head).block {
             self.blocks.give(block);
         }
+    }
+
+    fn readiness(&self) -> Readiness {
+        if self.seats.iter().any(Seat::ends_streams) { Readiness::Suspended } else { Readiness::Ready }
     }
 }

@@ -116,6 +116,11 @@ impl Seat {
         self.breaker.open && !is_on(Mutation::NeverSuspend)
     }
 
+    /// It is not called any more, and what it would be asked about ends.
+    pub(super) fn ends_streams(&self) -> bool {
+        self.is_suspended() && self.policy == FaultPolicy::Closed
+    }
+
     /// Its name, once after it was suspended.
     pub(super) fn take_suspended(&mut self) -> Option<&'static str> {
         std::mem::take(&mut self.untold).then_some(self.name)

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use herald_core::event::EndReason;
 use herald_core::flow::FlowKey;
 use herald_core::id::{Generation, Interface, Slot};
-use herald_core::inspector::{HostPart, Inspection, Inspector, Parts, PerDirection, Standing, Stream, Totals, Verdict};
+use herald_core::inspector::{
+    HostPart, Inspection, Inspector, Parts, PerDirection, Readiness, Standing, Stream, Totals, Verdict,
+};
 use herald_core::mesh::Assign;
 use herald_core::time::Instant;
 
@@ -25,6 +27,10 @@ impl Inspector for Nothing {
     fn inspect(&mut self, _: Instant, _: &mut [Inspection], _: &mut dyn Parts<()>) {}
 
     fn stream_ended(&mut self, _: Instant, _: &Stream, _: &Totals, _: EndReason, (): &mut ()) {}
+
+    fn readiness(&self) -> Readiness {
+        Readiness::Ready
+    }
 }
 
 /// The records of streams that live, as far as plugins are concerned.

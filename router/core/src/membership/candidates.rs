@@ -21,11 +21,20 @@ impl Membership {
     pub(super) fn recompute_candidates(&mut self) -> bool {
         let mut fresh = std::mem::take(&mut self.spare_candidates);
         fresh.clear();
-        fresh.extend(self.members.iter().filter(|member| self.may_be_chosen(member)).map(|member| Candidate {
+        let candidate = |member: &Member| Candidate {
             node: member.node,
             weight: member.weight,
             is_holder: Interface::BOTH.iter().any(|interface| self.holder(*interface) == Some(member.node)),
-        }));
+        };
+        let judges = |member: &&Member| !member.suspended || is_on(Mutation::ChooseSuspended);
+        let able = self.members.iter().filter(|member| self.may_be_chosen(member));
+        fresh.extend(able.clone().filter(judges).map(candidate));
+        // Whose plugins judge no more is better than nobody: then the fault policy decides.
+        let nobody_judges = fresh.is_empty();
+        if nobody_judges {
+            fresh.extend(able.map(candidate));
+        }
+        self.are_all_suspended = nobody_judges && !fresh.is_empty();
         let changed = fresh != self.candidates;
         self.spare_candidates = std::mem::replace(&mut self.candidates, fresh);
         changed

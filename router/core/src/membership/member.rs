@@ -63,6 +63,8 @@ pub struct Member {
     pub synced: PerInterface<bool>,
     /// It gives up its roles and its streams.
     pub draining: bool,
+    /// A plugin of it is suspended, and what it would be asked about ends.
+    pub suspended: bool,
     /// Its interfaces work.
     pub interfaces: PerInterface<bool>,
     /// The epochs it obeys.
@@ -99,6 +101,7 @@ impl Member {
             in_sync: false,
             synced: PerInterface::default(),
             draining: false,
+            suspended: false,
             interfaces: PerInterface::default(),
             epochs: PerInterface::default(),
             heard_on: PerInterface::default(),

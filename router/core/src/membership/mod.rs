@@ -36,6 +36,7 @@ mod claims;
 mod election;
 mod hearing;
 mod member;
+mod own;
 mod questions;
 mod roles;
 mod settings;
@@ -113,6 +114,11 @@ pub enum Change {
         /// Which redirector.
         interface: Interface,
     },
+    /// A member's plugins judge no more: what it was chosen for and has not announced, it will not announce.
+    MemberSuspended {
+        /// The member, which may be this node.
+        node: NodeId,
+    },
     /// [`Membership::candidates`] differs.
     CandidatesChanged,
 }
@@ -151,6 +157,8 @@ pub struct Membership {
     candidates: Vec<Candidate>,
     spare_candidates: Vec<Candidate>,
     candidates_changed: bool,
+    /// Nobody else may be chosen than members whose plugins judge no more.
+    are_all_suspended: bool,
     changes: VecDeque<Change>,
     heartbeat_at: Instant,
     reported: Option<Heartbeat>,
@@ -197,6 +205,7 @@ impl Membership {
             candidates: Vec::new(),
             spare_candidates: Vec::new(),
             candidates_changed: false,
+            are_all_suspended: false,
             changes: VecDeque::new(),
             heartbeat_at: now,
             reported: None,
@@ -267,6 +276,7 @@ impl Membership {
         if let Some(member) = self.peer_mut(from) {
             member.reported(heartbeat);
             member.hears = hears;
+            self.readiness_heard(from, heartbeat.suspended, out);
         }
         for interface in Interface::BOTH {
             if let Some(epoch) = heartbeat.epochs[interface] {
@@ -286,26 +296,6 @@ impl Membership {
         let node = self.settings.node;
         if let Some(own) = self.members.iter_mut().find(|member| member.node == node) {
             own.interfaces[interface] = state == InterfaceState::Up;
-        }
-        self.settle(now, out);
-    }
-
-    /// This node's redirector sessions of an interface are complete, or no longer. It comes into sync once they are for
-    /// both, and stays so.
-    pub fn sync_changed(&mut self, now: Instant, interface: Interface, sync: Sync, out: &mut Outbox) {
-        let node = self.settings.node;
-        let Some(own) = self.members.iter_mut().find(|member| member.node == node) else { return };
-        let before = std::mem::replace(&mut own.synced[interface], sync == Sync::Complete);
-        if before != own.synced[interface] {
-            self.settle(now, out);
-        }
-    }
-
-    /// This node is to be drained, or to serve again.
-    pub fn service_changed(&mut self, now: Instant, service: Service, out: &mut Outbox) {
-        let node = self.settings.node;
-        if let Some(own) = self.members.iter_mut().find(|member| member.node == node) {
-            own.draining = service == Service::Draining;
         }
         self.settle(now, out);
     }

@@ -18,9 +18,13 @@ impl Membership {
 
     /// Draws the conclusions, then tells what has changed.
     pub(super) fn settle(&mut self, now: Instant, out: &mut Outbox) {
+        let were_all_suspended = self.are_all_suspended;
         self.judge(now);
         for interface in Interface::BOTH {
             self.tell_role(now, interface, out);
+        }
+        if self.are_all_suspended != were_all_suspended {
+            out.tell(Event::AllSuspended { suspended: self.are_all_suspended });
         }
         if std::mem::take(&mut self.candidates_changed) {
             self.note(Change::CandidatesChanged);
@@ -83,6 +87,7 @@ impl Membership {
             in_sync: own.in_sync,
             synced: own.synced,
             draining: own.draining,
+            suspended: own.suspended,
             interfaces: own.interfaces,
             heard: own.heard_on.clone(),
             links: own.links.clone(),

@@ -46,6 +46,8 @@ pub struct Heartbeat {
     pub synced: PerInterface<bool>,
     /// The sender gives up its roles and its streams.
     pub draining: bool,
+    /// A plugin of the sender is suspended, and what it would be asked about ends.
+    pub suspended: bool,
     /// The sender's interface works.
     pub interfaces: PerInterface<bool>,
     /// The members that the sender hears on an interface itself.

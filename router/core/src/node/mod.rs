@@ -20,7 +20,7 @@ use crate::chosen::{self, Chosen};
 use crate::flow::{FlowKey, HashKey};
 use crate::forward::{self, Forward, HolderState};
 use crate::id::{BootId, Interface, Mac, NodeId, PerInterface};
-use crate::inspector::{HostPart, Inspection};
+use crate::inspector::{HostPart, Inspection, Readiness};
 use crate::limits::BATCH_PACKETS_MAX;
 use crate::membership::{InterfaceState, Membership};
 use crate::mesh::{Announce, Answer};
@@ -74,6 +74,8 @@ pub struct Node<H> {
     frames_to: Vec<NodeId>,
     /// Since when a holder is out of reach.
     out_of_reach: Option<Instant>,
+    /// What the plugins said last.
+    readiness: Readiness,
 }
 
 impl<H: HostPart> Node<H> {
@@ -125,6 +127,7 @@ impl<H: HostPart> Node<H> {
             drain: None,
             frames_to: Vec::new(),
             out_of_reach: None,
+            readiness: Readiness::default(),
         })
     }
 
@@ -181,6 +184,7 @@ impl<H: HostPart> Node<H> {
             self.judged(turn, inspection);
         }
         self.batch = batch;
+        self.watch_plugins(turn);
         self.tell_closed(turn);
         self.take_detours(turn.out);
         turn.out.count_mistakes(take_mistakes());

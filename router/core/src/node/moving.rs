@@ -59,25 +59,35 @@ impl<H: HostPart> Node<H> {
         Remaining { roles: Interface::BOTH.iter().filter(remains).count(), streams: self.chosen.alive() }
     }
 
-    /// A node that stays out of reach gives its streams away as a draining one does.
+    /// Sees whether the plugins judge. A node whose plugins do not gets no new streams and gives its own away, as long as others
+    /// judge. Its roles stay: a redirector asks no plugin, and every change of a role costs everybody's streams a moment.
+    pub(super) fn watch_plugins(&mut self, turn: &mut Turn<'_, H>) {
+        let readiness = turn.plugins.readiness();
+        if std::mem::replace(&mut self.readiness, readiness) != readiness {
+            self.change_view(turn, |membership, now, out| membership.readiness_changed(now, readiness, out));
+            self.watch_reach(turn.now);
+        }
+    }
+
+    /// A node that stays out of reach, or is passed over, gives its streams away as a draining one does.
     pub(super) fn watch_reach(&mut self, now: Instant) {
         let before = self.out_of_reach;
         self.out_of_reach = self.view.is_out_of_reach().then(|| before.unwrap_or(now));
         let stays = self.out_of_reach.is_some_and(|since| now >= since + DETECTION_TIME);
         let is_draining = self.view.member(self.node).is_some_and(|own| own.draining);
-        self.drain = match (stays || is_draining, self.drain) {
+        self.drain = match (stays || is_draining || self.view.is_passed_over(), self.drain) {
             (true, drain) => drain.or(Some(Drain { next: Slot::FIRST, at: now })),
             (false, _) => None,
         };
     }
 
-    /// Gives away some streams, once this node holds no role any more.
+    /// Gives away some streams; of a node that drains, once it holds no role any more.
     pub(super) fn drain_on(&mut self, turn: &mut Turn<'_, H>) {
         let Some(drain) = self.drain.filter(|drain| drain.at <= turn.now) else { return };
         let mut next = drain.next;
-        // Who drains gives its roles away first; who is cut off cannot wait for that.
+        // Who drains gives its roles away first; who is cut off cannot wait for that, and who is passed over keeps them.
         let holds = Interface::BOTH.iter().any(|interface| self.view.holds(*interface));
-        let may = self.out_of_reach.is_some() || !holds;
+        let may = self.out_of_reach.is_some() || self.view.is_passed_over() || !holds;
         if may && self.chosen.alive() > 0 {
             for _ in 0..DRAIN_STREAMS_MAX {
                 let Some(slot) = self.chosen.markers.slot_from(next) else {

@@ -81,6 +81,7 @@ impl<H: HostPart> Node<H> {
                     self.no_answer_from(turn, node);
                     died.push(node);
                 }
+                Change::MemberSuspended { node } => self.redirector.member_suspended(turn.now, node),
                 Change::RoleContested { interface } => self.forward.announce_again(turn.now, interface, turn.out),
                 Change::CandidatesChanged => {
                     self.candidates.clear();

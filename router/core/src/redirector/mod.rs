@@ -17,7 +17,7 @@ use crate::event::{DropReason, Event, Step};
 use crate::flow::{FlowKey, HashKey, HashedKey};
 use crate::id::{BootId, Generation, Interface, NodeId, PerInterface};
 use crate::inspector::Direction;
-use crate::limits::{ASSIGN_RETRY_DELAY, GONE_TIME_MAX, REDIRECTOR_SESSIONS_MAX};
+use crate::limits::{ASSIGN_RETRY_DELAY, DETECTION_TIME, GONE_TIME_MAX, REDIRECTOR_SESSIONS_MAX};
 use crate::mesh::Assign;
 use crate::mutation::{Mutation, is_on};
 use crate::outbox::Outbox;
@@ -251,6 +251,21 @@ impl Redirector {
     pub fn member_left(&mut self, now: Instant, node: NodeId) {
         if !is_gone(&self.gone, node) {
             self.gone.push((node, now));
+        }
+    }
+
+    /// A member's plugins judge no more. A stream that it was chosen for and does not announce by the time that others are
+    /// heard in has ended there at its first packet: the next one is chosen for anew.
+    pub fn member_suspended(&mut self, now: Instant, node: NodeId) {
+        let unannounced =
+            |session: &RedirectorSession| session.generation.node == node && session.standing == Standing::Provisional;
+        let keys: Vec<FlowKey> =
+            self.table.iter().filter(|(_, session)| unannounced(session)).map(|(key, _)| *key).collect();
+        for key in keys {
+            if let Some(session) = self.table.get_mut(&key) {
+                session.expires = session.expires.min(now + DETECTION_TIME);
+                schedule(&mut self.deadlines, &key, session);
+            }
         }
     }
 

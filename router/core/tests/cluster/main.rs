@@ -3,6 +3,7 @@
 
 mod hostile;
 mod standing;
+mod suspended;
 mod takeover;
 mod world;
 

@@ -7,7 +7,9 @@ use std::time::Duration;
 use herald_core::event::{DropReason, EndReason, Event};
 use herald_core::flow::FlowKey;
 use herald_core::id::{Interface, Mac, NodeId, PerInterface};
-use herald_core::inspector::{Inspection, Inspector, Parts, PerDirection, Standing, Stream, Totals, Verdict};
+use herald_core::inspector::{
+    Inspection, Inspector, Parts, PerDirection, Readiness, Standing, Stream, Totals, Verdict,
+};
 use herald_core::membership::Service;
 use herald_core::mesh::Message;
 use herald_core::node::{Announcing, Node, Redirecting, Settings};
@@ -55,6 +57,7 @@ pub(crate) struct Counter {
     pub(crate) ended: Vec<(FlowKey, EndReason)>,
     /// What ends every stream at its first packet, if anything does.
     pub(crate) ends: Option<Verdict>,
+    pub(crate) readiness: Readiness,
 }
 
 impl Inspector for Counter {
@@ -78,6 +81,10 @@ impl Inspector for Counter {
 
     fn stream_ended(&mut self, _: Instant, stream: &Stream, _: &Totals, reason: EndReason, (): &mut ()) {
         self.ended.push((stream.opener, reason));
+    }
+
+    fn readiness(&self) -> Readiness {
+        self.readiness
     }
 }
 

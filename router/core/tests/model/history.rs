@@ -6,7 +6,7 @@ use std::sync::Arc;
 use herald_core::event::EndReason;
 use herald_core::flow::FlowKey;
 use herald_core::id::{Epoch, Generation, Interface};
-use herald_core::inspector::{Inspection, Inspector, Parts, PerDirection, Standing, Stream, Totals};
+use herald_core::inspector::{Inspection, Inspector, Parts, PerDirection, Readiness, Standing, Stream, Totals};
 use herald_core::time::Instant;
 
 use crate::layout::{NODES, Place, id, place_of};
@@ -34,6 +34,10 @@ impl Inspector for Watch {
     }
 
     fn stream_ended(&mut self, _: Instant, _: &Stream, _: &Totals, _: EndReason, (): &mut ()) {}
+
+    fn readiness(&self) -> Readiness {
+        Readiness::Ready
+    }
 }
 
 /// What a cluster promises, by its name in the design.

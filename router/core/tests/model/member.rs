@@ -222,6 +222,7 @@ impl Member {
                 in_sync: said.in_sync,
                 synced: said.synced,
                 draining: said.draining,
+                suspended: said.suspended,
                 interfaces: said.interfaces,
                 heard,
                 links: said.links.clone(),

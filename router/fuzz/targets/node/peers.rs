@@ -102,7 +102,7 @@ impl World {
         }
     }
 
-    /// `flags`: not in sync, draining, silent interfaces, no links, weight, not synced.
+    /// `flags`: not in sync, draining (and suspended, if not synced), silent interfaces, no links, weight, not synced.
     pub(super) fn heartbeat(&mut self, peer: u8, flags: u8) {
         let (from, _) = peer_of(peer);
         let others = [layout::id(0), peer_of(!peer).0];
@@ -115,6 +115,7 @@ impl World {
             in_sync: !bit(0),
             synced: PerInterface::from_fn(|_| !bit(6)),
             draining: bit(1),
+            suspended: bit(1) && bit(6),
             interfaces: PerInterface { first: !bit(2), second: !bit(3) },
             heard: PerInterface::from_fn(|_| if bit(2) { Vec::new() } else { others.to_vec() }),
             links: if bit(4) { Vec::new() } else { others.to_vec() },

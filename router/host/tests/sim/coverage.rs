@@ -60,6 +60,8 @@ impl Coverage {
                 Event::Mended { .. } => "mended",
                 Event::InSync { .. } => "in sync",
                 Event::InterestEnded { .. } => "interest ended",
+                Event::NodeSuspended { .. } => "node suspended",
+                Event::AllSuspended { .. } => "all suspended",
                 Event::Step { .. }
                 | Event::StreamEnded { .. }
                 | Event::LinkUp { .. }

@@ -5,7 +5,7 @@ use herald_core::event::EndReason;
 use herald_core::flow::FlowKey;
 use herald_core::id::Interface;
 use herald_core::inspector::{
-    Action, Direction, Inspection, Inspector, Parts, PerDirection, Standing, Stream, Totals, Verdict,
+    Action, Direction, Inspection, Inspector, Parts, PerDirection, Readiness, Standing, Stream, Totals, Verdict,
 };
 use herald_core::time::Instant;
 use herald_host::{Chain, Clock, Head, PluginSettings};
@@ -106,5 +106,9 @@ impl Inspector for Recorder {
     fn stream_ended(&mut self, now: Instant, stream: &Stream, totals: &Totals, reason: EndReason, head: &mut Head) {
         let ((), calls) = on_stage(self.failing, || self.chain.stream_ended(now, stream, totals, reason, head));
         self.notes.push(Note::Ended { at: now, opener: stream.opener, stream: stream.id, reason, calls });
+    }
+
+    fn readiness(&self) -> Readiness {
+        self.chain.readiness()
     }
 }

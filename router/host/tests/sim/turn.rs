@@ -17,7 +17,7 @@ use herald_core::turn::Turn;
 use crate::forge;
 use crate::links::{ConnectionId, Side};
 use crate::member::{Came, Place, id, place_of};
-use crate::world::{Happening, Sight, World};
+use crate::world::{Disturbance, Happening, Sight, World};
 
 impl World {
     /// A node looks at what has come.
@@ -301,6 +301,9 @@ impl World {
                 if self.links.pairs[pair].used[side].is_none() {
                     self.members[place].talks[peer].forget();
                 }
+            }
+            if let Event::NodeSuspended { .. } = event {
+                self.disturb(Disturbance::Process(place));
             }
             self.see(&Sight::Told { place, event });
         }

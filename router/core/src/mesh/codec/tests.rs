@@ -88,15 +88,36 @@ fn any_heartbeat() -> impl Strategy<Value = Heartbeat> {
         both(any::<u8>()),
         both(option::of(any_epoch().boxed())),
         any::<u16>(),
-        any::<[bool; 2]>(),
+        any::<[bool; 3]>(),
         both(any::<bool>()),
         both(any::<bool>()),
         both(vec(any_node(), 0..=limits::MEMBERS_MAX).boxed()),
         (vec(any_node(), 0..=limits::MEMBERS_MAX), any_padding()),
     )
         .prop_map(
-            |(priorities, epochs, weight, [in_sync, draining], synced, interfaces, heard, (links, padding))| {
-                Heartbeat { priorities, epochs, weight, in_sync, synced, draining, interfaces, heard, links, padding }
+            |(
+                priorities,
+                epochs,
+                weight,
+                [in_sync, draining, suspended],
+                synced,
+                interfaces,
+                heard,
+                (links, padding),
+            )| {
+                Heartbeat {
+                    priorities,
+                    epochs,
+                    weight,
+                    in_sync,
+                    synced,
+                    draining,
+                    suspended,
+                    interfaces,
+                    heard,
+                    links,
+                    padding,
+                }
             },
         )
 }
@@ -368,6 +389,7 @@ fn too_many_things_in_one_message_are_refused_on_both_sides() {
         in_sync: true,
         synced: none,
         draining: false,
+        suspended: false,
         interfaces: none,
         heard: PerInterface::default(),
         links,
@@ -406,6 +428,7 @@ fn the_longest_messages_fit_their_kinds() {
         in_sync: true,
         synced: PerInterface { first: true, second: true },
         draining: true,
+        suspended: true,
         interfaces: PerInterface { first: true, second: true },
         heard: PerInterface::from_fn(|_| vec![node; limits::MEMBERS_MAX]),
         links: vec![node; limits::MEMBERS_MAX],

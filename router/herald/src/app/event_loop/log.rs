@@ -42,5 +42,19 @@ pub(super) fn log(event: &Event) {
         Event::Breaker { peer, open: false } => tracing::info!("{peer} acknowledges announcements again"),
         // The host has said so, with the plugin's fault policy.
         Event::PluginSuspended { .. } => {}
+        Event::NodeSuspended { node, suspended: true } => {
+            tracing::warn!(
+                "{node} has a suspended plugin whose fault policy is closed: it gets no new streams and gives its own away"
+            );
+        }
+        Event::NodeSuspended { node, suspended: false } => tracing::info!("no plugin of {node} is suspended any more"),
+        Event::AllSuspended { suspended: true } => {
+            tracing::error!(
+                "every node that may be chosen has a suspended plugin whose fault policy is closed: streams end by it"
+            );
+        }
+        Event::AllSuspended { suspended: false } => {
+            tracing::info!("streams go to nodes without a suspended plugin again")
+        }
     }
 }

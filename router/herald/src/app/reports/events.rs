@@ -108,6 +108,10 @@ impl EventRow {
             Event::PluginSuspended { plugin } => {
                 Self { event: "plugin-suspended", plugin: Some(plugin), ..Self::default() }
             }
+            Event::NodeSuspended { node, suspended: true } => Self::of_node("node-suspended", node),
+            Event::NodeSuspended { node, suspended: false } => Self::of_node("node-resumed", node),
+            Event::AllSuspended { suspended: true } => Self { event: "all-suspended", ..Self::default() },
+            Event::AllSuspended { suspended: false } => Self { event: "all-suspended-over", ..Self::default() },
         }
     }
 

@@ -25,9 +25,11 @@ pub(super) struct MemberRow {
     pub in_sync: bool,
     /// Its share of the streams.
     pub weight: u16,
+    /// `ok`, or `suspended`: one of its plugins is asked no more and its fault policy is closed, so it is passed over.
+    pub plugins: &'static str,
 }
 
-columns!(MemberRow { node, state, link, in_sync, weight });
+columns!(MemberRow { node, state, link, in_sync, weight, plugins });
 
 pub(super) fn rows(event_loop: &EventLoop) -> Vec<MemberRow> {
     let row = |member: &Member| MemberRow {
@@ -36,6 +38,7 @@ pub(super) fn rows(event_loop: &EventLoop) -> Vec<MemberRow> {
         link: if member.link_up { "up" } else { "down" },
         in_sync: member.in_sync,
         weight: member.weight,
+        plugins: if member.suspended { "suspended" } else { "ok" },
     };
     event_loop.parts.node.membership().members().map(row).collect()
 }

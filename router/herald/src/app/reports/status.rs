@@ -13,6 +13,7 @@ use crate::app::logging::LineCounts;
 use crate::io::peers::Peers;
 use crate::io::{Usable, clock};
 use herald_core::id::{Interface, Mac, NodeId, PerInterface};
+use herald_core::membership::Membership;
 
 pub(super) fn report() -> Report {
     let about = "Show this node: interfaces, roles, members, sessions, frames, drops";
@@ -38,6 +39,9 @@ pub(super) struct Status {
     pub roles: Roles,
     /// As `herald members`.
     pub members: Vec<MemberRow>,
+    /// `ok`; `suspended`: a plugin of this node is, by a closed fault policy, and its streams go to others; `all-suspended`:
+    /// so are all that may be chosen, and streams end by the policy.
+    pub plugins: &'static str,
     /// Sessions in the tables.
     pub sessions: SessionCounts,
     /// Streams since the start.
@@ -142,11 +146,12 @@ impl Text for Status {
         let seconds = at(json, key!(Status, uptime_ms)).as_u64().unwrap_or_default() / 1000;
         let text = |key: &str| cell(at(json, key));
         let head = format!(
-            "node {} of cluster {}, up {seconds} s, version {}, process {}\n",
+            "node {} of cluster {}, up {seconds} s, version {}, process {}, plugins {}\n",
             text(key!(Status, node)),
             text(key!(Status, cluster)),
             text(key!(Status, version)),
-            text(key!(Status, pid))
+            text(key!(Status, pid)),
+            text(key!(Status, plugins))
         );
         let interfaces = per_interface(&[
             (at(json, key!(Status, interfaces)), InterfaceStatus::COLUMNS),
@@ -178,6 +183,7 @@ fn status(event_loop: &EventLoop) -> Status {
         interfaces: PerInterface::from_fn(|interface| interface_status(event_loop, interface)),
         roles: roles::roles(event_loop),
         members: members::rows(event_loop),
+        plugins: plugins(event_loop.parts.node.membership()),
         sessions: SessionCounts { redirector: parts.node.redirector_sessions(), marker: parts.node.markers().len() },
         streams: StreamCounts { chosen_unasked: ledger.unasked },
         frames: frames(event_loop),
@@ -185,6 +191,16 @@ fn status(event_loop: &EventLoop) -> Status {
         refusals: parts.peers.iter().flat_map(Peers::refusals).collect(),
         messages: MessageCounts { stale: ledger.messages_stale, unauthorised: ledger.messages_unauthorised },
         log: parts.about.log.counts(),
+    }
+}
+
+fn plugins(membership: &Membership) -> &'static str {
+    if membership.are_all_suspended() {
+        "all-suspended"
+    } else if membership.is_passed_over() {
+        "suspended"
+    } else {
+        "ok"
     }
 }
 

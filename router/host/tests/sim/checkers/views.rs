@@ -1,6 +1,8 @@
-//! L1: after the last fault all members agree on view, epochs and holders.
+//! L1: after the last fault all members agree on view, epochs and holders, and choose all nodes whose plugins judge.
 
 use herald_core::id::Interface;
+use herald_core::session::{Announced, MarkerSession};
+use herald_host::FaultPolicy;
 
 use super::Checker;
 use crate::member::NODES;
@@ -33,11 +35,23 @@ fn agree(world: &World) -> Result<(), String> {
             return Err(format!("{one} obeys {first:?} for {interface}, {other} obeys {epoch:?}"));
         }
     }
+    // Whose plugins end everything is passed over while another judges.
+    let ends = |place: &usize| {
+        world.scenario.choices.fault == FaultPolicy::Closed && world.members[*place].plugins.suspended() > 0
+    };
+    let able = well.iter().filter(|place| !ends(place)).count();
+    let expected = if able == 0 { well.len() } else { able };
     for member in well.iter().map(|place| &world.members[*place]) {
-        let membership = member.node.as_ref().ok_or("a node does not run")?.membership();
+        let node = member.node.as_ref().ok_or("a node does not run")?;
+        let membership = node.membership();
+        let moves = |session: &MarkerSession<_>| session.alive && session.announced == Announced::Acknowledged;
+        if able > 0 && ends(&member.place) && node.markers().iter().any(|(_, session)| moves(session)) {
+            return Err(format!("{} keeps streams, and its plugins judge no more", NODES[member.place]));
+        }
         // Whoever has no link to a struck holder is not chosen either.
-        let enough = if world.standing.is_there() { 1 } else { NODES.len() };
-        if membership.candidates().len() < enough {
+        let candidates = membership.candidates().len();
+        let enough = if world.standing.is_there() { candidates > 0 } else { candidates == expected };
+        if !enough {
             let node = NODES[member.place];
             return Err(format!("{node} would choose among {:?} only", membership.candidates()));
         }

@@ -69,6 +69,7 @@ pub(super) fn heartbeat() -> Message {
         in_sync: true,
         synced: PerInterface::default(),
         draining: false,
+        suspended: false,
         interfaces: PerInterface::default(),
         heard: PerInterface::default(),
         links: Vec::new(),
