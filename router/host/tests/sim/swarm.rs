@@ -35,6 +35,7 @@ pub(crate) fn scenario(seed: u64) -> Scenario {
     unanswered(&mut Chance::new(seed, "unanswered"), &mut steps);
     choices.buckets = Chance::new(seed, "buckets").pick(&[1, 2, 8, 1024]);
     plugins(&mut Chance::new(seed, "plugins"), &mut choices, &mut steps);
+    suspension(&mut Chance::new(seed, "suspension"), &mut choices, &mut steps);
     steps.push(Step::new(HEAL_MS, Action::Heal));
     steps.sort_by_key(|step| step.at_ms);
     Scenario { seed, choices, steps, expected: Vec::new() }
@@ -329,6 +330,22 @@ fn plugins(chance: &mut Chance, choices: &mut Choices, steps: &mut Vec<Step>) {
             let failing = Failing { seat, failure, percent: chance.pick(&[2, 20, 100, 100]) };
             add(steps, at_ms, Action::Fail { node: node(chance), failing });
         }
+    }
+}
+
+/// In some runs a plugin of one node fails on every stream of a crowd, and so is suspended under a closed policy.
+fn suspension(chance: &mut Chance, choices: &mut Choices, steps: &mut Vec<Step>) {
+    if !chance.happens(20) {
+        return;
+    }
+    choices.fault = FaultPolicy::Closed;
+    let seat = usize::try_from(chance.below(SEATS as u64)).unwrap();
+    let failure = chance.pick(&[Failure::Start, Failure::Packet, Failure::Answer]);
+    let failing = Failing { seat, failure, percent: 100 };
+    add(steps, chance.between(1_000, HEAL_MS / 2), Action::Fail { node: node(chance), failing });
+    for number in 0..40 {
+        let open = Open { request: 10, response: 10, ..conversation(chance, 200 + number) };
+        add(steps, chance.between(1_200, HEAL_MS - 1_000), Action::Open(open));
     }
 }
 
