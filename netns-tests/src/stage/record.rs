@@ -82,6 +82,8 @@ pub(super) struct Record {
     /// Packets that chains saw.
     pub(super) inspected: Vec<Seen>,
     pub(super) carried: Vec<Carried>,
+    /// Packets that nodes handed to the holder of their interface, which redirects them once more.
+    pub(super) astray: Vec<Seen>,
     pub(super) heard: Vec<Heard>,
     pub(super) told: Vec<Told>,
     pub(super) acts: Vec<Act>,
@@ -138,6 +140,9 @@ impl Record {
         } else if let Message::Handover(handover) = &heard.message {
             let packets = packets_of(at_nanos, handover.interface, &handover.wire).into_iter();
             self.carried.extend(packets.map(|packet| Carried { to, redirected: false, packet }));
+        } else if let Message::Astray(astray) = &heard.message {
+            let packets = packets_of(at_nanos, astray.interface, &astray.wire).into_iter();
+            self.astray.extend(packets.map(|packet| Seen { node: to, packet }));
         } else if let Message::Relay(relay) = &heard.message {
             let is_its_end = place(relay.target.as_str()) == Some(to);
             let said = place(relay.source.as_str()).zip(decode_message(&relay.bytes)).filter(|_| is_its_end);

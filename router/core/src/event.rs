@@ -272,8 +272,10 @@ drop_reasons! {
     OtherMac = "other-mac",
     /// To the virtual MAC, but another node holds this redirector.
     NotHolder = "not-holder",
-    /// A transit packet to this node's MAC that did not come from the holder.
+    /// A transit packet to this node's MAC that did not come from the holder, and there is none to ask, or it was forged.
     NotFromHolder = "not-from-holder",
+    /// Too many packets came to this node of which the holder has to say whose they are.
+    AstrayRate = "astray-rate",
     /// A member's frame came to the virtual MAC: it is no transit ingress.
     MemberSource = "member-source",
     /// An address of the cluster was asked for something it does not answer.

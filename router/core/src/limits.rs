@@ -168,6 +168,13 @@ pub const UNOWNED_TIME: Duration = Duration::from_secs(1);
 /// Time after which a node that was assigned a stream and has not announced it is told again.
 pub const ASSIGN_RETRY_DELAY: Duration = Duration::from_millis(50);
 
+/// Packets in a second that a node hands to the holder because they came to it and are not its own: those of a busy host that
+/// answers to the source MAC of what it gets, not a flood, which costs two nodes and a link.
+pub const ASTRAY_PER_SECOND_MAX: u32 = 20_000;
+
+/// The same at once: what both TAPs bring in a turn, some times.
+pub const ASTRAY_BURST_MAX: u32 = 2_048;
+
 /// How often a frame may be handed over from a node that had its stream to the next.
 pub const HANDOVER_HOPS_MAX: u8 = 2;
 
@@ -356,7 +363,7 @@ pub const NEIGHBOUR_REACHABLE_TIME: Duration = Duration::from_secs(30);
 pub const NEIGHBOUR_STALE_TIME: Duration = Duration::from_secs(600);
 
 const _: () = assert!(NEIGHBOURS_UNRESOLVED_MAX < NEIGHBOURS_MAX);
-const _: () = assert!(BATCH_PACKETS_MAX <= TURN_FRAMES_MAX);
+const _: () = assert!(BATCH_PACKETS_MAX <= TURN_FRAMES_MAX && ASTRAY_BURST_MAX as usize >= 2 * TURN_FRAMES_MAX);
 const _: () = assert!(RARE_EVENTS_MAX >= 6 * 10 * MEMBERS_MAX);
 const _: () = assert!(PLUGINS_MAX <= u32::BITS as usize && PLUGIN_REASONS_MAX <= u8::MAX as usize);
 const _: () = assert!(NEIGHBOUR_QUEUE_FRAMES_MAX <= NEIGHBOUR_QUEUES_FRAMES_MAX);

@@ -106,6 +106,10 @@ mutations! {
     NeverSuspend = "never-suspend",
     /// A node whose plugin is suspended is chosen like any other.
     ChooseSuspended = "choose-suspended",
+    /// A node begins a stream by any frame that says it was redirected.
+    BelieveRedirects = "believe-redirects",
+    /// A node begins a stream by a frame that a host sent straight to its own MAC.
+    BeginStraight = "begin-straight",
     /// Plugins get another configuration while they have streams.
     MixConfigurations = "mix-configurations",
     /// A holder takes its role anew with each heartbeat.

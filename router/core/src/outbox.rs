@@ -2,7 +2,7 @@
 
 use crate::event::{DropReason, Event};
 use crate::id::{Epoch, Interface, NodeId};
-use crate::mesh::{Handover, Message, Redirect};
+use crate::mesh::{Astray, Handover, Message, Redirect};
 use crate::mutation::{Mutation, is_on};
 use crate::packet::Frame;
 
@@ -30,8 +30,14 @@ pub struct Ledger {
     pub forwarded: u64,
     /// Redirected to another node.
     pub redirected: u64,
-    /// Sent over the mesh to the node that won the stream.
+    /// Sent over the mesh to the node that won the stream, or to the holder.
     pub handed_over: u64,
+    /// Of the handed over: sent to the holder of their interface, because this node has not got their streams.
+    pub handed_to_holder: u64,
+    /// Of the arrived: sent by hosts straight to this node's own MAC, and not for an address of it.
+    pub straight: u64,
+    /// Of the arrived: redirected to this node on a network, to begin a stream that it would not be chosen for.
+    pub unproven: u64,
     /// Made by this node: ARP, neighbour discovery, ICMP, resets.
     pub generated: u64,
     /// Drops that are of no frame that arrived: made by this node and dropped before they were transmitted, or no frames at
@@ -109,6 +115,9 @@ impl Outbox {
     pub fn unsent(&mut self, message: &Message, reason: DropReason) {
         let count = if matches!(message, Message::Handover(_)) {
             &mut self.ledger.handed_over
+        } else if matches!(message, Message::Astray(_)) {
+            self.ledger.handed_to_holder = self.ledger.handed_to_holder.saturating_sub(1);
+            &mut self.ledger.handed_over
         } else if matches!(message, Message::Redirect(_)) {
             &mut self.ledger.redirected
         } else {
@@ -135,6 +144,14 @@ impl Outbox {
     pub fn hand_over(&mut self, to: NodeId, interface: Interface, hops: u8, frame: Frame) {
         self.ledger.handed_over += 1;
         self.send(to, Message::Handover(Handover { interface, hops, wire: frame.wire().to_vec() }));
+        self.spent.push(frame);
+    }
+
+    /// A frame goes over the mesh to the holder of its interface, which alone can place it.
+    pub fn hand_to_holder(&mut self, holder: NodeId, interface: Interface, frame: Frame) {
+        self.ledger.handed_over += 1;
+        self.ledger.handed_to_holder += 1;
+        self.send(holder, Message::Astray(Astray { interface, wire: frame.wire().to_vec() }));
         self.spent.push(frame);
     }
 
@@ -198,6 +215,11 @@ mod tests {
         let (_, message) = out.send.pop().unwrap();
         out.unsent(&message, DropReason::MeshQueueFull);
         assert_eq!((out.ledger.handed_over, out.spent.len()), (1, 2));
+        out.hand_to_holder(to, interface, Frame::from_bytes(&[0; 60]));
+        assert_eq!((out.ledger.handed_over, out.ledger.handed_to_holder), (2, 1));
+        let (_, message) = out.send.pop().unwrap();
+        out.unsent(&message, DropReason::MeshQueueFull);
+        assert_eq!((out.ledger.handed_over, out.ledger.handed_to_holder), (1, 0));
         let (epoch, wire) = (crate::id::Epoch { counter: 1, node: to, boot: crate::id::BootId(1) }, Vec::new());
         out.ledger.redirected = 1;
         out.unsent(&Message::Redirect(Redirect { interface, epoch, wire }), DropReason::MeshUnreachable);
@@ -205,7 +227,7 @@ mod tests {
         let key = crate::flow::FlowKey::new(interface, 6, ([10, 1, 0, 1].into(), 1), ([10, 2, 0, 1].into(), 2));
         let fence = Fence { arrival: key, generation: crate::id::Generation { counter: 1, node: to } };
         out.unsent(&Message::Fence(fence), DropReason::MeshUnreachable);
-        assert_eq!(out.drops().collect::<Vec<_>>(), [(DropReason::MeshQueueFull, 1), (DropReason::MeshUnreachable, 1)]);
+        assert_eq!(out.drops().collect::<Vec<_>>(), [(DropReason::MeshQueueFull, 2), (DropReason::MeshUnreachable, 1)]);
     }
 
     #[test]

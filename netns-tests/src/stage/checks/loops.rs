@@ -1,5 +1,5 @@
-//! I4: no loops: each copy of a packet that came from a host is redirected once at most, handed over once at most, and comes
-//! to a chain by a door: from a host to a holder, or from a node to the node that it was meant for.
+//! I4: no loops: each copy of a packet that came from a host is redirected once at most, and once more over the mesh if it was
+//! handed to the holder; it is handed over once at most, and comes to a chain by a door: from a host to a holder, or from a node to the node that it was meant for.
 
 use std::collections::BTreeMap;
 
@@ -18,8 +18,14 @@ pub(super) fn broken(record: &Record) -> Vec<String> {
     let by_mesh = |redirected| record.carried.iter().filter(move |c| c.redirected == redirected);
     let redirected = count(by_wire.chain(by_mesh(true).map(|carried| carried.packet.mark())));
     let handed_over = count(by_mesh(false).map(|carried| carried.packet.mark()));
+    let mut may_be_redirected = arrived.clone();
+    for seen in &record.astray {
+        *may_be_redirected.entry(seen.packet.mark()).or_default() += 1;
+    }
     let mut broken = Vec::new();
-    for (what, counts) in [("redirected", redirected), ("handed over", handed_over)] {
+    for (what, counts, arrived) in
+        [("redirected", redirected, &may_be_redirected), ("handed over", handed_over, &arrived)]
+    {
         let too_often = counts.iter().filter(|(mark, count)| **count > arrived.get(mark).copied().unwrap_or_default());
         broken.extend(too_often.map(|(mark, count)| {
             let came = arrived.get(mark).copied().unwrap_or_default();

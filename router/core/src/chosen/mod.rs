@@ -78,6 +78,17 @@ pub enum Departure {
     Fallback,
 }
 
+/// What became of a packet for which this node may be the chosen node.
+#[derive(Debug)]
+pub enum Accepted {
+    /// The plugins must see it.
+    Inspect(Inspection),
+    /// It has ended here, or waits.
+    Ended,
+    /// This node has not got its stream and may not begin it.
+    Astray(Arrival),
+}
+
 impl<H: HostPart> Chosen<H> {
     /// No streams yet.
     #[must_use]
@@ -97,16 +108,16 @@ impl<H: HostPart> Chosen<H> {
         }
     }
 
-    /// Finds or makes the packet's marker session. `key` is the packet's. Returns what the plugins must see, or the packet has
-    /// ended here. One that ends by an earlier word on its stream has that verdict already. `choose` gives the choice hash
-    /// of a new stream.
+    /// Finds or makes the packet's marker session. `key` is the packet's. One that ends by an earlier word on its stream has
+    /// that verdict already. `choose` gives the choice hash of a new stream whose first packet came so, or `None` if this node
+    /// may not make it.
     pub fn accept(
         &mut self,
         turn: &mut Turn<'_, H>,
         key: &HashedKey,
         arrival: Arrival,
-        choose: impl Fn(&FlowKey) -> u64,
-    ) -> Option<Inspection> {
+        choose: impl Fn(&FlowKey, Came) -> Option<u64>,
+    ) -> Accepted {
         let (packets, bytes) = arrival.size();
         let size = Count { packets, bytes };
         let met = match self.markers.meet(turn.now, key, size) {
@@ -117,38 +128,44 @@ impl<H: HostPart> Chosen<H> {
             Meeting::Known { slot, direction } => (slot, direction),
             Meeting::Ended(reason) => {
                 turn.out.drop(arrival.frame, reason);
-                return None;
+                return Accepted::Ended;
             }
             Meeting::Moved(to) => {
                 self.follow(to, arrival, turn.out);
-                return None;
+                return Accepted::Ended;
             }
             Meeting::Fenced(id) => {
                 self.fenced.keep(id, arrival, turn.out);
-                return None;
+                return Accepted::Ended;
             }
+            Meeting::Astray => return Accepted::Astray(arrival),
             Meeting::New { generation, slot } => {
+                // A key that this node has already stays its own.
+                let came = if slot.is_some() { Came::Directly } else { arrival.came };
                 let opening = Opening::of(&arrival.headers);
-                let new = NewMarker {
-                    opener: key.key,
-                    midstream: opening == Opening::Midstream,
-                    choice: choose(&key.key),
-                    generation,
-                    life: Life::started(&arrival.headers),
-                    size,
+                // What a host sends straight to this node may be of any stream, whatever it looks like.
+                let refused = self.may_start(opening).err().filter(|_| came != Came::Straight);
+                let started = match (refused, choose(&key.key, came)) {
+                    (Some(reason), _) => Err(reason),
+                    (None, None) => return Accepted::Astray(arrival),
+                    (None, Some(choice)) => {
+                        let (opener, midstream) = (key.key, opening == Opening::Midstream);
+                        let life = Life::started(&arrival.headers);
+                        self.start(turn, slot, &NewMarker { opener, midstream, choice, generation, life, size })
+                    }
                 };
-                match self.may_start(opening).and_then(|()| self.start(turn, slot, &new)) {
+                match started {
                     Ok(slot) => (slot, Direction::FromOpener),
                     Err(reason) => {
                         turn.out.drop(arrival.frame, reason);
-                        return None;
+                        return Accepted::Ended;
                     }
                 }
             }
         };
         let session = self.markers.at(slot);
         let verdict = session.standing[direction].verdict().unwrap_or_default();
-        Some(Inspection { verdict, ..Inspection::new(arrival, direction, session.id, slot) })
+        Accepted::Inspect(Inspection { verdict, ..Inspection::new(arrival, direction, session.id, slot) })
     }
 
     /// A packet of a stream that has a session.
@@ -161,12 +178,13 @@ impl<H: HostPart> Chosen<H> {
         let headers = &arrival.headers;
         let session = self.markers.at_mut(slot);
         match session.announced {
+            Announced::Lost if arrival.came == Came::Straight => return Meeting::Astray,
             Announced::Lost => return Meeting::Ended(DropReason::Refused),
             Announced::Moved(moved) => return Meeting::Moved(moved.to.node),
             Announced::No | Announced::Waiting | Announced::TimedOut { .. } | Announced::Acknowledged => {}
         }
         session.silent_since = turn.now;
-        if session.fenced && arrival.came == Came::Directly {
+        if session.fenced && !arrival.came.is_handed_over() {
             return Meeting::Fenced(session.id);
         }
         if session.alive && !session.life.is_reopened_by(headers) {
@@ -334,4 +352,5 @@ enum Meeting {
     Moved(NodeId),
     /// The number of a stream that waits for its fence.
     Fenced(u64),
+    Astray,
 }

@@ -12,12 +12,12 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::{Arrival, Came, Chosen};
+use super::{Arrival, Chosen};
 use crate::event::{DropReason, EndReason, Event};
 use crate::flow::{FlowKey, HashKey};
 use crate::id::{Generation, NodeId, Slot};
 use crate::inspector::HostPart;
-use crate::limits::{DETECTION_TIME, FENCE_DELAY, FENCE_TIME_MAX, FENCED_FRAMES_MAX, HANDOVER_HOPS_MAX};
+use crate::limits::{DETECTION_TIME, FENCE_DELAY, FENCE_TIME_MAX, FENCED_FRAMES_MAX};
 use crate::mesh::{Assign, Close, Fence};
 use crate::mutation::{Mutation, is_on};
 use crate::outbox::Outbox;
@@ -216,11 +216,7 @@ impl<H: HostPart> Chosen<H> {
 
     /// A frame of a stream that was given away follows it.
     pub(super) fn follow(&self, to: NodeId, arrival: Arrival, out: &mut Outbox) {
-        let hops = match arrival.came {
-            Came::Directly => HANDOVER_HOPS_MAX,
-            Came::HandedOver { hops } => hops,
-        };
-        match hops.checked_sub(1) {
+        match arrival.came.hops_left().checked_sub(1) {
             Some(hops) => out.hand_over(to, arrival.interface, hops, arrival.frame),
             None => out.drop(arrival.frame, DropReason::Straggler),
         }

@@ -262,6 +262,18 @@ pub struct Relay {
     pub bytes: Vec<u8>,
 }
 
+/// A frame for the holder of the interface where it arrived, from a node that has not got its stream: a host sent it straight
+/// to that node, or a frame of the network said that it was redirected. The holder steers it as if a host had sent it there,
+/// and what it redirects of it goes over the mesh.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Astray {
+    /// The interface where the frame arrived.
+    pub interface: Interface,
+    /// Offload header and Ethernet bytes.
+    #[serde(with = "super::wire")]
+    pub wire: Vec<u8>,
+}
+
 /// Which connection of a link a message takes. Announcements and frames never share one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Lane {

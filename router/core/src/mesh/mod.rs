@@ -15,6 +15,6 @@ pub use error::PeerError;
 pub use greeting::{Greeting, Resume};
 pub use kinds::Message;
 pub use message::{
-    Acknowledge, Announce, Answer, Assign, Claim, Close, Compare, Fence, Handover, Heartbeat, Hello, Lane, Padding,
-    Query, Redirect, Refresh, Refuse, Relay, SyncEnd, Unheard,
+    Acknowledge, Announce, Answer, Assign, Astray, Claim, Close, Compare, Fence, Handover, Heartbeat, Hello, Lane,
+    Padding, Query, Redirect, Refresh, Refuse, Relay, SyncEnd, Unheard,
 };

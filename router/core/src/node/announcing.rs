@@ -285,6 +285,7 @@ impl<H: HostPart> Node<H> {
             | Message::Refuse(_)
             | Message::Refresh(_)
             | Message::Handover(_)
+            | Message::Astray(_)
             | Message::Assign(_)
             | Message::Fence(_)
             | Message::Redirect(_)

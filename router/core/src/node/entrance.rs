@@ -12,6 +12,8 @@ use crate::time::Instant;
 pub(super) enum Entrance {
     /// From a host, to be steered.
     Ingress,
+    /// From a host, to this node's own MAC.
+    Straight,
     /// From the redirector, for this node as chosen node.
     Redirected,
     /// From a member that is not known as the holder yet.
@@ -39,7 +41,7 @@ impl<H: HostPart> Node<H> {
             (false, Some(_)) => Entrance::Refused(DropReason::MemberSource),
             (true | false, _) if local => Entrance::Local,
             (false, None) => Entrance::Ingress,
-            (true, None) => Entrance::Refused(DropReason::NotFromHolder),
+            (true, None) => Entrance::Straight,
             // Where the mesh redirects, the network's frames are not the holder's, whatever their source says.
             (true, Some(_)) if self.redirecting == Redirecting::Mesh => Entrance::Refused(DropReason::NotFromHolder),
             (true, Some(_)) if is_on(Mutation::RedirectTwice) => Entrance::Ingress,

@@ -33,6 +33,7 @@ impl<H: HostPart> Node<H> {
             Message::Handover(handover) => self.handed_over(turn, &handover),
             Message::Assign(assign) => self.assign_arrived(turn, from, &assign),
             Message::Fence(fence) => self.fence_arrived(turn, from, &fence),
+            Message::Astray(astray) => self.astray_arrived(turn, from, &astray),
             Message::Redirect(redirect) => self.redirect_arrived(turn, from, &redirect),
             Message::Query(query) => self.query_arrived(from, &query, turn.out),
             Message::Answer(answer) => self.answer_arrived(turn, from, answer),

@@ -2,6 +2,7 @@
 
 mod announcing;
 mod asking;
+mod astray;
 mod early;
 mod entrance;
 mod links;
@@ -21,7 +22,7 @@ use crate::flow::{FlowKey, HashKey};
 use crate::forward::{self, Forward, HolderState};
 use crate::id::{BootId, Interface, Mac, NodeId, PerInterface};
 use crate::inspector::{HostPart, Inspection, Readiness};
-use crate::limits::BATCH_PACKETS_MAX;
+use crate::limits::{ASTRAY_BURST_MAX, ASTRAY_PER_SECOND_MAX, BATCH_PACKETS_MAX};
 use crate::membership::{InterfaceState, Membership};
 use crate::mesh::{Announce, Answer};
 use crate::mistake::take_mistakes;
@@ -29,7 +30,7 @@ use crate::mutation::{Mutation, is_on};
 use crate::packet::{Arrival, Came, Content, Frame, Packet, Transport, vrrp};
 use crate::redirector::{self, Redirector, choice};
 use crate::session::{Markers, Row};
-use crate::time::Instant;
+use crate::time::{Bucket, Instant};
 use crate::turn::Turn;
 use early::{Awaited, Early, EarlyFrames};
 use entrance::Entrance;
@@ -57,6 +58,10 @@ pub struct Node<H> {
     redirector: Redirector,
     chosen: Chosen<H>,
     candidates: Vec<choice::Candidate>,
+    /// The same, and this node, unless it is passed over: others may not know yet what it knows of itself.
+    with_own: Vec<choice::Candidate>,
+    /// Packets that may still be handed to holders.
+    astray: Bucket,
     batch: Vec<Inspection>,
     /// Packets of the last batch whose streams were lost to others of this node.
     anew: Vec<Arrival>,
@@ -115,6 +120,8 @@ impl<H: HostPart> Node<H> {
             redirector: Redirector::new(now, redirector),
             chosen: Chosen::new(chosen),
             candidates: Vec::new(),
+            with_own: Vec::new(),
+            astray: Bucket::new(now, ASTRAY_PER_SECOND_MAX, ASTRAY_BURST_MAX),
             batch: Vec::with_capacity(BATCH_PACKETS_MAX),
             anew: Vec::new(),
             early: EarlyFrames::default(),
@@ -159,12 +166,16 @@ impl<H: HostPart> Node<H> {
                 Entrance::Ingress => {
                     self.steer(turn, Arrival { interface, headers, frame, came: Came::Directly });
                 }
+                Entrance::Straight => {
+                    turn.out.ledger.straight += 1;
+                    self.accept(turn, Arrival { interface, headers, frame, came: Came::Straight });
+                }
                 Entrance::Redirected => {
-                    self.accept(turn, Arrival { interface, headers, frame, came: Came::Directly });
+                    self.accept(turn, Arrival { interface, headers, frame, came: Came::Redirected });
                 }
                 Entrance::Early(from) => {
                     let awaited = Awaited::Claim(from, interface);
-                    let arrival = Arrival { interface, headers, frame, came: Came::Directly };
+                    let arrival = Arrival { interface, headers, frame, came: Came::Redirected };
                     self.early.keep(turn.now, Early { awaited, arrival }, turn.out);
                 }
                 Entrance::Local => self.forward.local_arrived(turn.now, interface, &headers, frame, turn.out),

@@ -1,16 +1,17 @@
 //! The way of one transit packet: steered, redirected or accepted, inspected, forwarded.
 
+use super::astray::Beginning;
 use super::{Node, Redirecting};
-use crate::chosen::{Departure, Held};
+use crate::chosen::{Accepted, Departure, Held};
 use crate::event::{DropReason, Event, Step};
 use crate::flow::HashedKey;
 use crate::forward::Received;
-use crate::id::{Interface, NodeId, PerInterface, Slot};
+use crate::id::{NodeId, PerInterface, Slot};
 use crate::inspector::{Action, Direction, HostPart, Inspection, Verdict};
 use crate::limits::BATCH_PACKETS_MAX;
 use crate::mutation::{Mutation, is_on};
 use crate::outbox::{Leaving, Outbox};
-use crate::packet::{Arrival, Frame, Packet, rewrite};
+use crate::packet::{Arrival, Came, Frame, Packet, rewrite};
 use crate::redirector::Steer;
 use crate::turn::Turn;
 
@@ -56,13 +57,16 @@ impl<H: HostPart> Node<H> {
         if let Some(step) = step {
             turn.out.tell(Event::Step { step, flow, node: chosen });
         }
-        self.redirect(arrival.interface, chosen, arrival.frame, turn.out);
+        self.redirect(chosen, arrival, turn.out);
     }
 
-    /// The same frame, to the chosen node: to its MAC, or over the mesh.
-    fn redirect(&mut self, interface: Interface, chosen: NodeId, mut frame: Frame, out: &mut Outbox) {
+    /// The same frame, to the chosen node: to its MAC, or over the mesh. What a member had first goes over the mesh, so that
+    /// nobody asks about it again.
+    fn redirect(&mut self, chosen: NodeId, arrival: Arrival, out: &mut Outbox) {
+        let Arrival { interface, mut frame, came, .. } = arrival;
         corrupt(Mutation::CorruptRedirected, &mut frame);
-        match (self.redirecting, self.view.mac(chosen, interface), self.view.epoch(interface)) {
+        let way = if came == Came::Astray { Redirecting::Mesh } else { self.redirecting };
+        match (way, self.view.mac(chosen, interface), self.view.epoch(interface)) {
             (Redirecting::Ethernet, Some(mac), _) => {
                 rewrite::set_macs(&mut frame, mac, self.macs[interface]);
                 out.transmit(interface, frame, Leaving::Redirected);
@@ -80,9 +84,12 @@ impl<H: HostPart> Node<H> {
 
     fn accept_hashed(&mut self, turn: &mut Turn<'_, H>, key: HashedKey, mut arrival: Arrival) {
         corrupt(Mutation::CorruptPayload, &mut arrival.frame);
-        let choice = self.choice;
-        let accepted = self.chosen.accept(turn, &key, arrival, |opener| choice.hash(opener));
-        let Some(inspection) = accepted else { return };
+        let beginning = Beginning { node: self.node, choice: self.choice, candidates: &self.with_own };
+        let inspection = match self.chosen.accept(turn, &key, arrival, |opener, came| beginning.choose(opener, came)) {
+            Accepted::Inspect(inspection) => inspection,
+            Accepted::Ended => return,
+            Accepted::Astray(arrival) => return self.went_astray(turn, arrival),
+        };
         if inspection.verdict.action != Action::Pass {
             return self.judged(turn, inspection);
         }

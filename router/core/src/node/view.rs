@@ -81,7 +81,10 @@ impl<H: HostPart> Node<H> {
                     self.no_answer_from(turn, node);
                     died.push(node);
                 }
-                Change::MemberSuspended { node } => self.redirector.member_suspended(turn.now, node),
+                Change::MemberSuspended { node } => {
+                    self.redirector.member_suspended(turn.now, node);
+                    self.count_itself_in();
+                }
                 Change::RoleContested { interface } => self.forward.announce_again(turn.now, interface, turn.out),
                 Change::CandidatesChanged => {
                     self.candidates.clear();
@@ -90,6 +93,7 @@ impl<H: HostPart> Node<H> {
                         weight: c.weight,
                         is_holder: c.is_holder,
                     }));
+                    self.count_itself_in();
                 }
             }
             // What this node knows of its own sessions now may change the view again.
@@ -116,6 +120,18 @@ impl<H: HostPart> Node<H> {
         }
         for node in before.iter().filter(|node| !beyond.contains(node)) {
             self.came_into_reach(turn, *node);
+        }
+    }
+
+    /// Who might be chosen by a holder that does not know yet that this node may not be.
+    fn count_itself_in(&mut self) {
+        self.with_own.clone_from(&self.candidates);
+        let own = self.view.member(self.node).filter(|_| !self.view.is_passed_over());
+        if let Some(weight) = own.map(|own| own.weight)
+            && !self.candidates.iter().any(|candidate| candidate.node == self.node)
+        {
+            let is_holder = Interface::BOTH.into_iter().any(|interface| self.view.holds(interface));
+            self.with_own.push(choice::Candidate { node: self.node, weight, is_holder });
         }
     }
 

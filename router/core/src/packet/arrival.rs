@@ -4,6 +4,7 @@ use super::{Frame, Headers, Packet};
 use crate::event::DropReason;
 use crate::flow::FlowKey;
 use crate::id::Interface;
+use crate::limits::HANDOVER_HOPS_MAX;
 
 /// An IP packet that came in.
 #[derive(Debug)]
@@ -21,13 +22,39 @@ pub struct Arrival {
 /// How a packet came to this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Came {
-    /// From a host or a redirector.
+    /// From a host to a virtual MAC, from a redirector over the mesh, or from this node's own.
     Directly,
+    /// From a host to this node's own MAC: such hosts answer to the MAC that a packet came from.
+    Straight,
+    /// In a frame of the network that has a redirector's MAC as its source, which any host can write.
+    Redirected,
+    /// From a member that is not the node for it, to be steered here.
+    Astray,
     /// From a node that had its stream before, or held it.
     HandedOver {
         /// How often it may be handed over once more.
         hops: u8,
     },
+}
+
+impl Came {
+    /// How often the packet may be handed over from here on, from one owner of its stream to the next.
+    #[must_use]
+    pub fn hops_left(self) -> u8 {
+        match self {
+            Self::Directly | Self::Straight | Self::Redirected | Self::Astray => HANDOVER_HOPS_MAX,
+            Self::HandedOver { hops } => hops,
+        }
+    }
+
+    /// True if it came by way of a node that had its stream before.
+    #[must_use]
+    pub fn is_handed_over(self) -> bool {
+        match self {
+            Self::HandedOver { .. } => true,
+            Self::Directly | Self::Straight | Self::Redirected | Self::Astray => false,
+        }
+    }
 }
 
 impl Arrival {

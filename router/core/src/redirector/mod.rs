@@ -269,6 +269,16 @@ impl Redirector {
         }
     }
 
+    /// A node was chosen for this key, has not begun the stream, and may not be chosen any more.
+    pub fn forget_choice(&mut self, key: &FlowKey, node: NodeId) {
+        let chosen = self.table.get(key).filter(|session| session.standing == Standing::Provisional);
+        if chosen.is_some_and(|session| session.generation.node == node) {
+            self.table.remove(key);
+            self.sessions[key.interface()] -= 1;
+            self.translated.remove(key);
+        }
+    }
+
     /// Members may have come back; `boot_of` names the boot of one that lives. Sessions of an older boot end.
     pub fn members_returned(&mut self, boot_of: impl Fn(NodeId) -> Option<BootId>) {
         for place in (0..self.gone.len()).rev() {

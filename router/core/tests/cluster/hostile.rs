@@ -8,8 +8,8 @@ use herald_core::flow::FlowKey;
 use herald_core::id::{BootId, Epoch, Generation, Interface};
 use herald_core::limits::BUCKETS;
 use herald_core::mesh::{
-    Acknowledge, Announce, Answer, Assign, Claim, Close, Compare, Fence, Handover, Message, Redirect, Refresh, Refuse,
-    Relay, SyncEnd, codec,
+    Acknowledge, Announce, Answer, Assign, Astray, Claim, Close, Compare, Fence, Handover, Message, Redirect, Refresh,
+    Refuse, Relay, SyncEnd, codec,
 };
 use herald_core::outbox::Ledger;
 use herald_core::session::Life;
@@ -176,6 +176,12 @@ fn more_cases(arrival: FlowKey) -> Vec<Case> {
             "a redirected frame that is none",
             "c",
             Message::Redirect(Redirect { interface: first, epoch: epoch(1, "b"), wire: Vec::new() }),
+            unauthorised,
+        ),
+        (
+            "a frame for the holder that is none",
+            "a",
+            Message::Astray(Astray { interface: first, wire: vec![1, 2] }),
             unauthorised,
         ),
         ("garbage passed on", "a", Message::Relay(relay(b"garbage")), unauthorised),

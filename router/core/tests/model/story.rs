@@ -70,6 +70,7 @@ pub(crate) fn words(scenario: &Scenario, message: &Message) -> String {
         }
         Message::Fence(fence) => format!("Fence, stream {}", stream(&fence.arrival)),
         Message::Handover(_) => "Handover of a frame".to_owned(),
+        Message::Astray(_) => "Astray, a frame for the holder".to_owned(),
         Message::Redirect(_) => "Redirect of a frame".to_owned(),
         Message::Query(query) => format!("Query, whose is stream {}?", stream(&query.key)),
         Message::Answer(answer) => match &answer.owned {

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use herald_core::event::{DropReason, EndReason};
 use herald_core::id::{Interface, NodeId};
-use herald_core::inspector::{Action, Inspection, Inspector, Parts, PerDirection, Standing, Stream, Totals, Verdict};
+use herald_core::inspector::{
+    Action, Inspection, Inspector, Parts, PerDirection, Readiness, Standing, Stream, Totals, Verdict,
+};
 use herald_core::membership::{InterfaceState, RolesMode, Service};
 use herald_core::mesh::Message;
 use herald_core::node::{Announcing, Node, Redirecting, Settings};
@@ -91,6 +93,10 @@ impl Inspector for Words {
     }
 
     fn stream_ended(&mut self, _: Instant, _: &Stream, _: &Totals, _: EndReason, (): &mut ()) {}
+
+    fn readiness(&self) -> Readiness {
+        if self.verdict.fault { Readiness::Suspended } else { Readiness::Ready }
+    }
 }
 
 impl World {

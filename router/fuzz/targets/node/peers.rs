@@ -2,8 +2,8 @@
 
 use herald_core::id::{BootId, Epoch, Generation, NodeId, PerInterface};
 use herald_core::mesh::{
-    Acknowledge, Announce, Answer, Claim, Fence, Handover, Heartbeat, Message, Padding, Redirect, Refuse, SyncEnd,
-    codec,
+    Acknowledge, Announce, Answer, Astray, Claim, Fence, Handover, Heartbeat, Message, Padding, Redirect, Refuse,
+    SyncEnd, codec,
 };
 use herald_core::packet::OFFLOAD_HEADER_LEN;
 
@@ -51,8 +51,9 @@ impl World {
         let epoch = self.node.membership().epoch(interface).unwrap_or(own);
         self.message(
             from,
-            match hops & 1 {
-                0 => Message::Handover(Handover { interface, hops: hops >> 1 & 3, wire }),
+            match hops & 17 {
+                0 | 16 => Message::Handover(Handover { interface, hops: hops >> 1 & 3, wire }),
+                17 => Message::Astray(Astray { interface, wire }),
                 _ => Message::Redirect(Redirect { interface, epoch, wire }),
             },
         );

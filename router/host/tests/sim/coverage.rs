@@ -73,6 +73,7 @@ impl Coverage {
                 Message::Close(_) => "message close",
                 Message::Refresh(_) => "message refresh",
                 Message::Handover(_) => "message handover",
+                Message::Astray(_) => "message astray",
                 Message::Assign(_) => "message assign",
                 Message::Query(_) => "miss",
                 Message::Compare(_) => "message compare",

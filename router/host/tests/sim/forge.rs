@@ -55,6 +55,7 @@ pub(crate) fn forged(message: &Message, from: Place, to: &Member, chance: &mut C
         Message::Heartbeat(_)
         | Message::Refuse(_)
         | Message::Handover(_)
+        | Message::Astray(_)
         | Message::Redirect(_)
         | Message::Query(_)
         | Message::Answer(_)

@@ -32,6 +32,10 @@ pub(crate) fn frames(interface: Interface, what: Hostility, chance: &mut Chance)
             vec![(interface, datagram(interface, node_mac(interface, place), chance.pick(&to), chance))]
         }
         Hostility::Direct(place) => vec![(interface, datagram(interface, own, node_mac(interface, place), chance))],
+        Hostility::Redirect(place) => {
+            let macs = (node_mac(interface, interface as usize), node_mac(interface, place));
+            (0..REDIRECTS).map(|_| (interface, datagram(interface, macs.0, macs.1, chance))).collect()
+        }
         Hostility::Midstream => vec![(interface, segment(interface, (own, virtual_mac), 5_000, Kind::Ack, chance))],
         Hostility::Reset(key) => vec![(interface, segment(interface, (own, virtual_mac), key, Kind::Reset, chance))],
         Hostility::BothOpen(key) => {
@@ -48,6 +52,9 @@ pub(crate) fn frames(interface: Interface, what: Hostility, chance: &mut Chance)
         Hostility::Quote => vec![(interface, quote(interface, (own, virtual_mac), chance))],
     }
 }
+
+/// Forged redirects at once: some must be of streams that would be another node's.
+const REDIRECTS: usize = 6;
 
 /// Frames of a flood.
 const FLOOD: usize = 300;

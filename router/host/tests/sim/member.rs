@@ -223,7 +223,7 @@ impl Member {
 }
 
 /// The same on all nodes but for who they are, as in a lab.
-fn settings(place: Place, boot: BootId, choices: &Choices) -> Settings {
+pub(crate) fn settings(place: Place, boot: BootId, choices: &Choices) -> Settings {
     let own_key = HashKey([u8::try_from(place).unwrap() + 1; 16]);
     let mut settings = layout::settings(place, NODES.len());
     settings.membership.boot = boot;

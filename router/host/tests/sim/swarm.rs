@@ -142,6 +142,7 @@ fn faults(seed: u64, chance: &mut Chance, steps: &mut Vec<Step>) {
         }
     }
     frames_cuts(&mut Chance::new(seed, "frames cuts"), steps);
+    forged_redirects(&mut Chance::new(seed, "forged redirects"), steps);
 }
 
 fn change_of_role(chance: &mut Chance, steps: &mut Vec<Step>) {
@@ -291,6 +292,16 @@ fn moves(chance: &mut Chance, steps: &mut Vec<Step>) {
     }
 }
 
+/// In one third of the runs somebody forges redirects.
+fn forged_redirects(chance: &mut Chance, steps: &mut Vec<Step>) {
+    if chance.happens(33) {
+        for _ in 0..chance.between(1, 3) {
+            let (interface, what) = (chance.pick(&Interface::BOTH), Hostility::Redirect(node(chance)));
+            add(steps, moment(chance), Action::Hostile { interface, what });
+        }
+    }
+}
+
 /// In a quarter of the runs a holder's words are late for just as long as its link outlives, and many streams open meanwhile.
 fn unanswered(chance: &mut Chance, steps: &mut Vec<Step>) {
     if chance.happens(75) {
@@ -335,7 +346,7 @@ fn plugins(chance: &mut Chance, choices: &mut Choices, steps: &mut Vec<Step>) {
 
 /// In some runs a plugin of one node fails on every stream of a crowd, and so is suspended under a closed policy.
 fn suspension(chance: &mut Chance, choices: &mut Choices, steps: &mut Vec<Step>) {
-    if !chance.happens(20) {
+    if !chance.happens(15) {
         return;
     }
     choices.fault = FaultPolicy::Closed;
@@ -343,7 +354,7 @@ fn suspension(chance: &mut Chance, choices: &mut Choices, steps: &mut Vec<Step>)
     let failure = chance.pick(&[Failure::Start, Failure::Packet, Failure::Answer]);
     let failing = Failing { seat, failure, percent: 100 };
     add(steps, chance.between(1_000, HEAL_MS / 2), Action::Fail { node: node(chance), failing });
-    for number in 0..40 {
+    for number in 0..30 {
         let open = Open { request: 10, response: 10, ..conversation(chance, 200 + number) };
         add(steps, chance.between(1_200, HEAL_MS - 1_000), Action::Open(open));
     }

@@ -5,8 +5,8 @@ use serde::de::DeserializeOwned;
 
 use crate::limits::{BUCKETS, MEMBERS_MAX, REFRESH_STREAMS_MAX};
 use crate::mesh::{
-    Acknowledge, Announce, Answer, Assign, Claim, Close, Compare, Fence, Handover, Heartbeat, Query, Redirect, Refresh,
-    Refuse, Relay, SyncEnd, Unheard,
+    Acknowledge, Announce, Answer, Assign, Astray, Claim, Close, Compare, Fence, Handover, Heartbeat, Query, Redirect,
+    Refresh, Refuse, Relay, SyncEnd, Unheard,
 };
 use crate::packet::BUFFER_LEN;
 
@@ -72,6 +72,12 @@ impl Body for Handover {
 }
 
 impl Body for Redirect {
+    fn is_within_bounds(&self) -> bool {
+        self.wire.len() <= BUFFER_LEN
+    }
+}
+
+impl Body for Astray {
     fn is_within_bounds(&self) -> bool {
         self.wire.len() <= BUFFER_LEN
     }

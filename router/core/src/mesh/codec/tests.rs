@@ -12,8 +12,8 @@ use crate::flow::FlowKey;
 use crate::id::{BootId, Epoch, Generation, Interface, Mac, NodeId, PerInterface};
 use crate::inspector::Direction;
 use crate::mesh::{
-    Acknowledge, Announce, Answer, Assign, Claim, Close, Compare, Fence, Handover, Heartbeat, Lane, Padding, Query,
-    Redirect, Refresh, Refuse, Relay, Resume, SyncEnd, Unheard,
+    Acknowledge, Announce, Answer, Assign, Astray, Claim, Close, Compare, Fence, Handover, Heartbeat, Lane, Padding,
+    Query, Redirect, Refresh, Refuse, Relay, Resume, SyncEnd, Unheard,
 };
 use crate::packet::{Content, Frame, Packet};
 use crate::session::Life;
@@ -147,6 +147,8 @@ fn any_message() -> impl Strategy<Value = Message> {
             .prop_map(|(id, key, believed, owned)| Message::Answer(Answer { id, key, believed, owned })),
         (any_interface(), any::<u8>(), vec(any::<u8>(), 0..2_000))
             .prop_map(|(interface, hops, wire)| Message::Handover(Handover { interface, hops, wire })),
+        (any_interface(), vec(any::<u8>(), 0..2_000))
+            .prop_map(|(interface, wire)| Message::Astray(Astray { interface, wire })),
         (any_interface(), any_epoch(), vec(any::<u8>(), 0..2_000))
             .prop_map(|(interface, epoch, wire)| Message::Redirect(Redirect { interface, epoch, wire })),
         (any_key(), any_key(), any::<u64>(), any_generation(), option::of(any_life())).prop_map(
@@ -250,6 +252,7 @@ fn memory_of(spoken: &Spoken) -> usize {
         Spoken::Message(_, Message::Relay(r)) => r.bytes.capacity(),
         Spoken::Message(_, Message::Refresh(r)) => r.streams.capacity() * size_of::<Announce>(),
         Spoken::Message(_, Message::Handover(h)) => h.wire.capacity(),
+        Spoken::Message(_, Message::Astray(a)) => a.wire.capacity(),
         Spoken::Message(
             _,
             Message::Claim(_)

@@ -125,8 +125,15 @@ pub(super) struct FrameCounts {
     pub forwarded: u64,
     /// Sent to the chosen node.
     pub redirected: u64,
-    /// Sent over the mesh to the node that won the stream.
+    /// Sent over the mesh to the node that won the stream, or to the holder.
     pub handed_over: u64,
+    /// Of the handed over: to the holder of their interface, because this node has not got their streams.
+    pub handed_to_holder: u64,
+    /// Of the arrived: sent by hosts straight to this node's own MAC; it takes those of its own streams.
+    pub straight: u64,
+    /// Of the arrived: redirected to this node on a network to begin a stream that it would not be chosen for. Beyond a few
+    /// at a change of members, somebody forges them.
+    pub unproven: u64,
     /// Were for this node.
     pub consumed: u64,
     /// Ended here, all reasons together.
@@ -229,6 +236,9 @@ fn frames(event_loop: &EventLoop) -> FrameCounts {
         forwarded: ledger.forwarded,
         redirected: ledger.redirected,
         handed_over: ledger.handed_over,
+        handed_to_holder: ledger.handed_to_holder,
+        straight: ledger.straight,
+        unproven: ledger.unproven,
         consumed: ledger.consumed,
         dropped: event_loop.out.drops().map(|(_, count)| count).sum(),
         kept: event_loop.parts.node.frames_kept() as u64,

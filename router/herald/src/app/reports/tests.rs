@@ -112,7 +112,7 @@ fn route() -> RouteRow {
 const SHAPES: &[(&str, &str, &str)] = &[
     (
         "status",
-        r#"{"node":"a","cluster":"three","version":"0.1.0","pid":7,"uptime_ms":61500,"interfaces":{"first":{"tap":"herald-first","state":"up","mac":"02:00:00:00:00:01","offloads":"checksum","queue_lost":5,"adverts":{"sent":1,"heard":2}},"second":{"tap":"herald-second","state":"up","mac":"02:00:00:00:00:02","offloads":"checksum","queue_lost":5,"adverts":{"sent":1,"heard":2}}},"roles":{"first":{"holder":"a","epoch":3},"second":null},"members":[{"node":"a","state":"alive","link":"up","in_sync":true,"weight":100,"plugins":"suspended"},{"node":"b","state":"dead","link":"down","in_sync":false,"weight":100,"plugins":"ok"}],"plugins":"suspended","sessions":{"redirector":4,"marker":5},"streams":{"chosen_unasked":0},"frames":{"arrived_first":9,"arrived_second":0,"arrived_mesh":0,"forwarded":0,"redirected":0,"handed_over":0,"consumed":0,"dropped":0,"kept":0,"generated":0,"generated_dropped":0,"buffers_taken":0},"drops":{},"refusals":{"not-tls":3},"messages":{"stale":1,"unauthorised":2},"log":{"waiting":3,"lost":2,"left_out":1}}"#,
+        r#"{"node":"a","cluster":"three","version":"0.1.0","pid":7,"uptime_ms":61500,"interfaces":{"first":{"tap":"herald-first","state":"up","mac":"02:00:00:00:00:01","offloads":"checksum","queue_lost":5,"adverts":{"sent":1,"heard":2}},"second":{"tap":"herald-second","state":"up","mac":"02:00:00:00:00:02","offloads":"checksum","queue_lost":5,"adverts":{"sent":1,"heard":2}}},"roles":{"first":{"holder":"a","epoch":3},"second":null},"members":[{"node":"a","state":"alive","link":"up","in_sync":true,"weight":100,"plugins":"suspended"},{"node":"b","state":"dead","link":"down","in_sync":false,"weight":100,"plugins":"ok"}],"plugins":"suspended","sessions":{"redirector":4,"marker":5},"streams":{"chosen_unasked":0},"frames":{"arrived_first":9,"arrived_second":0,"arrived_mesh":0,"forwarded":0,"redirected":0,"handed_over":0,"handed_to_holder":0,"straight":0,"unproven":0,"consumed":0,"dropped":0,"kept":0,"generated":0,"generated_dropped":0,"buffers_taken":0},"drops":{},"refusals":{"not-tls":3},"messages":{"stale":1,"unauthorised":2},"log":{"waiting":3,"lost":2,"left_out":1}}"#,
         "node a of cluster three, up 61 s, version 0.1.0, process 7, plugins suspended\n\n\
          INTERFACE|TAP|STATE|MAC|QUEUE LOST|HOLDER|EPOCH\n\
          first|herald-first|up|02:00:00:00:00:01|5|a|3\n\
@@ -123,7 +123,8 @@ const SHAPES: &[(&str, &str, &str)] = &[
          sessions: marker 5, redirector 4\n\
          streams: chosen_unasked 0\n\
          frames: arrived_first 9, arrived_mesh 0, arrived_second 0, buffers_taken 0, consumed 0, dropped 0, \
-         forwarded 0, generated 0, generated_dropped 0, handed_over 0, kept 0, redirected 0\n\
+         forwarded 0, generated 0, generated_dropped 0, handed_over 0, handed_to_holder 0, kept 0, redirected 0, straight 0, \
+         unproven 0\n\
          drops: none\n\
          refused connections: not-tls 3\n\
          refused messages: stale 1, unauthorised 2\n\

@@ -39,7 +39,7 @@ impl Checker for OneNode {
     fn see(&mut self, world: &World, sight: &Sight<'_>) -> Result<(), String> {
         match sight {
             Sight::Told { place, event } => self.told(world, *place, event),
-            Sight::Acted(Action::Hostile { what: Hostility::Spoof(_), .. }) => {
+            Sight::Acted(Action::Hostile { what: Hostility::Spoof(_) | Hostility::Redirect(_), .. }) => {
                 self.is_forged = world.scenario.choices.redirecting == Redirecting::Ethernet;
             }
             Sight::Acted(Action::Kill(node) | Action::PowerOff(node)) => {

@@ -130,6 +130,8 @@ pub(crate) enum Hostility {
     Spoof(Place),
     /// A transit packet to a node's own MAC.
     Direct(Place),
+    /// First packets that say they were redirected to a node by the usual holder.
+    Redirect(Place),
     /// TCP of a connection that does not exist.
     Midstream,
     /// A reset for the conversation with this key.
