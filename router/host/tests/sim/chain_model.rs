@@ -133,7 +133,7 @@ impl ChainModel {
                 marks.stands = stronger(marks.stands, packet.standing);
             }
         }
-        let differs = |marks: &&Marks| marks.stands != marks.standing();
+        let differs = |marks: &&Marks| !alike(marks.stands, marks.standing());
         let wrong = packets.iter().filter_map(|packet| self.streams.get(&packet.stream)).find(differs);
         wrong.map_or(Ok(()), |marks| {
             Err(format!("the chain lets {:?} stand instead of {:?}", marks.stands, marks.standing()))
@@ -304,6 +304,15 @@ fn stronger(one: PerDirection<Standing>, other: PerDirection<Standing>) -> PerDi
         stronger[direction].strengthen(other[direction]);
     }
     stronger
+}
+
+/// Of two packets of one batch, one may be ended by a plugin's word and one by another plugin's fault: either may stand, as
+/// both end the stream in the same way.
+fn alike(one: PerDirection<Standing>, other: PerDirection<Standing>) -> bool {
+    Direction::BOTH.into_iter().all(|direction| match (one[direction], other[direction]) {
+        (Standing::Ended(one), Standing::Ended(other)) => one.action == other.action,
+        (one, other) => one == other,
+    })
 }
 
 fn expected<'a>(seat: usize, about: About, calls: &mut Calls<'a>) -> Result<&'a Call, String> {
