@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::{Redirector, is_gone, schedule};
+use super::reach::is_gone;
+use super::{Redirector, schedule};
 use crate::flow::{FlowKey, HashKey};
 use crate::id::{Epoch, NodeId};
 use crate::inspector::Direction;

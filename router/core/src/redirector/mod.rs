@@ -5,6 +5,7 @@ pub mod choice;
 mod copies;
 mod parking;
 mod questions;
+mod reach;
 mod unowned;
 
 use std::collections::HashMap;
@@ -17,7 +18,7 @@ use crate::event::{DropReason, Event, Step};
 use crate::flow::{FlowKey, HashKey, HashedKey};
 use crate::id::{BootId, Generation, Interface, NodeId, PerInterface};
 use crate::inspector::Direction;
-use crate::limits::{ASSIGN_RETRY_DELAY, DETECTION_TIME, GONE_TIME_MAX, REDIRECTOR_SESSIONS_MAX};
+use crate::limits::{ASSIGN_RETRY_DELAY, GONE_TIME_MAX, REDIRECTOR_SESSIONS_MAX};
 use crate::mesh::Assign;
 use crate::mutation::{Mutation, is_on};
 use crate::outbox::Outbox;
@@ -25,6 +26,7 @@ use crate::session::{Deadlines, Midstream, Opening, RedirectorSession, Standing,
 use crate::time::Instant;
 use choice::Candidate;
 use copies::Copies;
+use reach::is_gone;
 
 /// How a redirector works.
 #[derive(Clone, Copy, Debug)]
@@ -247,59 +249,6 @@ impl Redirector {
         self.translated.get(key).copied().unwrap_or_else(|| key.reversed(key.interface().other()))
     }
 
-    /// A member counts as dead: its streams have no chosen node unless it comes back with the same boot.
-    pub fn member_left(&mut self, now: Instant, node: NodeId) {
-        if !is_gone(&self.gone, node) {
-            self.gone.push((node, now));
-        }
-    }
-
-    /// A member's plugins judge no more. A stream that it was chosen for and does not announce by the time that others are
-    /// heard in has ended there at its first packet: the next one is chosen for anew.
-    pub fn member_suspended(&mut self, now: Instant, node: NodeId) {
-        let unannounced =
-            |session: &RedirectorSession| session.generation.node == node && session.standing == Standing::Provisional;
-        let keys: Vec<FlowKey> =
-            self.table.iter().filter(|(_, session)| unannounced(session)).map(|(key, _)| *key).collect();
-        for key in keys {
-            if let Some(session) = self.table.get_mut(&key) {
-                session.expires = session.expires.min(now + DETECTION_TIME);
-                schedule(&mut self.deadlines, &key, session);
-            }
-        }
-    }
-
-    /// A node was chosen for this key, has not begun the stream, and may not be chosen any more.
-    pub fn forget_choice(&mut self, key: &FlowKey, node: NodeId) {
-        let chosen = self.table.get(key).filter(|session| session.standing == Standing::Provisional);
-        if chosen.is_some_and(|session| session.generation.node == node) {
-            self.table.remove(key);
-            self.sessions[key.interface()] -= 1;
-            self.translated.remove(key);
-        }
-    }
-
-    /// Members may have come back; `boot_of` names the boot of one that lives. Sessions of an older boot end.
-    pub fn members_returned(&mut self, boot_of: impl Fn(NodeId) -> Option<BootId>) {
-        for place in (0..self.gone.len()).rev() {
-            let Some(&(node, _)) = self.gone.get(place) else { continue };
-            let Some(boot) = boot_of(node) else { continue };
-            self.gone.swap_remove(place);
-            self.retain(|_, session| {
-                session.generation.node != node
-                    || session.boot == boot
-                    || session.standing == Standing::Moving
-                    || is_on(Mutation::KeepDeadBoot)
-            });
-        }
-    }
-
-    /// These living members are those to which no message finds a way now.
-    pub fn reach_changed(&mut self, beyond: &[NodeId]) {
-        self.beyond_reach.clear();
-        self.beyond_reach.extend_from_slice(beyond);
-    }
-
     /// This node neither holds nor stands by for the redirector of an interface any more.
     pub fn forget(&mut self, interface: Interface) {
         self.retain(|key, _| key.interface() != interface);
@@ -359,10 +308,6 @@ impl Redirector {
             stays
         });
     }
-}
-
-fn is_gone(gone: &[(NodeId, Instant)], node: NodeId) -> bool {
-    !is_on(Mutation::SteerToDead) && gone.iter().any(|(left, _)| *left == node)
 }
 
 /// What a packet's session says.

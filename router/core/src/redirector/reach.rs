@@ -1,0 +1,69 @@
+//! Whose sessions count: members that are gone, that judge no more, that have come back, and that no message reaches.
+
+use super::{Redirector, schedule};
+use crate::flow::FlowKey;
+use crate::id::{BootId, NodeId};
+use crate::limits::DETECTION_TIME;
+use crate::mutation::{Mutation, is_on};
+use crate::session::{RedirectorSession, Standing};
+use crate::time::Instant;
+
+impl Redirector {
+    /// A member counts as dead: its streams have no chosen node unless it comes back with the same boot.
+    pub fn member_left(&mut self, now: Instant, node: NodeId) {
+        if !is_gone(&self.gone, node) {
+            self.gone.push((node, now));
+        }
+    }
+
+    /// A member's plugins judge no more. A stream that it was chosen for and does not announce by the time that others are
+    /// heard in has ended there at its first packet: the next one is chosen for anew.
+    pub fn member_suspended(&mut self, now: Instant, node: NodeId) {
+        let unannounced =
+            |session: &RedirectorSession| session.generation.node == node && session.standing == Standing::Provisional;
+        let keys: Vec<FlowKey> =
+            self.table.iter().filter(|(_, session)| unannounced(session)).map(|(key, _)| *key).collect();
+        for key in keys {
+            if let Some(session) = self.table.get_mut(&key) {
+                session.expires = session.expires.min(now + DETECTION_TIME);
+                schedule(&mut self.deadlines, &key, session);
+            }
+        }
+    }
+
+    /// A node was chosen for this key, has not begun the stream, and may not be chosen any more.
+    pub fn forget_choice(&mut self, key: &FlowKey, node: NodeId) {
+        let chosen = self.table.get(key).filter(|session| session.standing == Standing::Provisional);
+        if chosen.is_some_and(|session| session.generation.node == node) {
+            self.table.remove(key);
+            self.sessions[key.interface()] -= 1;
+            self.translated.remove(key);
+        }
+    }
+
+    /// Members may have come back; `boot_of` names the boot of one that lives. Sessions of an older boot end.
+    pub fn members_returned(&mut self, boot_of: impl Fn(NodeId) -> Option<BootId>) {
+        for place in (0..self.gone.len()).rev() {
+            let Some(&(node, _)) = self.gone.get(place) else { continue };
+            let Some(boot) = boot_of(node) else { continue };
+            self.gone.swap_remove(place);
+            self.retain(|_, session| {
+                session.generation.node != node
+                    || session.boot == boot
+                    || session.standing == Standing::Moving
+                    || is_on(Mutation::KeepDeadBoot)
+            });
+        }
+    }
+
+    /// These living members are those to which no message finds a way now.
+    pub fn reach_changed(&mut self, beyond: &[NodeId]) {
+        self.beyond_reach.clear();
+        self.beyond_reach.extend_from_slice(beyond);
+    }
+}
+
+/// True for a member that counts as dead.
+pub(super) fn is_gone(gone: &[(NodeId, Instant)], node: NodeId) -> bool {
+    !is_on(Mutation::SteerToDead) && gone.iter().any(|(left, _)| *left == node)
+}
