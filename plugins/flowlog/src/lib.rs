@@ -34,6 +34,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{self, SyncSender};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use herald_plugin::prelude::*;
 use serde::Deserialize;
@@ -75,6 +76,12 @@ fn default_queue_lines() -> usize {
 
 /// About 150 MiB.
 const QUEUE_LINES_MAX: usize = 1_000_000;
+
+/// Looks whether all is written, while the router ends: for two seconds.
+const END_LOOKS_MAX: u32 = 200;
+
+/// Time between two of them.
+const END_LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 impl Plugin for Flowlog {
     type Stream = ();
@@ -126,14 +133,21 @@ impl Plugin for Flowlog {
 }
 
 impl Drop for Flowlog {
-    /// Waits until all that is in the queue is written.
+    /// Waits until all that is in the queue is written, but not for ever: the file may be on a disk that does not answer.
     fn drop(&mut self) {
         self.queue = None;
-        if let Some(writer) = self.writer.take()
-            && writer.join().is_err()
-        {
-            error!("the writing thread failed");
+        let Some(writer) = self.writer.take() else { return };
+        for _ in 0..END_LOOKS_MAX {
+            if !writer.is_finished() {
+                thread::park_timeout(END_LOOK_INTERVAL);
+                continue;
+            }
+            if writer.join().is_err() {
+                error!("the writing thread failed");
+            }
+            return;
         }
+        error!("the last lines could not be written in time");
     }
 }
 

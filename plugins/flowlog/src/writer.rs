@@ -163,6 +163,21 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_takes_nothing_does_not_keep_the_router_from_ending() {
+        use std::sync::mpsc::channel;
+        let (go_on, hangs) = channel::<()>();
+        let mut flowlog = crate::Flowlog::default();
+        flowlog.writer = Some(thread::spawn(move || hangs.recv().unwrap_or(())));
+        let (ended, end) = channel();
+        thread::spawn(move || {
+            drop(flowlog);
+            ended.send(()).unwrap();
+        });
+        end.recv_timeout(Duration::from_secs(20)).unwrap();
+        drop(go_on);
+    }
+
+    #[test]
     fn a_wrong_configuration_is_refused() {
         use herald_plugin::Plugin;
         for (config, expected) in [

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use nix::libc::O_NONBLOCK;
 use rustls::KeyLog;
 
 /// A file that only its owner may read.
@@ -12,9 +13,9 @@ use rustls::KeyLog;
 pub(super) struct FileKeyLog(File);
 
 impl FileKeyLog {
-    /// Appends to the file, which is made if there is none.
+    /// Appends to the file, which is made if there is none. Nobody waits for it, even if it is a pipe.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        OpenOptions::new().append(true).create(true).mode(0o600).open(path).map(Self)
+        OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(O_NONBLOCK).open(path).map(Self)
     }
 }
 
