@@ -84,6 +84,8 @@ fn node_state(lab: &Lab, node: &str) -> String {
 #[test]
 fn hosts_have_the_addresses_and_gateways_of_the_drawing() {
     let lab = Lab::up("drawing").configuration(GUEST).start();
+    let configuration = folders(lab.name())[0].join("a/config.toml");
+    assert_eq!(fs::metadata(configuration).unwrap().permissions().mode() & 0o777, 0o600, "it has a secret");
     let addresses = |host: &str| lab.exec(host, &["cat", "/proc/net/fib_trie", "/proc/net/if_inet6"]).ok();
     for (host, v4, v6) in [
         ("client", "10.1.0.100", "fd000001000000000000000000000100"),

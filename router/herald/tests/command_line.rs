@@ -114,6 +114,14 @@ fn keys_are_made_once_and_a_node_takes_them() {
         assert_eq!(path, format!("{folder}/{file}"));
         assert!(Path::new(path).exists(), "{path}");
     }
+    let key = section["mesh"]["key"].as_str().unwrap();
+    let text = std::fs::read_to_string(configs("three-nodes/a.toml")).unwrap().replace("/etc/herald", &folder);
+    let file = place.path().join("a.toml").display().to_string();
+    std::fs::write(&file, text).unwrap();
+    std::fs::set_permissions(key, Permissions::from_mode(0o640)).unwrap();
+    let exposed = String::from_utf8(herald(&["run", "--config", &file, "--set", SECRET]).stderr).unwrap();
+    let expected = format!("others than its owner have rights to it (mode 0640): chmod 600 {key}\n");
+    assert!(exposed.starts_with("herald: mesh.key: ") && exposed.ends_with(&expected), "{exposed}");
     let again = init();
     let said = String::from_utf8(again.stderr).unwrap();
     assert!(!again.status.success() && said.contains("never overwritten") && said.lines().count() == 1, "{said}");

@@ -101,8 +101,8 @@ options! {
         /// The cluster's name, equal on all nodes: only nodes of one name talk to each other.
         id: String = required().example(r#""example""#).allowed("a text of 1 to 64 printable bytes");
 
-        /// Key material for choosing nodes, equal on all nodes. Keep the file unreadable to others, or set
-        /// HERALD_CONFIG__CLUSTER__SECRET.
+        /// Key material for choosing nodes, equal on all nodes. A file with it that others than its owner may read is
+        /// refused when the node starts, and so is the example's; HERALD_CONFIG__CLUSTER__SECRET may set it instead.
         secret: Secret = required().example(r#""change me: any long random text""#)
             .allowed("a text of at least 16 characters");
     }

@@ -236,6 +236,12 @@ mod tests {
     }
 
     #[test]
+    fn the_filter_still_says_what_nobody_wants_to_see() {
+        let subscriber = registry().with(tracing_subscriber::EnvFilter::new("info")).with(Limit::default());
+        assert_eq!(subscriber.max_level_hint(), Some(tracing::level_filters::LevelFilter::INFO));
+    }
+
+    #[test]
     fn what_is_for_debugging_is_not_limited() {
         with_limit(|limit, passed| {
             (0..50).for_each(|_| tracing::debug!("a step"));
