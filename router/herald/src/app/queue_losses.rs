@@ -46,7 +46,7 @@ impl QueueLosses {
                      them, and their queue in the kernel is full"
                 ),
                 Some(News::Over(lost)) => {
-                    tracing::info!("no more frames of the {interface} interface are lost: it were {lost}");
+                    tracing::info!("{lost} frames of the {interface} interface were lost; no more are");
                 }
             }
         }
