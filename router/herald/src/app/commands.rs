@@ -38,9 +38,6 @@ pub enum CommandError {
     /// The node's report is no JSON.
     #[error("the node's report cannot be read: {0}; are node and command of one version?")]
     Report(#[from] serde_json::Error),
-    /// The configuration with the cluster's secret is everybody's.
-    #[error("cluster.secret: {0}")]
-    Secret(#[from] SecretError),
     /// The caller's descriptors cannot be closed.
     #[error("cannot close the descriptors of who started this: {0}")]
     Descriptors(io::Error),
@@ -86,7 +83,6 @@ impl CommandError {
             | Self::Show(_)
             | Self::Client(_)
             | Self::Report(_)
-            | Self::Secret(_)
             | Self::Descriptors(_)
             | Self::Log(_)
             | Self::Run(_)
@@ -127,10 +123,13 @@ fn run_node(arguments: &RunArguments) -> Result<(), CommandError> {
     let config = Config::load(&arguments.config, &arguments.set)?;
     let format = if arguments.log_json { Format::Json } else { Format::Human };
     config.refuse_placeholder()?;
-    if let Place::Line(file, _) | Place::File(file) = &config.secret_place {
-        read_secret(file)?;
-    }
     let log = logging::start(&config.options.log, format).map_err(CommandError::Log)?;
+    // Only a warning: a configuration is copied and edited in many ways, and the folder around it may be closed.
+    if let Place::Line(file, _) | Place::File(file) = &config.secret_place
+        && let Err(exposed @ SecretError::Exposed { .. }) = read_secret(file)
+    {
+        tracing::warn!("cluster.secret: {exposed}");
+    }
     Ok(run::run(&config, &log)?)
 }
 
