@@ -222,7 +222,6 @@ fn assert_reasons(lab: &Lab) {
         "other-mac",
         "member-source",
         "claim-wait",
-        "not-from-holder",
         "local-unhandled",
         "mid-stream",
         "unknown-quote",
@@ -230,6 +229,11 @@ fn assert_reasons(lab: &Lab) {
         "no-route",
     ] {
         assert!(drops.iter().any(|d| d[reason].as_u64().unwrap_or_default() > 0), "{reason}: {drops:?}");
+    }
+    // What comes to a node's own MAC is of no node's streams.
+    let books = NODES.map(|node| lab.books(node));
+    for count in ["straight", "handed_to_holder"] {
+        assert!(books.iter().any(|books| books.count(count) > 0), "{count}: {books:?}");
     }
 }
 

@@ -11,7 +11,9 @@ use super::*;
 use herald_core::event::EndReason;
 use herald_core::flow::FlowKey;
 use herald_core::id::{Interface, Slot};
-use herald_core::inspector::{Action, Direction, Inspection, PerDirection, Standing, Stream, Totals, Verdict};
+use herald_core::inspector::{
+    Action, Direction, Inspection, PerDirection, Readiness, Standing, Stream, Totals, Verdict,
+};
 use herald_core::limits::PLUGIN_FAULTS_MAX;
 use herald_core::packet::{Arrival, Came, Frame};
 use herald_testing::frames;
@@ -316,6 +318,20 @@ fn panics_at_start_and_end_are_faults() {
     bench.end_all();
     assert_eq!((bench.row("a").faults, bench.row("b").faults), (4, 4));
     assert_eq!(bench.count("a", "ended"), 0);
+}
+
+#[test]
+fn a_suspended_plugin_ends_streams_only_by_a_closed_policy() {
+    for (policy, after) in [(FaultPolicy::Closed, Readiness::Suspended), (FaultPolicy::Open, Readiness::Ready)] {
+        let mut bench = Bench::with_policy(&["a", "b"], policy);
+        for _ in 0..PLUGIN_FAULTS_MAX {
+            assert_eq!(bench.0.plugins.readiness(), Readiness::Ready);
+            bench.judge(&[(0, To, "b=panic")]);
+            bench.end_all();
+            bench.begin_all();
+        }
+        assert_eq!((bench.row("b").state, bench.0.plugins.readiness()), ("faulted", after), "{policy:?}");
+    }
 }
 
 #[test]
