@@ -221,6 +221,7 @@ impl<H: HostPart> Chosen<H> {
     fn mark(&mut self, turn: &mut Turn<'_, H>, slot: Option<Slot>, new: &NewMarker) -> Result<Slot, DropReason> {
         let slot = match slot {
             Some(slot) => {
+                self.needs_no_fence(slot);
                 self.markers.restart(turn.now, slot, new);
                 slot
             }

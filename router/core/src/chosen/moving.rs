@@ -172,10 +172,9 @@ impl<H: HostPart> Chosen<H> {
         let generation = Generation { counter: moved.to.counter.saturating_add(1), node: to };
         let fence = now + DETECTION_TIME + FENCE_TIME_MAX;
         *moved = Moved { to: generation, told_by: ToldBy::Nobody, fence };
+        // Its tombstone outlives the fence.
+        session.silent_since = now;
         self.fences.push(fence, (slot, session.id));
-        if to == self.settings.node {
-            self.unfenced -= 1;
-        }
         Some(Assign { arrival, return_key, choice: session.choice, generation, life: Some(session.life) })
     }
 
@@ -192,14 +191,14 @@ impl<H: HostPart> Chosen<H> {
                 return Some(FenceDue::TakeBack { slot, from: moved.to.node });
             }
             if moved.fence == at {
-                moved.fence = Instant::NEVER;
-                self.unfenced -= 1;
-                if let (true, Some(return_key)) = (moved.told_by < ToldBy::Both, session.return_key) {
+                let Moved { to, told_by, .. } = *moved;
+                if let (true, Some(return_key)) = (told_by < ToldBy::Both, session.return_key) {
                     let generation = Generation { counter: session.generation, node };
                     self.closed.push(Close { arrival: session.opener, return_key, generation });
                 }
-                let fence = Fence { arrival: session.opener, generation: moved.to };
-                return Some(FenceDue::Send(moved.to.node, fence));
+                let fence = Fence { arrival: session.opener, generation: to };
+                self.needs_no_fence(slot);
+                return Some(FenceDue::Send(to.node, fence));
             }
         }
         None
@@ -212,6 +211,16 @@ impl<H: HostPart> Chosen<H> {
         let slot = self.take_over(turn, self.settings.node, &assign, identity).ok()?;
         self.markers.at_mut(slot).announced = Announced::Acknowledged;
         Some(slot)
+    }
+
+    /// Nothing follows a stream any more: its fence is sent, or it comes back to this node.
+    pub(super) fn needs_no_fence(&mut self, slot: Slot) {
+        if let Announced::Moved(moved) = &mut self.markers.at_mut(slot).announced
+            && moved.fence != Instant::NEVER
+        {
+            moved.fence = Instant::NEVER;
+            self.unfenced -= 1;
+        }
     }
 
     /// A frame of a stream that was given away follows it.

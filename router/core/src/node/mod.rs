@@ -223,10 +223,11 @@ impl<H: HostPart> Node<H> {
         self.forward.deadline_reached(turn.now, turn.out);
         self.redirector.deadline_reached(turn.now);
         self.parked_in_vain(turn);
+        // Of a node that was stopped for long, tombstones end that must still send their fences.
+        self.send_fences(turn);
         self.chosen.deadline_reached(turn);
         self.holds_ran_out(turn);
         self.drain_on(turn);
-        self.send_fences(turn);
         self.unfence(turn);
         self.compare_due(turn);
         self.early.deadline_reached(turn.now, turn.out);
