@@ -1,16 +1,17 @@
 //! Redirectors that change hands, chosen nodes that die or drain, and packets that nobody has a session for.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use herald_core::event::{DropReason, EndReason, Event};
 use herald_core::id::{Generation, Interface};
-use herald_core::limits::{FENCE_TIME_MAX, FENCED_FRAMES_MAX};
+use herald_core::limits::{DETECTION_TIME, FENCE_DELAY, FENCE_TIME_MAX, FENCED_FRAMES_MAX};
 use herald_core::membership::Service;
-use herald_core::mesh::{Assign, Handover, Message};
+use herald_core::mesh::{Assign, Handover, Message, Refuse};
 use herald_core::node::Redirecting;
 use herald_core::packet::Frame;
 use herald_core::redirector::choice::Redirectors;
-use herald_core::session::{Life, Midstream};
+use herald_core::session::{Life, Midstream, Standing};
 use herald_core::turn::Turn;
 use herald_testing::frames::{self, ACK, SYN, SYN_ACK, Segment};
 use herald_testing::layout::{NODES, from_host, named};
@@ -249,6 +250,108 @@ fn what_a_drained_node_takes_back_is_counted_once_and_waits_for_nobody() {
     assert_eq!(markers.iter().filter(|(_, session)| session.alive && !session.fenced).count(), own);
     world.run(SOON);
     assert_eq!(world.remaining("c").1, own);
+}
+
+thread_local! {
+    /// Refusals that still arrive.
+    static REFUSALS: Cell<usize> = const { Cell::new(0) };
+}
+
+#[test]
+fn a_fence_follows_the_word_of_the_redirectors() {
+    let waits = [DETECTION_TIME + FENCE_TIME_MAX, FENCE_TIME_MAX, FENCE_DELAY];
+    for (told, wait) in waits.into_iter().enumerate() {
+        let mut world = World::new(&elected());
+        let port = open_until_chosen(&mut world, Interface::First, "c");
+        world.run(Duration::from_micros(12_345));
+        REFUSALS.set(told);
+        world.lost = |_, message| {
+            let is_refusal = matches!(message, Message::Refuse(_));
+            let left = if is_refusal { REFUSALS.replace(REFUSALS.get().saturating_sub(1)) } else { 1 };
+            left == 0
+        };
+        world.serve("c", Service::Draining);
+        world.run(Duration::ZERO);
+        let stale = world.member("c").out.ledger.messages_stale;
+        let (arrival, generation) = (opener(Interface::First, port), Generation { counter: 1, node: named("c") });
+        for winner in [None, Some(generation)] {
+            let return_key = arrival.reversed(Interface::Second);
+            let refuse = Message::Refuse(Refuse { return_key, generation, winner });
+            REFUSALS.set(1);
+            world.say("a", "c", refuse);
+        }
+        REFUSALS.set(0);
+        assert_eq!(world.member("c").out.ledger.messages_stale, stale + 2, "these do not name the new owner");
+        world.run(wait - Duration::from_micros(1));
+        assert_eq!(world.remaining("c"), (0, 1), "{told} have told");
+        world.run(Duration::from_micros(1));
+        assert_eq!(world.remaining("c"), (0, 0), "{told} have told");
+    }
+}
+
+#[test]
+fn a_stream_that_nobody_took_over_is_forgotten_by_its_redirectors() {
+    let mut world = World::new(&elected());
+    let port = open_until_chosen(&mut world, Interface::First, "c");
+    world.lost = |_, message| matches!(message, Message::Assign(_));
+    world.serve("c", Service::Draining);
+    let arrival = opener(Interface::First, port);
+    let standings = |world: &World| {
+        let keys = [("a", arrival), ("b", arrival.reversed(Interface::Second))];
+        keys.map(|(name, key)| world.member(name).node.redirector().session(&key).map(|session| session.standing))
+    };
+    world.run(Duration::from_millis(399));
+    assert_eq!(standings(&world), [Some(Standing::Announced); 2]);
+    world.run(Duration::from_millis(2));
+    assert_eq!(standings(&world), [Some(Standing::Tombstone); 2]);
+}
+
+#[test]
+fn a_stream_given_to_a_node_that_dies_is_given_to_another() {
+    let mut world = World::new(&elected());
+    let streams = open(&mut world, 41_000, 60);
+    let own: Vec<u16> = streams.iter().filter(|(_, chosen)| *chosen == "c").map(|(port, _)| *port).collect();
+    world.lost = |to, message| {
+        to == named("a") && matches!(message, Message::Assign(_)) || matches!(message, Message::Refuse(_))
+    };
+    world.serve("c", Service::Draining);
+    world.run(Duration::ZERO);
+    let taken = |world: &World| {
+        let events = world.member("b").events.iter();
+        events.filter(|event| matches!(event, Event::TakenOver { .. })).count()
+    };
+    let at_first = taken(&world);
+    assert!(at_first > 0 && at_first < own.len(), "{at_first} of {} went to b", own.len());
+    world.crash("a");
+    while taken(&world) == at_first && world.remaining("c").1 > 0 {
+        world.run(Duration::from_millis(1));
+    }
+    assert_eq!(taken(&world), own.len(), "b takes over what was on its way to a");
+    world.run(Duration::from_millis(398));
+    assert_eq!(world.remaining("c"), (0, own.len() - at_first), "their fences are not due");
+    world.run(Duration::from_millis(3));
+    assert_eq!(world.remaining("c"), (0, 0));
+    for port in own {
+        assert!(world.talks(port), "{port}");
+    }
+}
+
+#[test]
+fn what_a_node_is_assigned_twice_goes_on_in_the_higher_generation() {
+    let mut world = World::new(&Choices::default());
+    let port = open_until_chosen(&mut world, Interface::First, "c");
+    let arrival = opener(Interface::First, port);
+    let return_key = arrival.reversed(Interface::Second);
+    for (assigned, counter) in [(5, 5), (3, 5)] {
+        let generation = Generation { counter: assigned, node: named("c") };
+        let assign = Assign { arrival, return_key, choice: 7, generation, life: None };
+        world.say("a", "c", Message::Assign(assign));
+        assert!(world.member("c").plugins.ended.is_empty());
+        let beliefs =
+            [("a", arrival), ("b", return_key)].map(|(name, key)| world.member(name).node.redirector().belief(&key));
+        assert_eq!(beliefs, [Some(Generation { counter, node: named("c") }); 2]);
+    }
+    world.check_books();
 }
 
 #[test]
