@@ -31,8 +31,6 @@ pub(crate) fn scenario(seed: u64) -> Scenario {
     let mut steps = conversations(&mut chance);
     faults(seed, &mut chance, &mut steps);
     preemption(&mut Chance::new(seed, "preemption"), &mut choices);
-    moves(&mut Chance::new(seed, "moves"), &mut steps);
-    unanswered(&mut Chance::new(seed, "unanswered"), &mut steps);
     choices.buckets = Chance::new(seed, "buckets").pick(&[1, 2, 8, 1024]);
     plugins(&mut Chance::new(seed, "plugins"), &mut choices, &mut steps);
     suspension(&mut Chance::new(seed, "suspension"), &mut choices, &mut steps);
@@ -143,6 +141,8 @@ fn faults(seed: u64, chance: &mut Chance, steps: &mut Vec<Step>) {
     }
     frames_cuts(&mut Chance::new(seed, "frames cuts"), steps);
     forged_redirects(&mut Chance::new(seed, "forged redirects"), steps);
+    moves(&mut Chance::new(seed, "moves"), steps);
+    unanswered(&mut Chance::new(seed, "unanswered"), steps);
 }
 
 fn change_of_role(chance: &mut Chance, steps: &mut Vec<Step>) {
@@ -261,7 +261,7 @@ fn frames_cuts(chance: &mut Chance, steps: &mut Vec<Step>) {
     }
 }
 
-/// In one half of the runs a node gives its streams away just while the mesh is slow or loses what it says, or another node
+/// In one half of these runs a node gives its streams away just while the mesh is slow or loses what it says, or another node
 /// dies: what a move waits for comes late or never.
 fn moves(chance: &mut Chance, steps: &mut Vec<Step>) {
     if chance.happens(50) {
@@ -303,6 +303,7 @@ fn forged_redirects(chance: &mut Chance, steps: &mut Vec<Step>) {
 }
 
 /// In a quarter of the runs a holder's words are late for just as long as its link outlives, and many streams open meanwhile.
+/// In a quarter of these runs a holder's words are late for just as long as its link outlives, and many streams open meanwhile.
 fn unanswered(chance: &mut Chance, steps: &mut Vec<Step>) {
     if chance.happens(75) {
         return;
