@@ -12,7 +12,7 @@ use herald_core::event::EndReason;
 use herald_core::flow::FlowKey;
 use herald_core::id::{Interface, Slot};
 use herald_core::inspector::{
-    Action, Direction, Inspection, PerDirection, Readiness, Standing, Stream, Totals, Verdict,
+    Action, Direction, Inspection, Inspector, PerDirection, Readiness, Standing, Stream, Totals, Verdict,
 };
 use herald_core::limits::PLUGIN_FAULTS_MAX;
 use herald_core::packet::{Arrival, Came, Frame};
