@@ -44,7 +44,7 @@ impl Membership {
     fn may_be_chosen(&self, member: &Member) -> bool {
         let holders = Interface::BOTH.into_iter().filter_map(|interface| self.holder(interface));
         member.state == MemberState::Alive
-            && member.link_up
+            && member.is_linked()
             && (member.in_sync || is_on(Mutation::JoinUnsynced))
             && !member.draining
             && member.weight > 0

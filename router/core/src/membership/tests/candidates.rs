@@ -43,6 +43,17 @@ fn whom_frames_do_not_reach_has_no_link_to_those_who_choose() {
 }
 
 #[test]
+fn whom_frames_of_this_node_do_not_reach_it_does_not_choose_whoever_holds() {
+    let mut world = World::new(3);
+    world.advance(CONVERGENCE_TIME);
+    // A former holder still chooses for what comes to it late, and the link of a holder to itself is whole.
+    world.call(2, |membership, now, out| membership.frames_lost(now, name(0), out));
+    world.advance(LATENCY * 10);
+    world.assert_candidates(2, [(1, true)]);
+    world.assert_candidates(1, [(0, true), (1, true)]);
+}
+
+#[test]
 fn a_weight_of_zero_is_never_chosen() {
     let mut world = World::empty(2, RolesMode::Priority);
     let settings = Settings { weight: 0, peers: Vec::new(), ..world.settings(0, BootId(1)) };
