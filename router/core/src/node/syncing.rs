@@ -159,6 +159,11 @@ impl<H: HostPart> Node<H> {
         }
     }
 
+    /// Sessions may be missing: they are compared as soon as deadlines are looked at.
+    pub(super) fn compare_soon(&mut self, now: Instant, interface: Interface) {
+        self.keeping[interface].again = now;
+    }
+
     /// Compares again where it is time.
     pub(super) fn compare_due(&mut self, turn: &mut Turn<'_, H>) {
         for interface in Interface::BOTH {

@@ -102,7 +102,7 @@ impl<H: HostPart> Node<H> {
         for node in died {
             self.give_anew(turn, node);
         }
-        self.note_returned_members();
+        self.note_returned_members(turn.now);
         self.view.is_followed = false;
     }
 
@@ -135,11 +135,18 @@ impl<H: HostPart> Node<H> {
         }
     }
 
-    /// Sessions of members that live again count again.
-    fn note_returned_members(&mut self) {
+    /// Sessions of members that live again count again. In the place of one that ends with an older boot there may be another
+    /// member's by now, which stood back behind it while this node had not yet heard of the death.
+    fn note_returned_members(&mut self, now: Instant) {
+        let before = Interface::BOTH.map(|interface| self.redirector.sessions(interface));
         let view = &self.view;
         let boot_of = |node| view.member(node).filter(|member| member.lives()).and_then(|member| member.boot);
         self.redirector.members_returned(boot_of);
+        for (interface, before) in Interface::BOTH.into_iter().zip(before) {
+            if self.redirector.sessions(interface) < before {
+                self.compare_soon(now, interface);
+            }
+        }
     }
 
     /// Tells membership whether this node's sessions are complete.
