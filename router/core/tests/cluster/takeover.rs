@@ -7,7 +7,7 @@ use herald_core::event::{DropReason, EndReason, Event};
 use herald_core::id::{Generation, Interface};
 use herald_core::limits::{DETECTION_TIME, FENCE_DELAY, FENCE_TIME_MAX, FENCED_FRAMES_MAX, TAKEN_BACK_DELAY};
 use herald_core::membership::Service;
-use herald_core::mesh::{Assign, Handover, Message, Refuse};
+use herald_core::mesh::{Assign, Handover, Message, Refuse, Unheard};
 use herald_core::node::Redirecting;
 use herald_core::packet::Frame;
 use herald_core::redirector::choice::Redirectors;
@@ -69,6 +69,43 @@ fn a_warm_standby_is_sent_nothing_it_has() {
     world.run(SOON);
     let in_sync = |event: &&Event| matches!(event, Event::InSync { interface: Interface::First });
     assert!(world.member("b").events.iter().filter(in_sync).count() > 0);
+}
+
+#[test]
+fn sessions_are_kept_by_who_holds_or_stands_by_and_by_nobody_else() {
+    let mut world = World::new(&elected());
+    let streams = open(&mut world, 41_000, 20).len();
+    let sessions = NODES.map(|name| {
+        let redirector = world.member(name).node.redirector();
+        Interface::BOTH.map(|interface| redirector.sessions(interface))
+    });
+    // a holds the first and b the second redirector; b stands by for the first and c for the second.
+    assert_eq!(sessions, [[streams, 0], [streams, streams], [0, streams]]);
+}
+
+thread_local! {
+    /// Comparisons that c was asked for.
+    static COMPARED: Cell<usize> = const { Cell::new(0) };
+}
+
+#[test]
+fn who_hears_that_it_was_unheard_compares_again() {
+    let mut world = World::new(&elected());
+    world.lost = |to, message| {
+        COMPARED.set(COMPARED.get() + usize::from(to == named("c") && matches!(message, Message::Compare(_))));
+        false
+    };
+    let unheard = Message::Unheard(Unheard { interface: Interface::Second });
+    let in_sync = |world: &World| {
+        let told = |event: &&Event| matches!(event, Event::InSync { interface: Interface::Second });
+        world.member("b").events.iter().filter(told).count()
+    };
+    let before = in_sync(&world);
+    world.say("c", "b", unheard.clone());
+    assert_eq!((COMPARED.get(), in_sync(&world)), (1, before + 1), "it was not in sync until c had answered");
+    let stale = world.member("a").out.ledger.messages_stale;
+    world.say("c", "a", unheard);
+    assert_eq!(world.member("a").out.ledger.messages_stale, stale + 1, "a has nothing to do with it");
 }
 
 #[test]
