@@ -229,7 +229,9 @@ impl Seat {
             }
             (Said::Failed | Said::Suspended, FaultPolicy::Closed) => {
                 let verdict = Verdict { action: Action::Drop, rewritten: false, fault: true };
-                (verdict, Scope::Stream, self.book.reason(FAULT))
+                // A stream on which the plugin did not fail itself is given to another node, and goes on there.
+                let scope = if said == Said::Failed { Scope::Stream } else { Scope::Packet };
+                (verdict, scope, self.book.reason(FAULT))
             }
             (Said::End { action, scope, reason }, _) => (Verdict { action, ..Verdict::default() }, scope, reason),
         };
@@ -252,11 +254,13 @@ impl Seat {
 }
 
 impl Said {
-    /// The same, said when the stream started: what ends packets covers them all.
+    /// The same, said when the stream started: what ends packets covers them all. A plugin that is suspended by then has no
+    /// state of the stream, as if it had failed.
     pub(super) fn at_start(self) -> Self {
         match self {
             Self::End { action, reason, .. } => Self::End { action, scope: Scope::Stream, reason },
-            Self::Pass(_) | Self::Accept(_) | Self::Bypass | Self::Failed | Self::Suspended => self,
+            Self::Suspended => Self::Failed,
+            Self::Pass(_) | Self::Accept(_) | Self::Bypass | Self::Failed => self,
         }
     }
 }

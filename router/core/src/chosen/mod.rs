@@ -145,10 +145,10 @@ impl<H: HostPart> Chosen<H> {
                 let opening = Opening::of(&arrival.headers);
                 // What a host sends straight to this node may be of any stream, whatever it looks like.
                 let refused = self.may_start(opening).err().filter(|_| came != Came::Straight);
-                let started = match (refused, choose(&key.key, came)) {
-                    (Some(reason), _) => Err(reason),
-                    (None, None) => return Accepted::Astray(arrival),
-                    (None, Some(choice)) => {
+                let started = match refused {
+                    Some(reason) => Err(reason),
+                    None => {
+                        let Some(choice) = choose(&key.key, came) else { return Accepted::Astray(arrival) };
                         let (opener, midstream) = (key.key, opening == Opening::Midstream);
                         let life = Life::started(&arrival.headers);
                         self.start(turn, slot, &NewMarker { opener, midstream, choice, generation, life, size })

@@ -31,7 +31,7 @@ pub(super) struct Beginning<'a> {
 }
 
 impl Beginning<'_> {
-    /// The choice hash of the stream, if this node may begin it. A frame on a network proves nothing, and so does not more
+    /// The choice hash of the stream, if this node may begin it. A frame on a network proves nothing, and so does no more
     /// than a packet to the virtual MAC would: its stream begins at the node that it would be given to. Where two nodes' views
     /// differ for a moment, the holder decides.
     pub(super) fn choose(&self, opener: &FlowKey, came: Came) -> Option<u64> {

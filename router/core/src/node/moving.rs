@@ -7,7 +7,7 @@ use crate::event::{EndReason, Event};
 use crate::flow::FlowKey;
 use crate::id::{Interface, NodeId, Slot};
 use crate::inspector::HostPart;
-use crate::limits::{DETECTION_TIME, DRAIN_INTERVAL, DRAIN_STREAMS_MAX, TAKEN_BACK_DELAY};
+use crate::limits::{DETECTION_TIME, DRAIN_INTERVAL, DRAIN_STREAMS_MAX, HEARTBEAT_INTERVAL, TAKEN_BACK_DELAY};
 use crate::membership::Service;
 use crate::mesh::{Assign, Fence, Message};
 use crate::mutation::{Mutation, is_on};
@@ -84,21 +84,30 @@ impl<H: HostPart> Node<H> {
     /// Gives away some streams; of a node that drains, once it holds no role any more.
     pub(super) fn drain_on(&mut self, turn: &mut Turn<'_, H>) {
         let Some(drain) = self.drain.filter(|drain| drain.at <= turn.now) else { return };
-        let mut next = drain.next;
+        let (mut next, mut pause) = (drain.next, DRAIN_INTERVAL);
+        let is_draining = self.view.member(self.node).is_some_and(|own| own.draining);
+        let is_passed_over = self.view.is_passed_over() && !is_draining && self.out_of_reach.is_none();
         // Who drains gives its roles away first; who is cut off cannot wait for that, and who is passed over keeps them.
         let holds = Interface::BOTH.iter().any(|interface| self.view.holds(*interface));
-        let may = self.out_of_reach.is_some() || self.view.is_passed_over() || !holds;
+        let may = self.out_of_reach.is_some() || is_passed_over || !holds;
         if may && self.chosen.alive() > 0 {
             for _ in 0..DRAIN_STREAMS_MAX {
                 let Some(slot) = self.chosen.markers.slot_from(next) else {
                     next = Slot::FIRST;
+                    // What is left there may stay for as long as it lives.
+                    if is_passed_over {
+                        pause = HEARTBEAT_INTERVAL;
+                    }
                     break;
                 };
                 next = slot.next();
-                self.give_away(turn, slot);
+                // On what has ended a plugin has failed itself: it would do so elsewhere, too.
+                if !is_passed_over || !self.chosen.markers.at(slot).standing.is_ended() {
+                    self.give_away(turn, slot);
+                }
             }
         }
-        self.drain = Some(Drain { next, at: turn.now + DRAIN_INTERVAL });
+        self.drain = Some(Drain { next, at: turn.now + pause });
     }
 
     /// When [`drain_on`](Self::drain_on) is due.

@@ -53,6 +53,26 @@ fn a_node_with_a_suspended_plugin_is_passed_over_and_keeps_its_role() {
 }
 
 #[test]
+fn a_stream_on_which_a_plugin_failed_is_not_given_to_the_next() {
+    let mut world = World::new(&Choices::default());
+    let port = open_until_chosen(&mut world, Interface::First, "c");
+    world.host_sends(Interface::Second, 80, port, SYN_ACK);
+    let failed = open_until_chosen(&mut world, Interface::Second, "c");
+    let verdict = Verdict { action: Action::Drop, fault: true, ..Verdict::default() };
+    world.members[2].plugins.ends = Some(verdict);
+    world.host_sends(Interface::First, 80, failed, SYN_ACK);
+    world.members[2].plugins.ends = None;
+    let others = world.remaining("c").1;
+    suspend(&mut world, "c", Readiness::Suspended);
+    assert!(others > 1 && world.remaining("c").1 == 1, "{others} before, {:?} after", world.remaining("c"));
+    assert!(world.talks(port));
+    let seen = world.inspectors(&opener(Interface::Second, failed));
+    world.host_sends(Interface::First, 80, failed, SYN_ACK);
+    assert_eq!(world.inspectors(&opener(Interface::Second, failed)), seen);
+    world.check_books();
+}
+
+#[test]
 fn when_every_node_has_a_suspended_plugin_the_policy_decides() {
     let mut world = World::new(&Choices::default());
     let port = open_until_chosen(&mut world, Interface::First, "c");

@@ -192,8 +192,10 @@ impl ChainModel {
         match (word, self.policy) {
             (Some(Word::Said(verdict)), _) => heard(verdict),
             (Some(Word::Panicked | Word::Nonsense) | None, FaultPolicy::Open) => Heard::Absent,
-            (Some(Word::Panicked | Word::Nonsense) | None, FaultPolicy::Closed) => {
-                Heard::End(Verdict { action: Action::Drop, fault: true, ..Verdict::default() }, Scope::Stream)
+            (word @ (Some(Word::Panicked | Word::Nonsense) | None), FaultPolicy::Closed) => {
+                // Who is suspended ends packet by packet: the stream goes on at another node.
+                let scope = if word.is_some() { Scope::Stream } else { Scope::Packet };
+                Heard::End(Verdict { action: Action::Drop, fault: true, ..Verdict::default() }, scope)
             }
         }
     }

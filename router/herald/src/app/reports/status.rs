@@ -190,7 +190,7 @@ fn status(event_loop: &EventLoop) -> Status {
         interfaces: PerInterface::from_fn(|interface| interface_status(event_loop, interface)),
         roles: roles::roles(event_loop),
         members: members::rows(event_loop),
-        plugins: plugins(event_loop.parts.node.membership()),
+        plugins: plugins(parts.about.node, parts.node.membership()),
         sessions: SessionCounts { redirector: parts.node.redirector_sessions(), marker: parts.node.markers().len() },
         streams: StreamCounts { chosen_unasked: ledger.unasked },
         frames: frames(event_loop),
@@ -201,10 +201,10 @@ fn status(event_loop: &EventLoop) -> Status {
     }
 }
 
-fn plugins(membership: &Membership) -> &'static str {
+fn plugins(node: NodeId, membership: &Membership) -> &'static str {
     if membership.are_all_suspended() {
         "all-suspended"
-    } else if membership.is_passed_over() {
+    } else if membership.member(node).is_some_and(|own| own.suspended) {
         "suspended"
     } else {
         "ok"

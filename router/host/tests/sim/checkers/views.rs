@@ -44,7 +44,9 @@ fn agree(world: &World) -> Result<(), String> {
     for member in well.iter().map(|place| &world.members[*place]) {
         let node = member.node.as_ref().ok_or("a node does not run")?;
         let membership = node.membership();
-        let moves = |session: &MarkerSession<_>| session.alive && session.announced == Announced::Acknowledged;
+        let moves = |session: &MarkerSession<_>| {
+            session.alive && session.announced == Announced::Acknowledged && !session.standing.is_ended()
+        };
         if able > 0 && ends(&member.place) && node.markers().iter().any(|(_, session)| moves(session)) {
             return Err(format!("{} keeps streams, and its plugins judge no more", NODES[member.place]));
         }
