@@ -307,7 +307,10 @@ impl World {
 
     /// True if no node that runs has a session or a frame left.
     pub(crate) fn is_empty(&self) -> bool {
-        self.members.iter().filter(|member| member.runs()).all(|member| self.left(member) == (0, 0, 0))
+        // This is asked after each event of a silent world.
+        let has_streams = |member: &Member| member.node.as_ref().is_some_and(|node| !node.markers().is_empty());
+        let runs = || self.members.iter().filter(|member| member.runs());
+        !runs().any(has_streams) && runs().all(|member| self.left(member) == (0, 0, 0))
     }
 
     /// What a node has left: marker sessions, redirector sessions, frames. Redirector sessions whose owner a standing fault
