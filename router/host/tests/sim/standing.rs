@@ -148,6 +148,8 @@ pub(crate) enum Part {
 #[derive(Debug)]
 pub(crate) struct Standing {
     parts: BTreeSet<Part>,
+    /// What was done to links. Healing does it again: another fault of the same link is healed.
+    of_links: Vec<Action>,
     /// The nodes that are struck.
     struck: BTreeSet<Place>,
     since: Option<Instant>,
@@ -161,9 +163,9 @@ impl Standing {
     /// Nothing stands yet.
     pub(crate) fn new(scenario: &Scenario) -> Self {
         let is_alone = |step: &Step| step.lasts == Lasts::ForEver || matches!(step.action, Action::Open(_));
-        let (parts, struck) = Default::default();
+        let (parts, of_links, struck) = Default::default();
         let is_alone = scenario.steps.iter().all(is_alone);
-        Self { parts, struck, since: None, is_alone, comes_and_goes: false }
+        Self { parts, of_links, struck, since: None, is_alone, comes_and_goes: false }
     }
 
     /// An action that lasts for ever; false if it goes on with what stands already.
@@ -171,6 +173,9 @@ impl Standing {
         let Some((part, struck)) = about(action) else { return true };
         self.struck.extend(struck);
         self.comes_and_goes |= matches!(action, Action::Continue(_));
+        if matches!(part, Part::Pair(..)) {
+            self.of_links.push(*action);
+        }
         let is_new = self.parts.insert(part);
         if self.since.is_none() {
             self.since = Some(now);
@@ -184,6 +189,10 @@ impl Standing {
 
     pub(crate) fn is_there(&self) -> bool {
         self.since.is_some()
+    }
+
+    pub(crate) fn of_links(&self) -> Vec<Action> {
+        self.of_links.clone()
     }
 
     /// The nodes that no standing fault has struck.

@@ -569,15 +569,19 @@ impl World {
 
     fn heal(&mut self) {
         for pair in 0..self.links.pairs.len() {
-            let [low, high] = self.links.pairs[pair].nodes;
-            if self.standing.has(Part::Pair(low, high)) {
-                continue;
-            }
             (self.links.pairs[pair].cut, self.links.pairs[pair].impaired) = ([false; 2], (0, 0));
             self.links.pairs[pair].larger = [None; 2];
             self.links.pairs[pair].no_frames_until = self.now;
-            self.flush_kept_back(pair);
         }
+        for action in self.standing.of_links() {
+            match action {
+                Action::CutMesh { from, to, way } => self.cut_mesh(from, to, way),
+                Action::CutLarger { from, to, than, way } => self.cut_mesh_for_larger((from, to), than, way),
+                Action::ImpairMesh { from, to, delay_us, loss } => self.impair_mesh(from, to, delay_us, loss),
+                _ => {}
+            }
+        }
+        (0..self.links.pairs.len()).for_each(|pair| self.flush_kept_back(pair));
         for interface in Interface::BOTH {
             if !self.standing.has(Part::Network(interface)) {
                 self.switches[interface as usize].impairment = Impairment::default();
