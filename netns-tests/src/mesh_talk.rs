@@ -227,7 +227,13 @@ impl<'a> Stream<'a> {
         loop {
             match self.decoder.decode(MESSAGE_LEN_MAX) {
                 Ok(Some(Spoken::Message(_, message))) => messages.push(message),
-                Ok(Some(Spoken::Greeting(_) | Spoken::Received(_) | Spoken::Unknown { .. })) => {}
+                Ok(Some(
+                    Spoken::Greeting(_)
+                    | Spoken::Received(_)
+                    | Spoken::Ping(_)
+                    | Spoken::Pong(_)
+                    | Spoken::Unknown { .. },
+                )) => {}
                 Ok(None) if bytes.is_empty() => return messages,
                 Ok(None) => {
                     let space = self.decoder.space();

@@ -107,7 +107,8 @@ fn a_stranger_on_the_mesh_is_refused_by_name_and_disturbs_nobody() {
     let mut early = Vec::new();
     encode(&Message::Heartbeat(heartbeat()), &mut early).unwrap();
     let mut frames = Vec::new();
-    let greeting = Greeting { hello: good.clone(), lane: Lane::Frames, resume: None, padding: Padding::default() };
+    let greeting =
+        Greeting { hello: good.clone(), lane: Lane::Frames, resume: None, taken: None, padding: Padding::default() };
     encode_greeting(&greeting, &mut frames).unwrap();
     let of = |node: &str| Hello { node: node.parse().unwrap(), ..good.clone() };
     for (node, bytes, reason, line, answered) in [

@@ -55,11 +55,20 @@ impl Known {
             let said = say_to(node, lab, issuer, Certificate::Of("0"), &words(lab, BootId(1), &[]));
             let boot = said.iter().find_map(|spoken| match spoken {
                 Spoken::Greeting(greeting) => Some(greeting.hello.boot),
-                Spoken::Message(..) | Spoken::Received(_) | Spoken::Unknown { .. } => None,
+                Spoken::Message(..)
+                | Spoken::Received(_)
+                | Spoken::Ping(_)
+                | Spoken::Pong(_)
+                | Spoken::Unknown { .. } => None,
             });
             let view = said.iter().find_map(|spoken| match spoken {
                 Spoken::Message(_, Message::Heartbeat(heartbeat)) => heartbeat.epochs.first,
-                Spoken::Message(..) | Spoken::Greeting(_) | Spoken::Received(_) | Spoken::Unknown { .. } => None,
+                Spoken::Message(..)
+                | Spoken::Greeting(_)
+                | Spoken::Received(_)
+                | Spoken::Ping(_)
+                | Spoken::Pong(_)
+                | Spoken::Unknown { .. } => None,
             });
             (boot.unwrap(), view.unwrap())
         };

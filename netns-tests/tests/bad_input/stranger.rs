@@ -8,7 +8,7 @@ use std::time::Duration;
 use herald::io::clock;
 use herald_core::id::{BootId, Mac, PerInterface};
 use herald_core::mesh::codec::{Decoder, Spoken, VERSION_MAX, encode_greeting};
-use herald_core::mesh::{Greeting, Heartbeat, Hello, Lane, Padding};
+use herald_core::mesh::{Greeting, Heartbeat, Hello, Lane, Padding, Side};
 use herald_keys::{Authority, Keys, KeysFolder, Validity};
 use netns_tests::Lab;
 use serde_json::Value;
@@ -60,7 +60,8 @@ pub(crate) fn hello(lab: &Lab) -> Hello {
         boot: BootId(7),
         macs: PerInterface { first: Mac([2, 0, 0, 0, 1, 0x77]), second: Mac([2, 0, 0, 0, 2, 0x77]) },
         addresses: PerInterface { first: Vec::new(), second: Vec::new() },
-        config_digest: 0,
+        configuration: Vec::new(),
+        side: Side::default(),
     }
 }
 
@@ -125,7 +126,8 @@ impl Issuer {
 
 pub(crate) fn bytes_of(hello: &Hello) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let greeting = Greeting { hello: hello.clone(), lane: Lane::Control, resume: None, padding: Padding::default() };
+    let greeting =
+        Greeting { hello: hello.clone(), lane: Lane::Control, resume: None, taken: None, padding: Padding::default() };
     encode_greeting(&greeting, &mut bytes).unwrap();
     bytes
 }

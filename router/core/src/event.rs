@@ -143,6 +143,19 @@ pub enum Event {
         /// True while holding is suspended.
         open: bool,
     },
+    /// A peer and this node refuse each other, or a peer this node, for what only people can mend: told once for each of its
+    /// boots.
+    KeptApart {
+        /// The peer; of an id that is used twice, the id.
+        peer: NodeId,
+        /// The name of the `PeerError`.
+        reason: &'static str,
+    },
+    /// A peer's configuration differs in what should be equal: told once for each of its boots.
+    ConfigurationDiffers {
+        /// The peer.
+        peer: NodeId,
+    },
     /// A plugin failed too often and is not asked any more; its fault policy speaks for it.
     PluginSuspended {
         /// The plugin, by its manifest.
@@ -178,6 +191,8 @@ impl Event {
             | Self::AdvertsUnheard { .. }
             | Self::HolderChanged { .. }
             | Self::Breaker { .. }
+            | Self::KeptApart { .. }
+            | Self::ConfigurationDiffers { .. }
             | Self::PluginSuspended { .. }
             | Self::NodeSuspended { .. }
             | Self::AllSuspended { .. } => true,
@@ -272,6 +287,8 @@ drop_reasons! {
     OtherMac = "other-mac",
     /// To the virtual MAC, but another node holds this redirector.
     NotHolder = "not-holder",
+    /// This node does not take part yet: no member has admitted it.
+    NotAdmitted = "not-admitted",
     /// A transit packet to this node's MAC that did not come from the holder, and there is none to ask, or it was forged.
     NotFromHolder = "not-from-holder",
     /// Too many packets came to this node of which the holder has to say whose they are.

@@ -1,6 +1,10 @@
 //! Every bound, with its unit and its reason.
 
+mod joining;
+
 use std::time::Duration;
+
+pub use joining::*;
 
 /// Packets of one batch for the chain: enough to amortise a call, few enough to stay in the first-level cache.
 pub const BATCH_PACKETS_MAX: usize = 64;
@@ -295,7 +299,7 @@ pub const PADDING_LEN: usize = 9_000;
 pub const PADDING_INTERVAL: Duration = HEARTBEAT_INTERVAL.saturating_mul(10);
 
 /// Bytes of a greeting, which is padded: what a node with a certificate can make another one keep before it is known.
-pub const HELLO_LEN_MAX: usize = PADDING_LEN + 2 * 1024;
+pub const HELLO_LEN_MAX: usize = PADDING_LEN + 4 * 1024;
 
 /// Bytes of a heartbeat: three lists of 64 members with the longest ids, the padding, and the rest.
 pub const HEARTBEAT_LEN_MAX: usize = PADDING_LEN + 4 * 1024;
@@ -385,7 +389,10 @@ const _: () = assert!(CONTROL_MESSAGE_LEN_MAX <= MESSAGE_LEN_MAX);
 const _: () = assert!(UNTOLD_MESSAGES_MAX.saturating_mul(CONTROL_MESSAGE_LEN_MAX as u64) < BULK_BYTES_MAX as u64);
 const _: () = assert!(HELLO_LEN_MAX <= LINK_READ_LEN && LINK_READ_LEN <= MESSAGE_LEN_MAX);
 // The longest encodings: a node id takes 17 bytes, an address 18, a stream in a refresh 138.
-const _: () = assert!(HELLO_LEN_MAX - PADDING_LEN > CLUSTER_NAME_LEN_MAX + 2 * 18 * ADDRESSES_MAX + 128);
+const _: () = assert!(
+    HELLO_LEN_MAX - PADDING_LEN
+        > CLUSTER_NAME_LEN_MAX + 36 * ADDRESSES_MAX + (COMPARED_KEY_LEN_MAX + 13) * COMPARED_KEYS_MAX + 128
+);
 const _: () = assert!(HEARTBEAT_LEN_MAX - PADDING_LEN > 3 * 17 * MEMBERS_MAX + 128);
 const _: () = assert!(
     DIGESTS_LEN_MAX > (10 + 3) * BUCKETS + 128

@@ -8,10 +8,11 @@ use std::mem::discriminant;
 use herald_core::id::{BootId, NodeId, PerInterface};
 use herald_core::limits::MESSAGE_LEN_MAX;
 use herald_core::mesh::codec::{
-    Decoder, Spoken, decode_message, encode, encode_greeting, encode_numbered, encode_received,
+    Decoder, Spoken, decode_message, encode, encode_greeting, encode_numbered, encode_ping, encode_pong,
+    encode_received,
 };
 use herald_core::mesh::link::{Identity, Input, Link, LinkEvent};
-use herald_core::mesh::{Hello, Lane, PeerError};
+use herald_core::mesh::{Hello, Lane, PeerError, Side};
 use herald_core::time::Instant;
 
 pub(crate) fn run(data: &[u8]) {
@@ -55,6 +56,8 @@ fn check_encoding(spoken: &Spoken) {
         Spoken::Message(None, message) => encode(message, &mut bytes),
         Spoken::Message(Some(number), message) => encode_numbered(*number, message, &mut bytes),
         Spoken::Received(number) => encode_received(*number, &mut bytes),
+        Spoken::Ping(nonce) => encode_ping(*nonce, &mut bytes),
+        Spoken::Pong(nonce) => encode_pong(*nonce, &mut bytes),
         Spoken::Unknown { .. } => return,
     }
     .unwrap_or_else(|error| panic!("{spoken:?} was decoded and cannot be encoded: {error}"));
@@ -78,7 +81,8 @@ fn through_a_link(choices: u8, piece: usize, bytes: &[u8]) {
         boot: BootId(2),
         macs: PerInterface::default(),
         addresses: PerInterface::default(),
-        config_digest: 0,
+        configuration: Vec::new(),
+        side: Side::default(),
     };
     let identity = Identity { hello, peers: vec![id("a"), id("c")] };
     let now = Instant::from_nanos(1_000_000_000);
@@ -116,7 +120,14 @@ fn follows(state: &'static str, event: &LinkEvent) -> &'static str {
     match (event, state) {
         (LinkEvent::Up(_), "before hello") => "up",
         (LinkEvent::Closed(_), "before hello" | "up") => "closed",
-        (LinkEvent::Arrived(..) | LinkEvent::Received(_) | LinkEvent::Skipped(_), "up") => "up",
+        (
+            LinkEvent::Arrived(..)
+            | LinkEvent::Received(_)
+            | LinkEvent::Pinged(_)
+            | LinkEvent::Ponged(_)
+            | LinkEvent::Skipped(_),
+            "up",
+        ) => "up",
         (event, state) => panic!("{event:?} {state}"),
     }
 }

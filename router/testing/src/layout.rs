@@ -11,7 +11,7 @@ use herald_core::id::{BootId, Interface, Mac, NodeId, PerInterface};
 use herald_core::inspector::HostPart;
 use herald_core::limits::BUCKETS;
 use herald_core::membership::{self, AdvertSettings, InterfaceState, RolesMode};
-use herald_core::mesh::Hello;
+use herald_core::mesh::{Hello, Side};
 use herald_core::node::{Announcing, Node, Redirecting, Settings};
 use herald_core::redirector::choice::{self, Keying, Redirectors};
 use herald_core::session::{Midstream, Timeouts};
@@ -252,7 +252,8 @@ pub fn hello(place: Place) -> Hello {
         boot: BootId(number(place).into()),
         macs: PerInterface::from_fn(|i| node_mac(i, place)),
         addresses: PerInterface::from_fn(|i| node_addresses(i, place)),
-        config_digest: 0,
+        configuration: Vec::new(),
+        side: Side::default(),
     }
 }
 

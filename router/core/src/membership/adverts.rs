@@ -310,7 +310,7 @@ impl Membership {
 
     /// Forgets the adverts of epochs that are over, and notes until when this node may act.
     pub(super) fn renew_lease(&mut self) {
-        self.lease_until = Instant::NEVER;
+        self.lease_until = if self.admitted { Instant::NEVER } else { Instant::default() };
         for interface in Interface::BOTH {
             if !self.holds(interface) {
                 self.adverts[interface].written = None;
@@ -321,7 +321,8 @@ impl Membership {
     }
 
     /// True if this node's lease ran out for a role that it holds: [`Membership::deadline_reached`] must renew or end it
-    /// before the node acts as its holder again. One comparison, for every frame.
+    /// before the node acts as its holder again; and until it [is admitted](Membership::is_admitted). One comparison, for
+    /// every frame.
     #[must_use]
     pub fn is_lease_over(&self, now: Instant) -> bool {
         now >= self.lease_until

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::Settings;
 use crate::event::Event;
 use crate::id::{BootId, Epoch, Interface, Mac, NodeId, PerInterface};
 use crate::limits::{DETECTION_TIME, HEARTBEAT_INTERVAL};
@@ -83,6 +84,8 @@ pub struct Member {
     pub(super) unheard_since: PerInterface<Option<Instant>>,
     /// Its death is proven: only a new hello makes it live again.
     pub(super) is_proven_dead: bool,
+    /// Until then a refusal of its keeps this node from taking roles.
+    pub(super) barred_until: Option<Instant>,
 }
 
 impl Member {
@@ -111,6 +114,24 @@ impl Member {
             hears: PerInterface::default(),
             unheard_since: PerInterface::default(),
             is_proven_dead: false,
+            barred_until: None,
+        }
+    }
+
+    /// This node itself.
+    pub(super) fn own(now: Instant, settings: &Settings) -> Self {
+        Self {
+            boot: Some(settings.boot),
+            state: MemberState::Alive,
+            link_up: true,
+            macs: Some(settings.macs),
+            addresses: settings.addresses.clone(),
+            priorities: Some(settings.priorities),
+            weight: settings.weight,
+            synced: PerInterface { first: true, second: true },
+            interfaces: PerInterface { first: true, second: true },
+            heard: now,
+            ..Self::unheard(settings.node)
         }
     }
 
@@ -121,7 +142,7 @@ impl Member {
             let (seen, takes_frames) = (PerInterface::from_fn(|_| Some(now)), self.takes_frames);
             *self = Self { seen, takes_frames, ..Self::unheard(self.node) };
         }
-        self.is_proven_dead = false;
+        (self.is_proven_dead, self.barred_until) = (false, None);
         self.boot = Some(hello.boot);
         self.macs = Some(hello.macs);
         self.addresses.clone_from(&hello.addresses);

@@ -31,6 +31,7 @@
 //! make a member with a living link lose one.
 
 mod adverts;
+mod apart;
 mod candidates;
 mod claims;
 mod election;
@@ -46,6 +47,7 @@ use std::collections::VecDeque;
 
 pub use adverts::AdvertCounts;
 use adverts::Adverts;
+pub use apart::Apart;
 pub use candidates::Candidate;
 use election::{Election, Sight, Standing};
 pub use member::{Member, MemberState};
@@ -121,6 +123,8 @@ pub enum Change {
     },
     /// [`Membership::candidates`] differs.
     CandidatesChanged,
+    /// This node [is to be heard](Membership::is_admitted) on its interfaces from now on.
+    Admitted,
 }
 
 /// Members, roles and candidates, as this node sees them.
@@ -133,6 +137,8 @@ pub struct Membership {
     made: Instant,
     /// While `Some`, this node takes no role before it has heard every peer or this instant has come.
     starting_until: Option<Instant>,
+    /// It is to be heard on its interfaces.
+    admitted: bool,
     elections: PerInterface<Election>,
     roles: PerInterface<Option<Epoch>>,
     standbys: PerInterface<Option<NodeId>>,
@@ -182,13 +188,14 @@ impl Membership {
         let mut members: Vec<_> =
             settings.peers.iter().take(MEMBERS_MAX - 1).map(|node| Member::unheard(*node)).collect();
         members.retain(|member| member.node != settings.node);
-        members.push(own_member(now, &settings));
+        members.push(Member::own(now, &settings));
         members.sort_by_key(|member| member.node);
         members.dedup_by_key(|member| member.node);
         let mut membership = Self {
             members,
             made: now,
             starting_until: Some(now + START_TIME_MAX),
+            admitted: false,
             elections: PerInterface::from_fn(|_| Election::new(settings.node, settings.boot)),
             roles: PerInterface::default(),
             standbys: PerInterface::default(),
@@ -214,6 +221,7 @@ impl Membership {
             settings,
         };
         membership.judge(now);
+        membership.renew_lease();
         membership
     }
 
@@ -237,6 +245,7 @@ impl Membership {
         }
         if let Some(member) = self.peer_mut(node) {
             member.greeted(now, hello);
+            self.admit();
             out.tell(Event::LinkUp { peer: node });
         }
         self.settle(now, out);
@@ -342,7 +351,7 @@ impl Membership {
         let peers = self.members.iter().filter(|member| member.node != self.settings.node && member.is_expected());
         let deaths = peers.map(|member| member.heard + DETECTION_TIME);
         let roles = Interface::BOTH.into_iter().flat_map(|interface| self.role_deadlines(interface));
-        deaths.chain(self.starting_until).chain(roles).fold(self.heartbeat_at, Instant::min)
+        deaths.chain(self.start_deadline()).chain(roles).fold(self.heartbeat_at, Instant::min)
     }
 
     /// What has changed, in order; `None` when everything was taken.
@@ -360,22 +369,6 @@ impl Membership {
         let member = self.peer_mut(from).filter(|member| member.link_up)?;
         (member.heard, member.state) = (now, MemberState::Alive);
         member.boot
-    }
-}
-
-fn own_member(now: Instant, settings: &Settings) -> Member {
-    Member {
-        boot: Some(settings.boot),
-        state: MemberState::Alive,
-        link_up: true,
-        macs: Some(settings.macs),
-        addresses: settings.addresses.clone(),
-        priorities: Some(settings.priorities),
-        weight: settings.weight,
-        synced: PerInterface { first: true, second: true },
-        interfaces: PerInterface { first: true, second: true },
-        heard: now,
-        ..Member::unheard(settings.node)
     }
 }
 

@@ -10,8 +10,10 @@ use crate::time::Instant;
 impl Membership {
     /// Draws all conclusions from the view. Sends and tells nothing.
     pub(super) fn judge(&mut self, now: Instant) {
-        if self.starting_until.is_some_and(|until| now >= until || self.has_heard_every_peer()) {
+        let waited = self.starting_until.is_some_and(|until| now >= until || self.has_heard_every_peer());
+        if waited && !self.is_barred(now) {
             self.starting_until = None;
+            self.admit();
         }
         self.update_own_view();
         Interface::BOTH.into_iter().for_each(|interface| self.listen(now, interface));
@@ -29,7 +31,8 @@ impl Membership {
     fn judge_role(&mut self, now: Instant, interface: Interface) {
         self.roles[interface] = match &self.settings.roles {
             RolesMode::Static(holders) => holders[interface].filter(|node| !self.is_stopping(*node)).and_then(|node| {
-                let member = self.member(node).filter(|member| member.lives())?;
+                let acts = |member: &&Member| member.lives() && (member.node != self.settings.node || self.admitted);
+                let member = self.member(node).filter(acts)?;
                 member.boot.map(|boot| Epoch { counter: 1, node, boot })
             }),
             RolesMode::Priority => {
@@ -84,7 +87,9 @@ impl Membership {
         let Some(own) = self.member(self.settings.node) else { return Standing::Unfit };
         let holds = self.elections[interface].held().is_some();
         let unfit = if holds { !self.is_able(own, interface) } else { !self.is_fit(own, interface) };
-        if self.starting_until.is_none() && (unfit || self.is_stopping(own.node) || self.is_on_smaller_side()) {
+        if self.starting_until.is_none()
+            && (unfit || self.is_stopping(own.node) || self.is_on_smaller_side() || self.is_barred(now))
+        {
             return Standing::Unfit;
         }
         let adverts = &self.adverts[interface];

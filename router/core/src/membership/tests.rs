@@ -1,6 +1,7 @@
 //! Tests of membership, by what happens to a cluster.
 
 mod adverts;
+mod apart;
 mod candidates;
 mod history;
 mod links;

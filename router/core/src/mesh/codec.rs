@@ -58,9 +58,18 @@ impl Kind {
     /// The word that messages were received.
     const RECEIVED: Self = Self { number: 19, len_max: limits::SMALL_MESSAGE_LEN_MAX };
 
+    /// The question whether the other end lives.
+    const PING: Self = Self { number: 20, len_max: limits::SMALL_MESSAGE_LEN_MAX };
+
+    /// Its answer.
+    const PONG: Self = Self { number: 21, len_max: limits::SMALL_MESSAGE_LEN_MAX };
+
     /// The kind with this number, if this version knows it.
     fn known(number: u16) -> Option<Self> {
-        [Self::HELLO, Self::RECEIVED].into_iter().find(|kind| kind.number == number).or_else(|| Message::known(number))
+        [Self::HELLO, Self::RECEIVED, Self::PING, Self::PONG]
+            .into_iter()
+            .find(|kind| kind.number == number)
+            .or_else(|| Message::known(number))
     }
 }
 
@@ -73,6 +82,10 @@ pub enum Spoken {
     Message(Option<u64>, Message),
     /// The sender has all messages up to the one of this number.
     Received(u64),
+    /// Does the receiver live? The number comes back.
+    Ping(u64),
+    /// The sender lives: the number of a [`Spoken::Ping`].
+    Pong(u64),
     /// A kind this version does not know.
     Unknown {
         /// The message's number, if it has one.
@@ -90,6 +103,8 @@ impl Spoken {
             Self::Greeting(_) => Kind::HELLO.number,
             Self::Message(_, message) => message.kind().number,
             Self::Received(_) => Kind::RECEIVED.number,
+            Self::Ping(_) => Kind::PING.number,
+            Self::Pong(_) => Kind::PONG.number,
             Self::Unknown { kind, .. } => *kind,
         }
     }
@@ -114,6 +129,24 @@ pub fn encode_greeting(greeting: &Greeting, into: &mut Vec<u8>) -> Result<(), Pe
 /// [`PeerError::TooLong`] cannot happen: it is short.
 pub fn encode_received(number: u64, into: &mut Vec<u8>) -> Result<(), PeerError> {
     append(Kind::RECEIVED, None, |into| write(&number, into), into)
+}
+
+/// Appends the question whether the other end lives.
+///
+/// # Errors
+///
+/// [`PeerError::TooLong`] cannot happen: it is short.
+pub fn encode_ping(nonce: u64, into: &mut Vec<u8>) -> Result<(), PeerError> {
+    append(Kind::PING, None, |into| write(&nonce, into), into)
+}
+
+/// Appends the answer to a ping.
+///
+/// # Errors
+///
+/// [`PeerError::TooLong`] cannot happen: it is short.
+pub fn encode_pong(nonce: u64, into: &mut Vec<u8>) -> Result<(), PeerError> {
+    append(Kind::PONG, None, |into| write(&nonce, into), into)
 }
 
 /// Appends a message without a number.
@@ -148,7 +181,7 @@ pub fn decode_message(bytes: &[u8]) -> Option<Message> {
     }
     match decode_body(u16::from_be_bytes(*kind), None, body).ok()? {
         Spoken::Message(_, message) => Some(message),
-        Spoken::Greeting(_) | Spoken::Received(_) | Spoken::Unknown { .. } => None,
+        Spoken::Greeting(_) | Spoken::Received(_) | Spoken::Ping(_) | Spoken::Pong(_) | Spoken::Unknown { .. } => None,
     }
 }
 
@@ -257,6 +290,10 @@ fn decode_body(kind_number: u16, number: Option<u64>, body: &[u8]) -> Result<Spo
         greeting.filter(|_| number.is_none()).map(Spoken::Greeting)
     } else if is(Kind::RECEIVED) {
         whole(body).filter(|_| number.is_none()).map(Spoken::Received)
+    } else if is(Kind::PING) {
+        whole(body).filter(|_| number.is_none()).map(Spoken::Ping)
+    } else if is(Kind::PONG) {
+        whole(body).filter(|_| number.is_none()).map(Spoken::Pong)
     } else {
         Message::read(kind_number, body).map(|message| Spoken::Message(number, message))
     };
@@ -267,6 +304,8 @@ fn hello_within_bounds(hello: &Hello) -> bool {
     hello.cluster.len() <= limits::CLUSTER_NAME_LEN_MAX
         && hello.addresses.first.len() <= limits::ADDRESSES_MAX
         && hello.addresses.second.len() <= limits::ADDRESSES_MAX
+        && hello.configuration.len() <= limits::COMPARED_KEYS_MAX
+        && hello.configuration.iter().all(|setting| setting.key.len() <= limits::COMPARED_KEY_LEN_MAX)
 }
 
 fn write<T: Serialize>(value: &T, into: &mut Vec<u8>) -> bool {

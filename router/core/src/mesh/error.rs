@@ -1,6 +1,9 @@
 //! Why a link was refused or lost. Each reason has a name, under which it is counted and reported.
 
-use crate::id::NodeId;
+use std::net::SocketAddr;
+
+use super::message::Side;
+use crate::id::{BootId, NodeId};
 
 /// Why a link was refused or lost: it accuses the peer, ends that link, and touches nothing else.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +32,39 @@ pub enum PeerError {
         /// Who answered.
         found: NodeId,
     },
+    /// The peer's configuration differs in what must be equal.
+    #[error(
+        "its configuration is another: {} must be equal on all nodes; compare both files and restart one node",
+        keys.join(", ")
+    )]
+    OtherConfiguration {
+        /// The peer.
+        node: NodeId,
+        /// Its boot.
+        boot: BootId,
+        /// The part of the cluster that it is in.
+        side: Side,
+        /// The keys.
+        keys: Vec<String>,
+    },
+    /// The peer has the id of a member whose own link has just answered.
+    #[error("node {node} is a member already, at {member}, and lives: give one of the two another id and certificate")]
+    IdTwice {
+        /// The id.
+        node: NodeId,
+        /// The boot of the one that was refused.
+        boot: BootId,
+        /// Where the member's link comes from.
+        member: SocketAddr,
+    },
+    /// The peer says that it has a living link with another node of this node's id.
+    #[error("this node's id is taken: {node} has a member of this id at {member}, which lives; give one another id")]
+    IdTaken {
+        /// The peer.
+        node: NodeId,
+        /// Where the other one's link comes from.
+        member: SocketAddr,
+    },
     /// The peer is no configured member.
     #[error("node {node} is not among this node's peers")]
     UnknownNode {
@@ -38,7 +74,7 @@ pub enum PeerError {
     /// The peer has this node's own id: this node dialled itself, or an id is used twice.
     #[error("it has this node's own id")]
     OwnId,
-    /// The peer dialled, but the lower id dials the higher.
+    /// The peer dialled, but the lower id dials the higher: it only says that it is there.
     #[error("node {node} dialled, but it is for this node to dial")]
     WrongDirection {
         /// The peer.
@@ -190,6 +226,9 @@ impl PeerError {
             Self::WrongCluster { .. } => "wrong-cluster",
             Self::NoCommonVersion { .. } => "no-common-version",
             Self::NotExpected { .. } => "not-expected",
+            Self::OtherConfiguration { .. } => "other-configuration",
+            Self::IdTwice { .. } => "id-twice",
+            Self::IdTaken { .. } => "id-taken",
             Self::UnknownNode { .. } => "unknown-node",
             Self::OwnId => "own-id",
             Self::WrongDirection { .. } => "wrong-direction",

@@ -1,5 +1,7 @@
 //! The first message of each end of a connection.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::message::{Hello, Lane, Padding};
@@ -14,6 +16,9 @@ pub struct Greeting {
     pub lane: Lane,
     /// On the control connection: what the sender knows of the talk with the receiver; `None` if they never talked.
     pub resume: Option<Resume>,
+    /// The receiver is refused: its id is that of a member that lives, at this address. Only in an answer, after which the
+    /// connection ends.
+    pub taken: Option<SocketAddr>,
     /// Makes the greeting as long as a packet may be: a link on which long ones are lost does not come up.
     pub padding: Padding,
 }

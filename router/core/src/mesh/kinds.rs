@@ -68,7 +68,8 @@ macro_rules! messages {
     };
 }
 
-// A number is never given to another meaning. 1 and 19 are those of the greeting and of the word that messages were received.
+// A number is never given to another meaning. 1, 19, 20 and 21 are those of the greeting, of the word
+// that messages were received, and of a ping and its answer.
 messages! {
     /// The sender's view.
     Heartbeat = 2: Control, Direct, HEARTBEAT_LEN_MAX;

@@ -4,6 +4,8 @@
 mod admission;
 mod events;
 
+use std::net::SocketAddr;
+
 use super::codec::{Decoder, Spoken};
 use super::error::PeerError;
 use super::greeting::{Greeting, Resume};
@@ -15,7 +17,7 @@ use crate::limits::{
     CONNECT_TIME_MAX, CONTROL_MESSAGE_LEN_MAX, DETECTION_TIME, HELLO_LEN_MAX, HELLO_TIME_MAX, MESSAGE_LEN_MAX,
 };
 use crate::time::Instant;
-use admission::{check_hello, is_mutual};
+use admission::{check_configuration, check_hello, is_mutual};
 
 pub use admission::{Identity, Origin};
 pub use events::{Input, LinkEvent};
@@ -35,7 +37,7 @@ pub use events::{Input, LinkEvent};
 ///
 /// Who dialled says hello first; the other end answers with its own hello once it has accepted that one. So a link that
 /// is up on the dialling node is up on both. Only where both ends would say the same of each other (another cluster, no
-/// common version) the hello is answered before closing, so that both logs name the reason.
+/// common version, another configuration) the hello is answered before closing, so that both logs name the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Connecting,
@@ -147,7 +149,13 @@ impl Link {
             (Connecting | Securing, Input::Spoken(spoken))
             | (
                 AwaitingHello,
-                Input::Spoken(spoken @ (Spoken::Message(..) | Spoken::Received(_) | Spoken::Unknown { .. })),
+                Input::Spoken(
+                    spoken @ (Spoken::Message(..)
+                    | Spoken::Received(_)
+                    | Spoken::Ping(_)
+                    | Spoken::Pong(_)
+                    | Spoken::Unknown { .. }),
+                ),
             ) => self.close(PeerError::MessageBeforeHello { kind: spoken.kind() }),
             (Established, Input::Spoken(spoken)) => self.heard(now, spoken),
             (Connecting | Securing | AwaitingHello, Input::EndOfStream) => self.close(PeerError::ClosedBeforeHello),
@@ -173,7 +181,31 @@ impl Link {
     /// [`PeerError::TooLong`] if this node's own hello is over its bound.
     pub fn answer(&mut self, identity: &Identity, resume: Option<Resume>) -> Result<(), PeerError> {
         self.resume = resume;
-        self.push_greeting(identity)
+        self.push_greeting(identity, None)
+    }
+
+    /// Tells the node that dialled that its id is taken by a member at this address. The connection is to end now.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError::TooLong`] if this node's own hello is over its bound.
+    pub fn refuse_taken(&mut self, identity: &Identity, member: SocketAddr) -> Result<(), PeerError> {
+        self.push_greeting(identity, Some(member))
+    }
+
+    /// Asks whether the peer lives; an answer is [`LinkEvent::Ponged`] with the same number. Errors are those of
+    /// [`Link::send_received`].
+    pub fn send_ping(&mut self, nonce: u64) -> Result<(), PeerError> {
+        self.queue.push_ping(nonce)
+    }
+
+    /// Answers a ping.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError::QueueFull`] if the peer does not read: the link is to be closed.
+    pub fn send_pong(&mut self, nonce: u64) -> Result<(), PeerError> {
+        self.queue.push_pong(nonce)
     }
 
     /// Puts messages that are encoded already behind those that wait.
@@ -272,7 +304,7 @@ impl Link {
             }
             Origin::Dialled(_) => {
                 self.state = State::AwaitingHello;
-                self.push_greeting(identity).err().and_then(|error| self.close(error))
+                self.push_greeting(identity, None).err().and_then(|error| self.close(error))
             }
             Origin::Accepted => {
                 self.state = State::AwaitingHello;
@@ -281,16 +313,16 @@ impl Link {
         }
     }
 
-    fn push_greeting(&mut self, identity: &Identity) -> Result<(), PeerError> {
+    fn push_greeting(&mut self, identity: &Identity, taken: Option<SocketAddr>) -> Result<(), PeerError> {
         let (hello, lane, resume) = (identity.hello.clone(), self.lane, self.resume);
-        self.queue.push_greeting(&Greeting { hello, lane, resume, padding: Padding::whole() })
+        self.queue.push_greeting(&Greeting { hello, lane, resume, taken, padding: Padding::whole() })
     }
 
     fn identify(&mut self, now: Instant, identity: &Identity, greeting: Greeting) -> Option<LinkEvent> {
         if let Err(error) = self.check_greeting(identity, &greeting) {
             if self.origin == Origin::Accepted && is_mutual(&error) {
                 // The link ends for this reason in any case.
-                self.push_greeting(identity).ok();
+                self.push_greeting(identity, None).ok();
             }
             return self.close(error);
         }
@@ -308,7 +340,10 @@ impl Link {
             Some(_) if self.origin != Origin::Accepted && greeting.lane != self.lane => {
                 Err(PeerError::WrongLane { kind: Spoken::Greeting(greeting.clone()).kind() })
             }
-            Some(_) => Ok(()),
+            Some(_) => match greeting.taken.filter(|_| self.origin != Origin::Accepted) {
+                Some(member) => Err(PeerError::IdTaken { node: said, member }),
+                None => check_configuration(identity, &greeting.hello),
+            },
         }
     }
 
@@ -320,7 +355,7 @@ impl Link {
             Spoken::Message(number, message) => {
                 message.lane() == self.lane && number.is_some() == message.is_numbered()
             }
-            Spoken::Received(_) => self.lane == Lane::Control,
+            Spoken::Received(_) | Spoken::Ping(_) | Spoken::Pong(_) => self.lane == Lane::Control,
             Spoken::Unknown { number, .. } => self.lane == Lane::Control || number.is_none(),
         };
         if !fits {
@@ -330,6 +365,8 @@ impl Link {
         match spoken {
             Spoken::Message(number, message) => Some(LinkEvent::Arrived(number, message)),
             Spoken::Received(number) => Some(LinkEvent::Received(number)),
+            Spoken::Ping(nonce) => Some(LinkEvent::Pinged(nonce)),
+            Spoken::Pong(nonce) => Some(LinkEvent::Ponged(nonce)),
             Spoken::Unknown { number, .. } => {
                 self.unknown_kinds += 1;
                 Some(LinkEvent::Skipped(number))

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::configuration::Setting;
 use crate::flow::FlowKey;
 use crate::id::{BootId, Epoch, Generation, Interface, Mac, NodeId, PerInterface};
 use crate::limits::PADDING_LEN;
@@ -27,8 +28,20 @@ pub struct Hello {
     pub macs: PerInterface<Mac>,
     /// The sender's own addresses on each interface.
     pub addresses: PerInterface<Vec<IpAddr>>,
-    /// Digest of the settings that must be equal on all members.
-    pub config_digest: u64,
+    /// What of the sender's configuration is compared; at most `limits::COMPARED_KEYS_MAX` keys.
+    pub configuration: Vec<Setting>,
+    /// The part of the cluster that the sender is in.
+    pub side: Side,
+}
+
+/// A part of a cluster, as one of its nodes tells of it to one that may not take part: of two parts that cannot be one, the
+/// greater goes on. The order is that of the fields.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Side {
+    /// It takes roles: its wait for the others is over.
+    pub serves: bool,
+    /// Its nodes, as far as they are linked with this one.
+    pub nodes: u8,
 }
 
 /// Sent every heartbeat interval: the sender's view.

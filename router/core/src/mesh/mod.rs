@@ -2,6 +2,7 @@
 
 pub mod backoff;
 pub mod codec;
+mod configuration;
 mod error;
 mod greeting;
 mod kinds;
@@ -11,10 +12,11 @@ mod queue;
 pub mod resend;
 mod wire;
 
+pub use configuration::{Differences, Likeness, Setting};
 pub use error::PeerError;
 pub use greeting::{Greeting, Resume};
 pub use kinds::Message;
 pub use message::{
     Acknowledge, Announce, Answer, Assign, Astray, Claim, Close, Compare, Fence, Handover, Heartbeat, Hello, Lane,
-    Padding, Query, Redirect, Refresh, Refuse, Relay, SyncEnd, Unheard,
+    Padding, Query, Redirect, Refresh, Refuse, Relay, Side, SyncEnd, Unheard,
 };

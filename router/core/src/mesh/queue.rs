@@ -53,6 +53,17 @@ impl SendQueue {
         codec::encode_received(number, &mut self.bytes)
     }
 
+    /// Appends the question whether the peer lives.
+    pub(super) fn push_ping(&mut self, nonce: u64) -> Result<(), PeerError> {
+        codec::encode_ping(nonce, &mut self.bytes)
+    }
+
+    /// Appends its answer, or says that the queue is full.
+    pub(super) fn push_pong(&mut self, nonce: u64) -> Result<(), PeerError> {
+        self.make_room()?;
+        codec::encode_pong(nonce, &mut self.bytes)
+    }
+
     fn make_room(&mut self) -> Result<(), PeerError> {
         let len = self.unsent().len();
         if len > self.len_max {

@@ -3,6 +3,7 @@
 use super::{Node, Redirecting};
 use crate::id::NodeId;
 use crate::inspector::HostPart;
+use crate::membership::Apart;
 use crate::mesh::Hello;
 use crate::turn::Turn;
 
@@ -38,6 +39,11 @@ impl<H: HostPart> Node<H> {
                 self.change_view(turn, |membership, now, out| membership.frames_lost(now, peer, out));
             }
         }
+    }
+
+    /// This node and a peer have no link, although they can reach each other.
+    pub fn kept_apart(&mut self, turn: &mut Turn<'_, H>, peer: NodeId, apart: Apart) {
+        self.change_view(turn, |membership, now, out| membership.kept_apart(now, peer, apart, out));
     }
 
     /// Nobody listens at a peer's address, although its machine answers.

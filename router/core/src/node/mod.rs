@@ -18,6 +18,7 @@ mod view;
 use std::collections::VecDeque;
 
 use crate::chosen::{self, Chosen};
+use crate::event::DropReason;
 use crate::flow::{FlowKey, HashKey};
 use crate::forward::{self, Forward, HolderState};
 use crate::id::{BootId, Interface, Mac, NodeId, PerInterface};
@@ -81,6 +82,8 @@ pub struct Node<H> {
     out_of_reach: Option<Instant>,
     /// What the plugins said last.
     readiness: Readiness,
+    /// Interfaces that came up and on which this node has not made itself known yet.
+    unannounced: PerInterface<bool>,
 }
 
 impl<H: HostPart> Node<H> {
@@ -135,6 +138,7 @@ impl<H: HostPart> Node<H> {
             frames_to: Vec::new(),
             out_of_reach: None,
             readiness: Readiness::default(),
+            unannounced: PerInterface::default(),
         })
     }
 
@@ -142,6 +146,9 @@ impl<H: HostPart> Node<H> {
     pub fn frame_arrived(&mut self, turn: &mut Turn<'_, H>, interface: Interface, frame: Frame) {
         turn.out.ledger.arrived[interface] += 1;
         if self.view.is_lease_over(turn.now) {
+            if !self.view.is_admitted() {
+                return self.overhear(turn, interface, frame);
+            }
             self.change_view(turn, |membership, now, out| membership.deadline_reached(now, out));
         }
         let packet = match Packet::parse(&frame) {
@@ -210,9 +217,34 @@ impl<H: HostPart> Node<H> {
     /// An interface came up or went down.
     pub fn interface_changed(&mut self, turn: &mut Turn<'_, H>, interface: Interface, state: InterfaceState) {
         self.change_view(turn, |membership, now, out| membership.interface_changed(now, interface, state, out));
-        match state {
-            InterfaceState::Up => self.forward.interface_up(turn.now, interface, turn.out),
-            InterfaceState::Down => {}
+        self.unannounced[interface] = state == InterfaceState::Up;
+        if self.view.is_admitted() {
+            self.appear(turn);
+        }
+    }
+
+    /// Makes itself known on the interfaces that came up.
+    fn appear(&mut self, turn: &mut Turn<'_, H>) {
+        for interface in Interface::BOTH {
+            if std::mem::take(&mut self.unannounced[interface]) {
+                self.forward.interface_up(turn.now, interface, turn.out);
+            }
+        }
+    }
+
+    /// A frame came before this node takes part: it answers nobody, and only listens whether somebody holds the role.
+    fn overhear(&mut self, turn: &mut Turn<'_, H>, interface: Interface, frame: Frame) {
+        let packet = match Packet::parse(&frame) {
+            Ok(packet) => packet,
+            Err(reason) => return turn.out.drop(frame, reason),
+        };
+        match packet.content {
+            Content::Ip(headers) if vrrp::is_advert(&headers) => {
+                self.change_view(turn, |membership, now, out| {
+                    membership.advert_arrived(now, interface, (packet.source, &headers), frame, out)
+                });
+            }
+            Content::Ip(_) | Content::Arp(_) => turn.out.drop(frame, DropReason::NotAdmitted),
         }
     }
 

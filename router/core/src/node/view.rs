@@ -81,6 +81,7 @@ impl<H: HostPart> Node<H> {
                     self.no_answer_from(turn, node);
                     died.push(node);
                 }
+                Change::Admitted => self.appear(turn),
                 Change::MemberSuspended { node } => {
                     self.redirector.member_suspended(turn.now, node);
                     self.count_itself_in();

@@ -1,6 +1,7 @@
 //! Three real nodes in a small world in memory: the method's base cases, races, time-outs and the books.
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests")]
 
+mod admission;
 mod doors;
 mod hostile;
 mod standing;

@@ -25,8 +25,8 @@ use herald_core::forward::{self, InterfaceSettings, StaticRoute};
 use herald_core::id::{BootId, Interface, Mac, NodeId, PerInterface};
 use herald_core::limits::BUCKETS;
 use herald_core::membership::{self, AdvertSettings, Preemption, RolesMode};
-use herald_core::mesh::Hello;
 use herald_core::mesh::codec::{VERSION_MAX, VERSION_MIN};
+use herald_core::mesh::{Hello, Side};
 use herald_core::node::{self, Announcing, Node, Redirecting};
 use herald_core::redirector::choice::{self, Keying, Redirectors};
 use herald_core::session::{Midstream, Timeouts};
@@ -168,7 +168,8 @@ fn hello(config: &Config, boot: BootId) -> Hello {
         boot,
         macs: config.macs,
         addresses: own_addresses(config),
-        config_digest: config.digest,
+        configuration: config.compared.clone(),
+        side: Side::default(),
     }
 }
 

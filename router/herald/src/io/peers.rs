@@ -5,6 +5,7 @@
 //! takes the old one's place. What a link costs is bounded: connections that have not said hello, handshakes, bytes that
 //! wait, bytes kept to be sent again, bytes read and connections accepted in one turn.
 
+mod apart;
 mod opening;
 mod peer;
 mod slots;
@@ -23,7 +24,7 @@ use herald_core::flow::HashKey;
 use herald_core::id::NodeId;
 use herald_core::limits;
 use herald_core::mesh::link::Identity;
-use herald_core::mesh::{Hello, Lane, Message, PeerError};
+use herald_core::mesh::{Hello, Lane, Message, PeerError, Side};
 use herald_core::time::Instant;
 use peer::Peer;
 use slots::Slots;
@@ -41,6 +42,24 @@ pub enum PeerEvent {
     FramesUp(NodeId),
     /// The connection for frames beside a link is lost; frames find it again later, or not.
     FramesLost(NodeId, PeerError),
+    /// A connection of a peer did not become a link, for what only people can mend. Told each time.
+    KeptApart {
+        /// The peer; of an id that is used twice, the id.
+        peer: NodeId,
+        /// The other end.
+        address: SocketAddr,
+        /// Why.
+        error: PeerError,
+        /// Whether it was told before of this boot of it.
+        said: Said,
+    },
+    /// The configuration of a peer that was linked differs in these keys, which should be equal. Told once for each boot.
+    Differs {
+        /// The peer.
+        peer: NodeId,
+        /// The keys.
+        keys: Vec<String>,
+    },
     /// A connection did not become a link.
     Refused {
         /// The other end.
@@ -48,6 +67,15 @@ pub enum PeerEvent {
         /// Why.
         error: PeerError,
     },
+}
+
+/// Whether something was told before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// It is new.
+    First,
+    /// It was, and goes on.
+    Before,
 }
 
 /// Why a frame was not sent.
@@ -82,6 +110,8 @@ pub struct Peers {
     unflushed: Vec<usize>,
     /// Handshakes that may still go on in the turn of this time.
     handshakes: (Instant, u32),
+    /// From when on a node that nobody has dialled says itself that it is there; once the first turn has come.
+    introduces_at: Option<Instant>,
     refusals: BTreeMap<&'static str, u64>,
     unsendable: u64,
     unknown_kinds: u64,
@@ -139,6 +169,7 @@ impl Peers {
             slots: Slots::default(),
             unflushed: Vec::new(),
             handshakes: (Instant::default(), limits::TURN_HANDSHAKES_MAX),
+            introduces_at: None,
             refusals: BTreeMap::new(),
             unsendable: 0,
             unknown_kinds: 0,
@@ -152,6 +183,11 @@ impl Peers {
     /// The system does not say.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.listener.socket.local_addr()
+    }
+
+    /// The part of the cluster that this node is in, as its next hellos tell it.
+    pub fn set_side(&mut self, side: Side) {
+        self.identity.hello.side = side;
     }
 
     /// True if an event with this token is for [`Peers::ready`].
@@ -253,10 +289,11 @@ impl Peers {
     /// Goes on where a turn's bounds ended, ends links whose time is over, dials.
     pub fn deadline_reached(&mut self, now: Instant, registry: &Registry, told: &mut Vec<PeerEvent>) {
         let mut turn = Turn { now, registry, told };
+        self.introduces_at.get_or_insert(now + limits::INTRODUCTION_DELAY);
         self.accept(&mut turn);
         for place in self.slots.places() {
             let Some(slot) = self.slots.get_mut(place) else { continue };
-            let due = slot.socket.link().next_deadline().is_some_and(|deadline| deadline <= now);
+            let due = slot.deadline().is_some_and(|deadline| deadline <= now);
             if due {
                 slot.socket.suspect_readable();
             }
@@ -283,11 +320,11 @@ impl Peers {
             if slot.socket.is_ready() {
                 return Some(Instant::default());
             }
-            [slot.socket.link().next_deadline(), Some(slot.write_by)].into_iter().flatten().min()
+            [slot.deadline(), Some(slot.write_by)].into_iter().flatten().min()
         });
         let dialling = self.peers.iter().flat_map(|peer| {
             let lanes = [Lane::Control, Lane::Frames].into_iter();
-            lanes.filter(|lane| self.is_to_dial(peer, *lane)).map(|lane| peer.way(lane).dial_at)
+            lanes.filter(|lane| self.is_to_dial(peer, *lane)).map(|lane| self.dial_at(peer, lane))
         });
         listener.into_iter().chain(links).chain(dialling).min()
     }

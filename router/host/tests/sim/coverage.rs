@@ -66,6 +66,8 @@ impl Coverage {
                 | Event::StreamEnded { .. }
                 | Event::LinkUp { .. }
                 | Event::Breaker { .. }
+                | Event::KeptApart { .. }
+                | Event::ConfigurationDiffers { .. }
                 | Event::PluginSuspended { .. } => return,
             },
             Sight::Sent { message, .. } => match message {

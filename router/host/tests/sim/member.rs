@@ -7,7 +7,7 @@ use herald_core::flow::{FlowKey, HashKey};
 use herald_core::id::{BootId, Interface, PerInterface};
 use herald_core::membership::{InterfaceState, Preemption, Service};
 use herald_core::mesh::resend::Resend;
-use herald_core::mesh::{Assign, Hello, Lane};
+use herald_core::mesh::{Assign, Hello, Lane, Likeness, Setting};
 use herald_core::node::{Node, Settings};
 use herald_core::outbox::Outbox;
 use herald_core::session::Timeouts;
@@ -217,8 +217,8 @@ impl Member {
     }
 
     pub(crate) fn hello(&self) -> Hello {
-        let (boot, config_digest) = (self.boot_id(), self.configuration);
-        Hello { cluster: "sim".into(), boot, config_digest, ..layout::hello(self.place) }
+        let plugins = Setting { key: "plugins".into(), likeness: Likeness::Should, digest: self.configuration };
+        Hello { cluster: "sim".into(), boot: self.boot_id(), configuration: vec![plugins], ..layout::hello(self.place) }
     }
 }
 

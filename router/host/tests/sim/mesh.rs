@@ -92,8 +92,9 @@ impl World {
         let (node, peer) = (nodes[side], nodes[1 - side]);
         let (hello, resume) = (self.members[node].hello(), self.members[node].talks[peer].resume());
         let mut bytes = Vec::new();
-        codec::encode_greeting(&Greeting { hello, lane: Lane::Control, resume, padding: Padding::whole() }, &mut bytes)
-            .unwrap();
+        let padding = Padding::whole();
+        let greeting = Greeting { hello, lane: Lane::Control, resume, taken: None, padding };
+        codec::encode_greeting(&greeting, &mut bytes).unwrap();
         self.write(connection, side, Lane::Control, &bytes);
     }
 

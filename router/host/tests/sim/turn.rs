@@ -189,10 +189,15 @@ impl World {
         let talk = &mut self.members[place].talks[peer];
         let (result, message) = match spoken {
             Spoken::Greeting(greeting) => (self.greeted(connection, side, &greeting), None),
-            Spoken::Message(_, _) | Spoken::Unknown { .. } | Spoken::Received(_) if !up => (Ok(()), None),
+            Spoken::Message(..) | Spoken::Unknown { .. } | Spoken::Received(_) | Spoken::Ping(_) | Spoken::Pong(_)
+                if !up =>
+            {
+                (Ok(()), None)
+            }
             Spoken::Received(number) => (talk.acknowledged(number), None),
             Spoken::Unknown { number: Some(number), .. } => (talk.arrived(number).map(|_| ()), None),
-            Spoken::Unknown { number: None, .. } => (Ok(()), None),
+            // No node of this world asks: its links are not the program's.
+            Spoken::Unknown { number: None, .. } | Spoken::Ping(_) | Spoken::Pong(_) => (Ok(()), None),
             Spoken::Message(None, message) => (Ok(()), Some(message)),
             Spoken::Message(Some(number), message) => match talk.arrived(number) {
                 Ok(Arrival::New) => (Ok(()), Some(message)),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::super::*;
 use crate::event::DropReason;
 use crate::id::Mac;
-use crate::mesh::Message;
+use crate::mesh::{Message, Side};
 use crate::packet::{Content, Frame, Packet, vrrp};
 
 pub(super) const LATENCY: Duration = Duration::from_millis(1);
@@ -234,7 +234,8 @@ impl World {
             boot: settings.boot,
             macs: settings.macs,
             addresses: settings.addresses.clone(),
-            config_digest: 0,
+            configuration: Vec::new(),
+            side: Side::default(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Tests of the codec: round trips, arbitrary bytes, arbitrary chunks, bounds.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use herald_testing::frames::{self, Segment};
 use proptest::collection::vec;
@@ -12,8 +12,8 @@ use crate::flow::FlowKey;
 use crate::id::{BootId, Epoch, Generation, Interface, Mac, NodeId, PerInterface};
 use crate::inspector::Direction;
 use crate::mesh::{
-    Acknowledge, Announce, Answer, Assign, Astray, Claim, Close, Compare, Fence, Handover, Heartbeat, Lane, Padding,
-    Query, Redirect, Refresh, Refuse, Relay, Resume, SyncEnd, Unheard,
+    Acknowledge, Announce, Answer, Assign, Astray, Claim, Close, Compare, Fence, Handover, Heartbeat, Lane, Likeness,
+    Padding, Query, Redirect, Refresh, Refuse, Relay, Resume, Setting, Side, SyncEnd, Unheard,
 };
 use crate::packet::{Content, Frame, Packet};
 use crate::session::Life;
@@ -178,7 +178,7 @@ fn any_hello() -> impl Strategy<Value = Hello> {
         both(any::<[u8; 6]>().prop_map(Mac)),
         both(vec(any::<IpAddr>(), 0..=limits::ADDRESSES_MAX).boxed()),
     )
-        .prop_map(|((version_min, version_max, boot, config_digest), cluster, node, macs, addresses)| Hello {
+        .prop_map(|((version_min, version_max, boot, digest), cluster, node, macs, addresses)| Hello {
             version_min,
             version_max,
             cluster,
@@ -186,7 +186,11 @@ fn any_hello() -> impl Strategy<Value = Hello> {
             boot: BootId(boot),
             macs,
             addresses,
-            config_digest,
+            configuration: vec![
+                Setting { key: "redirect".into(), likeness: Likeness::Must, digest },
+                Setting { key: "timeouts.udp_s".into(), likeness: Likeness::Should, digest: boot },
+            ],
+            side: Side { serves: digest & 1 == 0, nodes: 3 },
         })
 }
 
@@ -197,12 +201,9 @@ fn any_greeting() -> impl Strategy<Value = Greeting> {
         received,
         first_kept,
     });
-    (any_hello(), lane, option::of(resume), any_padding()).prop_map(|(hello, lane, resume, padding)| Greeting {
-        hello,
-        lane,
-        resume,
-        padding,
-    })
+    let taken = option::of(any::<(IpAddr, u16)>().prop_map(SocketAddr::from));
+    let parts = (any_hello(), lane, option::of(resume), taken, any_padding());
+    parts.prop_map(|(hello, lane, resume, taken, padding)| Greeting { hello, lane, resume, taken, padding })
 }
 
 /// Feeds the bytes in chunks of these lengths, repeated, and gives all messages and the error, if one came.
@@ -239,7 +240,9 @@ fn memory_of(spoken: &Spoken) -> usize {
     match spoken {
         Spoken::Greeting(Greeting { hello, .. }) => {
             let addresses = hello.addresses.first.capacity() + hello.addresses.second.capacity();
-            hello.cluster.capacity() + addresses * size_of::<IpAddr>()
+            let keys: usize = hello.configuration.iter().map(|setting| setting.key.capacity()).sum();
+            let settings = hello.configuration.capacity() * size_of::<Setting>();
+            hello.cluster.capacity() + addresses * size_of::<IpAddr>() + keys + settings
         }
         Spoken::Message(_, Message::Heartbeat(h)) => {
             (h.links.capacity() + h.heard.first.capacity() + h.heard.second.capacity()) * size_of::<NodeId>()
@@ -267,6 +270,8 @@ fn memory_of(spoken: &Spoken) -> usize {
             | Message::Answer(_),
         )
         | Spoken::Received(_)
+        | Spoken::Ping(_)
+        | Spoken::Pong(_)
         | Spoken::Unknown { .. } => 0,
     }
 }
@@ -283,19 +288,22 @@ proptest! {
     fn any_chunking_gives_the_messages_that_were_encoded(
         greeting in any_greeting(),
         messages in vec((option::of(any::<u64>()), any_message()), 1..8),
-        received: u64,
+        (received, ping) in any::<(u64, u64)>(),
         chunks in vec(1_usize..3_000, 0..8),
     ) {
         let mut bytes = Vec::new();
         encode_greeting(&greeting, &mut bytes).unwrap();
         encode_received(received, &mut bytes).unwrap();
+        encode_ping(ping, &mut bytes).unwrap();
+        encode_pong(ping, &mut bytes).unwrap();
         for (number, message) in &messages {
             match number {
                 Some(number) => encode_numbered(*number, message, &mut bytes).unwrap(),
                 None => encode(message, &mut bytes).unwrap(),
             }
         }
-        let first = [Spoken::Greeting(greeting), Spoken::Received(received)];
+        let first =
+            [Spoken::Greeting(greeting), Spoken::Received(received), Spoken::Ping(ping), Spoken::Pong(ping)];
         let then = messages.into_iter().map(|(number, message)| Spoken::Message(number, message));
         let expected: Vec<_> = first.into_iter().chain(then).collect();
         prop_assert_eq!(decode_in_chunks(&bytes, &[]), (expected.clone(), None));
@@ -310,7 +318,7 @@ proptest! {
 
     #[test]
     fn arbitrary_bodies_of_known_kinds_neither_panic_nor_take_memory(
-        frames in vec((0_u16..18, vec(any::<u8>(), 0..600)), 1..4),
+        frames in vec((0_u16..23, vec(any::<u8>(), 0..600)), 1..4),
     ) {
         let bytes = frames.iter().flat_map(|(kind, body)| framed(*kind, body)).collect::<Vec<_>>();
         prop_assert_eq!(decode_in_chunks(&bytes, &[7]), decode_in_chunks(&bytes, &[]));

@@ -1,7 +1,7 @@
 //! Whom a node talks to.
 
 use crate::id::NodeId;
-use crate::mesh::{Hello, PeerError};
+use crate::mesh::{Differences, Hello, PeerError};
 
 /// What this node says of itself, and whom it talks to.
 #[derive(Clone, Debug)]
@@ -37,12 +37,24 @@ pub(super) fn check_hello(origin: Origin, identity: &Identity, hello: &Hello) ->
     match origin {
         Origin::Dialled(expected) if node != expected => Err(PeerError::NotExpected { expected, found: node }),
         Origin::Accepted if !identity.peers.contains(&node) => Err(PeerError::UnknownNode { node }),
-        Origin::Accepted if node > own.node => Err(PeerError::WrongDirection { node }),
         Origin::Dialled(_) | Origin::Accepted => Ok(()),
     }
 }
 
+/// Whether this node's configuration and that of who says this hello are equal where they must be. Asked last: of a node
+/// that is who it says.
+pub(super) fn check_configuration(identity: &Identity, hello: &Hello) -> Result<(), PeerError> {
+    let keys = Differences::between(&identity.hello.configuration, &hello.configuration).must;
+    if keys.is_empty() {
+        return Ok(());
+    }
+    Err(PeerError::OtherConfiguration { node: hello.node, boot: hello.boot, side: hello.side, keys })
+}
+
 /// True if the other end, given this node's hello, finds the same.
 pub(super) fn is_mutual(error: &PeerError) -> bool {
-    matches!(error, PeerError::WrongCluster { .. } | PeerError::NoCommonVersion { .. })
+    matches!(
+        error,
+        PeerError::WrongCluster { .. } | PeerError::NoCommonVersion { .. } | PeerError::OtherConfiguration { .. }
+    )
 }

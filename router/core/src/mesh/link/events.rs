@@ -15,6 +15,10 @@ pub enum LinkEvent {
     Skipped(Option<u64>),
     /// The peer has all messages up to this number.
     Received(u64),
+    /// The peer asks whether this node lives: [`super::Link::send_pong`] with this number answers.
+    Pinged(u64),
+    /// The peer answers a ping with its number.
+    Ponged(u64),
     /// The link has ended. Nothing comes after it.
     Closed(PeerError),
 }

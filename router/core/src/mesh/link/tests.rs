@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::id::{BootId, Epoch, Interface, Mac, PerInterface};
-use crate::mesh::{Claim, Hello, codec};
+use crate::mesh::{Claim, Hello, Likeness, Setting, Side, codec};
 
 fn node(text: &str) -> NodeId {
     text.parse().unwrap()
@@ -17,12 +17,13 @@ fn hello(name: &str) -> Hello {
         boot: BootId(1),
         macs: PerInterface { first: Mac([2; 6]), second: Mac([4; 6]) },
         addresses: PerInterface::default(),
-        config_digest: 0,
+        configuration: Vec::new(),
+        side: Side::default(),
     }
 }
 
 fn greeting(name: &str) -> Greeting {
-    Greeting { hello: hello(name), lane: Lane::Control, resume: None, padding: Padding::whole() }
+    Greeting { hello: hello(name), lane: Lane::Control, resume: None, taken: None, padding: Padding::whole() }
 }
 
 fn identity(name: &str) -> Identity {
@@ -52,31 +53,32 @@ fn link_in(state: State) -> Link {
 const TABLE: [(State, &str); 5] = [
     (
         State::Connecting,
-        "Securing/- Connecting/- early early early early early early Closed/closed-before-hello Closed/garbage \
+        "Securing/- Connecting/- early early early early early early early early Closed/closed-before-hello Closed/garbage \
          Closed/unreachable",
     ),
     (
         State::Securing,
-        "Securing/- AwaitingHello/- early early early early early early Closed/closed-before-hello Closed/garbage \
+        "Securing/- AwaitingHello/- early early early early early early early early Closed/closed-before-hello Closed/garbage \
          Closed/slow-hello",
     ),
     (
         State::AwaitingHello,
-        "AwaitingHello/- AwaitingHello/- Established/up Closed/unknown-node early early early early \
+        "AwaitingHello/- AwaitingHello/- Established/up Closed/unknown-node early early early early early early \
          Closed/closed-before-hello Closed/garbage Closed/slow-hello",
     ),
     (
         State::Established,
         "Established/- Established/- Closed/second-hello Closed/second-hello Established/arrived Closed/wrong-lane \
-         Established/received Established/skipped Closed/closed Closed/garbage Closed/silent",
+         Established/received Established/pinged Established/ponged Established/skipped Closed/closed Closed/garbage Closed/silent",
     ),
     (
         State::Closed,
-        "Closed/- Closed/- Closed/- Closed/- Closed/- Closed/- Closed/- Closed/- Closed/- Closed/- Closed/-",
+        "Closed/- Closed/- Closed/- Closed/- Closed/- Closed/- Closed/- Closed/- Closed/- Closed/- Closed/- Closed/- \
+         Closed/-",
     ),
 ];
 
-fn inputs() -> [(&'static str, Input); 11] {
+fn inputs() -> [(&'static str, Input); 13] {
     [
         ("connected", Input::Connected),
         ("secured", Input::Secured(node("a"))),
@@ -85,6 +87,8 @@ fn inputs() -> [(&'static str, Input); 11] {
         ("message", Input::Spoken(Spoken::Message(Some(1), claim()))),
         ("message without number", Input::Spoken(Spoken::Message(None, claim()))),
         ("received", Input::Spoken(Spoken::Received(7))),
+        ("ping", Input::Spoken(Spoken::Ping(7))),
+        ("pong", Input::Spoken(Spoken::Pong(7))),
         ("unknown", Input::Spoken(Spoken::Unknown { number: Some(1), kind: 99 })),
         ("end", Input::EndOfStream),
         ("garbage", Input::Failed(PeerError::Garbage { kind: 3 })),
@@ -104,6 +108,8 @@ fn every_state_with_every_input() {
                 None => "-",
                 Some(LinkEvent::Up(_)) => "up",
                 Some(LinkEvent::Arrived(..)) => "arrived",
+                Some(LinkEvent::Pinged(_)) => "pinged",
+                Some(LinkEvent::Ponged(_)) => "ponged",
                 Some(LinkEvent::Skipped(_)) => "skipped",
                 Some(LinkEvent::Received(_)) => "received",
                 Some(LinkEvent::Closed(error)) => error.name(),
@@ -132,7 +138,7 @@ fn each_wrong_hello_is_refused_by_name() {
         (dialled, hello("b"), Some("own-id")),
         (dialled, hello("a"), Some("not-expected")),
         (Origin::Accepted, hello("z"), Some("unknown-node")),
-        (Origin::Accepted, hello("c"), Some("wrong-direction")),
+        (Origin::Accepted, hello("c"), None),
     ];
     for (origin, said, expected) in cases {
         let error = check_hello(origin, &identity("b"), &said).err();
@@ -258,4 +264,54 @@ fn unknown_kinds_are_counted_and_keep_the_link_alive() {
     assert_eq!(link.step(later, &identity("b"), unknown), Some(LinkEvent::Skipped(Some(1))));
     assert_eq!(link.unknown_kinds(), 1);
     assert_eq!(link.next_deadline(), Some(later + DETECTION_TIME));
+}
+
+/// A hello of this node whose configuration has this digest of a key that must be equal, and of one that should be.
+fn configured(name: &str, must: u64, should: u64) -> Hello {
+    let setting = |key: &str, likeness, digest| Setting { key: key.to_owned(), likeness, digest };
+    let configuration = vec![setting("redirect", Likeness::Must, must), setting("midstream", Likeness::Should, should)];
+    Hello { configuration, side: Side { serves: true, nodes: 2 }, ..hello(name) }
+}
+
+#[test]
+fn another_configuration_is_named_on_both_sides_if_it_must_be_equal() {
+    let now = Instant::default();
+    let a = Identity { hello: configured("a", 1, 1), peers: vec![node("b")] };
+    let b = Identity { hello: configured("b", 2, 2), peers: vec![node("a")] };
+    let (mut ours, mut theirs) = secured(now, &a, Lane::Control);
+    for (events, of) in [(carry(now, &mut ours, &mut theirs, &b), "a"), (carry(now, &mut theirs, &mut ours, &a), "b")] {
+        let (keys, side) = (vec!["redirect".to_owned()], Side { serves: true, nodes: 2 });
+        let error = PeerError::OtherConfiguration { node: node(of), boot: BootId(1), side, keys };
+        assert_eq!(events, [LinkEvent::Closed(error)]);
+    }
+    let b = Identity { hello: configured("b", 1, 2), ..b };
+    let (mut ours, mut theirs) = secured(now, &a, Lane::Control);
+    assert!(
+        matches!(carry(now, &mut ours, &mut theirs, &b)[..], [LinkEvent::Up(_)]),
+        "what should be equal may differ"
+    );
+}
+
+#[test]
+fn who_dialled_and_is_refused_learns_that_its_id_is_taken() {
+    let now = Instant::default();
+    let (mut ours, mut theirs) = secured(now, &identity("a"), Lane::Control);
+    carry(now, &mut ours, &mut theirs, &identity("b"));
+    let member = SocketAddr::from(([10, 9, 0, 11], 4_000));
+    theirs.refuse_taken(&identity("b"), member).unwrap();
+    let told = carry(now, &mut theirs, &mut ours, &identity("a"));
+    assert_eq!(told, [LinkEvent::Closed(PeerError::IdTaken { node: node("b"), member })]);
+}
+
+#[test]
+fn a_ping_over_a_link_comes_back_with_its_number() {
+    let now = Instant::default();
+    let (mut ours, mut theirs) = secured(now, &identity("a"), Lane::Control);
+    carry(now, &mut ours, &mut theirs, &identity("b"));
+    theirs.answer(&identity("b"), None).unwrap();
+    theirs.send_ping(7).unwrap();
+    let told = carry(now, &mut theirs, &mut ours, &identity("a"));
+    assert_eq!(told[1..], [LinkEvent::Pinged(7)]);
+    ours.send_pong(7).unwrap();
+    assert_eq!(carry(now, &mut ours, &mut theirs, &identity("b")), [LinkEvent::Ponged(7)]);
 }

@@ -1,8 +1,8 @@
-//! What follows from the options when they do not say it: MACs, priorities, keys and the digest of what members share.
+//! What follows from the options when they do not say it: MACs, priorities and keys.
 
 use std::hash::{BuildHasher, Hasher};
 
-use super::options::{InterfaceOptions, Options};
+use super::options::Options;
 use herald_core::flow::HashKey;
 use herald_core::id::{Interface, Mac, NodeId, PerInterface};
 
@@ -53,39 +53,13 @@ pub(super) fn choice_key(options: &Options) -> HashKey {
     HashKey(key)
 }
 
-/// Digest of the settings that must be equal on all members, so that they choose alike and answer for the same
-/// addresses. It is keyed with the secret: different secrets give different digests.
-pub(super) fn digest(options: &Options) -> u64 {
-    let shared = (
-        options.roles,
-        &options.holders,
-        (options.redirect, options.vrrp.advert_centiseconds),
-        options.choose.redirectors,
-        options.choose.per_interface_key,
-        shared_by_interface(&options.interfaces.first),
-        shared_by_interface(&options.interfaces.second),
-        members(options),
-    );
-    let text = serde_json::to_string(&shared).unwrap_or_default();
-    hash(choice_key(options), &["config digest 1", &text])
-}
-
-fn shared_by_interface(options: &InterfaceOptions) -> impl serde::Serialize + use<> {
-    let mut networks: Vec<_> = options.addresses.iter().map(ipnet::IpNet::trunc).collect();
-    let mut virtual_addresses = options.virtual_addresses.clone();
-    networks.sort_unstable();
-    networks.dedup();
-    virtual_addresses.sort_unstable();
-    (options.vrid, options.mtu, networks, virtual_addresses)
-}
-
 /// MACs as configured or derived.
 pub(super) fn macs(options: &Options) -> PerInterface<Mac> {
     PerInterface::from_fn(|interface| options.interfaces.of(interface).mac.unwrap_or_else(|| mac(options, interface)))
 }
 
 /// Hash of some texts, each with its length, so that no two lists of texts look alike.
-fn hash(key: HashKey, texts: &[&str]) -> u64 {
+pub(super) fn hash(key: HashKey, texts: &[&str]) -> u64 {
     let mut hasher = key.build_hasher();
     for text in texts {
         hasher.write_u64(text.len() as u64);

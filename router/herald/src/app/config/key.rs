@@ -25,6 +25,38 @@ pub(super) struct Key {
     pub(super) allowed: Allowed,
     /// What lies below it.
     pub(super) below: Below,
+    /// Whether nodes that meet compare it; `None` for tables, whose keys say it.
+    pub(super) class: Option<Class>,
+    /// What of its value is compared.
+    pub(super) compared: Compared,
+}
+
+/// Whether a key has to be alike on all nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    /// Nodes that differ refuse each other: streams would be lost, or two nodes would act as one.
+    MustBeEqual,
+    /// Nodes that differ say so: something works worse than it should.
+    ShouldBeEqual,
+    /// It is each node's own.
+    MayDiffer,
+}
+
+/// What of a key's value is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Compared {
+    /// All of it.
+    Value,
+    /// A list whose order means nothing.
+    Set,
+    /// Of addresses with prefix length, their networks.
+    Networks,
+    /// The names of its keys, and this node's own.
+    Members,
+    /// The key material that follows from it.
+    Secret,
+    /// Of plugins their names and configurations, but no paths, which are each node's own.
+    Plugins,
 }
 
 /// What a key is when nobody sets it.
@@ -73,6 +105,8 @@ pub(super) const fn required() -> Key {
         shown: PerInterface { first: "", second: "" },
         allowed: Allowed::Words(""),
         below: Below::Nothing,
+        class: None,
+        compared: Compared::Value,
     }
 }
 
@@ -131,6 +165,26 @@ impl Key {
     /// It is a list of `min` to `max` entries; `of` says of what.
     pub(super) const fn list(self, min: usize, max: usize, of: &'static str) -> Self {
         Self { allowed: Allowed::List { of, min, max }, ..self }
+    }
+
+    /// Nodes that differ in it refuse each other.
+    pub(super) const fn must_be_equal(self) -> Self {
+        Self { class: Some(Class::MustBeEqual), ..self }
+    }
+
+    /// Nodes that differ in it say so.
+    pub(super) const fn should_be_equal(self) -> Self {
+        Self { class: Some(Class::ShouldBeEqual), ..self }
+    }
+
+    /// It is each node's own.
+    pub(super) const fn may_differ(self) -> Self {
+        Self { class: Some(Class::MayDiffer), ..self }
+    }
+
+    /// What of it is compared, if not all.
+    pub(super) const fn compared(self, compared: Compared) -> Self {
+        Self { compared, ..self }
     }
 
     /// What each of its entries may be, in words.
@@ -209,6 +263,21 @@ macro_rules! options {
     )* };
 }
 pub(super) use options;
+
+/// True if each of these keys, and of those in tables below, is in a class. What lies in lists of tables belongs to the list.
+pub(super) const fn have_classes(mut keys: &[Key]) -> bool {
+    while let Some((key, rest)) = keys.split_first() {
+        let has = match key.below {
+            Below::Table(below) => key.class.is_none() && have_classes(below),
+            Below::Nothing | Below::Entries(_) | Below::Tables { .. } => key.class.is_some(),
+        };
+        if !has {
+            return false;
+        }
+        keys = rest;
+    }
+    true
+}
 
 /// A key with its place in the file. Those in lists of tables have none.
 pub(super) struct Located {

@@ -3,6 +3,7 @@
 //! Reading looks at the file alone; whether plugins, devices and namespaces exist is found out when the node runs.
 
 mod check;
+mod compared;
 mod derived;
 mod error;
 mod key;
@@ -19,6 +20,7 @@ pub use values::*;
 
 use herald_core::flow::HashKey;
 use herald_core::id::{Interface, Mac, NodeId, PerInterface};
+use herald_core::mesh::Setting;
 
 /// Where control sockets are unless the configuration says otherwise.
 const CONTROL_FOLDER: &str = "/run/herald";
@@ -40,8 +42,8 @@ pub struct Config {
     pub choice_key: HashKey,
     /// Where the cluster's secret was set.
     pub secret_place: Place,
-    /// Digest of the settings that must be equal on all members.
-    pub digest: u64,
+    /// What nodes compare of it when they meet.
+    pub compared: Vec<Setting>,
 }
 
 impl Config {
@@ -64,15 +66,15 @@ impl Config {
         });
         let default_control = || Path::new(CONTROL_FOLDER).join(format!("{}.sock", options.node));
         let control = options.control.clone().unwrap_or_else(default_control);
-        let (members, choice_key, digest) =
-            (derived::members(&options), derived::choice_key(&options), derived::digest(&options));
+        let (members, choice_key, compared) =
+            (derived::members(&options), derived::choice_key(&options), compared::settings(&options));
         options.control = Some(control.clone());
         for interface in Interface::BOTH {
             let filled = options.interfaces.of_mut(interface);
             filled.mac = Some(macs[interface]);
             filled.priority = Some(priorities[interface]);
         }
-        Self { options, control, members, macs, priorities, choice_key, secret_place, digest }
+        Self { options, control, members, macs, priorities, choice_key, secret_place, compared }
     }
 
     /// Refuses the secret of the example files, which everybody knows.

@@ -3,6 +3,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::*;
+use herald_core::limits::{COMPARED_KEY_LEN_MAX, COMPARED_KEYS_MAX};
+use herald_core::mesh::Differences;
 
 mod every_option;
 
@@ -337,31 +339,71 @@ fn default_macs_are_local_unicast_stable_and_distinct() {
     }
 }
 
+/// The keys that a node with this configuration finds to differ at one with the other.
+fn differences(one: &Config, other: &Config) -> Differences {
+    Differences::between(&one.compared, &other.compared)
+}
+
 #[test]
-fn the_digest_covers_what_members_must_share_and_nothing_else() {
-    let digest = |text: &str, sets: &[&str]| load(text, sets).unwrap().digest;
-    let base = digest(GOOD, &[]);
-    for same in [&["timeouts.udp_s=9"][..], &["log=debug"], &["choose.weight=7"], &["testing.announcement_delay_ms=50"]]
-    {
-        assert_eq!(base, digest(GOOD, same), "{same:?}");
-    }
-    for other in [
-        &["choose.redirectors=equal"][..],
-        &["choose.per_interface_key=true"],
-        &["cluster.secret=another secret text"],
-        &["interfaces.first.vrid=9"],
-        &["interfaces.first.virtual_addresses=[\"10.1.0.2\"]"],
-        &["roles=static", "holders={first=\"a\",second=\"c\"}"],
+fn a_difference_is_told_by_its_key_and_by_what_it_means() {
+    let good = load(GOOD, &[]).unwrap();
+    let differ = |sets: &[&str]| {
+        let Differences { must, should } = differences(&good, &load(GOOD, sets).unwrap());
+        (must.join(" "), should.join(" "))
+    };
+    for own in [
+        "log=debug",
+        "choose.weight=7",
+        "hold_ms_max=50",
+        "interfaces.first.priority=7",
+        "mesh.key=/k",
+        "mesh.listen=10.9.0.7:1",
     ] {
-        assert_ne!(base, digest(GOOD, other), "{other:?}");
+        assert_eq!(differ(&[own]), (String::new(), String::new()), "{own}");
     }
+    for (sets, key) in [
+        (&["redirect=mesh"][..], "redirect"),
+        (&["choose.redirectors=equal"], "choose.redirectors"),
+        (&["choose.per_interface_key=true"], "choose.per_interface_key"),
+        (&["interfaces.first.vrid=9"], "interfaces.first.vrid"),
+        (&["interfaces.second.virtual_addresses=[\"10.2.0.2\"]"], "interfaces.second.virtual_addresses"),
+        (&["vrrp.advert_centiseconds=20"], "vrrp.advert_centiseconds"),
+        (&["testing.announcements=false"], "testing.announcements"),
+        (&["roles=static", "holders={first=\"a\",second=\"c\"}"], "roles holders.first holders.second"),
+    ] {
+        assert_eq!(differ(sets), (key.to_owned(), String::new()), "{sets:?}");
+    }
+    let secret = differ(&["cluster.secret=another secret text"]);
+    assert_eq!(secret, ("cluster.secret".to_owned(), "plugins".to_owned()), "and what may hold secrets of its own");
+    for (set, key) in [
+        ("timeouts.udp_s=9", "timeouts.udp_s"),
+        ("midstream=pick-up", "midstream"),
+        ("interfaces.first.mtu=9000", "interfaces.first.mtu"),
+        ("interfaces.first.addresses=[\"10.1.0.11/16\",\"fe80::11/64\"]", "interfaces.first.addresses"),
+        ("routes=[{to=\"192.0.2.0/24\",via=\"10.2.0.9\"}]", "routes"),
+        ("plugins=[{name=\"acl\"}]", "plugins"),
+        ("mesh.peers.d=10.9.0.14:7400", "mesh.peers"),
+    ] {
+        assert_eq!(differ(&[set]), (String::new(), key.to_owned()), "{set}");
+    }
+}
+
+#[test]
+fn what_makes_a_node_itself_is_no_difference() {
     let as_b = GOOD
         .replace("node = \"a\"", "node = \"b\"")
         .replace("10.9.0.11", "10.9.0.99")
         .replace("b = \"10.9.0.12:7400\"", "a = \"10.9.0.11:7400\"")
         .replace("10.1.0.11/24", "10.1.0.12/24")
-        .replace("10.2.0.11/24", "10.2.0.12/24");
-    assert_eq!(base, digest(&as_b, &[]), "members share it");
+        .replace("10.2.0.11/24", "10.2.0.12/24")
+        .replace("\"10.1.0.1\", \"fe80::1\"", "\"fe80::1\", \"10.1.0.1\"");
+    let chain = |of: &str, lines: &str| {
+        format!("plugins=[{{name=\"{of}/x.so\",config={{path=\"{of}/log{of}\",lines={lines}}}}}]")
+    };
+    let a = load(GOOD, &[&chain("/of/a", "1")]).unwrap();
+    assert_eq!(differences(&a, &load(&as_b, &[&chain("/of/b", "1")]).unwrap()), Differences::default());
+    assert_eq!(differences(&a, &load(&as_b, &[&chain("/of/b", "2")]).unwrap()).should, ["plugins"]);
+    assert!(a.compared.len() <= COMPARED_KEYS_MAX && a.compared.iter().all(|s| s.key.len() <= COMPARED_KEY_LEN_MAX));
 }
 
 #[test]
@@ -398,10 +440,8 @@ fn every_example_configuration_is_good() {
 }
 
 #[test]
-fn the_three_nodes_share_one_digest() {
-    let digests: BTreeSet<_> = ["a", "b", "c"]
-        .map(|n| Config::load(&configs().join(format!("three-nodes/{n}.toml")), &[]).unwrap().digest)
-        .into_iter()
-        .collect();
-    assert_eq!(digests.len(), 1);
+fn the_three_nodes_do_not_differ() {
+    let [a, b, c] =
+        ["a", "b", "c"].map(|n| Config::load(&configs().join(format!("three-nodes/{n}.toml")), &[]).unwrap());
+    assert_eq!([differences(&a, &b), differences(&a, &c)], [Differences::default(), Differences::default()]);
 }

@@ -40,6 +40,8 @@ pub(super) fn log(event: &Event) {
             tracing::warn!("{peer} does not acknowledge announcements: nothing is held for it any more");
         }
         Event::Breaker { peer, open: false } => tracing::info!("{peer} acknowledges announcements again"),
+        // Told with what is to be done, where the keys and addresses are known.
+        Event::KeptApart { .. } | Event::ConfigurationDiffers { .. } => {}
         // The host has said so, with the plugin's fault policy.
         Event::PluginSuspended { .. } => {}
         Event::NodeSuspended { node, suspended: true } => {

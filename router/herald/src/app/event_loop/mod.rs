@@ -9,6 +9,7 @@ mod turn;
 mod who;
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
@@ -22,10 +23,12 @@ use super::logging::LogBooks;
 use super::published::{Published, Publisher};
 use super::watchdog::{Phase, Progress};
 use crate::io::knocks::Knocks;
-use crate::io::peers::{PeerEvent, Peers};
+use crate::io::peers::{PeerEvent, Peers, Said};
 use crate::io::{Pool, StopSignals, Timer, clock};
+use herald_core::event::Event;
 use herald_core::id::{Interface, NodeId, PerInterface};
 use herald_core::limits::{POOL_FRAMES_MAX, REFUSAL_LINES_BURST_MAX, REFUSAL_LINES_PER_SECOND_MAX};
+use herald_core::membership::Apart;
 use herald_core::mesh::PeerError;
 use herald_core::node::Node;
 use herald_core::outbox::Outbox;
@@ -271,12 +274,36 @@ impl EventLoop {
                 tracing::debug!("connection for frames with {peer}: {error}");
                 node.frames_lost(turn, peer);
             }
+            PeerEvent::KeptApart { peer, address, error, said } => self.kept_apart(now, (peer, address), &error, said),
+            PeerEvent::Differs { peer, keys } => {
+                tracing::warn!("the configuration of {peer} differs in {}, which should be equal", keys.join(", "));
+                self.out.tell(Event::ConfigurationDiffers { peer });
+            }
             // Those without a line are counted all the same.
             PeerEvent::Refused { address, error } => {
                 if self.refusal_lines.take(now).is_some() {
                     tracing::warn!("connection with {address} refused: {error}");
                 }
             }
+        }
+    }
+
+    /// A peer was refused, or refuses this node, until people mend what is wrong: told once for each boot of the peer.
+    fn kept_apart(&mut self, now: Instant, (peer, address): (NodeId, SocketAddr), error: &PeerError, said: Said) {
+        let apart = if let PeerError::OtherConfiguration { side, .. } = error {
+            Some(Apart::Configuration(*side))
+        } else if let PeerError::IdTaken { .. } = error {
+            Some(Apart::IdTaken)
+        } else {
+            None
+        };
+        if let Some(apart) = apart {
+            let turn = &mut Turn::new(now, &mut self.parts.plugins, &mut self.out);
+            self.parts.node.kept_apart(turn, peer, apart);
+        }
+        if said == Said::First {
+            tracing::error!("{peer} at {address} and this node take no part with each other: {error}");
+            self.out.tell(Event::KeptApart { peer, reason: error.name() });
         }
     }
 

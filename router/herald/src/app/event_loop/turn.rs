@@ -105,6 +105,7 @@ impl EventLoop {
     fn deadline_reached(&mut self, now: Instant) {
         let due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
         if let Some(peers) = self.parts.peers.as_mut().filter(|peers| due(peers.next_deadline())) {
+            peers.set_side(self.parts.node.membership().side());
             peers.deadline_reached(now, self.parts.poll.registry(), &mut self.told);
         }
         if due(self.parts.node.next_deadline()) {

@@ -105,6 +105,8 @@ impl EventRow {
             },
             Event::Breaker { peer, open: true } => Self::of_node("breaker-opened", peer),
             Event::Breaker { peer, open: false } => Self::of_node("breaker-closed", peer),
+            Event::KeptApart { peer, reason } => Self { reason: Some(reason), ..Self::of_node("kept-apart", peer) },
+            Event::ConfigurationDiffers { peer } => Self::of_node("configuration-differs", peer),
             Event::PluginSuspended { plugin } => {
                 Self { event: "plugin-suspended", plugin: Some(plugin), ..Self::default() }
             }

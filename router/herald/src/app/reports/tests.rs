@@ -26,8 +26,15 @@ fn members() -> Vec<MemberRow> {
         in_sync,
         weight: 100,
         plugins,
+        refused: None,
+        differs: Vec::new(),
     };
-    vec![row("a", "alive", "up", true, "suspended"), row("b", "dead", "down", false, "ok")]
+    let b = MemberRow {
+        refused: Some("differs in redirect".to_owned()),
+        differs: vec!["midstream".to_owned(), "routes".to_owned()],
+        ..row("b", "dead", "down", false, "ok")
+    };
+    vec![row("a", "alive", "up", true, "suspended"), b]
 }
 
 fn status() -> Status {
@@ -112,14 +119,14 @@ fn route() -> RouteRow {
 const SHAPES: &[(&str, &str, &str)] = &[
     (
         "status",
-        r#"{"node":"a","cluster":"three","version":"0.1.0","pid":7,"uptime_ms":61500,"interfaces":{"first":{"tap":"herald-first","state":"up","mac":"02:00:00:00:00:01","offloads":"checksum","queue_lost":5,"adverts":{"sent":1,"heard":2}},"second":{"tap":"herald-second","state":"up","mac":"02:00:00:00:00:02","offloads":"checksum","queue_lost":5,"adverts":{"sent":1,"heard":2}}},"roles":{"first":{"holder":"a","epoch":3},"second":null},"members":[{"node":"a","state":"alive","link":"up","in_sync":true,"weight":100,"plugins":"suspended"},{"node":"b","state":"dead","link":"down","in_sync":false,"weight":100,"plugins":"ok"}],"plugins":"suspended","sessions":{"redirector":4,"marker":5},"streams":{"chosen_unasked":0},"frames":{"arrived_first":9,"arrived_second":0,"arrived_mesh":0,"forwarded":0,"redirected":0,"handed_over":0,"handed_to_holder":0,"straight":0,"unproven":0,"consumed":0,"dropped":0,"kept":0,"generated":0,"generated_dropped":0,"buffers_taken":0},"drops":{},"refusals":{"not-tls":3},"messages":{"stale":1,"unauthorised":2},"log":{"waiting":3,"lost":2,"left_out":1}}"#,
+        r#"{"node":"a","cluster":"three","version":"0.1.0","pid":7,"uptime_ms":61500,"interfaces":{"first":{"tap":"herald-first","state":"up","mac":"02:00:00:00:00:01","offloads":"checksum","queue_lost":5,"adverts":{"sent":1,"heard":2}},"second":{"tap":"herald-second","state":"up","mac":"02:00:00:00:00:02","offloads":"checksum","queue_lost":5,"adverts":{"sent":1,"heard":2}}},"roles":{"first":{"holder":"a","epoch":3},"second":null},"members":[{"node":"a","state":"alive","link":"up","in_sync":true,"weight":100,"plugins":"suspended","refused":null,"differs":[]},{"node":"b","state":"dead","link":"down","in_sync":false,"weight":100,"plugins":"ok","refused":"differs in redirect","differs":["midstream","routes"]}],"plugins":"suspended","sessions":{"redirector":4,"marker":5},"streams":{"chosen_unasked":0},"frames":{"arrived_first":9,"arrived_second":0,"arrived_mesh":0,"forwarded":0,"redirected":0,"handed_over":0,"handed_to_holder":0,"straight":0,"unproven":0,"consumed":0,"dropped":0,"kept":0,"generated":0,"generated_dropped":0,"buffers_taken":0},"drops":{},"refusals":{"not-tls":3},"messages":{"stale":1,"unauthorised":2},"log":{"waiting":3,"lost":2,"left_out":1}}"#,
         "node a of cluster three, up 61 s, version 0.1.0, process 7, plugins suspended\n\n\
          INTERFACE|TAP|STATE|MAC|QUEUE LOST|HOLDER|EPOCH\n\
          first|herald-first|up|02:00:00:00:00:01|5|a|3\n\
          second|herald-second|up|02:00:00:00:00:02|5|-|-\n\n\
-         NODE|STATE|LINK|IN SYNC|WEIGHT|PLUGINS\n\
-         a|alive|up|yes|100|suspended\n\
-         b|dead|down|no|100|ok\n\n\
+         NODE|STATE|LINK|IN SYNC|WEIGHT|PLUGINS|REFUSED|DIFFERS\n\
+         a|alive|up|yes|100|suspended|-|-\n\
+         b|dead|down|no|100|ok|differs in redirect|midstream, routes\n\n\
          sessions: marker 5, redirector 4\n\
          streams: chosen_unasked 0\n\
          frames: arrived_first 9, arrived_mesh 0, arrived_second 0, buffers_taken 0, consumed 0, dropped 0, \
@@ -132,8 +139,9 @@ const SHAPES: &[(&str, &str, &str)] = &[
     ),
     (
         "members",
-        r#"[{"node":"a","state":"alive","link":"up","in_sync":true,"weight":100,"plugins":"suspended"},{"node":"b","state":"dead","link":"down","in_sync":false,"weight":100,"plugins":"ok"}]"#,
-        "NODE|STATE|LINK|IN SYNC|WEIGHT|PLUGINS\na|alive|up|yes|100|suspended\nb|dead|down|no|100|ok",
+        r#"[{"node":"a","state":"alive","link":"up","in_sync":true,"weight":100,"plugins":"suspended","refused":null,"differs":[]},{"node":"b","state":"dead","link":"down","in_sync":false,"weight":100,"plugins":"ok","refused":"differs in redirect","differs":["midstream","routes"]}]"#,
+        "NODE|STATE|LINK|IN SYNC|WEIGHT|PLUGINS|REFUSED|DIFFERS\na|alive|up|yes|100|suspended|-|-\n\
+         b|dead|down|no|100|ok|differs in redirect|midstream, routes",
     ),
     ("roles", r#"{"first":{"holder":"a","epoch":3},"second":null}"#, "INTERFACE|HOLDER|EPOCH\nfirst|a|3\nsecond|-|-"),
     (

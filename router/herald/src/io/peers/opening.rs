@@ -10,6 +10,7 @@ use super::peer::Peer;
 use super::{PeerEvent, Peers, Turn};
 use crate::io::peer_socket::PeerSocket;
 use crate::io::tls::Session;
+use herald_core::id::NodeId;
 use herald_core::limits;
 use herald_core::mesh::backoff::reconnect_delay;
 use herald_core::mesh::link::Link;
@@ -58,7 +59,7 @@ impl Peers {
 
     pub(super) fn dial(&mut self, index: usize, lane: Lane, turn: &mut Turn<'_>) {
         let Some(peer) = self.peers.get(index) else { return };
-        if !self.is_to_dial(peer, lane) || turn.now < peer.way(lane).dial_at {
+        if !self.is_to_dial(peer, lane) || turn.now < self.dial_at(peer, lane) {
             return;
         }
         let (node, address) = (peer.node, peer.address);
@@ -80,7 +81,11 @@ impl Peers {
             }
             Err(error) => {
                 self.dial_later(index, lane, turn.now);
-                self.refuse(address, error, turn);
+                if self.is_own_to_dial(node) {
+                    self.refuse(address, error, turn);
+                } else {
+                    self.count_refusal(&error);
+                }
             }
         }
     }
@@ -88,10 +93,21 @@ impl Peers {
     /// True for a connection that this node dials and does not have. The one for frames follows the other.
     pub(super) fn is_to_dial(&self, peer: &Peer, lane: Lane) -> bool {
         let due = match lane {
-            Lane::Control => true,
-            Lane::Frames => peer.boot.is_some(),
+            Lane::Control => self.is_own_to_dial(peer.node) || self.introduces_itself(),
+            Lane::Frames => self.is_own_to_dial(peer.node) && peer.boot.is_some(),
         };
-        due && peer.way(lane).slot.is_none() && self.identity.hello.node < peer.node
+        due && peer.way(lane).slot.is_none()
+    }
+
+    /// When that is.
+    pub(super) fn dial_at(&self, peer: &Peer, lane: Lane) -> Instant {
+        let earliest = if self.is_own_to_dial(peer.node) { None } else { self.introduces_at };
+        earliest.map_or(peer.way(lane).dial_at, |earliest| earliest.max(peer.way(lane).dial_at))
+    }
+
+    /// The lower id dials the higher one.
+    pub(super) fn is_own_to_dial(&self, peer: NodeId) -> bool {
+        self.identity.hello.node < peer
     }
 
     pub(super) fn dial_later(&mut self, index: usize, lane: Lane, now: Instant) {
@@ -109,8 +125,14 @@ impl Peers {
     }
 
     pub(super) fn refuse(&mut self, address: SocketAddr, error: PeerError, turn: &mut Turn<'_>) {
+        self.count_refusal(&error);
+        if !self.keep_apart(address, &error, turn) {
+            turn.told.push(PeerEvent::Refused { address, error });
+        }
+    }
+
+    pub(super) fn count_refusal(&mut self, error: &PeerError) {
         *self.refusals.entry(error.name()).or_default() += 1;
-        turn.told.push(PeerEvent::Refused { address, error });
     }
 
     fn token(&self, place: usize) -> Token {

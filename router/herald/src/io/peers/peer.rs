@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::apart::KeptApart;
 use herald_core::id::{BootId, NodeId};
 use herald_core::mesh::Lane;
 use herald_core::mesh::resend::Resend;
@@ -16,6 +17,11 @@ pub(super) struct Peer {
     pub(super) boot: Option<BootId>,
     /// Its numbered messages.
     pub(super) resend: Resend,
+    /// Why it was kept apart last.
+    pub(super) apart: Option<KeptApart>,
+    /// Which boot's configuration was compared, and the keys that should be equal and are not.
+    pub(super) compared: Option<BootId>,
+    pub(super) differs: Vec<String>,
     control: Way,
     frames: Way,
 }
@@ -33,7 +39,17 @@ pub(super) struct Way {
 
 impl Peer {
     pub(super) fn new(node: NodeId, address: SocketAddr, own: BootId) -> Self {
-        Self { node, address, boot: None, resend: Resend::new(own), control: Way::default(), frames: Way::default() }
+        Self {
+            node,
+            address,
+            boot: None,
+            resend: Resend::new(own),
+            apart: None,
+            compared: None,
+            differs: Vec::new(),
+            control: Way::default(),
+            frames: Way::default(),
+        }
     }
 
     pub(super) fn way(&self, lane: Lane) -> &Way {

@@ -2,6 +2,7 @@
 
 use super::PeerError;
 use crate::io::peer_socket::PeerSocket;
+use herald_core::mesh::Greeting;
 use herald_core::time::Instant;
 
 /// A connection and what is known of it.
@@ -17,6 +18,25 @@ pub(super) struct Slot {
     pub(super) failed: Option<PeerError>,
     /// When messages that are not urgent are due to be written; never: none are delayed.
     pub(super) write_by: Instant,
+    /// It waits for the word of an older connection.
+    pub(super) challenge: Option<Challenge>,
+}
+
+/// A node that has said hello with the id of a peer whose older connection is up and is asked whether it lives.
+#[derive(Clone, Debug)]
+pub(super) struct Challenge {
+    pub(super) greeting: Greeting,
+    /// The older connection, by its number.
+    pub(super) older: u64,
+    /// Until when its answer is awaited.
+    pub(super) until: Instant,
+}
+
+impl Slot {
+    /// When something is due for the connection itself.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.challenge.as_ref().map(|challenge| challenge.until).or_else(|| self.socket.link().next_deadline())
+    }
 }
 
 /// Connections by their places. A place is used again once its connection has ended: an event that comes too late for
@@ -47,6 +67,7 @@ impl Slots {
                 told_up: false,
                 failed: None,
                 write_by: Instant::NEVER,
+                challenge: None,
             });
         }
     }

@@ -1,5 +1,6 @@
 //! What happens on connections: hellos, messages, numbers, ends.
 
+use super::apart::is_lasting;
 use super::{Haste, PeerEvent, Peers, Turn, Unsent};
 use crate::io::peer_socket::Budget;
 use herald_core::limits;
@@ -49,6 +50,9 @@ impl Peers {
 
     pub(super) fn time_out(&mut self, place: usize, turn: &mut Turn<'_>) {
         let Some(slot) = self.slots.get_mut(place) else { return };
+        if slot.challenge.is_some() {
+            return self.unanswered(place, turn);
+        }
         if let Some(event) = slot.socket.link_mut().step(turn.now, &self.identity, Input::DeadlineReached) {
             self.happened(place, event, turn);
         }
@@ -140,6 +144,8 @@ impl Peers {
                 }
             }),
             LinkEvent::Skipped(number) => self.number_arrived(index, number).map(drop),
+            LinkEvent::Pinged(nonce) => self.pinged(place, nonce),
+            LinkEvent::Ponged(nonce) => return self.ponged(place, nonce, turn),
             LinkEvent::Received(number) => index
                 .and_then(|index| self.peers.get_mut(index))
                 .map_or(Ok(()), |peer| peer.resend.acknowledged(number)),
@@ -156,7 +162,7 @@ impl Peers {
     }
 
     /// A good hello came: the connection is up, in the place of an older one if there is one.
-    fn identified(&mut self, place: usize, greeting: Greeting, turn: &mut Turn<'_>) {
+    pub(super) fn identified(&mut self, place: usize, greeting: Greeting, turn: &mut Turn<'_>) {
         let (node, lane) = (greeting.hello.node, greeting.lane);
         let Some(index) = self.peers.iter().position(|peer| peer.node == node) else {
             return self.end(place, PeerError::UnknownNode { node }, turn);
@@ -165,9 +171,15 @@ impl Peers {
         if lane == Lane::Frames && beside != Some(greeting.hello.boot) {
             return self.end(place, PeerError::NoControl { node }, turn);
         }
+        if self.is_challenged(place, index, &greeting, turn) {
+            return;
+        }
+        if node > self.identity.hello.node && self.was_accepted(place) {
+            return self.introduced(place, index, turn);
+        }
         let older = self.peers.get(index).and_then(|peer| peer.way(lane).slot).filter(|other| *other != place);
         if let Some(other) = older {
-            if self.slots.serial_of(other) > self.slots.serial_of(place) {
+            if self.slots.serial_of(other) > self.slots.serial_of(place) && !self.is_introduction(other) {
                 return self.end(place, PeerError::OlderLink { node }, turn);
             }
             self.end(other, PeerError::Replaced, turn);
@@ -177,7 +189,10 @@ impl Peers {
             return self.end(place, error, turn);
         }
         match lane {
-            Lane::Control => turn.told.push(PeerEvent::Up(greeting.hello)),
+            Lane::Control => {
+                self.compare(index, &greeting.hello, turn);
+                turn.told.push(PeerEvent::Up(greeting.hello));
+            }
             Lane::Frames => turn.told.push(PeerEvent::FramesUp(node)),
         }
     }
@@ -212,6 +227,7 @@ impl Peers {
     /// Ends a connection and reports it, as a lost link if it was one. Without control there are no frames.
     pub(super) fn end(&mut self, place: usize, error: PeerError, turn: &mut Turn<'_>) {
         let Some(slot) = self.slots.take(place) else { return };
+        let (replaced, introduction) = (error == PeerError::Replaced, self.introduces(&slot));
         let link = slot.socket.link();
         self.unknown_kinds += link.unknown_kinds();
         let (address, lane, dialled) = (slot.socket.address(), link.lane(), link.origin() != Origin::Accepted);
@@ -223,6 +239,9 @@ impl Peers {
             }
         }
         let Some(peer) = slot.peer.and_then(|index| self.peers.get_mut(index)).filter(|_| slot.told_up) else {
+            if introduction && !is_lasting(&error) {
+                return self.count_refusal(&error);
+            }
             return self.refuse(address, error, turn);
         };
         *self.refusals.entry(error.name()).or_default() += 1;
@@ -233,6 +252,9 @@ impl Peers {
                 let frames = peer.way(Lane::Frames).slot;
                 if let Some(frames) = frames {
                     self.end(frames, PeerError::ControlLost, turn);
+                }
+                if !replaced {
+                    self.not_answered_by(slot.serial, turn);
                 }
             }
             Lane::Frames => turn.told.push(PeerEvent::FramesLost(peer.node, error)),

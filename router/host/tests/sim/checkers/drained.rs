@@ -35,7 +35,10 @@ fn is_gentle(action: &Action) -> bool {
     }
 }
 
-/// False for adverts, which end where they are read, and for what a switch floods to everybody.
+/// False for adverts, which end where they are read, and for what a switch floods to everybody, also to who starts.
 fn is_loss(reason: DropReason) -> bool {
-    !matches!(reason, DropReason::VrrpContradicts | DropReason::VrrpStranger | DropReason::OtherMac)
+    !matches!(
+        reason,
+        DropReason::VrrpContradicts | DropReason::VrrpStranger | DropReason::OtherMac | DropReason::NotAdmitted
+    )
 }

@@ -19,7 +19,7 @@ impl Checker for OneConfiguration {
             Note::Started { calls, .. } | Note::Judged { calls, .. } | Note::Ended { calls, .. } => calls,
             Note::Inspected { .. } => return Ok(()),
         };
-        let told = world.members[*place].hello().config_digest;
+        let told = world.members[*place].hello().configuration[0].digest;
         match calls.iter().find(|call| call.configuration != told) {
             Some(call) => {
                 Err(format!("{} told its peers configuration {told:x}, and there was {call:?}", NODES[*place]))

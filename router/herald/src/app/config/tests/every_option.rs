@@ -1,10 +1,13 @@
 //! `configs/every-option.toml` is what the entries say, and the entries are what a node does.
 
-use super::super::key::{self, Allowed, Below, Key, Located, Unset};
+use super::super::key::{self, Allowed, Below, Class, Key, Located, Unset};
 use super::*;
 
 const HEAD: &str = r#"# Every option of a node: what it means, what is allowed and its default. The value here is the default unless the
 # comment says "example". An option with "no default" must be set if its table is used.
+#
+# Nodes compare their configurations when they meet. They refuse each other if an option differs that must be equal on
+# all nodes, and warn of one that should be; the others are each node's own.
 #
 # The same keys can be set by variables, HERALD_CONFIG__CLUSTER__ID for cluster.id, and by flags, --set cluster.id=lab.
 # Flags win over variables, variables over this file.
@@ -55,8 +58,19 @@ fn facts(located: &Located) -> String {
         (Unset::Default(_), Some(default)) if default == located.key.shown.first => format!("Default: {default}."),
         (Unset::Default(_), default) => format!("Default: {}. (Example.)", default.unwrap_or_default()),
     };
-    let fits = allowed.len() + 1 + unset.len() <= LINE_CHARS_MAX;
-    format!("{allowed}{}{unset}\n", if fits { " " } else { "\n# " })
+    let class = match located.key.class {
+        Some(Class::MustBeEqual) => Some("Must be equal on all nodes.".to_owned()),
+        Some(Class::ShouldBeEqual) => Some("Should be equal on all nodes.".to_owned()),
+        Some(Class::MayDiffer) | None => None,
+    };
+    let mut lines = vec![allowed];
+    for part in [Some(unset), class].into_iter().flatten() {
+        match lines.last_mut() {
+            Some(line) if line.len() + 1 + part.len() <= LINE_CHARS_MAX => *line += &format!(" {part}"),
+            Some(_) | None => lines.push(format!("# {part}")),
+        }
+    }
+    lines.join("\n") + "\n"
 }
 
 fn comment(text: &[&str]) -> String {

@@ -60,7 +60,9 @@ fn each_wrong_peer_is_refused_by_name_and_the_good_link_stays() {
             | PeerEvent::Arrived(..)
             | PeerEvent::Lost(..)
             | PeerEvent::FramesUp(_)
-            | PeerEvent::FramesLost(..) => None,
+            | PeerEvent::FramesLost(..)
+            | PeerEvent::KeptApart { .. }
+            | PeerEvent::Differs { .. } => None,
         })
         .collect();
     assert_eq!(refused.len(), 11);

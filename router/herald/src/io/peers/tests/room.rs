@@ -11,7 +11,7 @@ use super::super::*;
 use crate::io::clock;
 use crate::io::tls::{Pulled, Session, TlsTexts};
 use herald_core::id::{BootId, Epoch, Interface, Mac, PerInterface};
-use herald_core::mesh::{Claim, Greeting, Handover, Heartbeat, Padding, codec};
+use herald_core::mesh::{Claim, Greeting, Handover, Heartbeat, Padding, Side, codec};
 use herald_keys::{Authority, Keys, Validity};
 
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -57,7 +57,8 @@ pub(super) fn hello(name: &str, boot: u64) -> Hello {
         boot: BootId(boot),
         macs: PerInterface { first: Mac([2; 6]), second: Mac([4; 6]) },
         addresses: PerInterface::default(),
-        config_digest: 0,
+        configuration: Vec::new(),
+        side: Side::default(),
     }
 }
 
@@ -275,7 +276,7 @@ impl Hand {
 }
 
 pub(super) fn greeting(hello: &Hello) -> Greeting {
-    Greeting { hello: hello.clone(), lane: Lane::Control, resume: None, padding: Padding::default() }
+    Greeting { hello: hello.clone(), lane: Lane::Control, resume: None, taken: None, padding: Padding::default() }
 }
 
 pub(super) fn said(hello: &Hello) -> Vec<u8> {
