@@ -133,7 +133,50 @@ fn adverts_of_keepalived_are_read_counted_and_change_nothing() {
         let other = drops.as_object().unwrap().keys().filter(|reason| reason.starts_with("vrrp-")).count();
         assert_eq!(other, 1, "its adverts are right in everything else: {drops}");
         assert_eq!(lab.json(node, &["roles"]), before);
+        assert_eq!(foreign_routers(&lab, node), ["first 10.1.0.50", "first fe80"], "{node} names it");
     }
+}
+
+/// Who advertises one of the cluster's virtual routers and is no member: the network and the beginning of the address.
+fn foreign_routers(lab: &Lab, node: &str) -> Vec<String> {
+    let status = lab.json(node, &["status"]);
+    let name = |router: &Value| {
+        let address = router["address"].as_str().unwrap();
+        format!("{} {}", router["interface"].as_str().unwrap(), address.split("::").next().unwrap())
+    };
+    let mut named: Vec<_> = status["foreign_routers"].as_array().unwrap().iter().map(name).collect();
+    named.sort_unstable();
+    named
+}
+
+/// A router of somebody else with the cluster's VRID and addresses of its own, for two seconds.
+const FOREIGNER: &str = r#"
+from scapy.all import Ether, IP, sendp
+from scapy.layers.vrrp import VRRPv3
+ip = IP(src="10.1.0.50", dst="224.0.0.18", ttl=255, proto=112)
+advert = Ether(src="00:00:5e:00:01:01", dst="01:00:5e:00:00:12") / ip / VRRPv3(vrid=1, priority=200, adv=10, addrlist=["10.1.0.250"])
+sendp(advert, iface="eth0", count=20, inter=0.1, verbose=False)
+"#;
+
+#[test]
+fn a_foreign_router_is_named_once_and_forgotten_when_it_is_gone() {
+    let lab = lab("foreigner");
+    let before = lab.json("c", &["roles"]);
+    assert_eq!(foreign_routers(&lab, "c"), [""; 0]);
+    assert_eq!(lab.exec("guest", &["/usr/bin/python3", "-c", FOREIGNER]).code, 0);
+    let logs: Vec<Value> = lab.status()["nodes"].as_array().unwrap().clone();
+    for node in logs {
+        let name = node["node"].as_str().unwrap();
+        let status = lab.json(name, &["status"]);
+        let router = &status["foreign_routers"][0];
+        let said = [&router["address"], &router["mac"], &router["vrid"], &router["priority"]].map(Value::to_string);
+        assert_eq!(said, ["\"10.1.0.50\"", "\"00:00:5e:00:01:01\"", "1", "200"], "{name}");
+        let log = fs::read_to_string(node["log"].as_str().unwrap()).unwrap();
+        let told = log.lines().filter(|line| line.contains("10.1.0.50 with MAC 00:00:5e:00:01:01")).count();
+        assert_eq!(told, 1, "{name} says it once: {log}");
+    }
+    assert_eq!(lab.json("c", &["roles"]), before);
+    eventually(LIMIT, "it is forgotten", || foreign_routers(&lab, "c").is_empty().then_some(()));
 }
 
 #[test]

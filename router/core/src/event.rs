@@ -1,7 +1,9 @@
 //! What the core tells: events, and the reason of every dropped frame.
 
+use std::net::IpAddr;
+
 use crate::flow::FlowKey;
-use crate::id::{Epoch, Generation, Interface, NodeId};
+use crate::id::{Epoch, Generation, Interface, Mac, NodeId};
 
 /// A step of the method for one stream (US 7,969,991 B2, claim 1). M3 and M11, M8 and M12 are told by the node that
 /// does them.
@@ -156,6 +158,19 @@ pub enum Event {
         /// The peer.
         peer: NodeId,
     },
+    /// A router that is no member advertises a virtual router of the cluster: told once for each outbreak.
+    ForeignRouter {
+        /// The network.
+        interface: Interface,
+        /// Its address.
+        address: IpAddr,
+        /// The MAC its advert came from.
+        mac: Mac,
+        /// The virtual router.
+        vrid: u8,
+        /// Its priority.
+        priority: u8,
+    },
     /// A plugin failed too often and is not asked any more; its fault policy speaks for it.
     PluginSuspended {
         /// The plugin, by its manifest.
@@ -193,6 +208,7 @@ impl Event {
             | Self::Breaker { .. }
             | Self::KeptApart { .. }
             | Self::ConfigurationDiffers { .. }
+            | Self::ForeignRouter { .. }
             | Self::PluginSuspended { .. }
             | Self::NodeSuspended { .. }
             | Self::AllSuspended { .. } => true,

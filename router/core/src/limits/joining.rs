@@ -1,4 +1,4 @@
-//! Bounds of what happens when a node meets the others.
+//! Bounds of what happens when a node meets the others, and strangers on the networks.
 
 use std::time::Duration;
 
@@ -19,3 +19,9 @@ pub const APART_TIME: Duration = RECONNECT_DELAY_MAX.saturating_mul(3);
 
 /// Time after which a starting node that nobody has dialled says itself that it is there.
 pub const INTRODUCTION_DELAY: Duration = DETECTION_TIME;
+
+/// Foreign routers on one network that are remembered: a person looks for one.
+pub const FOREIGN_ROUTERS_MAX: usize = 8;
+
+/// How long one that is heard no more is remembered. Its next advert is told as a new outbreak.
+pub const FOREIGN_ROUTER_TIME: Duration = Duration::from_secs(10);

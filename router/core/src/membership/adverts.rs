@@ -94,6 +94,16 @@ impl Adverts {
         }
     }
 
+    /// The virtual router.
+    pub(super) fn vrid(&self) -> u8 {
+        self.vrid
+    }
+
+    /// True for the virtual MAC of either family.
+    pub(super) fn has_virtual_mac(&self, mac: Mac) -> bool {
+        self.virtual_macs.contains(&mac)
+    }
+
     /// Time between two adverts.
     pub(super) fn interval(&self) -> Duration {
         Duration::from_millis(10) * u32::from(self.centiseconds)
@@ -187,10 +197,14 @@ impl Membership {
             .and_then(|advert| self.adverts[interface].check(&advert, headers).map(|()| advert));
         let advert = match checked {
             Ok(advert) => advert,
-            Err(reason) => return out.drop(frame, reason),
+            Err(reason) => {
+                self.foreign_advertised(now, interface, (link_source, headers), &frame, out);
+                return out.drop(frame, reason);
+            }
         };
         let Some(node) = self.advertiser(interface, link_source, headers) else {
             self.stranger_advertised(now);
+            self.foreign_advertised(now, interface, (link_source, headers), &frame, out);
             return out.drop(frame, DropReason::VrrpStranger);
         };
         let resigns = advert.priority == vrrp::PRIORITY_RESIGNED;
@@ -247,18 +261,14 @@ impl Membership {
         if link_source != if headers.is_ipv6() { v6 } else { v4 } {
             return None;
         }
-        let others = self.members.iter().filter(|member| member.node != self.settings.node);
-        let mut found = others.filter(|member| match headers.source {
-            IpAddr::V4(_) => member.addresses[interface].contains(&headers.source),
-            IpAddr::V6(v6) => member.macs.is_some_and(|macs| macs[interface].link_local() == v6),
-        });
-        found.next().map(|member| member.node)
+        let mut others = self.members.iter().filter(|member| member.node != self.settings.node);
+        others.find(|member| member.is_at(interface, headers.source)).map(|member| member.node)
     }
 
     /// As long as this node starts and has not met every peer, the stranger may be one of them: a holder beyond the mesh's
     /// reach is not challenged, for some time.
     fn stranger_advertised(&mut self, now: Instant) {
-        if self.starting_until.is_some() && self.members.iter().any(|member| member.boot.is_none()) {
+        if self.may_be_unmet() {
             self.starting_until = Some((now + START_TIME_MAX).min(self.made + START_DEFERRED_MAX));
         }
     }

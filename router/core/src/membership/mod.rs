@@ -35,6 +35,7 @@ mod apart;
 mod candidates;
 mod claims;
 mod election;
+mod foreign;
 mod hearing;
 mod member;
 mod own;
@@ -50,6 +51,7 @@ use adverts::Adverts;
 pub use apart::Apart;
 pub use candidates::Candidate;
 use election::{Election, Sight, Standing};
+pub use foreign::ForeignRouter;
 pub use member::{Member, MemberState};
 pub use settings::{AdvertSettings, Preemption, RolesMode, Settings};
 
@@ -139,6 +141,8 @@ pub struct Membership {
     starting_until: Option<Instant>,
     /// It is to be heard on its interfaces.
     admitted: bool,
+    /// Others' routers that share a virtual router with the cluster.
+    foreign: PerInterface<Vec<ForeignRouter>>,
     elections: PerInterface<Election>,
     roles: PerInterface<Option<Epoch>>,
     standbys: PerInterface<Option<NodeId>>,
@@ -196,6 +200,7 @@ impl Membership {
             made: now,
             starting_until: Some(now + START_TIME_MAX),
             admitted: false,
+            foreign: PerInterface::default(),
             elections: PerInterface::from_fn(|_| Election::new(settings.node, settings.boot)),
             roles: PerInterface::default(),
             standbys: PerInterface::default(),

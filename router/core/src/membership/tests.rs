@@ -3,6 +3,7 @@
 mod adverts;
 mod apart;
 mod candidates;
+mod foreign;
 mod history;
 mod links;
 mod roles;

@@ -68,6 +68,7 @@ impl Coverage {
                 | Event::Breaker { .. }
                 | Event::KeptApart { .. }
                 | Event::ConfigurationDiffers { .. }
+                | Event::ForeignRouter { .. }
                 | Event::PluginSuspended { .. } => return,
             },
             Sight::Sent { message, .. } => match message {

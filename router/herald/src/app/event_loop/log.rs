@@ -40,6 +40,11 @@ pub(super) fn log(event: &Event) {
             tracing::warn!("{peer} does not acknowledge announcements: nothing is held for it any more");
         }
         Event::Breaker { peer, open: false } => tracing::info!("{peer} acknowledges announcements again"),
+        Event::ForeignRouter { interface, address, mac, vrid, priority } => tracing::error!(
+            "a router that is no member, {address} with MAC {mac}, advertises VRRP's virtual router {vrid} with priority \
+             {priority} on the {interface} interface, which is this cluster's: hosts lose packets to it until one of the two \
+             has another VRID"
+        ),
         // Told with what is to be done, where the keys and addresses are known.
         Event::KeptApart { .. } | Event::ConfigurationDiffers { .. } => {}
         // The host has said so, with the plugin's fault policy.

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use herald_core::event::{Event, Step};
 use herald_core::flow::{FlowKey, protocol_name};
-use herald_core::id::{Interface, NodeId};
+use herald_core::id::{Interface, Mac, NodeId};
 use herald_core::time::Instant;
 
 /// One line of `herald events`: what happened, when, and of what. Fields that an event has not are left out.
@@ -35,10 +35,13 @@ pub struct EventRow {
     /// The interface of the flow or role.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interface: Option<Interface>,
+    /// The MAC of a foreign router.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mac: Option<Mac>,
     /// The flow's protocol.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protocol: Option<String>,
-    /// The flow's source address and port.
+    /// The flow's source address and port; the address of a foreign router.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// The flow's destination address and port.
@@ -107,6 +110,13 @@ impl EventRow {
             Event::Breaker { peer, open: false } => Self::of_node("breaker-closed", peer),
             Event::KeptApart { peer, reason } => Self { reason: Some(reason), ..Self::of_node("kept-apart", peer) },
             Event::ConfigurationDiffers { peer } => Self::of_node("configuration-differs", peer),
+            Event::ForeignRouter { interface, address, mac, .. } => Self {
+                event: "foreign-router",
+                interface: Some(interface),
+                source: Some(address.to_string()),
+                mac: Some(mac),
+                ..Self::default()
+            },
             Event::PluginSuspended { plugin } => {
                 Self { event: "plugin-suspended", plugin: Some(plugin), ..Self::default() }
             }

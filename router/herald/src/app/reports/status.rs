@@ -1,5 +1,7 @@
 //! `herald status`: all of a node at one glance.
 
+use std::net::IpAddr;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -13,7 +15,7 @@ use crate::app::logging::LineCounts;
 use crate::io::peers::Peers;
 use crate::io::{Usable, clock};
 use herald_core::id::{Interface, Mac, NodeId, PerInterface};
-use herald_core::membership::Membership;
+use herald_core::membership::{ForeignRouter, Membership};
 
 pub(super) fn report() -> Report {
     let about = "Show this node: interfaces, roles, members, sessions, frames, drops";
@@ -42,6 +44,8 @@ pub(super) struct Status {
     /// `ok`; `suspended`: a plugin of this node is, by a closed fault policy, and its streams go to others; `all-suspended`:
     /// so are all that may be chosen, and streams end by the policy.
     pub plugins: &'static str,
+    /// Routers that are no members and advertise a virtual router of the cluster now.
+    pub foreign_routers: Vec<ForeignRouterRow>,
     /// Sessions in the tables.
     pub sessions: SessionCounts,
     /// Streams since the start.
@@ -66,6 +70,25 @@ pub(super) struct MessageCounts {
     /// Their sender may not speak for what they were about.
     pub unauthorised: u64,
 }
+
+/// A router that is no member and advertises a virtual router of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct ForeignRouterRow {
+    /// The network.
+    pub interface: Interface,
+    /// Its address.
+    pub address: IpAddr,
+    /// The MAC that its last advert came from.
+    pub mac: Mac,
+    /// The virtual router.
+    pub vrid: u8,
+    /// The priority in its last advert.
+    pub priority: u8,
+    /// Milliseconds since that.
+    pub heard_ms_ago: u64,
+}
+
+columns!(ForeignRouterRow { interface, address, mac, vrid, priority, heard_ms_ago });
 
 /// One interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -165,6 +188,11 @@ impl Text for Status {
             (at(json, key!(Status, roles)), Role::COLUMNS),
         ]);
         let members = Vec::<MemberRow>::text(at(json, key!(Status, members)));
+        let foreign = at(json, key!(Status, foreign_routers));
+        let foreign = match foreign.as_array().map_or(0, Vec::len) {
+            0 => "foreign routers: none\n".to_owned(),
+            _ => format!("foreign routers:\n{}", Vec::<ForeignRouterRow>::text(foreign)),
+        };
         let counts = [
             ("sessions", key!(Status, sessions)),
             ("streams", key!(Status, streams)),
@@ -175,7 +203,7 @@ impl Text for Status {
             ("lines of the log", key!(Status, log)),
         ];
         let counts = counts.map(|(what, key)| format!("{what}: {}\n", listed(at(json, key)))).concat();
-        [head, interfaces, members, counts].join("\n")
+        [head, interfaces, members, foreign, counts].join("\n")
     }
 }
 
@@ -191,6 +219,7 @@ fn status(event_loop: &EventLoop) -> Status {
         roles: roles::roles(event_loop),
         members: members::rows(event_loop),
         plugins: plugins(parts.about.node, parts.node.membership()),
+        foreign_routers: foreign_routers(event_loop),
         sessions: SessionCounts { redirector: parts.node.redirector_sessions(), marker: parts.node.markers().len() },
         streams: StreamCounts { chosen_unasked: ledger.unasked },
         frames: frames(event_loop),
@@ -209,6 +238,19 @@ fn plugins(node: NodeId, membership: &Membership) -> &'static str {
     } else {
         "ok"
     }
+}
+
+fn foreign_routers(event_loop: &EventLoop) -> Vec<ForeignRouterRow> {
+    let now = clock::now();
+    let row = |router: ForeignRouter| ForeignRouterRow {
+        interface: router.interface,
+        address: router.address,
+        mac: router.mac,
+        vrid: router.vrid,
+        priority: router.priority,
+        heard_ms_ago: u64::try_from(now.since(router.heard).as_millis()).unwrap_or(u64::MAX),
+    };
+    event_loop.parts.node.membership().foreign_routers(now).map(row).collect()
 }
 
 fn interface_status(event_loop: &EventLoop, interface: Interface) -> InterfaceStatus {

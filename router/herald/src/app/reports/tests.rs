@@ -7,7 +7,9 @@ use super::members::MemberRow;
 use super::neighbours::NeighbourRow;
 use super::roles::{Role, Roles};
 use super::routes::RouteRow;
-use super::status::{AdvertStatus, FrameCounts, InterfaceStatus, MessageCounts, SessionCounts, Status, StreamCounts};
+use super::status::{
+    AdvertStatus, ForeignRouterRow, FrameCounts, InterfaceStatus, MessageCounts, SessionCounts, Status, StreamCounts,
+};
 use super::table::Columns;
 use super::*;
 use crate::app::logging::LineCounts;
@@ -37,6 +39,17 @@ fn members() -> Vec<MemberRow> {
     vec![row("a", "alive", "up", true, "suspended"), b]
 }
 
+fn foreign_router() -> ForeignRouterRow {
+    ForeignRouterRow {
+        interface: Interface::First,
+        address: "10.1.0.200".parse().unwrap(),
+        mac: Mac([0, 0, 0x5e, 0, 1, 1]),
+        vrid: 1,
+        priority: 200,
+        heard_ms_ago: 40,
+    }
+}
+
 fn status() -> Status {
     let adverts = AdvertStatus { sent: 1, heard: 2 };
     let interface = |tap: &str, last| InterfaceStatus {
@@ -57,6 +70,7 @@ fn status() -> Status {
         roles: roles(),
         members: members(),
         plugins: "suspended",
+        foreign_routers: vec![foreign_router()],
         sessions: SessionCounts { redirector: 4, marker: 5 },
         streams: StreamCounts::default(),
         frames: FrameCounts { arrived_first: 9, ..FrameCounts::default() },
@@ -119,7 +133,7 @@ fn route() -> RouteRow {
 const SHAPES: &[(&str, &str, &str)] = &[
     (
         "status",
-        r#"{"node":"a","cluster":"three","version":"0.1.0","pid":7,"uptime_ms":61500,"interfaces":{"first":{"tap":"herald-first","state":"up","mac":"02:00:00:00:00:01","offloads":"checksum","queue_lost":5,"adverts":{"sent":1,"heard":2}},"second":{"tap":"herald-second","state":"up","mac":"02:00:00:00:00:02","offloads":"checksum","queue_lost":5,"adverts":{"sent":1,"heard":2}}},"roles":{"first":{"holder":"a","epoch":3},"second":null},"members":[{"node":"a","state":"alive","link":"up","in_sync":true,"weight":100,"plugins":"suspended","refused":null,"differs":[]},{"node":"b","state":"dead","link":"down","in_sync":false,"weight":100,"plugins":"ok","refused":"differs in redirect","differs":["midstream","routes"]}],"plugins":"suspended","sessions":{"redirector":4,"marker":5},"streams":{"chosen_unasked":0},"frames":{"arrived_first":9,"arrived_second":0,"arrived_mesh":0,"forwarded":0,"redirected":0,"handed_over":0,"handed_to_holder":0,"straight":0,"unproven":0,"consumed":0,"dropped":0,"kept":0,"generated":0,"generated_dropped":0,"buffers_taken":0},"drops":{},"refusals":{"not-tls":3},"messages":{"stale":1,"unauthorised":2},"log":{"waiting":3,"lost":2,"left_out":1}}"#,
+        r#"{"node":"a","cluster":"three","version":"0.1.0","pid":7,"uptime_ms":61500,"interfaces":{"first":{"tap":"herald-first","state":"up","mac":"02:00:00:00:00:01","offloads":"checksum","queue_lost":5,"adverts":{"sent":1,"heard":2}},"second":{"tap":"herald-second","state":"up","mac":"02:00:00:00:00:02","offloads":"checksum","queue_lost":5,"adverts":{"sent":1,"heard":2}}},"roles":{"first":{"holder":"a","epoch":3},"second":null},"members":[{"node":"a","state":"alive","link":"up","in_sync":true,"weight":100,"plugins":"suspended","refused":null,"differs":[]},{"node":"b","state":"dead","link":"down","in_sync":false,"weight":100,"plugins":"ok","refused":"differs in redirect","differs":["midstream","routes"]}],"plugins":"suspended","foreign_routers":[{"interface":"first","address":"10.1.0.200","mac":"00:00:5e:00:01:01","vrid":1,"priority":200,"heard_ms_ago":40}],"sessions":{"redirector":4,"marker":5},"streams":{"chosen_unasked":0},"frames":{"arrived_first":9,"arrived_second":0,"arrived_mesh":0,"forwarded":0,"redirected":0,"handed_over":0,"handed_to_holder":0,"straight":0,"unproven":0,"consumed":0,"dropped":0,"kept":0,"generated":0,"generated_dropped":0,"buffers_taken":0},"drops":{},"refusals":{"not-tls":3},"messages":{"stale":1,"unauthorised":2},"log":{"waiting":3,"lost":2,"left_out":1}}"#,
         "node a of cluster three, up 61 s, version 0.1.0, process 7, plugins suspended\n\n\
          INTERFACE|TAP|STATE|MAC|QUEUE LOST|HOLDER|EPOCH\n\
          first|herald-first|up|02:00:00:00:00:01|5|a|3\n\
@@ -127,6 +141,9 @@ const SHAPES: &[(&str, &str, &str)] = &[
          NODE|STATE|LINK|IN SYNC|WEIGHT|PLUGINS|REFUSED|DIFFERS\n\
          a|alive|up|yes|100|suspended|-|-\n\
          b|dead|down|no|100|ok|differs in redirect|midstream, routes\n\n\
+         foreign routers:\n\
+         INTERFACE|ADDRESS|MAC|VRID|PRIORITY|HEARD MS AGO\n\
+         first|10.1.0.200|00:00:5e:00:01:01|1|200|40\n\n\
          sessions: marker 5, redirector 4\n\
          streams: chosen_unasked 0\n\
          frames: arrived_first 9, arrived_mesh 0, arrived_second 0, buffers_taken 0, consumed 0, dropped 0, \
@@ -208,6 +225,7 @@ fn every_column_is_a_key_of_the_json() {
         }
     }
     check(&members()[0]);
+    check(&foreign_router());
     check(&session());
     check(&plugin());
     check(&neighbour());
