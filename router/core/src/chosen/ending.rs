@@ -48,39 +48,37 @@ impl<H: HostPart> Chosen<H> {
         self.note_untold(slot);
         let session = self.markers.at_mut(slot);
         session.announced = Announced::Lost;
-        session.due = now;
-        self.deadlines.push(now, slot);
+        self.deadlines.hasten(slot, now);
     }
 
-    /// Queues the stream's next deadline, unless an earlier one is queued already.
+    /// The stream's next deadline, unless an earlier one stands already: each packet moves it on, and is not to pay for that.
     pub(super) fn schedule(&mut self, slot: Slot) {
         let timeouts = self.settings.timeouts;
         let session = self.markers.at_mut(slot);
         let expiry = session.silent_since + if session.alive { session.life.timeout(&timeouts) } else { TOMBSTONE };
-        if expiry < session.due {
-            session.due = expiry;
-            self.deadlines.push(expiry, slot);
-        }
+        self.deadlines.hasten(slot, expiry);
+    }
+
+    /// Nothing is left of a stream.
+    pub(super) fn forget(&mut self, slot: Slot) {
+        self.forget_fence(slot);
+        self.deadlines.forget(slot);
+        self.markers.remove(slot);
     }
 
     /// Ends streams that were silent for too long.
     pub fn deadline_reached(&mut self, turn: &mut Turn<'_, H>) {
-        while let Some((at, slot)) = self.deadlines.pop_due(turn.now) {
+        while let Some(slot) = self.deadlines.pop_due(turn.now) {
             let timeouts = self.settings.timeouts;
-            // A slot may be another stream's by now, which has deadlines of its own.
-            if !self.markers.is_due(slot, at) {
-                continue;
-            }
             let session = self.markers.at_mut(slot);
-            session.due = Instant::NEVER;
             if session.announced == Announced::Lost {
                 self.end(turn, slot, EndReason::Refused);
-                self.markers.remove(slot);
+                self.forget(slot);
                 continue;
             }
             let silent = turn.now.since(session.silent_since);
             if !session.alive && silent >= TOMBSTONE {
-                self.markers.remove(slot);
+                self.forget(slot);
                 continue;
             }
             if session.alive && silent >= session.life.timeout(&timeouts) {

@@ -61,8 +61,8 @@ pub struct Chosen<H> {
     alive: usize,
     /// Streams that were given away and not fenced.
     unfenced: usize,
-    fences: Deadlines<(Slot, u64)>,
-    deadlines: Deadlines<Slot>,
+    fences: Deadlines,
+    deadlines: Deadlines,
 }
 
 /// Whether a packet that passed the plugins may leave.
@@ -221,7 +221,8 @@ impl<H: HostPart> Chosen<H> {
     fn mark(&mut self, turn: &mut Turn<'_, H>, slot: Option<Slot>, new: &NewMarker) -> Result<Slot, DropReason> {
         let slot = match slot {
             Some(slot) => {
-                self.needs_no_fence(slot);
+                self.forget_fence(slot);
+                self.deadlines.forget(slot);
                 self.markers.restart(turn.now, slot, new);
                 slot
             }

@@ -120,9 +120,8 @@ impl<H: HostPart> Chosen<H> {
         let assign = Assign { arrival, return_key, choice: session.choice, generation, life: Some(session.life) };
         // A new owner that no redirector has heard of by then is dead, or as good as that.
         let fence = turn.now + DETECTION_TIME + FENCE_TIME_MAX;
-        let id = session.id;
         session.announced = Announced::Moved(Moved { to: generation, told_by: ToldBy::Nobody, fence });
-        self.fences.push(fence, (slot, id));
+        self.fences.set(slot, fence);
         self.unfenced += 1;
         self.end(turn, slot, EndReason::HandedOver);
         Some(assign)
@@ -141,7 +140,7 @@ impl<H: HostPart> Chosen<H> {
         if moved.fence != Instant::NEVER && now + delay < moved.fence {
             let fence = now + delay;
             moved.fence = fence;
-            self.fences.push(fence, (slot, session.id));
+            self.fences.set(slot, fence);
         }
         true
     }
@@ -174,8 +173,9 @@ impl<H: HostPart> Chosen<H> {
         *moved = Moved { to: generation, told_by: ToldBy::Nobody, fence };
         // Its tombstone outlives the fence.
         session.silent_since = now;
-        self.fences.push(fence, (slot, session.id));
-        Some(Assign { arrival, return_key, choice: session.choice, generation, life: Some(session.life) })
+        let assign = Assign { arrival, return_key, choice: session.choice, generation, life: Some(session.life) };
+        self.fences.set(slot, fence);
+        Some(assign)
     }
 
     /// What is due of a stream that was given away. If no redirector knows of the move by then, the new owner may never have
@@ -183,23 +183,20 @@ impl<H: HostPart> Chosen<H> {
     /// stream no more.
     pub fn next_fence(&mut self, now: Instant) -> Option<FenceDue> {
         let node = self.settings.node;
-        while let Some((at, (slot, id))) = self.fences.pop_due(now) {
-            let Some(slot) = self.markers.still(slot, id) else { continue };
+        while let Some(slot) = self.fences.pop_due(now) {
             let session = self.markers.at_mut(slot);
             let Announced::Moved(moved) = &mut session.announced else { continue };
-            if moved.fence == at && moved.told_by == ToldBy::Nobody {
-                return Some(FenceDue::TakeBack { slot, from: moved.to.node });
+            let Moved { to, told_by, .. } = *moved;
+            if told_by == ToldBy::Nobody {
+                return Some(FenceDue::TakeBack { slot, from: to.node });
             }
-            if moved.fence == at {
-                let Moved { to, told_by, .. } = *moved;
-                if let (true, Some(return_key)) = (told_by < ToldBy::Both, session.return_key) {
-                    let generation = Generation { counter: session.generation, node };
-                    self.closed.push(Close { arrival: session.opener, return_key, generation });
-                }
-                let fence = Fence { arrival: session.opener, generation: to };
-                self.needs_no_fence(slot);
-                return Some(FenceDue::Send(to.node, fence));
+            if let (true, Some(return_key)) = (told_by < ToldBy::Both, session.return_key) {
+                let generation = Generation { counter: session.generation, node };
+                self.closed.push(Close { arrival: session.opener, return_key, generation });
             }
+            let fence = Fence { arrival: session.opener, generation: to };
+            self.forget_fence(slot);
+            return Some(FenceDue::Send(to.node, fence));
         }
         None
     }
@@ -213,12 +210,12 @@ impl<H: HostPart> Chosen<H> {
         Some(slot)
     }
 
-    /// Nothing follows a stream any more: its fence is sent, or it comes back to this node.
-    pub(super) fn needs_no_fence(&mut self, slot: Slot) {
+    /// Nothing follows a stream any more: its fence is sent, or it comes back to this node, or is forgotten.
+    pub(super) fn forget_fence(&mut self, slot: Slot) {
+        self.fences.forget(slot);
         if let Announced::Moved(moved) = &mut self.markers.at_mut(slot).announced
-            && moved.fence != Instant::NEVER
+            && std::mem::replace(&mut moved.fence, Instant::NEVER) != Instant::NEVER
         {
-            moved.fence = Instant::NEVER;
             self.unfenced -= 1;
         }
     }

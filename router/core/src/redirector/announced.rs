@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
+use super::Redirector;
 use super::reach::is_gone;
-use super::{Redirector, schedule};
 use crate::flow::{FlowKey, HashKey};
 use crate::id::{Epoch, NodeId};
 use crate::inspector::Direction;
@@ -35,14 +35,12 @@ impl Redirector {
         let round = self.copies.round(announce.generation.node, interface);
         let announced = |old: Option<&RedirectorSession>| session_of(now, key, announce, (stream, round), old);
         let is_full = self.is_full();
-        let Some(session) = self.table.get_mut(key) else {
+        let slot = self.table.slot(key);
+        let Some((_, session)) = slot.and_then(|slot| self.table.at_mut(slot)) else {
             if is_full {
                 return refuse(None);
             }
-            let session = announced(None);
-            self.copies.toggle(interface, &session);
-            self.table.insert(*key, session);
-            self.sessions[interface] += 1;
+            self.put(*key, announced(None));
             note_translation(&mut self.translated, key, announce);
             return Heard::Acknowledged;
         };
@@ -61,12 +59,11 @@ impl Redirector {
                 if announce.generation.wins_over(old.generation) || is_on(Mutation::LowerGenerationWins) => {}
             Standing::Announced | Standing::Moving | Standing::Tombstone => return refuse(Some(old.generation)),
         }
-        self.copies.toggle(interface, session);
-        *session = match old.standing {
-            Standing::Tombstone => RedirectorSession { due: old.due, ..announced(None) },
+        let session = match old.standing {
+            Standing::Tombstone => announced(None),
             Standing::Provisional | Standing::Announced | Standing::Moving => announced(Some(&old)),
         };
-        self.copies.toggle(interface, session);
+        self.put(*key, session);
         // Two ends may have opened the stream: the loser's return key need not be the winner's.
         let lost_return_key = match old.direction {
             Direction::FromOpener => self.other_key(key),
@@ -89,14 +86,15 @@ impl Redirector {
 
     /// The chosen node says that this ownership has ended; its tombstone stays for a while.
     pub fn session_closed(&mut self, now: Instant, key: &FlowKey, close: &Close) {
-        let Some(session) = self.table.get_mut(key) else { return };
+        let Some(slot) = self.table.slot(key) else { return };
+        let Some((_, session)) = self.table.at_mut(slot) else { return };
         let provisional = session.generation.node == close.generation.node && session.standing == Standing::Provisional;
         if session.generation == close.generation || provisional || is_on(Mutation::CloseForOthers) {
             self.copies.toggle(key.interface(), session);
             session.generation = close.generation;
             session.standing = Standing::Tombstone;
             session.expires = now + DETECTION_TIME * 2;
-            schedule(&mut self.deadlines, key, session);
+            self.arrange(slot);
         }
     }
 }
@@ -131,7 +129,6 @@ fn session_of(
         started: old.map_or(now, |old| old.started),
         seen: old.map_or(now, |old| old.seen),
         expires: Instant::NEVER,
-        due: old.map_or(Instant::NEVER, |old| old.due),
         round,
         packets: old.map_or(0, |old| old.packets),
         bytes: old.map_or(0, |old| old.bytes),

@@ -6,6 +6,7 @@ mod copies;
 mod parking;
 mod questions;
 mod reach;
+mod sessions;
 mod unowned;
 
 use std::collections::HashMap;
@@ -97,7 +98,7 @@ pub struct Redirector {
     /// The other key of sessions whose return key is not plainly the reverse of the arrival key.
     translated: HashMap<FlowKey, FlowKey, HashKey>,
     copies: Copies,
-    deadlines: Deadlines<FlowKey>,
+    deadlines: Deadlines,
 }
 
 impl Redirector {
@@ -204,7 +205,7 @@ impl Redirector {
             out.ledger.unasked += 1;
         }
         out.tell(Event::Step { step: Step::M1, flow: *key, node: self.settings.node });
-        let mut session = RedirectorSession {
+        let session = RedirectorSession {
             generation: Generation { counter: 0, node: chosen },
             boot: BootId(0),
             choice,
@@ -214,16 +215,11 @@ impl Redirector {
             started: now,
             seen: now,
             expires: now + self.settings.timeouts.provisional,
-            due: Instant::NEVER,
             round: 0,
             packets: *packets,
             bytes: *bytes,
         };
-        schedule(&mut self.deadlines, key, &mut session);
-        match self.table.insert(*key, session) {
-            None => self.sessions[key.interface()] += 1,
-            Some(old) => self.copies.toggle(key.interface(), &old),
-        }
+        self.put(*key, session);
         out.tell(Event::Step { step: Step::M2, flow: *key, node: chosen });
         Steer::Chosen(chosen)
     }
@@ -232,7 +228,9 @@ impl Redirector {
     fn begin_move(&mut self, now: Instant, key: &FlowKey, generation: Generation) -> Assign {
         let other = self.other_key(key);
         let mut assign = Assign { arrival: *key, return_key: other, choice: 0, generation, life: None };
-        if let Some(session) = self.table.get_mut(key) {
+        if let Some(slot) = self.table.slot(key)
+            && let Some((_, session)) = self.table.at_mut(slot)
+        {
             self.copies.toggle(key.interface(), session);
             (assign.choice, session.generation) = (session.choice, generation);
             if session.direction == Direction::ToOpener {
@@ -240,7 +238,7 @@ impl Redirector {
             }
             (session.standing, session.seen) = (Standing::Moving, now);
             session.expires = now + self.settings.timeouts.provisional;
-            schedule(&mut self.deadlines, key, session);
+            self.arrange(slot);
         }
         assign
     }
@@ -267,19 +265,8 @@ impl Redirector {
 
     /// Ends sessions whose time has come.
     pub fn deadline_reached(&mut self, now: Instant) {
-        while let Some((at, key)) = self.deadlines.pop_due(now) {
-            let Some(session) = self.table.get_mut(&key) else { continue };
-            if session.due != at {
-                continue;
-            }
-            session.due = Instant::NEVER;
-            if session.expires > now {
-                schedule(&mut self.deadlines, &key, session);
-            } else {
-                self.table.remove(&key);
-                self.sessions[key.interface()] -= 1;
-                self.translated.remove(&key);
-            }
+        while let Some(slot) = self.deadlines.pop_due(now) {
+            self.end(slot);
         }
         while let Some(place) = self.gone.iter().position(|(_, since)| now >= *since + GONE_TIME_MAX) {
             let (node, _) = self.gone.swap_remove(place);
@@ -293,20 +280,6 @@ impl Redirector {
     pub fn next_deadline(&self) -> Option<Instant> {
         let gone = self.gone.iter().map(|(_, since)| *since + GONE_TIME_MAX);
         [self.deadlines.next(), self.parking.next_deadline()].into_iter().flatten().chain(gone).min()
-    }
-
-    /// Ends all sessions but those that `stays` names.
-    fn retain(&mut self, stays: impl Fn(&FlowKey, &RedirectorSession) -> bool) {
-        let (copies, translated, sessions) = (&mut self.copies, &mut self.translated, &mut self.sessions);
-        self.table.retain(|key, session| {
-            let stays = stays(key, session);
-            if !stays {
-                copies.toggle(key.interface(), session);
-                translated.remove(key);
-                sessions[key.interface()] -= 1;
-            }
-            stays
-        });
     }
 }
 
@@ -333,14 +306,6 @@ fn follow(now: Instant, session: &mut RedirectorSession, summary: &Summary) -> K
         Direction::ToOpener if session.packets == summary.packets => Steer::Returning(chosen),
         Direction::ToOpener | Direction::FromOpener => Steer::To(chosen),
     })
-}
-
-/// Queues the session's end, unless an earlier deadline of it is queued already.
-fn schedule(deadlines: &mut Deadlines<FlowKey>, key: &FlowKey, session: &mut RedirectorSession) {
-    if session.expires < session.due {
-        session.due = session.expires;
-        deadlines.push(session.due, *key);
-    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Whose sessions count: members that are gone, that judge no more, that have come back, and that no message reaches.
 
-use super::{Redirector, schedule};
+use super::Redirector;
 use crate::flow::FlowKey;
-use crate::id::{BootId, NodeId};
+use crate::id::{BootId, NodeId, Slot};
 use crate::limits::DETECTION_TIME;
 use crate::mutation::{Mutation, is_on};
 use crate::session::{RedirectorSession, Standing};
@@ -21,23 +21,24 @@ impl Redirector {
     pub fn member_suspended(&mut self, now: Instant, node: NodeId) {
         let unannounced =
             |session: &RedirectorSession| session.generation.node == node && session.standing == Standing::Provisional;
-        let keys: Vec<FlowKey> =
-            self.table.iter().filter(|(_, session)| unannounced(session)).map(|(key, _)| *key).collect();
-        for key in keys {
-            if let Some(session) = self.table.get_mut(&key) {
+        let mut next = self.table.next_from(Slot::FIRST);
+        while let Some(slot) = next {
+            next = self.table.next_from(slot.next());
+            if let Some((_, session)) = self.table.at_mut(slot)
+                && unannounced(session)
+            {
                 session.expires = session.expires.min(now + DETECTION_TIME);
-                schedule(&mut self.deadlines, &key, session);
+                self.arrange(slot);
             }
         }
     }
 
     /// A node was chosen for this key, has not begun the stream, and may not be chosen any more.
     pub fn forget_choice(&mut self, key: &FlowKey, node: NodeId) {
-        let chosen = self.table.get(key).filter(|session| session.standing == Standing::Provisional);
-        if chosen.is_some_and(|session| session.generation.node == node) {
-            self.table.remove(key);
-            self.sessions[key.interface()] -= 1;
-            self.translated.remove(key);
+        let Some(slot) = self.table.slot(key) else { return };
+        let chosen = self.table.at(slot).map(|(_, session)| session);
+        if chosen.is_some_and(|chosen| chosen.standing == Standing::Provisional && chosen.generation.node == node) {
+            self.end(slot);
         }
     }
 

@@ -96,8 +96,6 @@ pub struct MarkerSession<H> {
     /// Since when it is silent: as `seen`, but what comes for a stream that has gone elsewhere does not count, and its end
     /// does.
     pub silent_since: Instant,
-    /// The one deadline in the queue that counts.
-    pub due: Instant,
     /// The hash that chose this node.
     pub choice: u64,
     /// Identity of the stream, once both keys are known: equal on its redirectors.
@@ -133,7 +131,6 @@ impl<H: HostPart> MarkerSession<H> {
             started: now,
             seen: now,
             silent_since: now,
-            due: Instant::NEVER,
             choice: new.choice,
             identity: 0,
             generation: new.generation,

@@ -133,12 +133,6 @@ impl<H: HostPart> Markers<H> {
         self.sessions.get(slot).filter(|session| session.id == id).map(|_| slot)
     }
 
-    /// True if the session in a slot has its one deadline at this instant.
-    #[must_use]
-    pub fn is_due(&self, slot: Slot, at: Instant) -> bool {
-        self.sessions.get(slot).is_some_and(|session| session.due == at)
-    }
-
     /// The first slot in use from `slot` on.
     #[must_use]
     pub fn slot_from(&self, slot: Slot) -> Option<Slot> {

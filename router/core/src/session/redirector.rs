@@ -25,8 +25,6 @@ pub struct RedirectorSession {
     pub seen: Instant,
     /// When it ends unless something happens.
     pub expires: Instant,
-    /// The one deadline in the queue that counts.
-    pub due: Instant,
     /// The comparison with its chosen node in which it was heard of last.
     pub round: u32,
     /// Wire packets steered by it.

@@ -25,6 +25,11 @@ impl<V> Table<V> {
         Self { key, index: Index::new(), values: Arena::new() }
     }
 
+    /// The slot of a key.
+    pub fn slot(&self, key: &FlowKey) -> Option<Slot> {
+        self.slot_of(&self.key.hashed(*key))
+    }
+
     fn slot_of(&self, HashedKey { key, hash }: &HashedKey) -> Option<Slot> {
         let has_key = |number| self.values.get(Slot::new(number)).is_some_and(|(known, _)| known == key);
         self.index.find(*hash, has_key).map(Slot::new)
@@ -32,13 +37,7 @@ impl<V> Table<V> {
 
     /// The value of a key.
     pub fn get(&self, key: &FlowKey) -> Option<&V> {
-        let slot = self.slot_of(&self.key.hashed(*key))?;
-        self.values.get(slot).map(|(_, value)| value)
-    }
-
-    /// The value of a key, to change.
-    pub fn get_mut(&mut self, key: &FlowKey) -> Option<&mut V> {
-        self.find_mut(&self.key.hashed(*key))
+        self.values.get(self.slot(key)?).map(|(_, value)| value)
     }
 
     /// The value of a key whose hash is known, to change.
@@ -47,37 +46,33 @@ impl<V> Table<V> {
         self.values.get_mut(slot).map(|(_, value)| value)
     }
 
-    /// Sets the value of a key; returns the one that it had.
-    pub fn insert(&mut self, key: FlowKey, value: V) -> Option<V> {
-        let hashed = self.key.hashed(key);
-        if let Some(place) = self.find_mut(&hashed) {
-            return Some(std::mem::replace(place, value));
-        }
-        if let Some(slot) = self.values.insert((key, value)) {
-            self.index.insert(hashed.hash, slot.number());
-        }
-        None
+    /// The key and the value in a slot.
+    pub fn at(&self, slot: Slot) -> Option<&(FlowKey, V)> {
+        self.values.get(slot)
+    }
+
+    /// The key and the value in a slot, to change.
+    pub fn at_mut(&mut self, slot: Slot) -> Option<&mut (FlowKey, V)> {
+        self.values.get_mut(slot)
+    }
+
+    /// Adds a key that is not there; its slot. `None` if there is no memory for it.
+    pub fn insert(&mut self, key: FlowKey, value: V) -> Option<Slot> {
+        let slot = self.values.insert((key, value))?;
+        self.index.insert(self.key.hashed(key).hash, slot.number());
+        Some(slot)
     }
 
     /// Takes a key and its value out.
-    pub fn remove(&mut self, key: &FlowKey) -> Option<V> {
-        let hashed = self.key.hashed(*key);
-        let slot = self.slot_of(&hashed)?;
-        self.index.remove(hashed.hash, slot.number());
-        self.values.remove(slot).map(|(_, value)| value)
+    pub fn remove(&mut self, slot: Slot) -> Option<(FlowKey, V)> {
+        let (key, value) = self.values.remove(slot)?;
+        self.index.remove(self.key.hashed(key).hash, slot.number());
+        Some((key, value))
     }
 
-    /// Takes out all but those that `stays` names.
-    pub fn retain(&mut self, mut stays: impl FnMut(&FlowKey, &V) -> bool) {
-        let mut next = self.values.next_from(Slot::FIRST);
-        while let Some(slot) = next {
-            next = self.values.next_from(slot.next());
-            let leaving = self.values.get(slot).filter(|(key, value)| !stays(key, value)).map(|(key, _)| *key);
-            if let Some(key) = leaving {
-                self.index.remove(self.key.hashed(key).hash, slot.number());
-                self.values.remove(slot);
-            }
-        }
+    /// The first slot in use from a slot on.
+    pub fn next_from(&self, slot: Slot) -> Option<Slot> {
+        self.values.next_from(slot)
     }
 
     /// All keys and values, in no order.
@@ -192,15 +187,19 @@ mod tests {
             let (mut table, mut model) = (Table::new(HashKey([7; 16])), BTreeMap::new());
             for (port, step, value) in steps {
                 let key = key(port);
-                match step {
-                    0 | 1 => prop_assert_eq!(table.insert(key, value), model.insert(key, value)),
-                    2 => prop_assert_eq!(table.remove(&key), model.remove(&key)),
-                    _ => prop_assert_eq!(table.get(&key), model.get(&key)),
+                match (step, table.slot(&key)) {
+                    (0 | 1, Some(slot)) => table.at_mut(slot).unwrap().1 = model.insert(key, value).map(|_| value).unwrap(),
+                    (0 | 1, None) => {
+                        let slot = table.insert(key, value).unwrap();
+                        prop_assert_eq!((table.at(slot), model.insert(key, value)), (Some(&(key, value)), None));
+                    }
+                    (2, Some(slot)) => prop_assert_eq!(table.remove(slot).map(|(_, value)| value), model.remove(&key)),
+                    (_, _) => prop_assert_eq!(table.get(&key), model.get(&key)),
                 }
                 prop_assert_eq!(table.len(), model.len());
             }
-            table.retain(|_, value| value % 2 == 0);
-            model.retain(|_, value| *value % 2 == 0);
+            let slots = std::iter::successors(table.next_from(Slot::FIRST), |slot| table.next_from(slot.next()));
+            prop_assert_eq!(slots.count(), model.len());
             prop_assert_eq!(table.len(), model.len());
             prop_assert_eq!(table.iter().map(|(k, v)| (*k, *v)).collect::<BTreeMap<_, _>>(), model);
         }
