@@ -13,6 +13,9 @@ const LIMIT: Duration = Duration::from_secs(240);
 /// New streams in a second: well below what two slow cores take.
 const PER_SECOND: &str = "15000";
 
+/// Nothing answers these streams, which have a half of the table.
+const SESSIONS_MAX: u64 = 2_500_000;
+
 /// Streams: a million in long runs, less where every minute counts.
 fn streams() -> u64 {
     if std::env::var_os("HERALD_LONG").is_some() { 1_000_000 } else { 60_000 }
@@ -61,7 +64,8 @@ fn pings(lab: &Lab) -> netns_tests::Running {
 #[ignore = "takes long: netns-tests/run --long runs it"]
 fn a_node_without_sessions_is_told_all_streams_while_traffic_goes_on() {
     let count = streams();
-    let lab = Lab::up("bulk").set("timeouts.udp_s", 3600).set("plugins", "[]").start();
+    let lab =
+        Lab::up("bulk").set("timeouts.udp_s", 3600).set("plugins", "[]").set("sessions_max", SESSIONS_MAX).start();
     open_all(&lab, count);
     lab.kill("b", "KILL");
     lab.await_mesh(LIMIT, &["a", "c"]);

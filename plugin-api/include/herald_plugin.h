@@ -170,6 +170,11 @@
 #define HERALD_END_HANDED_OVER 7
 
 /**
+ * End reason: the stream made room for others in a full table.
+ */
+#define HERALD_END_EVICTED 8
+
+/**
  * Log level: something failed.
  */
 #define HERALD_LEVEL_ERROR 1

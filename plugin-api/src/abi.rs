@@ -92,6 +92,8 @@ pub const HERALD_END_REPLACED: u32 = 5;
 pub const HERALD_END_SHUTDOWN: u32 = 6;
 /// End reason: another node has taken the stream over from this one.
 pub const HERALD_END_HANDED_OVER: u32 = 7;
+/// End reason: the stream made room for others in a full table.
+pub const HERALD_END_EVICTED: u32 = 8;
 
 /// Log level: something failed.
 pub const HERALD_LEVEL_ERROR: u32 = 1;

@@ -264,6 +264,8 @@ pub enum EndReason {
     Shutdown,
     /// Another node has taken it over from this one.
     HandedOver,
+    /// It made room for others in a full table.
+    Evicted,
     /// A reason that this version of the SDK does not know.
     Unknown,
 }
@@ -281,6 +283,7 @@ impl EndReason {
             Self::Replaced => "replaced",
             Self::Shutdown => "shutdown",
             Self::HandedOver => "handed-over",
+            Self::Evicted => "evicted",
             Self::Unknown => "unknown",
         }
     }
@@ -307,6 +310,7 @@ impl<'a> End<'a> {
             abi::HERALD_END_REPLACED => EndReason::Replaced,
             abi::HERALD_END_SHUTDOWN => EndReason::Shutdown,
             abi::HERALD_END_HANDED_OVER => EndReason::HandedOver,
+            abi::HERALD_END_EVICTED => EndReason::Evicted,
             _ => EndReason::Unknown,
         }
     }

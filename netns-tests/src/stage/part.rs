@@ -50,6 +50,7 @@ pub(super) fn impossible(scenario: &Scenario) -> Vec<String> {
         ("set forged", asked.forged != usual.forged),
         ("set opinions", asked.opinions != usual.opinions),
         ("set fault", asked.fault != usual.fault),
+        ("set sessions", asked.sessions != usual.sessions),
     ]
     .into_iter()
     .filter(|(_, is_asked)| *is_asked)

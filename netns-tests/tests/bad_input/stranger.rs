@@ -201,6 +201,7 @@ pub(crate) fn heartbeat() -> Heartbeat {
         synced: PerInterface::default(),
         draining: false,
         suspended: false,
+        full: false,
         interfaces: PerInterface::default(),
         heard: PerInterface::default(),
         links: Vec::new(),

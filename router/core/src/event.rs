@@ -171,6 +171,23 @@ pub enum Event {
         /// Its priority.
         priority: u8,
     },
+    /// This node has no room for new streams, or has it again.
+    Full {
+        /// True while it has none.
+        full: bool,
+    },
+    /// The machine gives no more memory for streams.
+    ShortOfMemory {
+        /// How many there is memory for.
+        sessions: usize,
+    },
+    /// This node ends streams to make room for others; told now and then while that goes on.
+    MakingRoom {
+        /// One of these streams, by its opener's flow.
+        flow: FlowKey,
+        /// How many were ended so far.
+        ended: u64,
+    },
     /// A plugin failed too often and is not asked any more; its fault policy speaks for it.
     PluginSuspended {
         /// The plugin, by its manifest.
@@ -206,6 +223,9 @@ impl Event {
             | Self::AdvertsUnheard { .. }
             | Self::HolderChanged { .. }
             | Self::Breaker { .. }
+            | Self::Full { .. }
+            | Self::ShortOfMemory { .. }
+            | Self::MakingRoom { .. }
             | Self::KeptApart { .. }
             | Self::ConfigurationDiffers { .. }
             | Self::ForeignRouter { .. }
@@ -243,6 +263,8 @@ pub enum EndReason {
     Replaced,
     /// The node stops.
     Shutdown,
+    /// It made room for others in a full table.
+    Evicted,
 }
 
 impl EndReason {
@@ -258,6 +280,7 @@ impl EndReason {
             Self::HandedOver => "handed-over",
             Self::Replaced => "replaced",
             Self::Shutdown => "shutdown",
+            Self::Evicted => "evicted",
         }
     }
 }
@@ -339,6 +362,12 @@ drop_reasons! {
     RedirectorSessionsFull = "redirector-sessions-full",
     /// The table of marker sessions is full.
     MarkerSessionsFull = "marker-sessions-full",
+    /// The packet's source has as many streams at this node as one may have.
+    SourceSessionsFull = "source-sessions-full",
+    /// All nodes that may be chosen are full.
+    NodesFull = "nodes-full",
+    /// Its stream made room for others.
+    Evicted = "evicted",
     /// The stream's key is still that of a finished stream.
     Tombstone = "tombstone",
     /// A plugin's verdict.

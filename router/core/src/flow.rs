@@ -80,6 +80,13 @@ impl FlowKey {
         }
     }
 
+    /// The network that the source stands for: the address itself of IPv4, the /64 of IPv6.
+    #[must_use]
+    pub fn source_network(&self) -> u64 {
+        let [high, low] = self.source;
+        if v4(self.source).is_some() { low } else { high }
+    }
+
     /// The stream this flow belongs to, as long as nothing rewrites its addresses.
     #[must_use]
     pub fn stream(&self) -> StreamKey {

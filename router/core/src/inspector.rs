@@ -222,6 +222,13 @@ pub trait Inspector {
     /// What it keeps in each stream's record.
     type Part: HostPart;
 
+    /// Makes room for what is kept of so many streams outside of their records, before there are so many. False if there is no
+    /// memory for that.
+    fn reserve(&mut self, streams: usize) -> bool {
+        let _ = streams;
+        true
+    }
+
     /// A stream started. What stands for it from its first packet on is the answer; the part is new.
     fn stream_started(&mut self, now: Instant, stream: &Stream, part: &mut Self::Part) -> PerDirection<Standing>;
 

@@ -5,7 +5,7 @@
 //! ```text
 //! node -> { redirector, chosen, membership, forward }      strangers to each other
 //!      -> session, mesh, outbox, turn
-//!      -> ground: packet flow id time event limits inspector mutation mistake
+//!      -> ground: packet flow id time event limits inspector memory mutation mistake
 //! ```
 //!
 //! The core has no clock, no sockets, no threads, no files and no logging: time, randomness and bytes are arguments, and
@@ -20,6 +20,7 @@ pub mod id;
 pub mod inspector;
 pub mod limits;
 pub mod membership;
+pub mod memory;
 pub mod mesh;
 mod mistake;
 pub mod mutation;

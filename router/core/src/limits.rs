@@ -1,10 +1,12 @@
 //! Every bound, with its unit and its reason.
 
 mod joining;
+mod tables;
 
 use std::time::Duration;
 
 pub use joining::*;
+pub use tables::*;
 
 /// Packets of one batch for the chain: enough to amortise a call, few enough to stay in the first-level cache.
 pub const BATCH_PACKETS_MAX: usize = 64;
@@ -15,12 +17,6 @@ pub const BATCH_BYTES_MAX: usize = 128 * 1024;
 
 /// Frames read from one TAP in one turn, so that no interface, link or timer waits long for the others.
 pub const TURN_FRAMES_MAX: usize = 256;
-
-/// Redirector sessions of one node.
-pub const REDIRECTOR_SESSIONS_MAX: usize = 2 * MARKER_SESSIONS_MAX;
-
-/// Marker sessions of one node.
-pub const MARKER_SESSIONS_MAX: usize = 1 << 20;
 
 /// Bytes of what the plugins' host keeps in each stream's record: one cache line.
 pub const HOST_PART_LEN_MAX: usize = 64;

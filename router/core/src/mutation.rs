@@ -112,6 +112,8 @@ mutations! {
     BeginStraight = "begin-straight",
     /// Plugins get another configuration while they have streams.
     MixConfigurations = "mix-configurations",
+    /// A full table makes room among the streams that are to be the last.
+    EvictEstablished = "evict-established",
     /// A holder takes its role anew with each heartbeat.
     RestlessHolder = "restless-holder",
 }

@@ -87,7 +87,13 @@ fn help_and_version_are_what_was_asked_for() {
 fn a_configuration_is_checked_and_shown() {
     let file = configs("every-option.toml");
     let checked = String::from_utf8(herald(&["config", "check", &file, "--set", SECRET]).stdout).unwrap();
-    assert_eq!(checked, format!("{file}: good: node a of cluster example with peers b, c\n"));
+    let (good, cost) = checked.split_once('\n').unwrap();
+    assert_eq!(good, format!("{file}: good: node a of cluster example with peers b, c"));
+    // The file gives a GiB to the tables.
+    assert!(
+        cost.starts_with("memory, at most: ") && cost.contains(" marker sessions (383 MiB and the plugins' states), ")
+    );
+    assert!(cost.ends_with(" frames (255 MiB); memory_max is 1024 MiB\n"), "{cost}");
     let shown = String::from_utf8(herald(&["config", "show", &file, "--set", "timeouts.udp_s=7"]).stdout).unwrap();
     assert!(shown.contains("udp_s = 7") && shown.contains("secret = \"(hidden)\""), "{shown}");
 }

@@ -15,7 +15,10 @@ const LAYERS: &[(&str, &[Layer])] = &[
             (&["node"], Siblings::Strangers),
             (&["redirector", "chosen", "membership", "forward"], Siblings::Strangers),
             (&["session", "mesh", "outbox", "turn"], Siblings::Known),
-            (&["packet", "flow", "id", "time", "event", "limits", "inspector", "mutation", "mistake"], Siblings::Known),
+            (
+                &["packet", "flow", "id", "time", "event", "limits", "inspector", "memory", "mutation", "mistake"],
+                Siblings::Known,
+            ),
         ],
     ),
 ];

@@ -66,6 +66,11 @@ impl Blocks {
         Self { stride, layout, chunks: Vec::new(), free: Vec::new(), used: 0 }
     }
 
+    /// Bytes of a block.
+    pub(super) fn stream_len(&self) -> usize {
+        self.stride
+    }
+
     /// Takes a block of zeroes; `None` where plugins keep no state.
     pub(super) fn take(&mut self) -> Option<Block> {
         if self.stride == 0 {
@@ -76,13 +81,28 @@ impl Blocks {
             unsafe { self.start(block).write_bytes(0, self.stride) };
             return Some(block);
         }
-        if self.used as usize == self.chunks.len() * CHUNK_BLOCKS {
-            // SAFETY: a block has at least one byte, and so the layout has.
-            let chunk = unsafe { alloc_zeroed(self.layout) };
-            self.chunks.push(NonNull::new(chunk).unwrap_or_else(|| handle_alloc_error(self.layout)));
+        if self.used as usize == self.chunks.len() * CHUNK_BLOCKS && !self.grow() {
+            handle_alloc_error(self.layout);
         }
         self.used = self.used.checked_add(1)?;
         NonZeroU32::new(self.used).map(Block)
+    }
+
+    /// Makes room for so many blocks in all. False if there is no memory for that.
+    pub(super) fn reserve(&mut self, blocks: usize) -> bool {
+        self.stride == 0
+            || self.free.try_reserve(blocks.saturating_sub(self.free.len())).is_ok()
+                && (self.chunks.len()..blocks.div_ceil(CHUNK_BLOCKS)).all(|_| self.grow())
+    }
+
+    fn grow(&mut self) -> bool {
+        if self.chunks.try_reserve(1).is_err() {
+            return false;
+        }
+        // SAFETY: a block has at least one byte, and so the layout has.
+        let chunk = NonNull::new(unsafe { alloc_zeroed(self.layout) });
+        self.chunks.extend(chunk);
+        chunk.is_some()
     }
 
     /// Gives a block back, of which no plugin has a state any more.

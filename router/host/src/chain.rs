@@ -95,6 +95,12 @@ impl Chain {
         Report::new(self.seats.iter().map(|seat| (seat.plugin.clone(), seat.book.clone())).collect())
     }
 
+    /// Bytes that the plugins' states of one stream take.
+    #[must_use]
+    pub fn stream_len(&self) -> usize {
+        self.blocks.stream_len()
+    }
+
     /// The plugins that were suspended since the last call.
     pub fn take_suspended(&mut self) -> impl Iterator<Item = &'static str> {
         self.seats.iter_mut().filter_map(Seat::take_suspended)
@@ -330,6 +336,10 @@ impl Inspector for Chain {
             standing[direction].strengthen(interest(head, direction, self.all));
         }
         standing
+    }
+
+    fn reserve(&mut self, streams: usize) -> bool {
+        self.blocks.reserve(streams)
     }
 
     fn inspect(&mut self, now: Instant, batch: &mut [Inspection], parts: &mut dyn Parts<Head>) {

@@ -14,7 +14,7 @@ use herald_core::membership::{self, AdvertSettings, InterfaceState, RolesMode};
 use herald_core::mesh::{Hello, Side};
 use herald_core::node::{Announcing, Node, Redirecting, Settings};
 use herald_core::redirector::choice::{self, Keying, Redirectors};
-use herald_core::session::{Midstream, Timeouts};
+use herald_core::session::{Bounds, Midstream, Timeouts};
 use herald_core::turn::Turn;
 
 use crate::frames::{self, Ip};
@@ -198,6 +198,7 @@ pub fn settings(place: Place, nodes: usize) -> Settings {
         midstream: Midstream::Drop,
         hold_max: HoldMax { time: Duration::from_millis(20), frames: 32, bytes: 1 << 20 },
         timeouts: SHORT,
+        bounds: Bounds::default(),
         redirecting: Redirecting::Ethernet,
         announcing: Announcing::On(Duration::ZERO),
         hash_key: HashKey([5; 16]),
@@ -220,12 +221,13 @@ pub fn settings_v4(place: Place, nodes: usize) -> Settings {
     settings
 }
 
-/// The same for a benchmark: named holders, and streams that do not end.
+/// The same for a benchmark: named holders, and streams that do not end, more than a million of them.
 #[must_use]
 pub fn steady_settings(place: Place, nodes: usize, holders: [&str; 2]) -> Settings {
     let mut settings = settings_v4(place, nodes);
     settings.membership.roles = held_by(holders);
-    Settings { timeouts: ENDLESS, ..settings }
+    let bounds = Bounds { markers: 4 << 20, redirector: 8 << 20, ..Bounds::default() };
+    Settings { timeouts: ENDLESS, bounds, ..settings }
 }
 
 fn interface_settings(interface: Interface, place: Place) -> forward::InterfaceSettings {

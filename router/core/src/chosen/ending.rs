@@ -39,6 +39,8 @@ impl<H: HostPart> Chosen<H> {
             self.closed.push(Close { arrival: stream.opener, return_key, generation });
         }
         self.note_untold(slot);
+        self.room.sources.take(self.room.sources.of(&stream.opener));
+        self.classify(slot);
         self.schedule(slot);
     }
 
@@ -48,6 +50,7 @@ impl<H: HostPart> Chosen<H> {
         self.note_untold(slot);
         let session = self.markers.at_mut(slot);
         session.announced = Announced::Lost;
+        self.classify(slot);
         self.deadlines.hasten(slot, now);
     }
 
@@ -63,6 +66,7 @@ impl<H: HostPart> Chosen<H> {
     pub(super) fn forget(&mut self, slot: Slot) {
         self.forget_fence(slot);
         self.deadlines.forget(slot);
+        self.room.leave(slot);
         self.markers.remove(slot);
     }
 
@@ -92,7 +96,7 @@ impl<H: HostPart> Chosen<H> {
 }
 
 /// Why a stream ends that has been silent for its state's time.
-fn end_of_silence<H: HostPart>(session: &MarkerSession<H>) -> EndReason {
+pub(super) fn end_of_silence<H: HostPart>(session: &MarkerSession<H>) -> EndReason {
     if session.standing.is_ended() {
         return EndReason::Verdict;
     }
@@ -111,6 +115,7 @@ fn drop_reason(reason: EndReason) -> DropReason {
         EndReason::Refused | EndReason::HandedOver => DropReason::Refused,
         EndReason::Finished | EndReason::Reset | EndReason::Replaced => DropReason::Tombstone,
         EndReason::Shutdown => DropReason::Stopping,
+        EndReason::Evicted => DropReason::Evicted,
     }
 }
 

@@ -5,10 +5,12 @@ mod breaker;
 mod ending;
 mod hold;
 mod moving;
+mod room;
 
 pub use breaker::Breakers;
 pub use hold::{Held, Hold, HoldMax};
 pub use moving::{FenceDue, FenceError, Fenced};
+pub use room::{Class, Room};
 
 use crate::event::{DropReason, EndReason, Event, Step};
 use crate::flow::{FlowKey, HashKey, HashedKey};
@@ -19,7 +21,7 @@ use crate::mutation::{Mutation, is_on};
 use crate::outbox::Outbox;
 use crate::packet::{Arrival, Came, Headers};
 use crate::session::{
-    Announced, Count, Deadlines, Digests, KeyTaken, Life, Markers, Midstream, NewMarker, Opening, Timeouts,
+    Announced, Bounds, Count, Deadlines, Digests, KeyTaken, Life, Markers, Midstream, NewMarker, Opening, Timeouts,
 };
 use crate::time::Instant;
 use crate::turn::Turn;
@@ -35,6 +37,8 @@ pub struct Settings {
     pub hold_max: HoldMax,
     /// Take up TCP streams in their middle.
     pub midstream: Midstream,
+    /// How many sessions there may be.
+    pub bounds: Bounds,
     /// Hashes this node's own tables.
     pub hash_key: HashKey,
     /// Digests of a comparison.
@@ -57,6 +61,10 @@ pub struct Chosen<H> {
     pub digests: Digests,
     /// Frames that wait for the fence of their stream.
     pub fenced: Fenced,
+    /// Who makes room in the table of sessions.
+    pub room: Room,
+    /// Streams without room, by their opener's flow; their redirectors are to choose others for them.
+    pub declined: Vec<FlowKey>,
     /// Streams that have not ended.
     alive: usize,
     /// Streams that were given away and not fenced.
@@ -101,6 +109,8 @@ impl<H: HostPart> Chosen<H> {
             closed: Vec::new(),
             digests: Digests::new(settings.buckets),
             fenced: Fenced::new(settings.hash_key),
+            room: Room::new(settings.bounds, settings.hash_key),
+            declined: Vec::new(),
             alive: 0,
             unfenced: 0,
             fences: Deadlines::default(),
@@ -157,6 +167,9 @@ impl<H: HostPart> Chosen<H> {
                 match started {
                     Ok(slot) => (slot, Direction::FromOpener),
                     Err(reason) => {
+                        if reason == DropReason::MarkerSessionsFull {
+                            self.decline(turn.now, key.key);
+                        }
                         turn.out.drop(arrival.frame, reason);
                         return Accepted::Ended;
                     }
@@ -219,6 +232,7 @@ impl<H: HostPart> Chosen<H> {
 
     /// Makes a marker session, in the place of an ended one if `slot` names it, and tells the plugins.
     fn mark(&mut self, turn: &mut Turn<'_, H>, slot: Option<Slot>, new: &NewMarker) -> Result<Slot, DropReason> {
+        self.make_room(turn, slot, new)?;
         let slot = match slot {
             Some(slot) => {
                 self.forget_fence(slot);
@@ -229,6 +243,8 @@ impl<H: HostPart> Chosen<H> {
             None => self.markers.make(turn.now, new)?,
         };
         self.alive += 1;
+        self.room.sources.add(self.room.sources.of(&new.opener));
+        self.classify(slot);
         self.schedule(slot);
         let session = self.markers.at_mut(slot);
         let stream = session.stream(self.settings.node);
@@ -249,22 +265,24 @@ impl<H: HostPart> Chosen<H> {
         }
     }
 
-    /// What becomes of a packet by what the plugins have said of it and of its stream. `None` if its stream was lost or ended
-    /// while they had the packet: it must come in anew.
-    pub fn judge(&mut self, inspection: &Inspection, out: &mut Outbox) -> Option<Verdict> {
-        let slot = self.markers.still(inspection.slot, inspection.stream)?;
+    /// What becomes of a packet by what the plugins have said of it and of its stream.
+    pub fn judge(&mut self, inspection: &Inspection, out: &mut Outbox) -> Judged {
+        let Some(slot) = self.markers.still(inspection.slot, inspection.stream) else {
+            let has_successor = self.markers.find(&inspection.arrival.key()).is_some();
+            return if has_successor { Judged::Anew } else { Judged::Evicted };
+        };
         let session = self.markers.at(slot);
         if !session.alive {
-            return None;
+            return Judged::Anew;
         }
         match session.announced {
-            Announced::Lost | Announced::Moved(_) => return None,
+            Announced::Lost | Announced::Moved(_) => return Judged::Anew,
             Announced::No | Announced::Waiting | Announced::TimedOut { .. } | Announced::Acknowledged => {}
         }
         if inspection.standing != PerDirection::default() {
             self.stands(slot, inspection.standing, out);
         }
-        Some(inspection.verdict)
+        Judged::Stands(inspection.verdict)
     }
 
     /// The return packets of a stream will have this key. Another stream of this node that was opened from the other end
@@ -290,6 +308,7 @@ impl<H: HostPart> Chosen<H> {
         let node = self.settings.node;
         let mut session = self.markers.at_mut(slot);
         if session.life.packet_passed(direction, headers) {
+            self.classify(slot);
             self.schedule(slot);
             session = self.markers.at_mut(slot);
         }
@@ -335,9 +354,20 @@ impl<H: HostPart> Chosen<H> {
     /// When a stream or a hold may end next.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        let moving = [self.fences.next(), self.fenced.next_deadline()];
+        let moving = [self.fences.next(), self.fenced.next_deadline(), self.full_until()];
         [self.deadlines.next(), self.hold.next_deadline()].into_iter().chain(moving).flatten().min()
     }
+}
+
+/// What becomes of a packet that the plugins have seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judged {
+    /// This.
+    Stands(Verdict),
+    /// Its stream was lost or ended while they had it: it must come in anew.
+    Anew,
+    /// Its stream made room for others while they had it. It ends with it, or it would push out another in turn.
+    Evicted,
 }
 
 /// What a packet met at the marker table.

@@ -275,6 +275,7 @@ impl<H: HostPart> Chosen<H> {
             let until = turn.now + FENCE_TIME_MAX * 2;
             session.fenced = true;
             self.fenced.begin(until, (slot, session.id), (by, session.generation));
+            self.classify(slot);
         }
         turn.out.tell(Event::TakenOver { flow: assign.arrival, generation: assign.generation.counter });
         Ok(slot)
@@ -298,7 +299,9 @@ impl<H: HostPart> Chosen<H> {
             }
         }
         session.fenced = false;
-        Ok(self.fenced.take(session.id))
+        let id = session.id;
+        self.classify(slot);
+        Ok(self.fenced.take(id))
     }
 
     /// A stream whose fence did not come in time: what was kept back, in order.
@@ -310,6 +313,7 @@ impl<H: HostPart> Chosen<H> {
         self.fenced.deadlines.pop_front();
         if let Some(slot) = self.markers.still(slot, id) {
             self.markers.at_mut(slot).fenced = false;
+            self.classify(slot);
         }
         Some(self.fenced.take(id))
     }

@@ -4,6 +4,8 @@ use super::Membership;
 use super::member::{Member, MemberState};
 use crate::id::{Interface, NodeId};
 use crate::mutation::{Mutation, is_on};
+use crate::outbox::Outbox;
+use crate::time::Instant;
 
 /// A member that may be chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,9 +16,29 @@ pub struct Candidate {
     pub weight: u16,
     /// It holds one of the redirectors.
     pub is_holder: bool,
+    /// It has no room for new streams.
+    pub is_full: bool,
+}
+
+/// Whether this node takes new streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intake {
+    /// It does.
+    Open,
+    /// It has no room for them.
+    Full,
 }
 
 impl Membership {
+    /// This node has no room for new streams, or has it again.
+    pub fn intake_changed(&mut self, now: Instant, intake: Intake, out: &mut Outbox) {
+        let node = self.settings.node;
+        if let Some(own) = self.members.iter_mut().find(|member| member.node == node) {
+            own.full = intake == Intake::Full;
+        }
+        self.settle(now, out);
+    }
+
     /// Recomputes the candidates into the spare list; true if they differ.
     pub(super) fn recompute_candidates(&mut self) -> bool {
         let mut fresh = std::mem::take(&mut self.spare_candidates);
@@ -25,6 +47,7 @@ impl Membership {
             node: member.node,
             weight: member.weight,
             is_holder: Interface::BOTH.iter().any(|interface| self.holder(*interface) == Some(member.node)),
+            is_full: member.full,
         };
         let judges = |member: &&Member| !member.suspended || is_on(Mutation::ChooseSuspended);
         let able = self.members.iter().filter(|member| self.may_be_chosen(member));

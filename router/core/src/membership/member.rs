@@ -66,6 +66,8 @@ pub struct Member {
     pub draining: bool,
     /// A plugin of it is suspended, and what it would be asked about ends.
     pub suspended: bool,
+    /// It has no room for new streams.
+    pub full: bool,
     /// Its interfaces work.
     pub interfaces: PerInterface<bool>,
     /// The epochs it obeys.
@@ -105,6 +107,7 @@ impl Member {
             synced: PerInterface::default(),
             draining: false,
             suspended: false,
+            full: false,
             interfaces: PerInterface::default(),
             epochs: PerInterface::default(),
             heard_on: PerInterface::default(),
@@ -156,6 +159,7 @@ impl Member {
         self.in_sync = heartbeat.in_sync;
         self.synced = heartbeat.synced;
         self.draining = heartbeat.draining;
+        self.full = heartbeat.full;
         self.interfaces = heartbeat.interfaces;
         self.heard_on.clone_from(&heartbeat.heard);
         self.epochs = heartbeat.epochs;

@@ -49,7 +49,7 @@ use std::collections::VecDeque;
 pub use adverts::AdvertCounts;
 use adverts::Adverts;
 pub use apart::Apart;
-pub use candidates::Candidate;
+pub use candidates::{Candidate, Intake};
 use election::{Election, Sight, Standing};
 pub use foreign::ForeignRouter;
 pub use member::{Member, MemberState};

@@ -88,6 +88,7 @@ impl Membership {
             synced: own.synced,
             draining: own.draining,
             suspended: own.suspended,
+            full: own.full,
             interfaces: own.interfaces,
             heard: own.heard_on.clone(),
             links: own.links.clone(),

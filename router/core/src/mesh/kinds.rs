@@ -3,8 +3,8 @@
 
 use super::codec::{Body, Kind};
 use super::message::{
-    Acknowledge, Announce, Answer, Assign, Astray, Claim, Close, Compare, Fence, Handover, Heartbeat, Lane, Query,
-    Redirect, Refresh, Refuse, Relay, SyncEnd, Unheard,
+    Acknowledge, Announce, Answer, Assign, Astray, Claim, Close, Compare, Decline, Fence, Handover, Heartbeat, Lane,
+    Query, Redirect, Refresh, Refuse, Relay, SyncEnd, Unheard,
 };
 use crate::limits::{
     CONTROL_MESSAGE_LEN_MAX, DIGESTS_LEN_MAX, HEARTBEAT_LEN_MAX, MESSAGE_LEN_MAX, SMALL_MESSAGE_LEN_MAX,
@@ -107,6 +107,8 @@ messages! {
     Relay = 18: Control, Direct, CONTROL_MESSAGE_LEN_MAX;
     /// A frame that only the holder can place.
     Astray = 20: Frames, Direct, MESSAGE_LEN_MAX;
+    /// A stream without room.
+    Decline = 21: Control, Relayed, SMALL_MESSAGE_LEN_MAX;
 }
 
 impl Message {

@@ -61,6 +61,8 @@ pub struct Heartbeat {
     pub draining: bool,
     /// A plugin of the sender is suspended, and what it would be asked about ends.
     pub suspended: bool,
+    /// The sender has no room for new streams.
+    pub full: bool,
     /// The sender's interface works.
     pub interfaces: PerInterface<bool>,
     /// The members that the sender hears on an interface itself.
@@ -262,6 +264,13 @@ pub struct SyncEnd {
 pub struct Unheard {
     /// Whose redirector is meant.
     pub interface: Interface,
+}
+
+/// "I have no room for this stream." The redirector that chose the sender for it chooses another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decline {
+    /// The opener's flow as it arrived.
+    pub arrival: FlowKey,
 }
 
 /// A message for a node that its sender cannot reach, by way of one that both have links to.

@@ -17,6 +17,6 @@ pub use error::PeerError;
 pub use greeting::{Greeting, Resume};
 pub use kinds::Message;
 pub use message::{
-    Acknowledge, Announce, Answer, Assign, Astray, Claim, Close, Compare, Fence, Handover, Heartbeat, Hello, Lane,
-    Padding, Query, Redirect, Refresh, Refuse, Relay, Side, SyncEnd, Unheard,
+    Acknowledge, Announce, Answer, Assign, Astray, Claim, Close, Compare, Decline, Fence, Handover, Heartbeat, Hello,
+    Lane, Padding, Query, Redirect, Refresh, Refuse, Relay, Side, SyncEnd, Unheard,
 };

@@ -293,6 +293,7 @@ impl<H: HostPart> Node<H> {
             | Message::Answer(_)
             | Message::Compare(_)
             | Message::SyncEnd(_)
+            | Message::Decline(_)
             | Message::Relay(_)
             | Message::Unheard(_) => true,
         }

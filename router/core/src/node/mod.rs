@@ -10,6 +10,7 @@ mod messages;
 mod moving;
 mod relaying;
 mod reporting;
+mod room;
 mod settings;
 mod syncing;
 mod transit;
@@ -17,7 +18,7 @@ mod view;
 
 use std::collections::VecDeque;
 
-use crate::chosen::{self, Chosen};
+use crate::chosen::{self, Chosen, Room};
 use crate::event::DropReason;
 use crate::flow::{FlowKey, HashKey};
 use crate::forward::{self, Forward, HolderState};
@@ -78,6 +79,8 @@ pub struct Node<H> {
     drain: Option<Drain>,
     /// Peers to which frames can be sent over the mesh.
     frames_to: Vec<NodeId>,
+    /// What was told of the room for new streams.
+    is_full: bool,
     /// Since when a holder is out of reach.
     out_of_reach: Option<Instant>,
     /// What the plugins said last.
@@ -98,6 +101,7 @@ impl<H: HostPart> Node<H> {
             choice: settings.choice,
             midstream: settings.midstream,
             timeouts: settings.timeouts,
+            sessions_max: settings.bounds.redirector,
             hash_key: settings.hash_key,
             buckets: settings.buckets,
         };
@@ -106,6 +110,7 @@ impl<H: HostPart> Node<H> {
             timeouts: settings.timeouts,
             hold_max: settings.hold_max,
             midstream: settings.midstream,
+            bounds: settings.bounds,
             hash_key: settings.hash_key,
             buckets: settings.buckets,
         };
@@ -136,6 +141,7 @@ impl<H: HostPart> Node<H> {
             bulks: Vec::new(),
             drain: None,
             frames_to: Vec::new(),
+            is_full: false,
             out_of_reach: None,
             readiness: Readiness::default(),
             unannounced: PerInterface::default(),
@@ -204,6 +210,7 @@ impl<H: HostPart> Node<H> {
         self.batch = batch;
         self.watch_plugins(turn);
         self.tell_closed(turn);
+        self.tell_room(turn);
         self.take_detours(turn.out);
         turn.out.count_mistakes(take_mistakes());
         if !self.anew.is_empty() {
@@ -265,6 +272,7 @@ impl<H: HostPart> Node<H> {
         self.early.deadline_reached(turn.now, turn.out);
         self.send_delayed(turn);
         self.tell_closed(turn);
+        self.tell_room(turn);
     }
 
     /// When the node wants [`deadline_reached`](Self::deadline_reached) at the latest.
@@ -326,6 +334,12 @@ impl<H: HostPart> Node<H> {
     #[must_use]
     pub fn markers(&self) -> &Markers<H> {
         &self.chosen.markers
+    }
+
+    /// Who stands in the table of these streams, and who makes room.
+    #[must_use]
+    pub fn room(&self) -> &Room {
+        &self.chosen.room
     }
 
     /// The sessions of one part of the tables as reports show them, by its number from 0 on; `None` behind the last. A part

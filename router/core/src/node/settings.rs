@@ -8,7 +8,7 @@ use crate::forward;
 use crate::id::{BootId, NodeId};
 use crate::membership;
 use crate::redirector::choice;
-use crate::session::{Midstream, Timeouts};
+use crate::session::{Bounds, Midstream, Timeouts};
 
 /// Whether streams are announced. Anything but `On(0)` is for tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +47,8 @@ pub struct Settings {
     pub hold_max: chosen::HoldMax,
     /// How long streams may be silent.
     pub timeouts: Timeouts,
+    /// How many sessions the tables may have.
+    pub bounds: Bounds,
     /// How frames travel to their chosen nodes.
     pub redirecting: Redirecting,
     /// Whether streams are announced.

@@ -2,7 +2,7 @@
 
 use super::astray::Beginning;
 use super::{Node, Redirecting};
-use crate::chosen::{Accepted, Departure, Held};
+use crate::chosen::{Accepted, Departure, Held, Judged};
 use crate::event::{DropReason, Event, Step};
 use crate::flow::HashedKey;
 use crate::forward::Received;
@@ -103,8 +103,10 @@ impl<H: HostPart> Node<H> {
     pub(super) fn judged(&mut self, turn: &mut Turn<'_, H>, inspection: Inspection) {
         let judged = self.chosen.judge(&inspection, turn.out);
         let Inspection { mut arrival, direction, slot, verdict, .. } = inspection;
-        let Some(verdict) = judged else {
-            return self.keep_for_winner(arrival, verdict, turn.out);
+        let verdict = match judged {
+            Judged::Stands(verdict) => verdict,
+            Judged::Anew => return self.keep_for_winner(arrival, verdict, turn.out),
+            Judged::Evicted => return turn.out.drop(arrival.frame, DropReason::Evicted),
         };
         match verdict.action {
             Action::Pass => {}

@@ -93,6 +93,7 @@ impl<H: HostPart> Node<H> {
                         node: c.node,
                         weight: c.weight,
                         is_holder: c.is_holder,
+                        is_full: c.is_full,
                     }));
                     self.count_itself_in();
                 }
@@ -128,11 +129,11 @@ impl<H: HostPart> Node<H> {
     fn count_itself_in(&mut self) {
         self.with_own.clone_from(&self.candidates);
         let own = self.view.member(self.node).filter(|_| !self.view.is_passed_over());
-        if let Some(weight) = own.map(|own| own.weight)
+        if let Some((weight, is_full)) = own.map(|own| (own.weight, own.full))
             && !self.candidates.iter().any(|candidate| candidate.node == self.node)
         {
             let is_holder = Interface::BOTH.into_iter().any(|interface| self.view.holds(interface));
-            self.with_own.push(choice::Candidate { node: self.node, weight, is_holder });
+            self.with_own.push(choice::Candidate { node: self.node, weight, is_holder, is_full });
         }
     }
 

@@ -34,13 +34,11 @@ impl Redirector {
         let interface = key.interface();
         let round = self.copies.round(announce.generation.node, interface);
         let announced = |old: Option<&RedirectorSession>| session_of(now, key, announce, (stream, round), old);
-        let is_full = self.is_full();
         let slot = self.table.slot(key);
         let Some((_, session)) = slot.and_then(|slot| self.table.at_mut(slot)) else {
-            if is_full {
+            if !self.put(*key, announced(None)) {
                 return refuse(None);
             }
-            self.put(*key, announced(None));
             note_translation(&mut self.translated, key, announce);
             return Heard::Acknowledged;
         };

@@ -41,6 +41,8 @@ pub struct Candidate {
     pub weight: u16,
     /// It holds a redirector.
     pub is_holder: bool,
+    /// It has no room for new streams.
+    pub is_full: bool,
 }
 
 impl Settings {
@@ -64,18 +66,41 @@ impl Settings {
         }
     }
 
-    /// The chosen node for a choice hash; `None` if nobody may be chosen.
+    /// The chosen node for a choice hash; `None` if nobody may be chosen. One that is full is chosen only where all are.
     #[must_use]
     pub fn choose(&self, choice: u64, candidates: &[Candidate]) -> Option<NodeId> {
-        let among = |with_holders: bool| {
-            let eligible = candidates.iter().filter(|c| c.weight > 0 && (with_holders || !c.is_holder));
-            let scored = eligible.map(|c| (self.score(choice, c), c.node));
-            scored.max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1))).map(|(_, node)| node)
-        };
-        match self.redirectors {
-            Redirectors::Equal => among(true),
-            Redirectors::LastResort => among(false).or_else(|| among(true)),
+        self.first(choice, candidates.iter())
+    }
+
+    /// The one that is chosen where `declined` and all before it in the order of choosing have no room for the stream; `None`
+    /// behind the last.
+    #[must_use]
+    pub fn choose_after(&self, choice: u64, candidates: &[Candidate], declined: NodeId) -> Option<NodeId> {
+        let place = candidates.iter().find(|c| c.node == declined).map(|c| self.place(choice, c));
+        let behind = |c: &&Candidate| place.as_ref().is_none_or(|place| place.is_before(&self.place(choice, c)));
+        self.first(choice, candidates.iter().filter(|c| c.node != declined).filter(behind))
+    }
+
+    fn first<'a>(&self, choice: u64, candidates: impl Iterator<Item = &'a Candidate>) -> Option<NodeId> {
+        let mut first: Option<(bool, Place)> = None;
+        for candidate in candidates.filter(|c| c.weight > 0) {
+            let (is_full, place) = (candidate.is_full, self.place(choice, candidate));
+            let comes_first = first.as_ref().is_none_or(|(other_is_full, other)| match (is_full, other_is_full) {
+                (false, true) => true,
+                (true, false) => false,
+                (true, true) | (false, false) => place.is_before(other),
+            });
+            if comes_first {
+                first = Some((is_full, place));
+            }
         }
+        first.map(|(_, place)| place.node)
+    }
+
+    /// The candidate's place in the order of choosing, however full it is.
+    fn place(&self, choice: u64, candidate: &Candidate) -> Place {
+        let is_last_resort = self.redirectors == Redirectors::LastResort && candidate.is_holder;
+        Place { is_last_resort, score: self.score(choice, candidate), node: candidate.node }
     }
 
     /// Weighted rendezvous score: -weight / ln(u) for a uniform u in (0, 1); the highest wins, and when a candidate
@@ -85,6 +110,20 @@ impl Settings {
         let hash = self.key.hash(&(choice, candidate.node)) >> 11;
         let uniform = (hash as f64 + 0.5) * SCALE;
         -f64::from(candidate.weight) / uniform.ln()
+    }
+}
+
+/// Where a candidate stands in the order of choosing for one choice hash.
+struct Place {
+    is_last_resort: bool,
+    score: f64,
+    node: NodeId,
+}
+
+impl Place {
+    fn is_before(&self, other: &Self) -> bool {
+        let resort = self.is_last_resort.cmp(&other.is_last_resort);
+        resort.then(other.score.total_cmp(&self.score)).then(self.node.cmp(&other.node)).is_lt()
     }
 }
 
@@ -98,7 +137,7 @@ mod tests {
     }
 
     fn candidate(node: &str, weight: u16, is_holder: bool) -> Candidate {
-        Candidate { node: node.parse().unwrap(), weight, is_holder }
+        Candidate { node: node.parse().unwrap(), weight, is_holder, is_full: false }
     }
 
     #[test]
@@ -111,6 +150,26 @@ mod tests {
         }
         assert_eq!(settings.choose(1, &[]), None);
         assert_eq!(settings.choose(1, &[candidate("a", 0, false)]), None);
+    }
+
+    #[test]
+    fn who_has_no_room_is_passed_over_and_then_the_next_one_is_asked() {
+        let settings = settings(Redirectors::LastResort, Keying::Shared);
+        let all = [candidate("a", 100, true), candidate("b", 100, true), candidate("c", 100, false)];
+        let [a, b, c] = all.map(|c| c.node);
+        for choice in 0..100 {
+            let second = settings.choose_after(choice, &all, c).unwrap();
+            let third = settings.choose_after(choice, &all, second).unwrap();
+            assert!([[a, b], [b, a]].contains(&[second, third]));
+            assert_eq!(settings.choose_after(choice, &all, third), None, "and nobody is asked twice");
+            let full = |nodes: &[NodeId]| all.map(|c| Candidate { is_full: nodes.contains(&c.node), ..c });
+            assert_eq!(settings.choose(choice, &full(&[c])), Some(second));
+            assert_eq!(settings.choose(choice, &full(&[c, second])), Some(third));
+            assert_eq!(settings.choose(choice, &full(&[a, b, c])), Some(c));
+            assert_eq!(settings.choose_after(choice, &full(&[c]), c), Some(second), "it said so before it was told");
+            assert_eq!(settings.choose_after(choice, &full(&[second]), c), Some(third));
+            assert_eq!(settings.choose_after(choice, &all[..2], c), settings.choose(choice, &all[..2]), "c has left");
+        }
     }
 
     #[test]

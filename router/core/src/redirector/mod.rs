@@ -19,11 +19,11 @@ use crate::event::{DropReason, Event, Step};
 use crate::flow::{FlowKey, HashKey, HashedKey};
 use crate::id::{BootId, Generation, Interface, NodeId, PerInterface};
 use crate::inspector::Direction;
-use crate::limits::{ASSIGN_RETRY_DELAY, GONE_TIME_MAX, REDIRECTOR_SESSIONS_MAX};
+use crate::limits::{ASSIGN_RETRY_DELAY, GONE_TIME_MAX};
 use crate::mesh::Assign;
 use crate::mutation::{Mutation, is_on};
 use crate::outbox::Outbox;
-use crate::session::{Deadlines, Midstream, Opening, RedirectorSession, Standing, Table, Timeouts};
+use crate::session::{Deadlines, Midstream, Opening, Queues, RedirectorSession, Standing, Table, Timeouts};
 use crate::time::Instant;
 use choice::Candidate;
 use copies::Copies;
@@ -40,6 +40,8 @@ pub struct Settings {
     pub midstream: Midstream,
     /// How long a session lives unannounced.
     pub timeouts: Timeouts,
+    /// How many sessions there may be.
+    pub sessions_max: usize,
     /// Hashes this node's own tables.
     pub hash_key: HashKey,
     /// Digests of a comparison.
@@ -79,7 +81,6 @@ pub struct Summary {
 }
 
 /// Both redirector roles of one node; of a role that it neither holds nor stands by for it has no sessions.
-#[derive(Debug)]
 pub struct Redirector {
     settings: Settings,
     /// By the key of the packets that they steer.
@@ -99,6 +100,10 @@ pub struct Redirector {
     translated: HashMap<FlowKey, FlowKey, HashKey>,
     copies: Copies,
     deadlines: Deadlines,
+    /// Those that make room, oldest first.
+    queues: Queues<2>,
+    /// How many made room.
+    evicted: u64,
 }
 
 impl Redirector {
@@ -116,6 +121,8 @@ impl Redirector {
             translated: HashMap::with_hasher(settings.hash_key),
             copies: Copies::new(settings.buckets),
             deadlines: Deadlines::default(),
+            queues: Queues::default(),
+            evicted: 0,
         }
     }
 
@@ -198,13 +205,9 @@ impl Redirector {
         let Some(chosen) = self.settings.choice.choose(choice, candidates) else {
             return Steer::Drop(DropReason::NoCandidate);
         };
-        if self.is_full() {
-            return Steer::Drop(DropReason::RedirectorSessionsFull);
+        if candidates.iter().any(|candidate| candidate.node == chosen && candidate.is_full) {
+            return Steer::Drop(DropReason::NodesFull);
         }
-        if !self.beyond_reach.is_empty() {
-            out.ledger.unasked += 1;
-        }
-        out.tell(Event::Step { step: Step::M1, flow: *key, node: self.settings.node });
         let session = RedirectorSession {
             generation: Generation { counter: 0, node: chosen },
             boot: BootId(0),
@@ -219,7 +222,13 @@ impl Redirector {
             packets: *packets,
             bytes: *bytes,
         };
-        self.put(*key, session);
+        if !self.has_room_for_choice() || !self.put(*key, session) {
+            return Steer::Drop(DropReason::RedirectorSessionsFull);
+        }
+        if !self.beyond_reach.is_empty() {
+            out.ledger.unasked += 1;
+        }
+        out.tell(Event::Step { step: Step::M1, flow: *key, node: self.settings.node });
         out.tell(Event::Step { step: Step::M2, flow: *key, node: chosen });
         Steer::Chosen(chosen)
     }
@@ -259,8 +268,10 @@ impl Redirector {
         self.sessions[interface]
     }
 
-    fn is_full(&self) -> bool {
-        self.sessions.first + self.sessions.second >= REDIRECTOR_SESSIONS_MAX
+    /// Sessions that made room for others: of streams that were chosen for and never announced, and tombstones.
+    #[must_use]
+    pub fn evicted(&self) -> u64 {
+        self.evicted
     }
 
     /// Ends sessions whose time has come.

@@ -10,7 +10,7 @@ use super::choice::{Keying, Redirectors};
 use super::*;
 use crate::flow::HashKey;
 use crate::limits::{BUCKETS, DETECTION_TIME};
-use crate::mesh::{Announce, Close};
+use crate::mesh::{Announce, Close, Refuse};
 use crate::outbox::Outbox;
 use crate::session::Digests;
 use crate::time::Instant;
@@ -54,7 +54,8 @@ fn redirector() -> Redirector {
     };
     let choice = choice::Settings { key: HashKey([1; 16]), redirectors: Redirectors::Equal, keying: Keying::Shared };
     let hash_key = HashKey([2; 16]);
-    let settings = Settings { node: node(0), choice, midstream: Midstream::Drop, timeouts, hash_key, buckets: BUCKETS };
+    let (node, midstream, buckets) = (node(0), Midstream::Drop, BUCKETS);
+    let settings = Settings { node, choice, midstream, timeouts, sessions_max: 1_000, hash_key, buckets };
     Redirector::new(Instant::from_nanos(1), settings)
 }
 
@@ -102,7 +103,7 @@ proptest! {
         let (mut redirector, mut model) = (redirector(), BTreeMap::<u16, Entry>::new());
         let (mut out, mut now) = (Outbox::default(), Instant::from_nanos(1));
         let in_sync = PerInterface { first: true, second: true };
-        let candidates = [0, 1, 2].map(|n| Candidate { node: node(n), weight: 1, is_holder: false });
+        let candidates = [0, 1, 2].map(|n| Candidate { node: node(n), weight: 1, is_holder: false, is_full: false });
         for operation in operations {
             match operation {
                 Operation::Steer { key } => {
@@ -164,4 +165,48 @@ fn a_report_knows_the_opener_of_a_stream_whose_return_key_is_translated() {
     }
     let rows: Vec<_> = (0..).map_while(|part| redirector.rows(part)).flatten().collect();
     assert_eq!(rows.iter().map(|row| row.opener).collect::<Vec<_>>(), [announce.arrival; 2]);
+}
+
+/// A packet that opens a stream comes.
+fn opens(redirector: &mut Redirector, now: Instant, key: u16) -> Steer {
+    let summary = Summary { key: HashKey([2; 16]).hashed(flow(key)), opening: Opening::Opens, packets: 1, bytes: 60 };
+    let candidates = [0, 1, 2].map(|n| Candidate { node: node(n), weight: 1, is_holder: false, is_full: false });
+    let in_sync = PerInterface { first: true, second: true };
+    redirector.steer(now, &summary, &candidates, in_sync, &mut Outbox::default())
+}
+
+#[test]
+fn streams_that_nobody_announces_have_an_eighth_of_the_table_and_announced_ones_stay() {
+    let (mut redirector, now) = (redirector(), Instant::from_nanos(1));
+    let generation = Generation { counter: 1, node: node(2) };
+    for key in 0..100 {
+        redirector.session_announced(now, &flow(key), key.into(), &announce(key, generation));
+    }
+    for key in 1_000..3_000 {
+        assert!(matches!(opens(&mut redirector, now, key), Steer::Chosen(_)), "a flood keeps nobody out");
+    }
+    assert_eq!((redirector.len(), redirector.evicted()), (100 + 125, 2_000 - 125));
+    assert!((0..100).all(|key| redirector.belief(&flow(key)) == Some(generation)));
+    assert!(redirector.belief(&flow(2_874)).is_none() && redirector.belief(&flow(2_875)).is_some(), "the oldest goes");
+}
+
+#[test]
+fn in_a_full_table_tombstones_make_room_and_then_what_was_never_announced() {
+    let (mut redirector, now) = (redirector(), Instant::from_nanos(1));
+    let generation = Generation { counter: 1, node: node(2) };
+    let hear = |redirector: &mut Redirector, key: u16| {
+        redirector.session_announced(now, &flow(key), key.into(), &announce(key, generation))
+    };
+    for key in 0..1_000 {
+        assert_eq!(hear(&mut redirector, key), Heard::Acknowledged);
+    }
+    let (arrival, return_key) = (flow(7), flow(7).reversed(Interface::Second));
+    redirector.session_closed(now, &arrival, &Close { arrival, return_key, generation });
+    assert!(matches!(opens(&mut redirector, now, 2_000), Steer::Chosen(_)));
+    assert_eq!(redirector.belief(&flow(7)), None);
+    assert_eq!(hear(&mut redirector, 2_001), Heard::Acknowledged);
+    assert_eq!(redirector.belief(&flow(2_000)), None);
+    assert!(matches!(hear(&mut redirector, 2_002), Heard::Refused(Refuse { winner: None, .. })));
+    assert_eq!(opens(&mut redirector, now, 2_003), Steer::Drop(DropReason::RedirectorSessionsFull));
+    assert_eq!((redirector.len(), redirector.evicted()), (1_000, 2));
 }

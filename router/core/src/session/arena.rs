@@ -3,9 +3,8 @@
 use std::fmt;
 
 use crate::id::Slot;
-
-/// Records in one chunk.
-const CHUNK_SLOTS: u32 = 1024;
+use crate::limits::GROWTH_SLOTS;
+use crate::memory::has_headroom;
 
 /// The records in use, each with its slot.
 pub(super) struct Arena<T> {
@@ -21,8 +20,11 @@ impl<T> Arena<T> {
         Self { chunks: Vec::new(), free: Vec::new(), fresh: 0 }
     }
 
-    /// Puts a record into a slot. `None` when every slot is used that has a number.
+    /// Puts a record into a slot. `None` when there is no memory for more, or every slot is used that has a number.
     pub(super) fn insert(&mut self, record: T) -> Option<Slot> {
+        if !self.has_place() && !self.grow() {
+            return None;
+        }
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None => {
@@ -31,13 +33,40 @@ impl<T> Arena<T> {
                 slot
             }
         };
-        if self.chunks.len() == chunk_of(slot) {
-            self.chunks.push(std::iter::repeat_with(|| None).take(CHUNK_SLOTS as usize).collect());
-        }
         if let Some(place) = self.place_mut(slot) {
             *place = Some(record);
         }
         Some(slot)
+    }
+
+    /// True if one more record has a place.
+    pub(super) fn has_place(&self) -> bool {
+        !self.free.is_empty() || (self.fresh as usize) < self.capacity()
+    }
+
+    /// Adds places for one chunk of records. False if there is no memory for that and for what others need besides.
+    pub(super) fn grow(&mut self) -> bool {
+        let slots = self.capacity() + GROWTH_SLOTS;
+        let mut chunk = Vec::new();
+        let fits = chunk.try_reserve_exact(GROWTH_SLOTS).is_ok()
+            && self.chunks.try_reserve(1).is_ok()
+            && self.free.try_reserve(slots.saturating_sub(self.free.len())).is_ok()
+            && has_headroom();
+        if fits {
+            chunk.resize_with(GROWTH_SLOTS, || None);
+            self.chunks.push(chunk.into_boxed_slice());
+        }
+        fits
+    }
+
+    /// Records for which there is memory now.
+    pub(super) fn capacity(&self) -> usize {
+        self.chunks.len() * GROWTH_SLOTS
+    }
+
+    /// The number behind the last slot that was ever used.
+    pub(super) fn slots(&self) -> u32 {
+        self.fresh
     }
 
     /// Takes the record out of a slot.
@@ -88,11 +117,11 @@ impl<T> Arena<T> {
 }
 
 fn chunk_of(slot: Slot) -> usize {
-    (slot.number() / CHUNK_SLOTS) as usize
+    slot.number() as usize / GROWTH_SLOTS
 }
 
 fn offset_of(slot: Slot) -> usize {
-    (slot.number() % CHUNK_SLOTS) as usize
+    slot.number() as usize % GROWTH_SLOTS
 }
 
 /// With every record.
@@ -109,16 +138,16 @@ mod tests {
     #[test]
     fn slots_are_used_again_and_nothing_moves() {
         let mut arena = Arena::new();
-        let slots: Vec<_> = (1..=2 * CHUNK_SLOTS).map(|n| arena.insert(n).unwrap()).collect();
-        let first: *const u32 = arena.get(slots[0]).unwrap();
+        let slots: Vec<_> = (1..=2 * GROWTH_SLOTS).map(|n| arena.insert(n).unwrap()).collect();
+        let first: *const usize = arena.get(slots[0]).unwrap();
         assert_eq!(arena.remove(slots[5]), Some(6));
         assert_eq!((arena.remove(slots[5]), arena.get(slots[5])), (None, None));
-        assert_eq!(arena.len(), 2 * CHUNK_SLOTS as usize - 1);
+        assert_eq!(arena.len(), 2 * GROWTH_SLOTS - 1);
         assert_eq!(arena.next_from(slots[5]), Some(slots[6]));
         assert_eq!(arena.insert(99), Some(slots[5]));
-        assert_eq!(arena.iter().count(), 2 * CHUNK_SLOTS as usize);
+        assert_eq!(arena.iter().count(), 2 * GROWTH_SLOTS);
         assert!(std::ptr::eq(first, arena.get(slots[0]).unwrap()));
-        assert_eq!(arena.chunk(1).unwrap().count(), CHUNK_SLOTS as usize);
+        assert_eq!(arena.chunk(1).unwrap().count(), GROWTH_SLOTS);
         assert!(arena.chunk(2).is_none());
     }
 }

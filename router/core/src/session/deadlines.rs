@@ -55,6 +55,12 @@ impl Deadlines {
         }
     }
 
+    /// Makes room for the slots below this number. False if there is no memory for that.
+    pub fn reserve(&mut self, slots: usize) -> bool {
+        self.heap.try_reserve(slots.saturating_sub(self.heap.len())).is_ok()
+            && self.places.try_reserve(slots.saturating_sub(self.places.len())).is_ok()
+    }
+
     /// Takes the next slot whose time has come.
     pub fn pop_due(&mut self, now: Instant) -> Option<Slot> {
         let &(at, slot) = self.heap.first()?;

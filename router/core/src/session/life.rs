@@ -141,6 +141,8 @@ impl From<Numbers> for Half {
 pub struct Life {
     state: State,
     was_reset: bool,
+    /// Something has come back to the opener.
+    answered: bool,
     protocol: u8,
     opening_sequence: u32,
     opener: Half,
@@ -167,7 +169,7 @@ impl Life {
         };
         let protocol = headers.protocol;
         let (opener, responder) = Default::default();
-        Self { state, was_reset: false, protocol, opening_sequence, opener, responder }
+        Self { state, was_reset: false, answered: false, protocol, opening_sequence, opener, responder }
     }
 
     /// The life of a stream that is taken up without having been seen.
@@ -176,11 +178,16 @@ impl Life {
         const TCP: u8 = 6;
         let state = if protocol == TCP { State::Established } else { State::Active };
         let (opener, responder) = Default::default();
-        Self { state, was_reset: false, protocol, opening_sequence: 0, opener, responder }
+        Self { state, was_reset: false, answered: false, protocol, opening_sequence: 0, opener, responder }
     }
 
-    /// A packet of the stream went by. Returns true if the state changed.
+    /// A packet of the stream went by. Returns true if the state changed, or if it is the first that came back.
     pub fn packet_passed(&mut self, direction: Direction, headers: &Headers) -> bool {
+        let answers = direction == Direction::ToOpener && !std::mem::replace(&mut self.answered, true);
+        self.segment_passed(direction, headers) || answers
+    }
+
+    fn segment_passed(&mut self, direction: Direction, headers: &Headers) -> bool {
         let Transport::Tcp { flags, sequence, acknowledgement, .. } = headers.transport else { return false };
         let length = u32::try_from(headers.payload_len()).unwrap_or_default();
         let before = self.state;
@@ -245,6 +252,12 @@ impl Life {
     #[must_use]
     pub fn state(&self) -> State {
         self.state
+    }
+
+    /// Something has come back to the opener.
+    #[must_use]
+    pub fn is_answered(&self) -> bool {
+        self.answered
     }
 
     /// A reset ended the stream.
@@ -398,6 +411,20 @@ mod tests {
         for (state, seconds) in [(State::Opening, 2), (State::Closing, 3), (State::Closed, 4)] {
             assert_eq!(Life { state, ..Life::picked_up(6) }.timeout(&timeouts), second(seconds), "{state:?}");
         }
+    }
+
+    #[test]
+    fn a_stream_is_answered_by_the_first_packet_that_comes_back() {
+        let datagram =
+            Headers { protocol: 17, transport: Transport::Udp { source: 1, destination: 2 }, ..tcp(0, 0, 0, 9) };
+        let mut life = Life::started(&datagram);
+        let mut passes = |direction| (life.packet_passed(direction, &datagram), life.is_answered());
+        assert_eq!(
+            [OUT, OUT, BACK, BACK, OUT].map(&mut passes),
+            [(false, false), (false, false), (true, true), (false, true), (false, true)]
+        );
+        assert_eq!(life.state(), State::Active);
+        assert!(run(&HANDSHAKE[..2]).is_answered() && !run(&HANDSHAKE[..1]).is_answered());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::event::DropReason;
 use crate::flow::{FlowKey, HashKey, HashedKey};
 use crate::id::Slot;
 use crate::inspector::{Direction, HostPart, Parts};
-use crate::limits::{HOST_PART_LEN_MAX, MARKER_SESSIONS_MAX};
+use crate::limits::{HOST_PART_LEN_MAX, SESSIONS_MAX};
 use crate::mistake::mistake;
 use crate::time::Instant;
 
@@ -69,11 +69,8 @@ impl<H: HostPart> Markers<H> {
     /// Makes the session of a stream whose first packet has just come.
     ///
     /// # Errors
-    /// [`DropReason::MarkerSessionsFull`] when the table is full.
+    /// [`DropReason::MarkerSessionsFull`] when there is no memory for it.
     pub fn make(&mut self, now: Instant, new: &NewMarker) -> Result<Slot, DropReason> {
-        if self.sessions.len() >= MARKER_SESSIONS_MAX {
-            return Err(DropReason::MarkerSessionsFull);
-        }
         let session = self.fresh(now, new);
         let slot = self.sessions.insert(session).ok_or(DropReason::MarkerSessionsFull)?;
         self.note_key(slot, Direction::FromOpener, &new.opener);
@@ -172,6 +169,29 @@ impl<H: HostPart> Markers<H> {
         self.sessions.remove(slot);
     }
 
+    /// True if one more session has a place without growing.
+    #[must_use]
+    pub fn has_place(&self) -> bool {
+        self.sessions.has_place()
+    }
+
+    /// Grows by a step. False if there is no memory for it.
+    pub fn grow(&mut self) -> bool {
+        self.sessions.grow()
+    }
+
+    /// Sessions for which there is memory now.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.sessions.capacity()
+    }
+
+    /// The number behind the last slot that was ever used.
+    #[must_use]
+    pub fn slots(&self) -> u32 {
+        self.sessions.slots()
+    }
+
     /// How many sessions there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -220,7 +240,7 @@ fn place_of(number: u32) -> (Slot, Direction) {
     (Slot::new(number >> 1), direction)
 }
 
-const _: () = assert!(MARKER_SESSIONS_MAX < 1 << 31);
+const _: () = assert!(SESSIONS_MAX < 1 << 31);
 
 /// Another stream has the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -70,6 +70,21 @@ impl<V> Table<V> {
         Some((key, value))
     }
 
+    /// True if one more key has a place without growing.
+    pub fn has_place(&self) -> bool {
+        self.values.has_place()
+    }
+
+    /// Grows by a step. False if there is no memory for it.
+    pub fn grow(&mut self) -> bool {
+        self.values.grow()
+    }
+
+    /// Keys for which there is memory now.
+    pub fn capacity(&self) -> usize {
+        self.values.capacity()
+    }
+
     /// The first slot in use from a slot on.
     pub fn next_from(&self, slot: Slot) -> Option<Slot> {
         self.values.next_from(slot)

@@ -4,6 +4,7 @@
 mod admission;
 mod doors;
 mod hostile;
+mod room;
 mod standing;
 mod suspended;
 mod takeover;

@@ -16,7 +16,7 @@ use herald_core::node::{Announcing, Node, Redirecting, Settings};
 use herald_core::outbox::Outbox;
 use herald_core::packet::{Content, Frame, Packet, TcpFlags, Transport};
 use herald_core::redirector::choice::{Keying, Redirectors};
-use herald_core::session::Midstream;
+use herald_core::session::{Bounds, Midstream};
 use herald_core::time::Instant;
 use herald_core::turn::Turn;
 use herald_testing::frames::{self, ACK, Segment};
@@ -33,6 +33,7 @@ pub(crate) struct Choices {
     pub(crate) redirectors: Redirectors,
     pub(crate) redirecting: Redirecting,
     pub(crate) midstream: Midstream,
+    pub(crate) bounds: Bounds,
 }
 
 impl Default for Choices {
@@ -45,6 +46,7 @@ impl Default for Choices {
             redirectors: Redirectors::Equal,
             redirecting: Redirecting::Ethernet,
             midstream: Midstream::Drop,
+            bounds: Bounds::default(),
         }
     }
 }
@@ -133,7 +135,7 @@ fn settings(place: Place, choices: &Choices) -> Settings {
     settings.choice.keying = choices.keying;
     settings.hold_max.time = choices.hold_max;
     let (midstream, redirecting, announcing) = (choices.midstream, choices.redirecting, choices.announcing);
-    Settings { midstream, redirecting, announcing, ..settings }
+    Settings { midstream, redirecting, announcing, bounds: choices.bounds, ..settings }
 }
 
 impl World {
@@ -282,6 +284,12 @@ impl World {
     ) {
         let bytes = frames::tcp(layout::from_host(interface), (source, destination), segment);
         self.switch(None, interface, &bytes);
+    }
+
+    /// A frame comes from a host on `interface`.
+    pub(crate) fn host_sends_frame(&mut self, interface: Interface, bytes: &[u8]) {
+        self.switch(None, interface, bytes);
+        self.settle();
     }
 
     /// Sends a segment each way of an open connection; true if both arrived.

@@ -223,6 +223,7 @@ impl Member {
                 synced: said.synced,
                 draining: said.draining,
                 suspended: said.suspended,
+                full: said.full,
                 interfaces: said.interfaces,
                 heard,
                 links: said.links.clone(),

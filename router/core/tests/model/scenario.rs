@@ -182,7 +182,7 @@ impl Stream {
 
     /// With this port, each redirector would choose as wanted.
     fn fits(&self, port: u16) -> bool {
-        let all = PLACES.map(|place| Candidate { node: id(place), weight: 100, is_holder: place != 2 });
+        let all = PLACES.map(|place| Candidate { node: id(place), weight: 100, is_holder: place != 2, is_full: false });
         let hash = |interface| CHOICE.hash(&flow(interface, port, self.protocol()));
         let [first, second] = self.chosen;
         let others: Vec<_> = all.iter().copied().filter(|candidate| candidate.node != id(first)).collect();

@@ -84,6 +84,7 @@ pub(crate) fn words(scenario: &Scenario, message: &Message) -> String {
             format!("SyncEnd, that was all for the {} redirector in epoch {}", end.interface, end.epoch.counter)
         }
         Message::Unheard(unheard) => format!("Unheard, the {} redirector does not answer", unheard.interface),
+        Message::Decline(d) => format!("Decline, no room for stream {}", stream(&d.arrival)),
         Message::Relay(_) => "Relay".to_owned(),
     }
 }

@@ -117,6 +117,7 @@ impl World {
             synced: PerInterface::from_fn(|_| !bit(6)),
             draining: bit(1),
             suspended: bit(1) && bit(6),
+            full: bit(5) && bit(6),
             interfaces: PerInterface { first: !bit(2), second: !bit(3) },
             heard: PerInterface::from_fn(|_| if bit(2) { Vec::new() } else { others.to_vec() }),
             links: if bit(4) { Vec::new() } else { others.to_vec() },

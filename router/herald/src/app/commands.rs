@@ -17,6 +17,7 @@ use super::run::{self, RunError};
 use super::stream::StreamError;
 use super::{doctor, drain, keys_command, lab_command, output};
 use crate::io::descriptors;
+use herald_core::session::Plan;
 use herald_keys::{FolderError, SecretError, read_secret};
 use herald_lab::LabError;
 
@@ -139,7 +140,22 @@ fn check(arguments: &ConfigArguments) -> Result<(), CommandError> {
     let peers: Vec<_> = config.options.mesh.peers.keys().map(|p| p.as_str()).collect();
     let peers = if peers.is_empty() { "without peers".to_owned() } else { format!("with peers {}", peers.join(", ")) };
     let (node, cluster) = (config.options.node, &config.options.cluster.id);
-    print(&format!("{}: good: node {node} of cluster {cluster} {peers}\n", arguments.file.display()))
+    let good = format!("{}: good: node {node} of cluster {cluster} {peers}\n", arguments.file.display());
+    print(&(good + &cost(&run::plan(&config, 0))))
+}
+
+/// What the bounds can cost, in words. What plugins keep of a stream is known when they are loaded.
+fn cost(plan: &Plan) -> String {
+    let bounds = plan.bounds();
+    let [markers, redirector, frames] = plan.cost(&bounds).map(|bytes| bytes >> 20);
+    format!(
+        "memory, at most: {} marker sessions ({markers} MiB and the plugins' states), {} redirector sessions \
+         ({redirector} MiB), {} frames ({frames} MiB); memory_max is {} MiB\n",
+        bounds.markers,
+        bounds.redirector,
+        bounds.frames,
+        plan.memory >> 20
+    )
 }
 
 fn show_config(arguments: &ConfigArguments) -> Result<(), CommandError> {

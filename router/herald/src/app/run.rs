@@ -18,7 +18,7 @@ use crate::io::chance::random;
 use crate::io::knocks::Knocks;
 use crate::io::peers::Peers;
 use crate::io::tls::{TlsError, TlsFiles, TlsIdentity};
-use crate::io::{StopSignals, Tap, TapError, clock};
+use crate::io::{StopSignals, Tap, TapError, clock, machine};
 use herald_core::chosen::HoldMax;
 use herald_core::flow::HashKey;
 use herald_core::forward::{self, InterfaceSettings, StaticRoute};
@@ -29,8 +29,8 @@ use herald_core::mesh::codec::{VERSION_MAX, VERSION_MIN};
 use herald_core::mesh::{Hello, Side};
 use herald_core::node::{self, Announcing, Node, Redirecting};
 use herald_core::redirector::choice::{self, Keying, Redirectors};
-use herald_core::session::{Midstream, Timeouts};
-use herald_host::{Chain, HostError, PluginSettings};
+use herald_core::session::{Bounds, Midstream, Plan, Timeouts, record_len};
+use herald_host::{Chain, Head, HostError, PluginSettings};
 
 /// Niceness of the event loop's thread (`setpriority(2)`): before ordinary processes, behind real-time ones.
 const LOOP_NICENESS: i32 = -10;
@@ -88,7 +88,8 @@ pub fn run(config: &Config, log: &Log) -> Result<(), RunError> {
     let boot = BootId(u64::from_ne_bytes(random().map_err(system("cannot read random bytes"))?));
     let hash_key = HashKey(random().map_err(system("cannot read random bytes"))?);
     let started = clock::now();
-    let node = Node::new(started, node_settings(config, boot, hash_key))?;
+    let bounds = plan(config, plugins.stream_len()).bounds();
+    let node = Node::new(started, node::Settings { bounds, ..node_settings(config, boot, hash_key) })?;
     let mut losses = QueueLosses::new(PerInterface::from_fn(|interface| Arc::clone(ports[interface].tap.queue())));
     let peers = open_peers(config, boot, &poll, tls)?;
     let waker = event_loop::waker(&poll).map_err(system("cannot make a waker"))?;
@@ -96,7 +97,7 @@ pub fn run(config: &Config, log: &Log) -> Result<(), RunError> {
     let published = Published::default();
     let shared = Shared { published: published.clone(), plugins: plugins.report() };
     let (node_id, cluster) = (config.options.node, config.options.cluster.id.clone());
-    let about = About { node: node_id, cluster, started, log: log.books() };
+    let about = About { node: node_id, cluster, started, log: log.books(), bounds };
     let progress = Arc::new(Progress::default());
     let knocks = Knocks::new(KNOCKS_FIRST_TOKEN, peer_addresses(config));
     let seen = Arc::clone(&progress);
@@ -202,6 +203,18 @@ fn ask_for_precedence() {
     }
 }
 
+/// What the bounds of a node's tables follow from; `states` are the bytes of the plugins' states of one stream.
+pub(super) fn plan(config: &Config, states: usize) -> Plan {
+    let options = &config.options;
+    Plan {
+        sessions_max: options.sessions_max as usize,
+        per_source: options.sessions_per_source_max as usize,
+        nodes: config.members.len(),
+        memory: options.memory_max.unwrap_or_else(machine::default_memory),
+        stream_len: record_len::<Head>() + states,
+    }
+}
+
 /// What the core is told: the configuration in its terms.
 fn node_settings(config: &Config, boot: BootId, hash_key: HashKey) -> node::Settings {
     let options = &config.options;
@@ -221,6 +234,7 @@ fn node_settings(config: &Config, boot: BootId, hash_key: HashKey) -> node::Sett
             bytes: options.hold_bytes_max as usize,
         },
         timeouts: timeouts(config),
+        bounds: Bounds::default(),
         redirecting: match options.redirect {
             RedirectOption::Ethernet => Redirecting::Ethernet,
             RedirectOption::Mesh => Redirecting::Mesh,

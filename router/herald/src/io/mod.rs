@@ -5,6 +5,7 @@ pub mod clock;
 pub mod descriptors;
 pub mod interface_watch;
 pub mod knocks;
+pub mod machine;
 pub mod netns;
 pub mod peer_socket;
 pub mod peers;

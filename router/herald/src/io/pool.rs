@@ -1,6 +1,10 @@
 //! Buffers for frames, used again and again so that nothing is allocated on a frame's way.
 
+use herald_core::memory::has_headroom;
 use herald_core::packet::Frame;
+
+/// Buffers after which the pool asks whether there is memory for more: some hundred KiB.
+const HEADROOM_FRAMES: usize = 8;
 
 /// A bounded stock of full-size buffers. The buffer given back last is taken first: it is still in the cache.
 #[derive(Debug)]
@@ -11,7 +15,8 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// An empty pool that will make at most `frames_max` buffers, each when it is first needed.
+    /// An empty pool that will make at most `frames_max` buffers, each when it is first needed and while there
+    /// is memory.
     #[must_use]
     pub fn new(frames_max: usize) -> Self {
         Self { free: Vec::with_capacity(frames_max), made: 0, frames_max }
@@ -36,7 +41,8 @@ impl Pool {
     }
 
     fn make(&mut self) -> Option<Frame> {
-        if self.made == self.frames_max {
+        let looks = self.made.is_multiple_of(HEADROOM_FRAMES);
+        if self.made == self.frames_max || looks && !has_headroom() {
             return None;
         }
         self.made += 1;

@@ -42,6 +42,7 @@ impl Coverage {
             Sight::Noted { note: Note::Judged { calls, .. } | Note::Started { calls, .. }, .. } => {
                 return calls.iter().for_each(|call| self.count_word(call.word));
             }
+            Sight::Noted { note: Note::Ended { reason: EndReason::Evicted, .. }, .. } => "evicted",
             Sight::Noted { note: Note::Ended { reason: EndReason::TimedOut | EndReason::Verdict, .. }, .. } => "expiry",
             Sight::Told { event, .. } => match event {
                 Event::Acknowledged { .. } => "hold",
@@ -69,6 +70,9 @@ impl Coverage {
                 | Event::KeptApart { .. }
                 | Event::ConfigurationDiffers { .. }
                 | Event::ForeignRouter { .. }
+                | Event::Full { .. }
+                | Event::ShortOfMemory { .. }
+                | Event::MakingRoom { .. }
                 | Event::PluginSuspended { .. } => return,
             },
             Sight::Sent { message, .. } => match message {
@@ -85,6 +89,7 @@ impl Coverage {
                 Message::Redirect(_) => "redirect",
                 Message::Relay(_) => "message relay",
                 Message::Unheard(_) => "message unheard",
+                Message::Decline(_) => "message decline",
                 Message::Heartbeat(_)
                 | Message::Claim(_)
                 | Message::Announce(_)

@@ -49,6 +49,7 @@ pub(crate) fn frames(interface: Interface, what: Hostility, chance: &mut Chance)
             let frame = datagram(interface, own, virtual_mac, chance);
             vec![(interface, frame); FLOOD]
         }
+        Hostility::Scan => (0..SCAN).map(|_| (interface, connect(interface, (own, virtual_mac), chance))).collect(),
         Hostility::Quote => vec![(interface, quote(interface, (own, virtual_mac), chance))],
     }
 }
@@ -58,6 +59,17 @@ const REDIRECTS: usize = 6;
 
 /// Frames of a flood.
 const FLOOD: usize = 300;
+
+/// Connections of a scan.
+const SCAN: usize = 100;
+
+/// A SYN to nowhere in particular.
+fn connect(interface: Interface, macs: (Mac, Mac), chance: &mut Chance) -> Vec<u8> {
+    let port = |chance: &mut Chance| u16::try_from(chance.between(5_100, 9_000)).unwrap();
+    let ports = (port(chance), port(chance));
+    let segment = Segment { flags: 2, sequence: 1, acknowledgement: 0, payload: &[] };
+    frames::tcp(ip(interface, OWN, macs), ports, segment)
+}
 
 #[derive(Clone, Copy)]
 enum Kind {

@@ -10,7 +10,7 @@ use herald_core::mesh::resend::Resend;
 use herald_core::mesh::{Assign, Hello, Lane, Likeness, Setting};
 use herald_core::node::{Node, Settings};
 use herald_core::outbox::Outbox;
-use herald_core::session::Timeouts;
+use herald_core::session::{Bounds, Timeouts};
 use herald_core::time::Instant;
 use herald_host::Head;
 use herald_testing::layout;
@@ -235,6 +235,9 @@ pub(crate) fn settings(place: Place, boot: BootId, choices: &Choices) -> Setting
     settings.hold_max.time = Duration::from_millis(choices.hold_ms);
     settings.hold_max.frames = usize::try_from(choices.hold_frames).unwrap();
     let (midstream, redirecting) = (choices.midstream, choices.redirecting);
+    if choices.sessions > 0 {
+        settings.bounds = Bounds { markers: choices.sessions, redirector: choices.sessions * 6, ..settings.bounds };
+    }
     let buckets = usize::try_from(choices.buckets).unwrap();
     Settings { boot, midstream, redirecting, timeouts: TIMEOUTS, hash_key: own_key, buckets, ..settings }
 }

@@ -23,8 +23,8 @@ pub(crate) enum Note {
     Inspected { interface: Interface, bytes: Vec<u8>, stream: u64, action: Action },
     /// A batch of packets was judged, each after its note.
     Judged { at: Instant, packets: Vec<Judged>, calls: Vec<Call> },
-    /// A stream ended.
-    Ended { at: Instant, opener: FlowKey, stream: u64, reason: EndReason, calls: Vec<Call> },
+    /// A stream ended, after so many bytes to its opener.
+    Ended { at: Instant, opener: FlowKey, stream: u64, reason: EndReason, returned: u64, calls: Vec<Call> },
 }
 
 impl Note {
@@ -105,7 +105,8 @@ impl Inspector for Recorder {
 
     fn stream_ended(&mut self, now: Instant, stream: &Stream, totals: &Totals, reason: EndReason, head: &mut Head) {
         let ((), calls) = on_stage(self.failing, || self.chain.stream_ended(now, stream, totals, reason, head));
-        self.notes.push(Note::Ended { at: now, opener: stream.opener, stream: stream.id, reason, calls });
+        let (opener, stream, returned) = (stream.opener, stream.id, totals.bytes_to_opener);
+        self.notes.push(Note::Ended { at: now, opener, stream, reason, returned, calls });
     }
 
     fn readiness(&self) -> Readiness {

@@ -34,6 +34,7 @@ pub(crate) fn scenario(seed: u64) -> Scenario {
     choices.buckets = Chance::new(seed, "buckets").pick(&[1, 2, 8, 1024]);
     plugins(&mut Chance::new(seed, "plugins"), &mut choices, &mut steps);
     suspension(&mut Chance::new(seed, "suspension"), &mut choices, &mut steps);
+    small_tables(&mut Chance::new(seed, "small tables"), &mut choices, &mut steps);
     steps.push(Step::new(HEAL_MS, Action::Heal));
     steps.sort_by_key(|step| step.at_ms);
     Scenario { seed, choices, steps, expected: Vec::new() }
@@ -358,6 +359,17 @@ fn suspension(chance: &mut Chance, choices: &mut Choices, steps: &mut Vec<Step>)
     for number in 0..30 {
         let open = Open { request: 10, response: 10, ..conversation(chance, 200 + number) };
         add(steps, chance.between(1_200, HEAL_MS - 1_000), Action::Open(open));
+    }
+}
+
+/// In one of eight runs the tables are small, and somebody fills them.
+fn small_tables(chance: &mut Chance, choices: &mut Choices, steps: &mut Vec<Step>) {
+    if chance.happens(12) {
+        choices.sessions = 48;
+        for _ in 0..chance.between(2, 6) {
+            let what = Hostility::Scan;
+            add(steps, moment(chance), Action::Hostile { interface: chance.pick(&Interface::BOTH), what });
+        }
     }
 }
 

@@ -28,7 +28,7 @@ fn a_node_alone_waits_three_detection_times_for_its_peers() {
     assert!(world.membership(2).candidates().is_empty());
     world.advance(LATENCY * 2);
     world.assert_holders(2, 2);
-    let candidate = Candidate { node: name(2), weight: 100, is_holder: true };
+    let candidate = Candidate { node: name(2), weight: 100, is_holder: true, is_full: false };
     assert_eq!(world.membership(2).candidates(), [candidate]);
 }
 

@@ -497,7 +497,8 @@ impl World {
     }
 
     pub(super) fn assert_candidates<const N: usize>(&self, index: usize, expected: [(usize, bool); N]) {
-        let expected = expected.map(|(node, is_holder)| Candidate { node: name(node), weight: 100, is_holder });
+        let expected =
+            expected.map(|(node, is_holder)| Candidate { node: name(node), weight: 100, is_holder, is_full: false });
         assert_eq!(self.membership(index).candidates(), expected);
     }
 

@@ -5,8 +5,8 @@ use serde::de::DeserializeOwned;
 
 use crate::limits::{BUCKETS, MEMBERS_MAX, REFRESH_STREAMS_MAX};
 use crate::mesh::{
-    Acknowledge, Announce, Answer, Assign, Astray, Claim, Close, Compare, Fence, Handover, Heartbeat, Query, Redirect,
-    Refresh, Refuse, Relay, SyncEnd, Unheard,
+    Acknowledge, Announce, Answer, Assign, Astray, Claim, Close, Compare, Decline, Fence, Handover, Heartbeat, Query,
+    Redirect, Refresh, Refuse, Relay, SyncEnd, Unheard,
 };
 use crate::packet::BUFFER_LEN;
 
@@ -39,6 +39,7 @@ impl Body for Answer {}
 impl Body for Assign {}
 impl Body for Claim {}
 impl Body for Close {}
+impl Body for Decline {}
 impl Body for Fence {}
 impl Body for Query {}
 impl Body for Refuse {}

@@ -12,8 +12,8 @@ use crate::flow::FlowKey;
 use crate::id::{BootId, Epoch, Generation, Interface, Mac, NodeId, PerInterface};
 use crate::inspector::Direction;
 use crate::mesh::{
-    Acknowledge, Announce, Answer, Assign, Astray, Claim, Close, Compare, Fence, Handover, Heartbeat, Lane, Likeness,
-    Padding, Query, Redirect, Refresh, Refuse, Relay, Resume, Setting, Side, SyncEnd, Unheard,
+    Acknowledge, Announce, Answer, Assign, Astray, Claim, Close, Compare, Decline, Fence, Handover, Heartbeat, Lane,
+    Likeness, Padding, Query, Redirect, Refresh, Refuse, Relay, Resume, Setting, Side, SyncEnd, Unheard,
 };
 use crate::packet::{Content, Frame, Packet};
 use crate::session::Life;
@@ -99,7 +99,7 @@ fn any_heartbeat() -> impl Strategy<Value = Heartbeat> {
                 priorities,
                 epochs,
                 weight,
-                [in_sync, draining, suspended],
+                [in_sync, draining, suspended, full],
                 synced,
                 interfaces,
                 heard,
@@ -113,6 +113,7 @@ fn any_heartbeat() -> impl Strategy<Value = Heartbeat> {
                     synced,
                     draining,
                     suspended,
+                    full,
                     interfaces,
                     heard,
                     links,
@@ -142,6 +143,7 @@ fn any_message() -> impl Strategy<Value = Message> {
         (any_node(), any_node(), vec(any::<u8>(), 0..2_000))
             .prop_map(|(source, target, bytes)| Message::Relay(Relay { source, target, bytes })),
         any_interface().prop_map(|interface| Message::Unheard(Unheard { interface })),
+        any_key().prop_map(|arrival| Message::Decline(Decline { arrival })),
         (any::<u64>(), any_key()).prop_map(|(id, key)| Message::Query(Query { id, key })),
         (any::<u64>(), any_key(), option::of(any_generation()), option::of(any_announce()))
             .prop_map(|(id, key, believed, owned)| Message::Answer(Answer { id, key, believed, owned })),
@@ -266,6 +268,7 @@ fn memory_of(spoken: &Spoken) -> usize {
             | Message::Assign(_)
             | Message::Fence(_)
             | Message::Unheard(_)
+            | Message::Decline(_)
             | Message::Query(_)
             | Message::Answer(_),
         )
@@ -401,6 +404,7 @@ fn too_many_things_in_one_message_are_refused_on_both_sides() {
         synced: none,
         draining: false,
         suspended: false,
+        full: false,
         interfaces: none,
         heard: PerInterface::default(),
         links,
@@ -440,6 +444,7 @@ fn the_longest_messages_fit_their_kinds() {
         synced: PerInterface { first: true, second: true },
         draining: true,
         suspended: true,
+        full: true,
         interfaces: PerInterface { first: true, second: true },
         heard: PerInterface::from_fn(|_| vec![node; limits::MEMBERS_MAX]),
         links: vec![node; limits::MEMBERS_MAX],

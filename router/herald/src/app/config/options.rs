@@ -17,13 +17,19 @@ use super::key::{
 };
 use super::values::{MidstreamOption, RedirectOption, RedirectorsOption, RolesOption, Secret};
 use herald_core::id::{Interface, Mac, NodeId};
-use herald_core::limits::{ADDRESSES_MAX, HOLDS_BYTES_MAX, HOLDS_FRAMES_MAX, PLUGINS_MAX, ROUTES_MAX};
+use herald_core::limits::{
+    ADDRESSES_MAX, HOLDS_BYTES_MAX, HOLDS_FRAMES_MAX, PLUGINS_MAX, ROUTES_MAX, SESSIONS_MAX, SESSIONS_MIN,
+};
 use herald_core::packet::FRAME_LEN_MAX;
 
 /// One week.
 const TIMEOUT_S_MAX: usize = 604_800;
 /// The field of an advert has 12 bits (RFC 9568, section 5.2.7).
 const ADVERT_CENTISECONDS_MAX: usize = 4_095;
+/// Less has no room for the buffers of a turn.
+const MEMORY_MIN: usize = 64 << 20;
+/// One tebibyte.
+const MEMORY_MAX: usize = 1 << 40;
 /// Smallest MTU of IPv6 (RFC 8200, section 5).
 const MTU_MIN: usize = 1_280;
 
@@ -62,6 +68,19 @@ options! {
 
         /// Their Ethernet bytes; one frame of the largest size is the least.
         hold_bytes_max: u32 = default("1048576").range(FRAME_LEN_MAX, HOLDS_BYTES_MAX).may_differ();
+
+        /// Streams of which this node is the chosen one, at most. When there are so many, those make room that were never
+        /// answered, and then those of a source that has much of the table; a node that is full of others gets no new ones.
+        sessions_max: u32 = default("1048576").range(SESSIONS_MIN, SESSIONS_MAX).may_differ();
+
+        /// Of these, streams that one source opened, at most: an IPv4 address, or a /64 of IPv6. A proxy or an address that
+        /// hosts share may have many. 0: no bound but the room that others leave.
+        sessions_per_source_max: u32 = default("0").range(0, SESSIONS_MAX).may_differ();
+
+        /// Bytes that tables of sessions and buffers of frames may take together. Where they are not enough for the other
+        /// bounds, these are lower; `herald config check` says how low, and what they can cost.
+        memory_max: Option<u64> = derived("a quarter of what machine and control group have, or half of what is left")
+            .example("1073741824").range(MEMORY_MIN, MEMORY_MAX).may_differ();
 
         /// What all members share.
         cluster: ClusterOptions = table(ClusterOptions::KEYS);

@@ -40,6 +40,16 @@ pub(super) fn log(event: &Event) {
             tracing::warn!("{peer} does not acknowledge announcements: nothing is held for it any more");
         }
         Event::Breaker { peer, open: false } => tracing::info!("{peer} acknowledges announcements again"),
+        Event::Full { full: true } => {
+            tracing::warn!("no room for new streams: other nodes are to be chosen until there is");
+        }
+        Event::Full { full: false } => tracing::info!("room for new streams again"),
+        Event::ShortOfMemory { sessions } => {
+            tracing::warn!("the machine gives no more memory: the table of streams stays at {sessions}");
+        }
+        Event::MakingRoom { flow, ended } => tracing::warn!(
+            "the table of streams is full: {ended} were ended so far to make room for others, the last one {flow:?}"
+        ),
         Event::ForeignRouter { interface, address, mac, vrid, priority } => tracing::error!(
             "a router that is no member, {address} with MAC {mac}, advertises VRRP's virtual router {vrid} with priority \
              {priority} on the {interface} interface, which is this cluster's: hosts lose packets to it until one of the two \

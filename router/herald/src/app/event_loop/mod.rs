@@ -27,11 +27,12 @@ use crate::io::peers::{PeerEvent, Peers, Said};
 use crate::io::{Pool, StopSignals, Timer, clock};
 use herald_core::event::Event;
 use herald_core::id::{Interface, NodeId, PerInterface};
-use herald_core::limits::{POOL_FRAMES_MAX, REFUSAL_LINES_BURST_MAX, REFUSAL_LINES_PER_SECOND_MAX};
+use herald_core::limits::{REFUSAL_LINES_BURST_MAX, REFUSAL_LINES_PER_SECOND_MAX};
 use herald_core::membership::Apart;
 use herald_core::mesh::PeerError;
 use herald_core::node::Node;
 use herald_core::outbox::Outbox;
+use herald_core::session::Bounds;
 use herald_core::time::{Bucket, Instant};
 use herald_core::turn::Turn;
 use herald_host::{Chain, Head};
@@ -93,6 +94,8 @@ pub struct About {
     pub started: Instant,
     /// What became of its log's lines.
     pub log: LogBooks,
+    /// How large its tables may be.
+    pub bounds: Bounds,
 }
 
 /// The loop.
@@ -140,10 +143,11 @@ impl EventLoop {
         registry.register(&mut parts.signals, SIGNALS, Interest::READABLE)?;
         let mut timer = Timer::new()?;
         registry.register(&mut timer, TIMER, Interest::READABLE)?;
+        let pool = Pool::new(parts.about.bounds.frames);
         Ok(Self {
             parts,
             out: Outbox::default(),
-            pool: Pool::new(POOL_FRAMES_MAX),
+            pool,
             rings: Rings::new(),
             timer,
             due: Instant::default(),

@@ -47,7 +47,7 @@ pub struct EventRow {
     /// The flow's destination address and port.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub destination: Option<String>,
-    /// The counter of a role's epoch or of a generation, or how many sessions.
+    /// The counter of a role's epoch or of a generation, or how many sessions or streams.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub counter: Option<u64>,
     /// Why.
@@ -117,6 +117,12 @@ impl EventRow {
                 mac: Some(mac),
                 ..Self::default()
             },
+            Event::Full { full: true } => Self { event: "full", ..Self::default() },
+            Event::Full { full: false } => Self { event: "room-again", ..Self::default() },
+            Event::ShortOfMemory { sessions } => {
+                Self { event: "short-of-memory", counter: Some(sessions as u64), ..Self::default() }
+            }
+            Event::MakingRoom { flow, ended } => Self { counter: Some(ended), ..Self::of_flow("making-room", &flow) },
             Event::PluginSuspended { plugin } => {
                 Self { event: "plugin-suspended", plugin: Some(plugin), ..Self::default() }
             }

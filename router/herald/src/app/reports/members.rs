@@ -27,6 +27,8 @@ pub(super) struct MemberRow {
     pub link: &'static str,
     /// It may be chosen and may hold a role.
     pub in_sync: bool,
+    /// It has no room for new streams.
+    pub full: bool,
     /// Its share of the streams.
     pub weight: u16,
     /// `ok`, or `suspended`: one of its plugins is asked no more and its fault policy is closed, so it is passed over.
@@ -37,7 +39,7 @@ pub(super) struct MemberRow {
     pub differs: Vec<String>,
 }
 
-columns!(MemberRow { node, state, link, in_sync, weight, plugins, refused, differs });
+columns!(MemberRow { node, state, link, in_sync, full, weight, plugins, refused, differs });
 
 pub(super) fn rows(event_loop: &EventLoop) -> Vec<MemberRow> {
     let (now, peers) = (clock::now(), event_loop.parts.peers.as_ref());
@@ -46,6 +48,7 @@ pub(super) fn rows(event_loop: &EventLoop) -> Vec<MemberRow> {
         state: member.state.name(),
         link: if member.link_up { "up" } else { "down" },
         in_sync: member.in_sync,
+        full: member.full,
         weight: member.weight,
         plugins: if member.suspended { "suspended" } else { "ok" },
         refused: peers.and_then(|peers| peers.kept_apart(now, member.node)).map(|(at, error)| refused(at, error)),

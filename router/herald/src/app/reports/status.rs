@@ -14,6 +14,7 @@ use crate::app::event_loop::EventLoop;
 use crate::app::logging::LineCounts;
 use crate::io::peers::Peers;
 use crate::io::{Usable, clock};
+use herald_core::chosen::Class;
 use herald_core::id::{Interface, Mac, NodeId, PerInterface};
 use herald_core::membership::{ForeignRouter, Membership};
 
@@ -50,6 +51,8 @@ pub(super) struct Status {
     pub sessions: SessionCounts,
     /// Streams since the start.
     pub streams: StreamCounts,
+    /// Streams that were ended to make room for others, by how much was seen of them, since the start.
+    pub evicted: Evicted,
     /// Frames since the start.
     pub frames: FrameCounts,
     /// As `herald drops`.
@@ -125,6 +128,33 @@ pub(super) struct SessionCounts {
     pub redirector: usize,
     /// Marker sessions, tombstones included.
     pub marker: usize,
+    /// Of these, those whose handshake is not complete.
+    pub half_open: usize,
+    /// Of these, those of which nothing has come back.
+    pub one_way: usize,
+    /// Marker sessions that the table may have, as far as configuration and memory go.
+    pub marker_max: usize,
+    /// Redirector sessions that the table may have.
+    pub redirector_max: usize,
+    /// The machine gave no more memory for marker sessions.
+    pub short_of_memory: bool,
+}
+
+/// How many made room for others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Evicted {
+    /// Had closed, or only their tombstones stood.
+    pub ended: u64,
+    /// TCP before the end of the handshake.
+    pub half_open: u64,
+    /// Nothing had come back.
+    pub one_way: u64,
+    /// Something had come back.
+    pub answered: u64,
+    /// TCP, both ends had spoken.
+    pub established: u64,
+    /// Redirector sessions that were not announced, and tombstones.
+    pub redirector: u64,
 }
 
 /// Streams of which something is to be told, since the start.
@@ -196,6 +226,7 @@ impl Text for Status {
         let counts = [
             ("sessions", key!(Status, sessions)),
             ("streams", key!(Status, streams)),
+            ("made room", key!(Status, evicted)),
             ("frames", key!(Status, frames)),
             ("drops", key!(Status, drops)),
             ("refused connections", key!(Status, refusals)),
@@ -220,8 +251,9 @@ fn status(event_loop: &EventLoop) -> Status {
         members: members::rows(event_loop),
         plugins: plugins(parts.about.node, parts.node.membership()),
         foreign_routers: foreign_routers(event_loop),
-        sessions: SessionCounts { redirector: parts.node.redirector_sessions(), marker: parts.node.markers().len() },
+        sessions: sessions(event_loop),
         streams: StreamCounts { chosen_unasked: ledger.unasked },
+        evicted: evicted(event_loop),
         frames: frames(event_loop),
         drops: drops::drops(event_loop),
         refusals: parts.peers.iter().flat_map(Peers::refusals).collect(),
@@ -251,6 +283,32 @@ fn foreign_routers(event_loop: &EventLoop) -> Vec<ForeignRouterRow> {
         heard_ms_ago: u64::try_from(now.since(router.heard).as_millis()).unwrap_or(u64::MAX),
     };
     event_loop.parts.node.membership().foreign_routers(now).map(row).collect()
+}
+
+fn sessions(event_loop: &EventLoop) -> SessionCounts {
+    let (node, room) = (&event_loop.parts.node, event_loop.parts.node.room());
+    SessionCounts {
+        redirector: node.redirector_sessions(),
+        marker: node.markers().len(),
+        half_open: room.len(Class::HalfOpen),
+        one_way: room.len(Class::OneWay),
+        marker_max: room.sessions_max(),
+        redirector_max: event_loop.parts.about.bounds.redirector,
+        short_of_memory: room.is_short_of_memory(),
+    }
+}
+
+fn evicted(event_loop: &EventLoop) -> Evicted {
+    let node = &event_loop.parts.node;
+    let room = node.room();
+    Evicted {
+        ended: room.evicted(Class::Ended),
+        half_open: room.evicted(Class::HalfOpen),
+        one_way: room.evicted(Class::OneWay),
+        answered: room.evicted(Class::Answered),
+        established: room.evicted(Class::Established),
+        redirector: node.redirector().evicted(),
+    }
 }
 
 fn interface_status(event_loop: &EventLoop, interface: Interface) -> InterfaceStatus {

@@ -53,6 +53,8 @@ pub(crate) struct Choices {
     pub(crate) opinions: u64,
     /// What becomes of packets on which a plugin fails.
     pub(crate) fault: FaultPolicy,
+    /// Marker sessions of a node; 0: as many as a node has by default.
+    pub(crate) sessions: usize,
 }
 
 impl Default for Choices {
@@ -72,6 +74,7 @@ impl Default for Choices {
             forged: 0,
             opinions: 0,
             fault: FaultPolicy::Closed,
+            sessions: 0,
         }
     }
 }
@@ -142,6 +145,8 @@ pub(crate) enum Hostility {
     Quote,
     /// Hundreds of datagrams of one stream at once.
     Flood,
+    /// Many connections that are only half opened.
+    Scan,
 }
 
 /// How a plugin fails.

@@ -28,7 +28,7 @@ impl fmt::Display for Scenario {
         let preempt = c.preempt_ms.map_or_else(|| "never".to_owned(), |ms| ms.to_string());
         writeln!(f, "set preempt-ms {preempt}")?;
         writeln!(f, "set ageing-s {}\nset mesh-us {}\nset forged {}", c.ageing_s, c.mesh_us, c.forged)?;
-        writeln!(f, "set buckets {}", c.buckets)?;
+        writeln!(f, "set buckets {}\nset sessions {}", c.buckets, c.sessions)?;
         writeln!(f, "set opinions {}\nset fault {}", c.opinions, lower(&c.fault))?;
         let [a, b, c] = c.drift;
         writeln!(f, "set drift {a} {b} {c}")?;
@@ -123,6 +123,7 @@ impl fmt::Display for Hostility {
             Self::BothOpen(key) => write!(f, "both-open {key}"),
             Self::Quote => write!(f, "quote"),
             Self::Flood => write!(f, "flood"),
+            Self::Scan => write!(f, "scan"),
         }
     }
 }
@@ -197,6 +198,7 @@ impl Choices {
             ("mesh-us", number) => self.mesh_us = number.parse().ok()?,
             ("buckets", number) => self.buckets = number.parse().ok()?,
             ("forged", number) => self.forged = number.parse().ok()?,
+            ("sessions", number) => self.sessions = number.parse().ok()?,
             ("opinions", number) => self.opinions = number.parse().ok()?,
             ("fault", policy) => self.fault = one_of(&[FaultPolicy::Open, FaultPolicy::Closed], policy)?,
             _ => return None,
@@ -305,6 +307,7 @@ fn parse_hostility(words: &[&str]) -> Option<Hostility> {
         ["both-open", key] => Hostility::BothOpen(key.parse().ok()?),
         ["quote"] => Hostility::Quote,
         ["flood"] => Hostility::Flood,
+        ["scan"] => Hostility::Scan,
         _ => return None,
     })
 }

@@ -71,6 +71,7 @@ pub(super) fn heartbeat() -> Message {
         synced: PerInterface::default(),
         draining: false,
         suspended: false,
+        full: false,
         interfaces: PerInterface::default(),
         heard: PerInterface::default(),
         links: Vec::new(),
