@@ -176,7 +176,7 @@ pub enum Event {
         /// True while it has none.
         full: bool,
     },
-    /// The machine gives no more memory for streams.
+    /// The machine gives no more memory for one of the tables of sessions.
     ShortOfMemory {
         /// How many there is memory for.
         sessions: usize,

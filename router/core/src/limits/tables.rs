@@ -17,8 +17,9 @@ pub const SESSIONS_MIN: usize = 8 * BATCH_PACKETS_MAX;
 pub const GROWTH_SLOTS: usize = 1_024;
 
 /// Bytes that the machine must have left for the rest of the program when a table has grown: queues of links, indices,
-/// buffers that were not made to measure.
-pub const HEADROOM_LEN: usize = 24 * 1024 * 1024;
+/// copies of frames. More than 32 MiB, from which on asking for them changes no threshold of the allocator (mallopt(3),
+/// `M_MMAP_THRESHOLD`).
+pub const HEADROOM_LEN: usize = 33 * 1024 * 1024;
 
 /// Time after which a table that the machine gave no memory asks for it again.
 pub const GROWTH_RETRY_DELAY: Duration = Duration::from_secs(1);

@@ -81,6 +81,8 @@ pub struct Node<H> {
     frames_to: Vec<NodeId>,
     /// What was told of the room for new streams.
     is_full: bool,
+    /// What was told of the memory for redirector sessions.
+    redirector_was_short: bool,
     /// Since when a holder is out of reach.
     out_of_reach: Option<Instant>,
     /// What the plugins said last.
@@ -142,6 +144,7 @@ impl<H: HostPart> Node<H> {
             drain: None,
             frames_to: Vec::new(),
             is_full: false,
+            redirector_was_short: false,
             out_of_reach: None,
             readiness: Readiness::default(),
             unannounced: PerInterface::default(),

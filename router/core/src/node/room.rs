@@ -17,6 +17,10 @@ impl<H: HostPart> Node<H> {
             let intake = if full { Intake::Full } else { Intake::Open };
             self.change_view(turn, |membership, now, out| membership.intake_changed(now, intake, out));
         }
+        let is_short = self.redirector.is_short_of_memory();
+        if std::mem::replace(&mut self.redirector_was_short, is_short) != is_short && is_short {
+            turn.out.tell(Event::ShortOfMemory { sessions: self.redirector.capacity() });
+        }
         while let Some(arrival) = self.chosen.declined.pop() {
             match self.view.holder(arrival.interface()) {
                 Some(holder) if holder == self.node => self.declined(turn, self.node, &Decline { arrival }),

@@ -36,7 +36,7 @@ impl Redirector {
         let announced = |old: Option<&RedirectorSession>| session_of(now, key, announce, (stream, round), old);
         let slot = self.table.slot(key);
         let Some((_, session)) = slot.and_then(|slot| self.table.at_mut(slot)) else {
-            if !self.put(*key, announced(None)) {
+            if !self.put(now, *key, announced(None)) {
                 return refuse(None);
             }
             note_translation(&mut self.translated, key, announce);
@@ -61,7 +61,7 @@ impl Redirector {
             Standing::Tombstone => announced(None),
             Standing::Provisional | Standing::Announced | Standing::Moving => announced(Some(&old)),
         };
-        self.put(*key, session);
+        self.put(now, *key, session);
         // Two ends may have opened the stream: the loser's return key need not be the winner's.
         let lost_return_key = match old.direction {
             Direction::FromOpener => self.other_key(key),

@@ -104,6 +104,8 @@ pub struct Redirector {
     queues: Queues<2>,
     /// How many made room.
     evicted: u64,
+    /// When to ask for more memory again, while the machine gives none.
+    grows_again: Option<Instant>,
 }
 
 impl Redirector {
@@ -123,6 +125,7 @@ impl Redirector {
             deadlines: Deadlines::default(),
             queues: Queues::default(),
             evicted: 0,
+            grows_again: None,
         }
     }
 
@@ -222,7 +225,7 @@ impl Redirector {
             packets: *packets,
             bytes: *bytes,
         };
-        if !self.has_room_for_choice() || !self.put(*key, session) {
+        if !self.has_room_for_choice(now) || !self.put(now, *key, session) {
             return Steer::Drop(DropReason::RedirectorSessionsFull);
         }
         if !self.beyond_reach.is_empty() {
@@ -266,6 +269,12 @@ impl Redirector {
     #[must_use]
     pub fn sessions(&self, interface: Interface) -> usize {
         self.sessions[interface]
+    }
+
+    /// The machine gave no more memory.
+    #[must_use]
+    pub fn is_short_of_memory(&self) -> bool {
+        self.grows_again.is_some()
     }
 
     /// Sessions that made room for others: of streams that were chosen for and never announced, and tombstones.

@@ -29,6 +29,12 @@ impl Redirector {
         self.table.len()
     }
 
+    /// Sessions for which there is memory now.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.table.capacity()
+    }
+
     /// True without sessions.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -6,7 +6,7 @@ use super::Redirector;
 use super::choice::Candidate;
 use crate::flow::FlowKey;
 use crate::id::{NodeId, Slot};
-use crate::limits::GROWTH_SLOTS;
+use crate::limits::{GROWTH_RETRY_DELAY, GROWTH_SLOTS};
 use crate::session::{RedirectorSession, Standing};
 use crate::time::Instant;
 
@@ -18,7 +18,7 @@ const TOMBSTONE: usize = 1;
 
 impl Redirector {
     /// Sets the session of a key. False if there is no room for another.
-    pub(super) fn put(&mut self, key: FlowKey, session: RedirectorSession) -> bool {
+    pub(super) fn put(&mut self, now: Instant, key: FlowKey, session: RedirectorSession) -> bool {
         let interface = key.interface();
         let slot = match self.table.slot(&key) {
             Some(slot) => {
@@ -29,7 +29,7 @@ impl Redirector {
                 slot
             }
             None => {
-                if !self.has_room() {
+                if !self.has_room(now) {
                     return false;
                 }
                 let Some(slot) = self.table.insert(key, session) else { return false };
@@ -44,24 +44,27 @@ impl Redirector {
 
     /// True if a session that is only chosen has room. These have an eighth of the table, and the oldest makes room: one
     /// that was not announced until then is one of a flood, or its chosen node will not answer.
-    pub(super) fn has_room_for_choice(&mut self) -> bool {
+    pub(super) fn has_room_for_choice(&mut self, now: Instant) -> bool {
         if self.queues.len(PROVISIONAL) >= (self.settings.sessions_max / 8).max(1) {
             self.evict_oldest(PROVISIONAL);
         }
-        self.has_room()
+        self.has_room(now)
     }
 
     /// True if one more session has room, for which a tombstone ends, or one that was not announced.
-    fn has_room(&mut self) -> bool {
+    fn has_room(&mut self, now: Instant) -> bool {
         if self.table.len() >= self.settings.sessions_max {
             return self.evict_oldest(TOMBSTONE) || self.evict_oldest(PROVISIONAL);
         }
         if self.table.has_place() {
             return true;
         }
-        let slots = self.table.capacity() + GROWTH_SLOTS;
-        let grows = self.deadlines.reserve(slots) && self.queues.reserve(slots) && self.table.grow();
-        grows || self.evict_oldest(TOMBSTONE) || self.evict_oldest(PROVISIONAL)
+        if self.grows_again.is_none_or(|again| again <= now) {
+            let slots = self.table.capacity() + GROWTH_SLOTS;
+            let grows = self.deadlines.reserve(slots) && self.queues.reserve(slots) && self.table.grow();
+            self.grows_again = (!grows).then(|| now + GROWTH_RETRY_DELAY);
+        }
+        self.table.has_place() || self.evict_oldest(TOMBSTONE) || self.evict_oldest(PROVISIONAL)
     }
 
     fn evict_oldest(&mut self, queue: usize) -> bool {

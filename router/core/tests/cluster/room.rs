@@ -76,7 +76,7 @@ fn owners(world: &World, flow: &FlowKey) -> Vec<(&'static str, &'static str)> {
         let row = m.node.all_rows().find(|row| row.kind == Kind::Marker && row.opener == *flow)?;
         (row.state != "tombstone").then_some((m.name, row.state))
     };
-    world.members.iter().filter_map(|m| Some(row(m)?)).collect()
+    world.members.iter().filter_map(row).collect()
 }
 
 fn evicted(world: &World, class: Class) -> u64 {
@@ -232,6 +232,21 @@ fn who_finds_no_room_goes_to_the_next_node_and_so_do_all_others_until_there_is_r
 }
 
 #[test]
+fn the_last_places_are_left_to_those_that_may_still_be_answered() {
+    let mut world = world(32, 0);
+    (0..30).for_each(|number| connects(&mut world, number, 1_000));
+    for number in [40, 41, 42] {
+        sends(&mut world, number, 1_000, SYN);
+    }
+    assert_eq!(world.drops(DropReason::MarkerSessionsFull), 1, "the third finds no room");
+    for number in [40, 41] {
+        connects(&mut world, number, 1_000);
+        assert_eq!(owners(&world, &flow(number, 1_000)), [("c", "established")], "{number}");
+    }
+    world.check_books();
+}
+
+#[test]
 fn where_all_nodes_are_full_a_new_stream_is_refused_and_no_other_is_harmed() {
     let mut world = full_of_connections(16);
     for number in 0..60 {
@@ -265,4 +280,18 @@ fn only_who_was_chosen_declines_a_stream_that_nobody_has() {
     sends(&mut world, 1, 1_000, Segment { payload: b"x", ..ACK });
     assert_eq!(owners(&world, &arrival), [("c", "established")]);
     assert_eq!(world.member("c").node.markers().len(), 1);
+}
+
+#[test]
+fn streams_that_push_each_other_out_within_one_batch_come_to_an_end() {
+    let mut world = world(8, 0);
+    for number in 0..60 {
+        let [there, _] = ips(FORGED + number);
+        world.host_begins_to_send_frame(FIRST, &frames::udp(there, (1_000, 53), b"a datagram"));
+    }
+    world.settle();
+    assert!(world.drops(DropReason::Evicted) > 0);
+    assert_eq!(world.member("c").node.room().len(Class::OneWay), 4);
+    assert_eq!(world.member("c").plugins.seen.values().sum::<u64>(), 60, "nothing is inspected twice");
+    world.check_books();
 }

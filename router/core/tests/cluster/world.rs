@@ -288,8 +288,13 @@ impl World {
 
     /// A frame comes from a host on `interface`.
     pub(crate) fn host_sends_frame(&mut self, interface: Interface, bytes: &[u8]) {
-        self.switch(None, interface, bytes);
+        self.host_begins_to_send_frame(interface, bytes);
         self.settle();
+    }
+
+    /// The same, and what the nodes do about it waits for the next [`settle`](Self::settle).
+    pub(crate) fn host_begins_to_send_frame(&mut self, interface: Interface, bytes: &[u8]) {
+        self.switch(None, interface, bytes);
     }
 
     /// Sends a segment each way of an open connection; true if both arrived.

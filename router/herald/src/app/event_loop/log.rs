@@ -45,10 +45,10 @@ pub(super) fn log(event: &Event) {
         }
         Event::Full { full: false } => tracing::info!("room for new streams again"),
         Event::ShortOfMemory { sessions } => {
-            tracing::warn!("the machine gives no more memory: the table of streams stays at {sessions}");
+            tracing::warn!("the machine gives no more memory: a table of sessions stays at {sessions}");
         }
         Event::MakingRoom { flow, ended } => tracing::warn!(
-            "the table of streams is full: {ended} were ended so far to make room for others, the last one {flow:?}"
+            "no room for more streams that are not answered: {ended} were ended so far, the last one {flow:?}"
         ),
         Event::ForeignRouter { interface, address, mac, vrid, priority } => tracing::error!(
             "a router that is no member, {address} with MAC {mac}, advertises VRRP's virtual router {vrid} with priority \

@@ -136,7 +136,7 @@ pub(super) struct SessionCounts {
     pub marker_max: usize,
     /// Redirector sessions that the table may have.
     pub redirector_max: usize,
-    /// The machine gave no more memory for marker sessions.
+    /// The machine gave no more memory for one of the tables.
     pub short_of_memory: bool,
 }
 
@@ -294,7 +294,7 @@ fn sessions(event_loop: &EventLoop) -> SessionCounts {
         one_way: room.len(Class::OneWay),
         marker_max: room.sessions_max(),
         redirector_max: event_loop.parts.about.bounds.redirector,
-        short_of_memory: room.is_short_of_memory(),
+        short_of_memory: room.is_short_of_memory() || node.redirector().is_short_of_memory(),
     }
 }
 
