@@ -196,6 +196,7 @@ impl<H: HostPart> Chosen<H> {
             }
             let fence = Fence { arrival: session.opener, generation: to };
             self.forget_fence(slot);
+            self.classify(slot);
             return Some(FenceDue::Send(to.node, fence));
         }
         None
@@ -275,7 +276,6 @@ impl<H: HostPart> Chosen<H> {
             let until = turn.now + FENCE_TIME_MAX * 2;
             session.fenced = true;
             self.fenced.begin(until, (slot, session.id), (by, session.generation));
-            self.classify(slot);
         }
         turn.out.tell(Event::TakenOver { flow: assign.arrival, generation: assign.generation.counter });
         Ok(slot)
@@ -299,9 +299,7 @@ impl<H: HostPart> Chosen<H> {
             }
         }
         session.fenced = false;
-        let id = session.id;
-        self.classify(slot);
-        Ok(self.fenced.take(id))
+        Ok(self.fenced.take(session.id))
     }
 
     /// A stream whose fence did not come in time: what was kept back, in order.
@@ -313,7 +311,6 @@ impl<H: HostPart> Chosen<H> {
         self.fenced.deadlines.pop_front();
         if let Some(slot) = self.markers.still(slot, id) {
             self.markers.at_mut(slot).fenced = false;
-            self.classify(slot);
         }
         Some(self.fenced.take(id))
     }

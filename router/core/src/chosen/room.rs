@@ -49,9 +49,14 @@ impl Class {
     /// All, by how soon they make room.
     pub const ALL: [Self; 5] = [Self::Ended, Self::HalfOpen, Self::OneWay, Self::Answered, Self::Established];
 
-    /// The class of a session; `None` of one that makes no room, as it is about to go, or frames are to follow it.
+    /// The class of a session; `None` of one that makes no room, as it is about to go, or has a fence to send.
     fn of<H>(session: &MarkerSession<H>) -> Option<Self> {
-        if session.fenced || matches!(session.announced, Announced::Lost | Announced::Moved(_)) {
+        let is_leaving = match session.announced {
+            Announced::Lost => true,
+            Announced::Moved(moved) => moved.fence != Instant::NEVER,
+            Announced::No | Announced::Waiting | Announced::TimedOut { .. } | Announced::Acknowledged => false,
+        };
+        if is_leaving {
             return None;
         }
         if !session.alive {

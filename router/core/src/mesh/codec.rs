@@ -59,19 +59,25 @@ impl Kind {
     const RECEIVED: Self = Self { number: 19, len_max: limits::SMALL_MESSAGE_LEN_MAX };
 
     /// The question whether the other end lives.
-    const PING: Self = Self { number: 20, len_max: limits::SMALL_MESSAGE_LEN_MAX };
+    const PING: Self = Self { number: 21, len_max: limits::SMALL_MESSAGE_LEN_MAX };
 
     /// Its answer.
-    const PONG: Self = Self { number: 21, len_max: limits::SMALL_MESSAGE_LEN_MAX };
+    const PONG: Self = Self { number: 22, len_max: limits::SMALL_MESSAGE_LEN_MAX };
+
+    /// The kinds that are of a link itself.
+    const OF_LINKS: [Self; 4] = [Self::HELLO, Self::RECEIVED, Self::PING, Self::PONG];
 
     /// The kind with this number, if this version knows it.
     fn known(number: u16) -> Option<Self> {
-        [Self::HELLO, Self::RECEIVED, Self::PING, Self::PONG]
-            .into_iter()
-            .find(|kind| kind.number == number)
-            .or_else(|| Message::known(number))
+        Self::OF_LINKS.into_iter().find(|kind| kind.number == number).or_else(|| Message::known(number))
     }
 }
+
+const _: () = {
+    let [a, b, c, d] = Kind::OF_LINKS;
+    assert!(Message::known(a.number).is_none() && Message::known(b.number).is_none());
+    assert!(Message::known(c.number).is_none() && Message::known(d.number).is_none());
+};
 
 /// What was decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -58,7 +58,7 @@ macro_rules! messages {
             }
 
             /// The kind with this number, if this version knows it.
-            pub(super) fn known(number: u16) -> Option<Kind> {
+            pub(super) const fn known(number: u16) -> Option<Kind> {
                 match number {
                     $($number => Some(Kind { number: $number, len_max: $len_max }),)*
                     _ => None,
@@ -68,7 +68,7 @@ macro_rules! messages {
     };
 }
 
-// A number is never given to another meaning. 1, 19, 20 and 21 are those of the greeting, of the word
+// A number is never given to another meaning. 1, 19, 21 and 22 are those of the greeting, of the word
 // that messages were received, and of a ping and its answer.
 messages! {
     /// The sender's view.
@@ -108,7 +108,7 @@ messages! {
     /// A frame that only the holder can place.
     Astray = 20: Frames, Direct, MESSAGE_LEN_MAX;
     /// A stream without room.
-    Decline = 21: Control, Relayed, SMALL_MESSAGE_LEN_MAX;
+    Decline = 23: Control, Relayed, SMALL_MESSAGE_LEN_MAX;
 }
 
 impl Message {

@@ -7,10 +7,11 @@ use herald_testing::frames::{self, ACK, SYN, SYN_ACK, Segment};
 use proptest::prelude::*;
 
 use super::*;
-use crate::chosen::{HoldMax, Settings};
+use crate::chosen::{Accepted, HoldMax, Settings};
 use crate::flow::FlowKey;
 use crate::id::Interface;
-use crate::inspector::{Inspection, Inspector, Parts, PerDirection, Standing, Stream, Totals};
+use crate::inspector::{Inspection, Inspector, Parts, PerDirection, Readiness, Standing, Stream, Totals};
+use crate::limits::BUCKETS;
 use crate::outbox::Outbox;
 use crate::packet::{Arrival, Came, Frame};
 use crate::session::{Midstream, Timeouts};
@@ -36,6 +37,10 @@ impl Inspector for Ends {
     fn stream_ended(&mut self, _: Instant, stream: &Stream, _: &Totals, reason: EndReason, (): &mut ()) {
         self.0.push((stream.opener, reason));
     }
+
+    fn readiness(&self) -> Readiness {
+        Readiness::Ready
+    }
 }
 
 struct World {
@@ -49,12 +54,12 @@ struct World {
 type Number = u16;
 
 fn is_tcp(number: Number) -> bool {
-    number % 3 != 0
+    !number.is_multiple_of(3)
 }
 
 /// Half of the streams come from three hosts, each other one from its own.
 fn host(number: Number) -> u16 {
-    if number % 2 == 0 { number % 3 } else { 100 + number }
+    if number.is_multiple_of(2) { number % 3 } else { 100 + number }
 }
 
 fn flow(number: Number) -> FlowKey {
@@ -84,6 +89,7 @@ impl World {
             midstream: Midstream::Drop,
             bounds: Bounds { markers: ALL, ..Bounds::default() },
             hash_key: HASH_KEY,
+            buckets: BUCKETS,
         };
         let (ends, out) = Default::default();
         Self { now: Instant::from_nanos(1), chosen: Chosen::new(settings), ends, out }
@@ -100,7 +106,8 @@ impl World {
         let arrival = Arrival::parse(key.interface(), Frame::from_bytes(&bytes), Came::Directly).unwrap();
         let headers = arrival.headers;
         let turn = &mut Turn::new(self.now, &mut self.ends, &mut self.out);
-        let Some(inspection) = self.chosen.accept(turn, &HASH_KEY.hashed(key), arrival, |_| 7) else { return };
+        let accepted = self.chosen.accept(turn, &HASH_KEY.hashed(key), arrival, |_, _| Some(7));
+        let Accepted::Inspect(inspection) = accepted else { return };
         let slot = inspection.slot;
         if self.chosen.markers.at(slot).return_key.is_none() {
             let return_key = key.reversed(Interface::Second);

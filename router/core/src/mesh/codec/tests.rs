@@ -88,7 +88,7 @@ fn any_heartbeat() -> impl Strategy<Value = Heartbeat> {
         both(any::<u8>()),
         both(option::of(any_epoch().boxed())),
         any::<u16>(),
-        any::<[bool; 3]>(),
+        any::<[bool; 4]>(),
         both(any::<bool>()),
         both(any::<bool>()),
         both(vec(any_node(), 0..=limits::MEMBERS_MAX).boxed()),

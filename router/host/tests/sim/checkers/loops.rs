@@ -112,11 +112,15 @@ fn begins(world: &World, place: Place, flow: &FlowKey, door: Door) -> Result<(),
     let settings = settings(place, BootId(0), &world.scenario.choices);
     let (choice, weight) = (settings.choice, settings.membership.weight);
     let membership = node.membership();
-    let of = |c: &membership::Candidate| Candidate { node: c.node, weight: c.weight, is_holder: c.is_holder };
+    let of = |c: &membership::Candidate| {
+        let membership::Candidate { node, weight, is_holder, is_full } = *c;
+        Candidate { node, weight, is_holder, is_full }
+    };
     let mut candidates: Vec<_> = membership.candidates().iter().map(of).collect();
     if candidates.iter().all(|candidate| candidate.node != id(place)) {
         let is_holder = Interface::BOTH.into_iter().any(|interface| membership.holds(interface));
-        candidates.push(Candidate { node: id(place), weight, is_holder });
+        let is_full = membership.member(id(place)).is_some_and(|own| own.full);
+        candidates.push(Candidate { node: id(place), weight, is_holder, is_full });
     }
     let is_own = choice.choose(choice.hash(flow), &candidates) == Some(id(place));
     // Who steers the interface chooses itself.

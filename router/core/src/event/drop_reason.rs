@@ -1,0 +1,172 @@
+//! Why a frame was dropped.
+
+/// Declares the drop reasons with their names, so that no reason lacks one.
+macro_rules! drop_reasons {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
+        /// Why a frame ended here. Every dropped frame has one, and each is counted.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum DropReason { $($(#[$doc])* $variant,)* }
+
+        impl DropReason {
+            /// All of them, in the order of their numbers.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The name in logs, reports and JSON.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+drop_reasons! {
+    /// A header is cut short or contradicts itself.
+    Malformed = "malformed",
+    /// The IPv4 header checksum is wrong.
+    IpChecksum = "ip-checksum",
+    /// The checksum of an ICMP or ICMPv6 message to this node is wrong.
+    IcmpChecksum = "icmp-checksum",
+    /// A fragment; reassembly does not exist yet.
+    Fragment = "fragment",
+    /// A VLAN tag on an interface that has none.
+    VlanTagged = "vlan-tagged",
+    /// Neither ARP, IPv4 nor IPv6.
+    EtherType = "ether-type",
+    /// An address that may not be on a wire or may not be forwarded (RFC 1812, section 5.3.7; RFC 4291).
+    Martian = "martian",
+    /// Multicast or broadcast that is not for this node; none is forwarded.
+    Multicast = "multicast",
+    /// Ethernet destination is neither this node's MAC nor one it answers for (switches flood).
+    OtherMac = "other-mac",
+    /// To the virtual MAC, but another node holds this redirector.
+    NotHolder = "not-holder",
+    /// This node does not take part yet: no member has admitted it.
+    NotAdmitted = "not-admitted",
+    /// A transit packet to this node's MAC that did not come from the holder, and there is none to ask, or it was forged.
+    NotFromHolder = "not-from-holder",
+    /// Too many packets came to this node of which the holder has to say whose they are.
+    AstrayRate = "astray-rate",
+    /// A member's frame came to the virtual MAC: it is no transit ingress.
+    MemberSource = "member-source",
+    /// An address of the cluster was asked for something it does not answer.
+    LocalUnhandled = "local-unhandled",
+    /// Too many frames of the key wait for an answer.
+    ParkFull = "park-full",
+    /// Too many frames wait for answers.
+    ParkingFull = "parking-full",
+    /// The members were asked about too many keys.
+    QueryRate = "query-rate",
+    /// Not every member that may own the stream answered in time.
+    QueryTimedOut = "query-timed-out",
+    /// The node that the stream was assigned to did not announce it in time.
+    MoveTimedOut = "move-timed-out",
+    /// Its stream was handed over more often than a frame may follow it.
+    Straggler = "straggler",
+    /// Too many frames of streams that were handed over wait for their fence.
+    FencedFull = "fenced-full",
+    /// TCP in mid-stream without a session.
+    MidStream = "mid-stream",
+    /// An ICMP error about a stream that no session knows.
+    UnknownQuote = "unknown-quote",
+    /// No member may be chosen.
+    NoCandidate = "no-candidate",
+    /// The chosen node has left.
+    ChosenGone = "chosen-gone",
+    /// The table of redirector sessions is full.
+    RedirectorSessionsFull = "redirector-sessions-full",
+    /// The table of marker sessions is full.
+    MarkerSessionsFull = "marker-sessions-full",
+    /// The packet's source has as many streams at this node as one may have.
+    SourceSessionsFull = "source-sessions-full",
+    /// All nodes that may be chosen are full.
+    NodesFull = "nodes-full",
+    /// Its stream made room for others.
+    Evicted = "evicted",
+    /// The stream's key is still that of a finished stream.
+    Tombstone = "tombstone",
+    /// A plugin's verdict.
+    Verdict = "verdict",
+    /// A plugin rejected the stream.
+    Rejected = "rejected",
+    /// A plugin failed and its fault policy is closed.
+    PluginFault = "plugin-fault",
+    /// TTL or hop limit ran out (ICMP time exceeded was sent).
+    TtlExceeded = "ttl-exceeded",
+    /// No route (ICMP unreachable was sent).
+    NoRoute = "no-route",
+    /// The neighbour does not answer (ICMP unreachable was sent).
+    NeighbourSilent = "neighbour-silent",
+    /// The queue for an unresolved neighbour is full.
+    NeighbourQueueFull = "neighbour-queue-full",
+    /// The neighbour table is full.
+    NeighboursFull = "neighbours-full",
+    /// Larger than the next network's MTU.
+    TooBig = "too-big",
+    /// The route leads back out of the interface the packet arrived at.
+    SameInterface = "same-interface",
+    /// The stream's hold is full.
+    HoldFull = "hold-full",
+    /// All holds together are full.
+    HoldsFull = "holds-full",
+    /// The hold ran out, and the return packets would not find this node.
+    HoldTimedOut = "hold-timed-out",
+    /// Another node won the stream and cannot be reached.
+    Refused = "refused",
+    /// The return packets would have the key of another stream.
+    ReturnKeyTaken = "return-key-taken",
+    /// A frame that awaits its sender's claim found no place or no claim.
+    ClaimWait = "claim-wait",
+    /// A frame that was handed over before the assignment of its stream found no place or no assignment.
+    AssignWait = "assign-wait",
+    /// The TAP did not take the frame.
+    TapFull = "tap-full",
+    /// The TAP refused the frame.
+    TapError = "tap-error",
+    /// Too many frames wait for the peer that should have this one.
+    MeshQueueFull = "mesh-queue-full",
+    /// The peer that should have the frame cannot be reached over the mesh now.
+    MeshUnreachable = "mesh-unreachable",
+    /// An advert crossed a router: its TTL or hop limit is not 255 (RFC 9568, section 7.1).
+    VrrpHopLimit = "vrrp-hop-limit",
+    /// An advert of another version of VRRP than 3.
+    VrrpVersion = "vrrp-version",
+    /// A VRRP message that is no advert.
+    VrrpType = "vrrp-type",
+    /// An advert without addresses, cut short, or longer than its addresses.
+    VrrpLength = "vrrp-length",
+    /// The checksum of an advert is wrong.
+    VrrpChecksum = "vrrp-checksum",
+    /// An advert for another virtual router.
+    VrrpVrid = "vrrp-vrid",
+    /// An advert for other addresses than the cluster's.
+    VrrpAddresses = "vrrp-addresses",
+    /// An advert that comes from no member: by its address, or not by the virtual MAC.
+    VrrpStranger = "vrrp-stranger",
+    /// An advert that contradicts what its sender says over a living link.
+    VrrpContradicts = "vrrp-contradicts",
+    /// Another host says that it has an address of this node or of the cluster.
+    AddressConflict = "address-conflict",
+    /// No buffer was free.
+    PoolEmpty = "pool-empty",
+    /// Its stream ended because the node stops.
+    Stopping = "stopping",
+    /// The program met a state that must not be; debug builds stop there.
+    Internal = "internal",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drop_reasons_have_distinct_names_and_dense_numbers() {
+        let mut names: Vec<_> = DropReason::ALL.iter().map(|r| r.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), DropReason::ALL.len());
+        for (number, reason) in DropReason::ALL.iter().enumerate() {
+            assert_eq!(*reason as usize, number);
+        }
+    }
+}
