@@ -1,0 +1,65 @@
+//! Bounds of what a node says and knows on its networks.
+
+use std::time::Duration;
+
+/// Frames that one unresolved neighbour keeps (RFC 4861, section 7.2.2 asks for at least one).
+pub const NEIGHBOUR_QUEUE_FRAMES_MAX: usize = 16;
+
+/// Frames that all unresolved neighbours keep.
+pub const NEIGHBOUR_QUEUES_FRAMES_MAX: usize = 1_024;
+
+/// Neighbours of one interface, so that an address scan cannot fill the memory.
+pub const NEIGHBOURS_MAX: usize = 4_096;
+
+/// Neighbours of one interface that are asked for and have never answered: a scan cannot push out those that do
+/// (RFC 6583, section 7.1).
+pub const NEIGHBOURS_UNRESOLVED_MAX: usize = 1_024;
+
+/// Requests until a neighbour counts as silent (RFC 4861, section 10: `MAX_MULTICAST_SOLICIT`, `MAX_UNICAST_SOLICIT`).
+pub const NEIGHBOUR_REQUESTS_MAX: u8 = 3;
+
+/// Connected networks and static routes of each family: they are scanned one by one for every packet.
+pub const ROUTES_MAX: usize = 128;
+
+/// ICMP errors of one node in a second (RFC 1812, section 4.3.2.8; RFC 4443, section 2.4 (f)).
+pub const ICMP_ERRORS_PER_SECOND_MAX: u32 = 1_000;
+
+/// ICMP errors at once: a burst of streams towards one dead host, or a few traceroutes.
+pub const ICMP_ERRORS_BURST_MAX: u32 = 100;
+
+/// TCP resets of one node in a second: a rejected port scan of one host, not a flood with forged sources.
+pub const RESETS_PER_SECOND_MAX: u32 = 10_000;
+
+/// TCP resets at once: both ends of all streams of a turn.
+pub const RESETS_BURST_MAX: u32 = 1_024;
+
+/// Times that a new holder announces the virtual MAC, because a frame to a switch may be lost.
+pub const HOLDER_ANNOUNCEMENTS_MAX: u8 = 5;
+
+/// Multicast listener reports after a change (RFC 3810, section 9.1: robustness variable).
+pub const LISTENER_REPORTS_MAX: u8 = 2;
+
+/// Time between two announcements of a node's own MAC, well below a bridge's ageing time of 300 s.
+pub const MAC_ANNOUNCE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Time between two announcements of a new holder.
+pub const HOLDER_ANNOUNCE_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Time between two multicast listener reports after a change (RFC 3810, section 9.11).
+pub const LISTENER_REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Time between two defences of an address that another host uses, too (RFC 5227, section 1.1: `DEFEND_INTERVAL`).
+pub const DEFEND_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Time between two requests to a neighbour (RFC 4861, section 10: `RETRANS_TIMER`).
+pub const NEIGHBOUR_REQUEST_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Time for which an answer proves that a neighbour is reachable (RFC 4861, section 10: `REACHABLE_TIME`). The random
+/// factor is left out: a router asks on use, so its requests are spread by the traffic.
+pub const NEIGHBOUR_REACHABLE_TIME: Duration = Duration::from_secs(30);
+
+/// Time after which a neighbour that nobody uses is forgotten.
+pub const NEIGHBOUR_STALE_TIME: Duration = Duration::from_secs(600);
+
+const _: () = assert!(NEIGHBOURS_UNRESOLVED_MAX < NEIGHBOURS_MAX);
+const _: () = assert!(NEIGHBOUR_QUEUE_FRAMES_MAX <= NEIGHBOUR_QUEUES_FRAMES_MAX);
