@@ -141,7 +141,7 @@ fn a_node_without_memory_refuses_streams_and_goes_on() {
     }
     flood(&lab, (20_000, 5_000), "forged", 0);
     let beside = load.stop();
-    println!("in {limit} bytes: {beside}");
+    println!("in {limit} bytes: {beside}, {}", lab.json("c", &["drops"]));
     assert!(beside.lost().is_empty(), "{beside}");
     let all = beside.short_done + beside.short_failed;
     assert!(beside.short_failed * 20 <= all, "more than one of twenty connections failed");

@@ -1,10 +1,17 @@
 //! Buffers for frames, used again and again so that nothing is allocated on a frame's way.
 
+use herald_core::limits::{BATCH_PACKETS_MAX, HEADROOM_LEN};
 use herald_core::memory::has_headroom;
-use herald_core::packet::Frame;
+use herald_core::packet::{BUFFER_LEN, Frame};
 
-/// Buffers after which the pool asks whether there is memory for more: some hundred KiB.
+/// Buffers that the pool makes without asking: what the machine has left when tables grow no more is for these, too
+/// ([`HEADROOM_LEN`](herald_core::limits::HEADROOM_LEN)), so that frames of streams that live are read still.
+const FRAMES_UNASKED: usize = 2 * BATCH_PACKETS_MAX;
+
+/// Further buffers after which the pool asks whether there is memory for more: some hundred KiB.
 const HEADROOM_FRAMES: usize = 8;
+
+const _: () = assert!(FRAMES_UNASKED * (BUFFER_LEN + 1024) < HEADROOM_LEN / 2);
 
 /// A bounded stock of full-size buffers. The buffer given back last is taken first: it is still in the cache.
 #[derive(Debug)]
@@ -41,7 +48,7 @@ impl Pool {
     }
 
     fn make(&mut self) -> Option<Frame> {
-        let looks = self.made.is_multiple_of(HEADROOM_FRAMES);
+        let looks = self.made >= FRAMES_UNASKED && self.made.is_multiple_of(HEADROOM_FRAMES);
         if self.made == self.frames_max || looks && !has_headroom() {
             return None;
         }
