@@ -134,7 +134,7 @@ fn a_node_without_memory_refuses_streams_and_goes_on() {
     let limited = Command::new("prlimit").args([format!("--pid={pid}"), format!("--as={limit}")]).status().unwrap();
     assert!(limited.success());
     let mut floods = 0;
-    while lab.json("c", &["status"])["sessions"]["short_of_memory"] != true {
+    while lab.json("c", &["status"])["room"]["short_of_memory"] != true {
         floods += 1;
         assert!(floods < 20, "memory for {} sessions", count(&lab, "c", "sessions", "marker"));
         flood(&lab, (20_000, 5_000), "forged", floods);
@@ -146,7 +146,7 @@ fn a_node_without_memory_refuses_streams_and_goes_on() {
     let all = beside.short_done + beside.short_failed;
     assert!(beside.short_failed * 20 <= all, "more than one of twenty connections failed");
     assert_eq!(pid_of(&lab, "c"), pid, "it is the same process");
-    let most = count(&lab, "c", "sessions", "marker_max");
+    let most = count(&lab, "c", "room", "marker_max");
     assert!(most < 1 << 20, "{most} sessions");
     let said = log_of(&lab, "c").lines().filter(|line| line.contains("gives no more memory")).count();
     assert!((1..=3).contains(&said), "{said} lines");

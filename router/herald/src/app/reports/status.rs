@@ -49,6 +49,8 @@ pub(super) struct Status {
     pub foreign_routers: Vec<ForeignRouterRow>,
     /// Sessions in the tables.
     pub sessions: SessionCounts,
+    /// What the tables have room for.
+    pub room: Room,
     /// Streams since the start.
     pub streams: StreamCounts,
     /// Streams that were ended to make room for others, by how much was seen of them, since the start.
@@ -128,9 +130,14 @@ pub(super) struct SessionCounts {
     pub redirector: usize,
     /// Marker sessions, tombstones included.
     pub marker: usize,
-    /// Of these, those whose handshake is not complete.
+}
+
+/// What the tables of sessions have room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Room {
+    /// Marker sessions whose handshake is not complete.
     pub half_open: usize,
-    /// Of these, those of which nothing has come back.
+    /// Marker sessions of which nothing has come back.
     pub one_way: usize,
     /// Marker sessions that the table may have, as far as configuration and memory go.
     pub marker_max: usize,
@@ -225,6 +232,7 @@ impl Text for Status {
         };
         let counts = [
             ("sessions", key!(Status, sessions)),
+            ("room", key!(Status, room)),
             ("streams", key!(Status, streams)),
             ("made room", key!(Status, evicted)),
             ("frames", key!(Status, frames)),
@@ -251,7 +259,8 @@ fn status(event_loop: &EventLoop) -> Status {
         members: members::rows(event_loop),
         plugins: plugins(parts.about.node, parts.node.membership()),
         foreign_routers: foreign_routers(event_loop),
-        sessions: sessions(event_loop),
+        sessions: SessionCounts { redirector: parts.node.redirector_sessions(), marker: parts.node.markers().len() },
+        room: room(event_loop),
         streams: StreamCounts { chosen_unasked: ledger.unasked },
         evicted: evicted(event_loop),
         frames: frames(event_loop),
@@ -285,11 +294,9 @@ fn foreign_routers(event_loop: &EventLoop) -> Vec<ForeignRouterRow> {
     event_loop.parts.node.membership().foreign_routers(now).map(row).collect()
 }
 
-fn sessions(event_loop: &EventLoop) -> SessionCounts {
+fn room(event_loop: &EventLoop) -> Room {
     let (node, room) = (&event_loop.parts.node, event_loop.parts.node.room());
-    SessionCounts {
-        redirector: node.redirector_sessions(),
-        marker: node.markers().len(),
+    Room {
         half_open: room.len(Class::HalfOpen),
         one_way: room.len(Class::OneWay),
         marker_max: room.sessions_max(),
