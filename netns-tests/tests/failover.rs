@@ -196,6 +196,7 @@ fn no_stream_is_lost_when_the_holder_of_both_is_killed() {
 }
 
 #[test]
+#[ignore = "takes long: netns-tests/run --long runs it"]
 fn no_stream_is_lost_when_the_holder_of_both_is_stopped_and_goes_on() {
     let outages = takes("holder of both, SIGSTOP", one_holder, |lab| stops_and_goes_on(lab, &holder_of_both(lab)));
     assert_no_stream_lost(&outages);
@@ -294,6 +295,7 @@ fn a_chosen_node_that_dies_touches_its_own_streams_only() {
 }
 
 #[test]
+#[ignore = "takes long: netns-tests/run --long runs it"]
 fn with_pick_up_the_streams_of_a_chosen_node_that_dies_go_on() {
     let size = Size::asked_for();
     let outages = takes("chosen node, kill -9, pick-up", spread_and_picked_up, |lab| {

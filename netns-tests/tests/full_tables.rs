@@ -86,6 +86,7 @@ fn assert_served(beside: &Outage, without: &Outage) {
 }
 
 #[test]
+#[ignore = "takes long: netns-tests/run --long runs it"]
 fn a_host_that_fills_the_table_takes_it_from_nobody() {
     let up = || Lab::up("flood").configuration(CONFIGURATION).set("sessions_max", 2_048).start();
     let lab = up();
@@ -125,6 +126,7 @@ fn assert_made_room(lab: &Lab) {
 const MORE_BYTES: u64 = 56 << 20;
 
 #[test]
+#[ignore = "takes long: netns-tests/run --long runs it"]
 fn a_node_without_memory_refuses_streams_and_goes_on() {
     let lab = Lab::up("memory").configuration(CONFIGURATION).start();
     let load = Load::start(&lab, size());

@@ -39,6 +39,7 @@ mod scenario {
         #[ignore = "takes long: netns-tests/run --long runs it"]
         every_node_is_chosen = "every-node-is-chosen",
         a_holder_is_killed = "a-holder-is-killed",
+        #[ignore = "takes long: netns-tests/run --long runs it"]
         a_holder_stays_dead = "a-holder-stays-dead",
         #[ignore = "takes long: netns-tests/run --long runs it"]
         a_holder_is_stopped_and_goes_on = "a-holder-is-stopped-and-goes-on",
@@ -58,6 +59,7 @@ mod scenario {
         a_holder_is_killed_while_a_link_is_cut = "a-holder-is-killed-while-a-link-is-cut",
         #[ignore = "takes long: netns-tests/run --long runs it"]
         the_mesh_carries_the_frames = "the-mesh-carries-the-frames",
+        #[ignore = "takes long: netns-tests/run --long runs it"]
         the_networks_lose_and_double = "the-networks-lose-and-double",
     }
 }

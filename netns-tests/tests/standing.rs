@@ -162,6 +162,7 @@ macro_rules! standing {
 }
 
 standing! {
+    #[ignore = "takes long: netns-tests/run --long runs it"]
     a_dead_holder: "dead" at "a", |lab, node| lab.kill(node, "KILL"), |lab, node| lab.start(node), nothing;
     #[ignore = "takes long: netns-tests/run --long runs it"]
     a_dead_chosen_node: "dead" at "c", |lab, node| lab.kill(node, "KILL"), |lab, node| lab.start(node), nothing;

@@ -159,6 +159,7 @@ sendp(advert, iface="eth0", count=20, inter=0.1, verbose=False)
 "#;
 
 #[test]
+#[ignore = "takes long: netns-tests/run --long runs it"]
 fn a_foreign_router_is_named_once_and_forgotten_when_it_is_gone() {
     let lab = lab("foreigner");
     let before = lab.json("c", &["roles"]);
