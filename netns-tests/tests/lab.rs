@@ -346,7 +346,7 @@ fn nodes_are_broken_and_mended() {
 
 #[test]
 fn a_node_that_does_not_come_up_undoes_the_lab() {
-    let wanted = Lab::up("unknown").set("no_such_key", 1);
+    let wanted = Lab::up("unknown").set("plugins", "[{name='acl', config={no_such_key=1}}]");
     let output = wanted.command().output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1));
@@ -360,6 +360,7 @@ fn wrong_usage_is_refused_before_anything_is_built() {
         let output =
             Command::new(binary()).args(["lab", "up", "--name", "wrong-usage"]).args(arguments).output().unwrap();
         assert_nothing_left("wrong-usage");
+        assert!(output.stdout.is_empty(), "a step was told: {output:?}");
         (output.status.code().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     for (arguments, code, expected) in [
@@ -368,6 +369,13 @@ fn wrong_usage_is_refused_before_anything_is_built() {
         (&["--set", "nothing"], 2, "KEY=VALUE"),
         (&["--config", "/no/such/file"], 1, "/no/such/file"),
         (&["--set", "interfaces.first.mtu=tall"], 1, "interfaces.first.mtu"),
+        (
+            &["--set", "no_such_key=1"],
+            1,
+            "flag --set no_such_key=...: no_such_key = 1: there is no such key; node, log",
+        ),
+        (&["--set", "interfaces.first.vrid=0"], 1, "flag --set interfaces.first.vrid=...: interfaces.first.vrid = 0: "),
+        (&["--set", "plugins=[{name='nothing'}]"], 1, "flag --set plugins=...: plugins = "),
     ] {
         let (found, said) = up(arguments);
         assert!(found == code && said.contains(expected), "{arguments:?}: {found} {said}");

@@ -49,6 +49,11 @@ fn errors_are_one_line_and_have_their_exit_code() {
         (&["drain", "--timeout", "x", "--control", "y"], 2, "a whole number is expected"),
         (&["config", "check", &good, "--set", "plugins=[{}]"], 1, "flag --set plugins=...: plugins.0.name is missing"),
         (&["lab", "test", "/"], 1, "/ is no executable file but a folder: name the scripts in it"),
+        (
+            &["lab", "up", "--name", "wrong", "--set", "hold_ms=1"],
+            1,
+            "flag --set hold_ms=...: hold_ms = 1: there is no such key",
+        ),
         (&["statu"], 2, "unrecognized subcommand 'statu'; a similar subcommand exists: 'status'; see --help\n"),
         (&["keys", "issue", "a", "--days", "-1"], 2, "unexpected argument '-1' found; see --help\n"),
         (&["roles", "--control", &good], 1, "that is no socket; say where the node's is"),

@@ -63,17 +63,25 @@ pub struct PluginSettings {
 }
 
 impl Chain {
+    /// The files of these plugins; none is opened.
+    ///
+    /// # Errors
+    /// They are too many, or the first that has no file.
+    pub fn find(settings: &Settings, plugins: &[PluginSettings]) -> Result<Vec<PathBuf>, HostError> {
+        if plugins.len() > PLUGINS_MAX {
+            return Err(HostError::TooMany { found: plugins.len(), max: PLUGINS_MAX });
+        }
+        plugins.iter().map(|wanted| file::find(&settings.directory, &wanted.name)).collect()
+    }
+
     /// Loads the plugins in this order. Nothing of a file runs before it is checked.
     ///
     /// # Errors
     /// The first plugin that is refused, and why.
     pub fn load(settings: &Settings, plugins: &[PluginSettings]) -> Result<Self, HostError> {
-        if plugins.len() > PLUGINS_MAX {
-            return Err(HostError::TooMany { found: plugins.len(), max: PLUGINS_MAX });
-        }
+        let paths = Self::find(settings, plugins)?;
         let mut loaded = Vec::with_capacity(plugins.len());
-        for wanted in plugins {
-            let path = file::find(&settings.directory, &wanted.name)?;
+        for (wanted, path) in plugins.iter().zip(paths) {
             let plugin = Plugin::load(&path, &wanted.config, settings.clock.unix_nanos)?;
             let policy = wanted.fault.unwrap_or(plugin.manifest.text.fault);
             loaded.push((plugin, policy));

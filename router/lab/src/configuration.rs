@@ -13,7 +13,7 @@ use crate::LabError;
 use crate::folder::Folder;
 use crate::name::LabName;
 use crate::plan::{Host, MESH_PORT, Network, Plan, end_host, is_host_name, node_host};
-use crate::request::Report;
+use crate::request::{HostReport, NodeReport, NodeState, Report};
 use herald_core::id::{Interface, NodeId, PerInterface};
 use herald_keys::KeysFolder;
 
@@ -31,6 +31,25 @@ pub struct Setting {
 #[derive(Debug, thiserror::Error)]
 #[error("{0:?} is no setting: KEY=VALUE is expected, such as hold_ms_max=200 or choose.redirectors=equal")]
 pub struct SettingError(String);
+
+impl Setting {
+    /// The key, its parts joined by dots.
+    #[must_use]
+    pub fn key(&self) -> String {
+        self.key.join(".")
+    }
+}
+
+/// A node's configuration before anything is built: only the network namespaces and who else runs are made up in it.
+#[derive(Debug)]
+pub struct Draft<'a> {
+    /// All of it, in TOML.
+    pub text: &'a str,
+    /// The file under it.
+    pub file: Option<&'a Path>,
+    /// What was laid over everything.
+    pub settings: &'a [Setting],
+}
 
 impl FromStr for Setting {
     type Err = SettingError;
@@ -64,6 +83,9 @@ struct OwnHost {
     addresses: Vec<IpNet>,
     gateways: Option<Vec<IpAddr>>,
 }
+
+/// Says what is wrong with a node's configuration, on one line. The lab itself does not know what may be in one.
+pub type Check = fn(&Draft<'_>) -> Result<(), String>;
 
 impl Configuration {
     /// Reads the file, if there is one.
@@ -110,9 +132,34 @@ impl Configuration {
         toml::to_string(&merged).map_err(|e| LabError::Configuration(format!("the configuration of {id}: {e}")))
     }
 
+    /// What `check` has against a node's configuration, before anything is built.
+    pub(crate) fn check(&self, plan: &Plan, file: Option<&Path>, check: Check) -> Result<(), LabError> {
+        let (folder, report) = (Folder::of(&plan.name), foreseen(plan));
+        plan.nodes.iter().try_for_each(|id| {
+            let text = self.node(id, &folder, &report)?;
+            check(&Draft { text: &text, file, settings: &self.settings }).map_err(LabError::Configuration)
+        })
+    }
+
     fn set_all(&self, table: &mut Table) -> Result<(), LabError> {
         self.settings.iter().try_for_each(|setting| set(table, &setting.key, &setting.value))
     }
+}
+
+/// What the keeper will report of a lab, as far as configurations need it.
+fn foreseen(plan: &Plan) -> Report {
+    let host = |name: &str| HostReport { host: name.into(), addresses: Vec::new(), netns: "/proc/self/ns/net".into() };
+    let node = |id: &String| NodeReport {
+        node: id.clone(),
+        state: NodeState::Dead,
+        pid: None,
+        ended: None,
+        log: PathBuf::new(),
+        control: PathBuf::new(),
+        full: Vec::new(),
+    };
+    let (hosts, nodes) = (plan.namespaces().map(host).collect(), plan.nodes.iter().map(node).collect());
+    Report { keeper: 0, complete: false, hosts, nodes, faults: Vec::new(), relays: Vec::new() }
 }
 
 fn defaults(name: &LabName) -> Table {

@@ -56,7 +56,7 @@ mod wiring;
 
 pub use account::{NodeAccount, accounts};
 pub use breaking::{break_lanes, fill, heal};
-pub use configuration::{Setting, SettingError};
+pub use configuration::{Check, Draft, Setting, SettingError};
 pub use doctor::{Finding, doctor, probe};
 pub use down::{Down, down};
 pub use error::LabError;

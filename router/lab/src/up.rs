@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::LabError;
-use crate::configuration::{Configuration, Setting};
+use crate::configuration::{Check, Configuration, Setting};
 use crate::control;
 use crate::down;
 use crate::folder::{Folder, Lock};
@@ -38,7 +38,7 @@ const KEYS_DAYS: u32 = 365;
 const CLAIM_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// What `lab up` is asked for.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Up {
     /// The lab's name.
     pub name: LabName,
@@ -50,6 +50,8 @@ pub struct Up {
     pub settings: Vec<Setting>,
     /// The time since 1970 (UTC), from which on the nodes' certificates are valid.
     pub now: Duration,
+    /// Looks at each node's configuration before anything is built.
+    pub check: Check,
 }
 
 /// Builds a lab that stays up, as [`build`] does. When this fails, or this process dies meanwhile, nothing is left.
@@ -74,6 +76,7 @@ pub fn build(wanted: &Up, tell: &mut dyn FnMut(&str)) -> Result<Built, LabError>
     }
     let configuration = Configuration::read(&wanted.name, wanted.file.as_deref(), &wanted.settings)?;
     let plan = configuration.plan(&wanted.name, Plan::node_ids(wanted.nodes))?;
+    configuration.check(&plan, wanted.file.as_deref(), wanted.check)?;
     let (folder, lock) = claim(&wanted.name)?;
     let mut built = Built { folder, lock, keeper: None, kept: false };
     built.make_keys(&plan, wanted.now)?;

@@ -13,7 +13,7 @@ use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 
 use super::demo::{self, DemoArguments, DemoError};
-use super::{output, relay};
+use super::{output, relay, run};
 use crate::io::{clock, descriptors};
 use breaking::{CutArguments, FillArguments, HealArguments, ImpairArguments};
 use herald_core::id::Interface;
@@ -165,7 +165,14 @@ struct ShapeArguments {
 
 impl ShapeArguments {
     fn wanted(self, name: LabName) -> Up {
-        Up { name, nodes: self.nodes, file: self.config, settings: self.set, now: clock::wall() }
+        Up {
+            name,
+            nodes: self.nodes,
+            file: self.config,
+            settings: self.set,
+            now: clock::wall(),
+            check: run::check_draft,
+        }
     }
 }
 

@@ -30,7 +30,9 @@ use herald_core::mesh::{Hello, Side};
 use herald_core::node::{self, Announcing, Node, Redirecting};
 use herald_core::redirector::choice::{self, Keying, Redirectors};
 use herald_core::session::{Bounds, Midstream, Plan, Timeouts, record_len};
+use herald_core::time::Instant;
 use herald_host::{Chain, Head, HostError, PluginSettings};
+use herald_lab::Draft;
 
 /// Niceness of the event loop's thread (`setpriority(2)`): before ordinary processes, behind real-time ones.
 const LOOP_NICENESS: i32 = -10;
@@ -116,6 +118,22 @@ pub fn run(config: &Config, log: &Log) -> Result<(), RunError> {
     event_loop.run().map_err(system("the event loop has failed"))?;
     tracing::info!("node {} has stopped", config.options.node);
     Ok(())
+}
+
+/// Says what is wrong with the configuration that a lab drafts for a node, as far as that can be known before there is
+/// anything: what plugins say of their configurations, for one, is not.
+///
+/// # Errors
+/// What is wrong, on one line.
+pub fn check_draft(draft: &Draft<'_>) -> Result<(), String> {
+    let config = Config::of_draft(draft).map_err(|error| error.to_string())?;
+    config.refuse_placeholder().map_err(|error| error.to_string())?;
+    let host = host_settings().map_err(|error| error.to_string())?;
+    if let Err(error) = Chain::find(&host, &plugin_settings(&config)) {
+        return Err(Config::accuse_draft(draft, "plugins", error.to_string()).to_string());
+    }
+    let node = Node::<()>::new(Instant::default(), node_settings(&config, BootId(0), HashKey([0; 16])));
+    node.map(drop).map_err(|error| error.to_string())
 }
 
 fn open_ports(config: &Config) -> Result<PerInterface<Port>, TapError> {

@@ -73,6 +73,8 @@ pub enum Place {
     Variable(String),
     /// By a flag.
     Flag(String),
+    /// By the lab, which makes its nodes' configurations.
+    Lab,
 }
 
 impl std::fmt::Display for Place {
@@ -81,6 +83,7 @@ impl std::fmt::Display for Place {
             Self::Line(file, line) => write!(f, "{}:{line}", file.display()),
             Self::File(file) => write!(f, "{}", file.display()),
             Self::Variable(name) => write!(f, "variable {name}"),
+            Self::Lab => write!(f, "configuration of the lab's nodes"),
             Self::Flag(key) => write!(f, "flag --set {key}=..."),
         }
     }

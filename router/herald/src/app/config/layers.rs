@@ -13,6 +13,7 @@ use super::error::{ConfigError, Place};
 use super::key::{self, Located, allowed};
 use super::options::Options;
 use super::values::Secret;
+use herald_lab::{Draft, Setting};
 
 /// Variables that set options start with this; `__` stands for the dot.
 pub const VARIABLE_PREFIX: &str = "HERALD_CONFIG__";
@@ -25,6 +26,8 @@ pub(super) struct Layers {
     figment: Figment,
     file: PathBuf,
     document: Document<String>,
+    /// Of a draft of the lab: the keys that its flags set.
+    lab_flags: Option<Vec<String>>,
 }
 
 /// A key that is wrong by itself or together with others.
@@ -39,20 +42,20 @@ pub(super) struct Problem {
 impl Layers {
     /// Reads the file and merges the layers.
     pub(super) fn read(file: &Path, sets: &[String]) -> Result<Self, ConfigError> {
-        let text =
-            std::fs::read_to_string(file).map_err(|error| ConfigError::Unreadable { file: file.to_owned(), error })?;
-        let document = Document::parse(text.clone()).map_err(|error| ConfigError::Syntax {
-            file: file.to_owned(),
-            line: line_of(&text, &error.span().unwrap_or_default()),
-            message: error.message().trim().replace('\n', "; "),
-        })?;
-        let mut figment = Figment::from(Toml::string(&key::defaults()))
-            .merge(Toml::file_exact(file))
-            .merge(Env::prefixed(VARIABLE_PREFIX).split("__"));
+        let document = read_document(file)?;
+        let mut figment = merged(document.raw());
         for set in sets {
             figment = figment.merge(Flag::parse(set)?);
         }
-        Ok(Self { figment, file: file.to_owned(), document })
+        Ok(Self { figment, file: file.to_owned(), document, lab_flags: None })
+    }
+
+    /// Merges the layers of a node that a lab drafts. Places are those in what its user wrote.
+    pub(super) fn of_draft(draft: &Draft<'_>) -> Result<Self, ConfigError> {
+        let file = draft.file.unwrap_or_else(|| Path::new(""));
+        let document = draft.file.map_or_else(|| parse(file, String::new()), read_document)?;
+        let flags = draft.settings.iter().map(Setting::key).collect();
+        Ok(Self { figment: merged(draft.text), file: file.to_owned(), document, lab_flags: Some(flags) })
     }
 
     /// The options, typed.
@@ -165,20 +168,54 @@ impl Layers {
         entry.map_or_else(|| self.place_in_file(table), |value| self.place(table, &value))
     }
 
-    /// The line of the key, if the file has it.
+    /// The line of the key, if the file has it; of a draft the flag that set it, if one did.
     fn place_in_file(&self, key: &str) -> Place {
+        let flags = self.lab_flags.iter().flatten();
+        if let Some(flag) = flags.rev().find(|flag| is_within(key, flag) || is_within(flag, key)) {
+            return Place::Flag(flag.clone());
+        }
+        match (self.span(key), &self.lab_flags) {
+            (Some(span), _) => Place::Line(self.file.clone(), line_of(self.document.raw(), &span)),
+            (None, Some(_)) => Place::Lab,
+            (None, None) => Place::File(self.file.clone()),
+        }
+    }
+
+    fn span(&self, key: &str) -> Option<Range<usize>> {
         let mut span = None;
         let mut node = Node::of_item(self.document.as_item());
         for part in key.split('.') {
-            let Some((next, at)) = node.descend(part) else { return Place::File(self.file.clone()) };
+            let (next, at) = node.descend(part)?;
             span = at.or(span);
             node = next;
         }
-        span.map_or_else(
-            || Place::File(self.file.clone()),
-            |span| Place::Line(self.file.clone(), line_of(self.document.raw(), &span)),
-        )
+        span
     }
+}
+
+/// True for a key itself and for what lies below it.
+fn is_within(key: &str, upper: &str) -> bool {
+    key.strip_prefix(upper).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+fn read_document(file: &Path) -> Result<Document<String>, ConfigError> {
+    let text =
+        std::fs::read_to_string(file).map_err(|error| ConfigError::Unreadable { file: file.to_owned(), error })?;
+    parse(file, text)
+}
+
+fn parse(file: &Path, text: String) -> Result<Document<String>, ConfigError> {
+    Document::parse(text.clone()).map_err(|error| ConfigError::Syntax {
+        file: file.to_owned(),
+        line: line_of(&text, &error.span().unwrap_or_default()),
+        message: error.message().trim().replace('\n', "; "),
+    })
+}
+
+/// Defaults < a text in TOML < variables.
+fn merged(text: &str) -> Figment {
+    let defaults = Figment::from(Toml::string(&key::defaults()));
+    defaults.merge(Toml::string(text)).merge(Env::prefixed(VARIABLE_PREFIX).split("__"))
 }
 
 /// A place in the file's tree.

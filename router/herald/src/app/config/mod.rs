@@ -21,6 +21,7 @@ pub use values::*;
 use herald_core::flow::HashKey;
 use herald_core::id::{Interface, Mac, NodeId, PerInterface};
 use herald_core::mesh::Setting;
+use herald_lab::Draft;
 
 /// Where control sockets are unless the configuration says otherwise.
 const CONTROL_FOLDER: &str = "/run/herald";
@@ -52,7 +53,25 @@ impl Config {
     /// # Errors
     /// The first thing that is wrong, with its file and line or its variable or flag.
     pub fn load(file: &Path, sets: &[String]) -> Result<Self, ConfigError> {
-        let layers = layers::Layers::read(file, sets)?;
+        Self::of_layers(&layers::Layers::read(file, sets)?)
+    }
+
+    /// Checks a configuration that a lab made for a node. Errors name the flag or the line by which its user is to blame.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn of_draft(draft: &Draft<'_>) -> Result<Self, ConfigError> {
+        Self::of_layers(&layers::Layers::of_draft(draft)?)
+    }
+
+    /// The error that a key of a draft is wrong for a reason that the configuration alone does not tell.
+    #[must_use]
+    pub fn accuse_draft(draft: &Draft<'_>, key: &str, why: String) -> ConfigError {
+        let problem = layers::Problem { key: key.to_owned(), why };
+        layers::Layers::of_draft(draft).map_or_else(|error| error, |layers| layers.accuse(problem))
+    }
+
+    fn of_layers(layers: &layers::Layers) -> Result<Self, ConfigError> {
         let options = layers.extract()?;
         layers.check_bounds()?;
         check::check(&options).map_err(|problem| layers.accuse(problem))?;

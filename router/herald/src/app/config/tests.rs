@@ -445,3 +445,26 @@ fn the_three_nodes_do_not_differ() {
         ["a", "b", "c"].map(|n| Config::load(&configs().join(format!("three-nodes/{n}.toml")), &[]).unwrap());
     assert_eq!([differences(&a, &b), differences(&a, &c)], [Differences::default(), Differences::default()]);
 }
+
+#[test]
+fn a_draft_of_the_lab_accuses_what_its_user_wrote() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x.toml");
+    let refusal = |own: &str, all: &str, sets: &[&str]| {
+        fs::write(&file, own).unwrap();
+        let settings: Vec<herald_lab::Setting> = sets.iter().map(|set| set.parse().unwrap()).collect();
+        let draft = Draft { text: all, file: Some(&file), settings: &settings };
+        Config::of_draft(&draft).unwrap_err().to_string().replace(&format!("{}/", folder.path().display()), "")
+    };
+    let with = |more: &str| format!("{more}\n{GOOD}");
+    let of_line = "x.toml:2: hold_ms_max = 0: allowed is ";
+    assert!(refusal("log = \"info\"\nhold_ms_max = 0", &with("hold_ms_max = 0"), &[]).starts_with(of_line));
+    let of_flag = "flag --set hold_ms_max=...: hold_ms_max = 0: allowed is ";
+    assert!(refusal("hold_ms_max = 5", &with("hold_ms_max = 0"), &["log=info", "hold_ms_max=0"]).starts_with(of_flag));
+    let of_list = "flag --set plugins=...: plugins.0.name is missing: ";
+    assert!(refusal("", &with("plugins = [{}]"), &["plugins=[{}]"]).starts_with(of_list));
+    let of_table = "flag --set hold.ms=...: hold = ";
+    assert!(refusal("", &with("hold = { ms = 1 }"), &["hold.ms=1"]).starts_with(of_table));
+    let of_nobody = "configuration of the lab's nodes: node = 5: ";
+    assert!(refusal("", &GOOD.replace("node = \"a\"", "node = 5"), &["hold_ms_max=5"]).starts_with(of_nobody));
+}

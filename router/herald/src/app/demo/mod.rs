@@ -13,7 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use clap::Args;
 
 use super::control::client::ClientError;
-use super::output;
+use super::{output, run as node};
 use crate::io::clock;
 use herald_lab::{Built, LabError, LabName, LabNameError, NodeReport, Setting, SettingError, Up};
 
@@ -141,8 +141,9 @@ pub fn run(arguments: &DemoArguments) -> Result<(), DemoError> {
     };
     let own = SETTINGS.iter().map(|text| text.parse()).collect::<Result<Vec<Setting>, SettingError>>()?;
     let settings = own.into_iter().chain(arguments.set.iter().cloned()).collect();
-    let lab =
-        herald_lab::build(&Up { name: name.clone(), nodes: 3, file: None, settings, now: clock::wall() }, &mut |_| ())?;
+    let (now, check) = (clock::wall(), node::check_draft);
+    let wanted = Up { name: name.clone(), nodes: 3, file: None, settings, now, check };
+    let lab = herald_lab::build(&wanted, &mut |_| ())?;
     say(&format!("lab {name} is up: client, server and three nodes; the mesh is full, both roles are held"))?;
     show(&lab, &name, arguments, paint)?;
     if arguments.keep {
