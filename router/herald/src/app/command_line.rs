@@ -34,7 +34,10 @@ pub enum Command {
     /// The reports of a node.
     #[command(flatten)]
     Report(ReportCommand),
-    /// Show the chosen node of a stream, and what each redirector believes
+    /// Show which node handles a stream, and where each redirector sends its packets
+    ///
+    /// Any node may be asked. The three answers are equal unless the stream is new, moves or has ended; "-" (null in
+    /// JSON) means that nobody, or that redirector, knows the stream. `herald sessions` lists streams to ask about.
     // In the help it stands beside `sessions`.
     #[command(display_order = 5)]
     Who(WhoArguments),
@@ -149,7 +152,10 @@ impl FromArgMatches for ReportCommand {
 /// `herald who`.
 #[derive(Debug, Args)]
 pub struct WhoArguments {
-    /// The stream, its opener first: tcp 10.1.0.100:41234 10.2.0.100:80
+    /// Protocol and both ends, in either order, as in: tcp 10.1.0.100:41234 10.2.0.100:80
+    ///
+    /// The protocol is tcp, udp, icmp, icmpv6 or a number. An end is ADDRESS:PORT, of IPv6 [ADDRESS]:PORT; an echo has its
+    /// identifier as both ports, other protocols have 0.
     #[arg(value_name = "STREAM", required = true, num_args = 1..=3)]
     pub stream: Vec<String>,
     /// The report.

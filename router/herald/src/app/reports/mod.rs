@@ -36,7 +36,9 @@ use super::control::Shared;
 use super::event_loop::EventLoop;
 use herald_core::session::Row;
 
-/// All reports, in the order of `herald --help`.
+/// All reports, in the order of `herald --help`. Two commands that ask a node are not among them, for an entry is a path
+/// without arguments and one answer: `who` takes a stream, and others are asked before it is answered; `events` goes on from
+/// a number, and its answer comes in portions, one JSON object a line.
 pub static REPORTS: LazyLock<Vec<Report>> = LazyLock::new(|| {
     vec![
         status::report(),
