@@ -124,5 +124,6 @@ fn main() {
     println!("growth of memory         {grown} KiB");
     let sent = packets / BATCH_PACKETS_MAX as u64 * BATCH_PACKETS_MAX as u64;
     assert_eq!(forwarded, sent, "every packet is forwarded");
+    assert!(heap < packets / 1000, "{heap} heap allocations in {packets} packets: some are made for a packet");
     assert!(grown < 1024, "memory grew by {grown} KiB in {packets} packets");
 }
