@@ -105,6 +105,13 @@ impl Source {
         let first = below.components().next()?.as_os_str().to_string_lossy();
         Some(first.trim_end_matches(".rs").to_owned())
     }
+
+    /// How many modules below the crate's root its module lies.
+    fn depth(&self, package: &str) -> usize {
+        let below = self.path.strip_prefix(router().join(package).join("src")).unwrap();
+        let is_folder = below.ends_with("mod.rs") || below == Path::new("lib.rs") || below == Path::new("main.rs");
+        below.components().count() - usize::from(is_folder)
+    }
 }
 
 /// A line without its comment and without what stands between quotation marks.
@@ -164,17 +171,46 @@ fn assert_none(what: &str, wrong: &[String]) {
     assert!(wrong.is_empty(), "{what}:\n  {}", wrong.join("\n  "));
 }
 
-/// The top-level modules that a line of code names after `crate::`.
-fn modules_used(code: &str) -> Vec<String> {
+/// The top-level modules that code names behind the crate's root, each with its line, counted from one. From a module at
+/// this depth below the root, so many `super::` lead there, too.
+fn modules_used(code: &str, depth: usize) -> Vec<(usize, String)> {
+    let up = "super::".repeat(depth);
+    let roots = if depth == 0 { vec!["crate::"] } else { vec!["crate::", &up] };
     let mut modules = Vec::new();
-    for (at, _) in code.match_indices("crate::") {
-        let rest = &code[at + "crate::".len()..];
-        let names = rest.strip_prefix('{').map_or(vec![rest], |list| list.split(',').collect());
-        let word =
-            |text: &str| text.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
-        modules.extend(names.into_iter().map(word).filter(|w| !w.is_empty()));
+    for root in roots {
+        for (at, _) in code.match_indices(root) {
+            // A path that begins elsewhere, or is longer.
+            let inside = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+            if !code[..at].ends_with(inside) && !code[at + root.len()..].starts_with("super::") {
+                modules.extend(names_behind(code, at + root.len()));
+            }
+        }
     }
     modules
+}
+
+/// The name that stands at a place in code, or the first name of each path in the braces there.
+fn names_behind(code: &str, at: usize) -> Vec<(usize, String)> {
+    let (mut names, mut level, mut expected) = (Vec::new(), 0, true);
+    for (place, c) in code[at..].char_indices() {
+        match c {
+            '{' => level += 1,
+            '}' => level -= 1,
+            ',' if level == 1 => expected = true,
+            c if c.is_whitespace() => {}
+            _ if expected && level <= 1 => {
+                let word = code[at + place..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                names.push((code[..at + place].matches('\n').count() + 1, word));
+                expected = false;
+            }
+            _ => {}
+        }
+        if level == 0 && !names.is_empty() || level < 0 {
+            break;
+        }
+    }
+    names.retain(|(_, name): &(usize, String)| !name.is_empty());
+    names
 }
 
 /// The layer of a crate's module, counted from the top.
@@ -199,8 +235,9 @@ fn use_goes_downwards_only() {
     for (package, _) in LAYERS {
         for source in sources.iter().filter(|s| !s.is_test) {
             let Some(module) = source.module(package) else { continue };
-            for (number, code) in source.code() {
-                for used in modules_used(&code).iter().filter(|used| !may_use(package, &module, used)) {
+            let code = source.code().map(|(_, line)| line + "\n").collect::<String>();
+            for (number, used) in modules_used(&code, source.depth(package)) {
+                if !may_use(package, &module, &used) {
                     wrong.push(format!("{}:{number}: {module} uses {used}", source.name));
                 }
             }
@@ -363,9 +400,17 @@ fn nothing_is_left_to_be_done() {
 
 #[test]
 fn the_rules_see_what_they_should() {
-    assert_eq!(modules_used("use crate::node::Node; // crate::io"), ["node", "io"]);
-    assert_eq!(modules_used(&code_of("use crate::node::Node; // crate::io")), ["node"]);
-    assert_eq!(modules_used("use crate::{lab, app::config};"), ["lab", "app"]);
+    let used = |code: &str, depth| modules_used(code, depth).into_iter().map(|(line, name)| format!("{line} {name}"));
+    let used = |code: &str, depth| used(code, depth).collect::<Vec<_>>();
+    assert_eq!(used("use crate::node::Node; // crate::io", 1), ["1 node", "1 io"]);
+    assert_eq!(used(&code_of("use crate::node::Node; // crate::io"), 1), ["1 node"]);
+    assert_eq!(used("use crate::{lab, app::config};\nlet x = 1;", 1), ["1 lab", "1 app"]);
+    let nested =
+        "use crate::{\n    app::{\n        config::{a, b},\n        run,\n    },\n    io,\n};\nf(crate::lab::x)";
+    assert_eq!(used(nested, 1), ["2 app", "6 io", "8 lab"]);
+    assert_eq!(used("use super::super::{a::b, c};\nsuper::d();", 2), ["1 a", "1 c"]);
+    assert_eq!(used("use super::super::a;\nsuper::b();\nuse super::{c, d};", 1), ["2 b", "3 c", "3 d"]);
+    assert_eq!(used("$crate::a!(); mycrate::b; x::super::c;", 1), ["1 a"]);
     let in_core = |module, used| may_use("core", module, used);
     assert!(in_core("node", "session") && in_core("outbox", "mesh") && may_use("herald", "app", "io"));
     assert!(!in_core("chosen", "redirector") && !in_core("flow", "outbox") && !may_use("herald", "io", "app"));
