@@ -1,5 +1,7 @@
 //! The chain with plugins that do what the packets tell them.
 
+mod blocks;
+
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use proptest::prelude::*;
