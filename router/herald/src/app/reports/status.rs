@@ -16,7 +16,9 @@ use crate::io::peers::Peers;
 use crate::io::{Usable, clock};
 use herald_core::chosen::Class;
 use herald_core::id::{Interface, Mac, NodeId, PerInterface};
+use herald_core::inspector::HostPart;
 use herald_core::membership::{ForeignRouter, Membership};
+use herald_core::node::Node;
 
 pub(super) fn report() -> Report {
     let about = "Show this node: interfaces, roles, members, sessions, frames, drops";
@@ -259,7 +261,7 @@ fn status(event_loop: &EventLoop) -> Status {
         members: members::rows(event_loop),
         plugins: plugins(parts.about.node, parts.node.membership()),
         foreign_routers: foreign_routers(event_loop),
-        sessions: SessionCounts { redirector: parts.node.redirector_sessions(), marker: parts.node.markers().len() },
+        sessions: session_counts(&parts.node),
         room: room(event_loop),
         streams: StreamCounts { chosen_unasked: ledger.unasked },
         evicted: evicted(event_loop),
@@ -269,6 +271,10 @@ fn status(event_loop: &EventLoop) -> Status {
         messages: MessageCounts { stale: ledger.messages_stale, unauthorised: ledger.messages_unauthorised },
         log: parts.about.log.counts(),
     }
+}
+
+pub(super) fn session_counts<H: HostPart>(node: &Node<H>) -> SessionCounts {
+    SessionCounts { redirector: node.redirector_sessions(), marker: node.markers().len() }
 }
 
 fn plugins(node: NodeId, membership: &Membership) -> &'static str {

@@ -9,13 +9,22 @@ use super::roles::{Role, Roles};
 use super::routes::RouteRow;
 use super::status::{
     AdvertStatus, Evicted, ForeignRouterRow, FrameCounts, InterfaceStatus, MessageCounts, Room, SessionCounts, Status,
-    StreamCounts,
+    StreamCounts, session_counts,
 };
 use super::table::Columns;
 use super::*;
 use crate::app::logging::LineCounts;
+use herald_core::event::EndReason;
 use herald_core::id::{Interface, Mac, PerInterface};
+use herald_core::inspector::{
+    Action, Inspection, Inspector, Parts, PerDirection, Readiness, Standing, Stream, Totals, Verdict,
+};
+use herald_core::outbox::Outbox;
+use herald_core::packet::Frame;
+use herald_core::time::Instant;
+use herald_core::turn::Turn;
 use herald_host::PluginRow;
+use herald_testing::{frames, layout};
 
 fn roles() -> Roles {
     Roles { first: Some(Role { holder: "a".parse().unwrap(), epoch: 3 }), second: None }
@@ -256,4 +265,45 @@ fn an_empty_answer_is_no_error() {
         assert!([text(json!([])), text(json!({})), text(Value::Null)].iter().all(|t| !t.is_empty()), "{}", report.name);
     }
     assert!(Vec::<SessionRow>::text(&json!([])).contains("KIND"));
+}
+
+/// Plugins that end every stream when it starts.
+struct Closed;
+
+impl Inspector for Closed {
+    type Part = ();
+
+    fn stream_started(&mut self, _: Instant, _: &Stream, (): &mut ()) -> PerDirection<Standing> {
+        let ended = Standing::Ended(Verdict { action: Action::Drop, ..Verdict::default() });
+        PerDirection { from_opener: ended, to_opener: ended }
+    }
+
+    fn inspect(&mut self, _: Instant, _: &mut [Inspection], _: &mut dyn Parts<()>) {}
+
+    fn stream_ended(&mut self, _: Instant, _: &Stream, _: &Totals, _: EndReason, (): &mut ()) {}
+
+    fn readiness(&self) -> Readiness {
+        Readiness::Ready
+    }
+}
+
+#[test]
+fn a_stream_that_never_got_a_return_key_counts_as_one() {
+    let (mut plugins, mut out) = (Closed, Outbox::default());
+    let at = |millis: u64| Instant::from_nanos(1_000_000_000 + millis * 1_000_000);
+    let settings = layout::steady_settings(0, 1, ["a"; 2]);
+    let mut node = layout::linked(settings, &mut Turn::new(at(0), &mut plugins, &mut out));
+    let mut tenths = 0..100;
+    while !Interface::BOTH.iter().all(|interface| node.membership().holds(*interface)) {
+        let now = at(100 * tenths.next().expect("the only node takes the roles"));
+        node.deadline_reached(&mut Turn::new(now, &mut plugins, &mut out));
+    }
+    let turn = &mut Turn::new(at(20_000), &mut plugins, &mut out);
+    for port in [1000, 1001, 1002] {
+        let frame = Frame::from_bytes(&frames::udp(layout::from_host(Interface::First), (port, 7), b"ends here"));
+        node.frame_arrived(turn, Interface::First, frame);
+    }
+    node.batch_ended(turn);
+    assert!(node.markers().iter().all(|(_, session)| session.return_key.is_none()));
+    assert_eq!(session_counts(&node).marker, 3);
 }
