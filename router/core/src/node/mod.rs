@@ -41,7 +41,7 @@ pub use moving::Remaining;
 pub use reporting::{Asked, owner_query};
 pub use settings::{Announcing, Redirecting, Settings};
 use syncing::{Bulk, Keeping};
-use view::View;
+use view::{Following, View};
 
 /// One node. `H` is what the host of its plugins keeps of each stream.
 #[derive(Debug)]
@@ -296,13 +296,13 @@ impl<H: HostPart> Node<H> {
         parts.into_iter().flatten().min()
     }
 
-    fn holder_changed(&mut self, turn: &mut Turn<'_, H>, interface: Interface) {
+    fn holder_changed(&mut self, turn: &mut Turn<'_, H>, following: &Following, interface: Interface) {
         if self.view.holds(interface) {
             self.forward.holder_changed(turn.now, interface, HolderState::Holds, turn.out);
         } else {
             self.forward.holder_changed(turn.now, interface, HolderState::DoesNot, turn.out);
         }
-        self.keeper_changed(turn, interface);
+        self.keeper_changed(turn, following, interface);
         self.announce_held_again(turn, interface);
         if let Some(holder) = self.view.holder(interface) {
             self.accept_early(turn, &[Awaited::Claim(holder, interface)]);

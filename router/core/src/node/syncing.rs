@@ -9,6 +9,7 @@
 //! ```
 
 use super::Node;
+use super::view::{Following, Kept};
 use crate::event::{DropReason, Event};
 use crate::id::{Epoch, Interface, NodeId, Slot};
 use crate::inspector::HostPart;
@@ -19,13 +20,9 @@ use crate::mutation::{Mutation, is_on};
 use crate::time::Instant;
 use crate::turn::Turn;
 
-/// What this node does to keep the sessions of one interface complete.
+/// What this node does to keep the sessions of one interface complete; whom it awaits for that, stands in the view.
 #[derive(Debug, Default)]
 pub(super) struct Keeping {
-    /// The epoch in which it holds the redirector or stands by for it.
-    epoch: Option<Epoch>,
-    /// Members in reach that have not sent all of their streams in this epoch.
-    awaited: Vec<NodeId>,
     /// Members whose answer to a comparison has not ended.
     compared: Vec<NodeId>,
     /// Members to compare with when the comparison of the other interface's sessions has ended: a stream that is told
@@ -58,26 +55,22 @@ impl<H: HostPart> Node<H> {
 
     /// Whether each redirector knows every stream that is announced to it.
     pub(super) fn knows_all(&self, interface: Interface) -> bool {
-        self.keeping[interface].awaited.is_empty()
-    }
-
-    /// True if this node keeps an interface's sessions in some epoch.
-    pub(super) fn keeps_an_epoch(&self, interface: Interface) -> bool {
-        self.keeping[interface].epoch.is_some()
+        self.view.kept(interface).awaited.is_empty()
     }
 
     /// Another node holds the redirector of an interface, or stands by for it.
-    pub(super) fn keeper_changed(&mut self, turn: &mut Turn<'_, H>, interface: Interface) {
+    pub(super) fn keeper_changed(&mut self, turn: &mut Turn<'_, H>, following: &Following, interface: Interface) {
         if self.view.lingers(interface) {
             return;
         }
         let keeps = self.keeps(interface);
         let epoch = self.view.epoch(interface).filter(|_| keeps);
-        if self.keeping[interface].epoch == epoch && (keeps || self.redirector.sessions(interface) == 0) {
+        if self.view.kept(interface).epoch == epoch && (keeps || self.redirector.sessions(interface) == 0) {
             return;
         }
         let unfinished = std::mem::take(&mut self.keeping[interface]).compared;
         let Some(epoch) = epoch else {
+            *self.change_kept_meanwhile(following, interface) = Kept::default();
             // While nobody holds the role, who stands by for it keeps what it has.
             if !keeps {
                 self.redirector.forget(interface);
@@ -93,11 +86,12 @@ impl<H: HostPart> Node<H> {
         let in_reach = |member: &&Member| member.lives() && !self.view.is_beyond_reach(member.node);
         let awaited = self.view.members().filter(in_reach).map(|member| member.node).collect();
         if is_on(Mutation::SyncAtOnce) {
-            let again = turn.now + COMPARE_INTERVAL;
-            self.keeping[interface] = Keeping { epoch: Some(epoch), again, ..Keeping::default() };
+            self.keeping[interface].again = turn.now + COMPARE_INTERVAL;
+            let kept = Kept { epoch: Some(epoch), awaited: Vec::new() };
+            *self.change_kept_meanwhile(following, interface) = kept;
             return;
         }
-        self.keeping[interface] = Keeping { epoch: Some(epoch), awaited, ..Keeping::default() };
+        *self.change_kept_meanwhile(following, interface) = Kept { epoch: Some(epoch), awaited };
         self.compare(turn, interface);
     }
 
@@ -124,7 +118,7 @@ impl<H: HostPart> Node<H> {
     }
 
     fn compare_with(&mut self, turn: &mut Turn<'_, H>, interface: Interface, node: NodeId) {
-        let Some(epoch) = self.keeping[interface].epoch else { return };
+        let Some(epoch) = self.view.kept(interface).epoch else { return };
         if self.keeping[interface.other()].compared.contains(&node) {
             return add(&mut self.keeping[interface].deferred, node);
         }
@@ -141,14 +135,12 @@ impl<H: HostPart> Node<H> {
 
     /// A chosen node's announcements went unanswered: this redirector is not in sync until they have been compared.
     pub(super) fn was_unheard(&mut self, turn: &mut Turn<'_, H>, from: NodeId, interface: Interface) {
-        let keeping = &mut self.keeping[interface];
-        if keeping.epoch.is_none() {
+        if self.view.kept(interface).epoch.is_none() {
             turn.out.ledger.messages_stale += 1;
             return;
         }
-        add(&mut keeping.awaited, from);
         self.compare_with(turn, interface, from);
-        self.follow_changes(turn);
+        self.change_kept(turn, interface, |kept| add(&mut kept.awaited, from));
     }
 
     /// A link is up: what was said while it was down may be lost.
@@ -167,7 +159,7 @@ impl<H: HostPart> Node<H> {
     /// Compares again where it is time.
     pub(super) fn compare_due(&mut self, turn: &mut Turn<'_, H>) {
         for interface in Interface::BOTH {
-            if self.keeping[interface].epoch.is_some() && self.keeping[interface].again <= turn.now {
+            if self.view.kept(interface).epoch.is_some() && self.keeping[interface].again <= turn.now {
                 self.compare(turn, interface);
             }
         }
@@ -175,10 +167,7 @@ impl<H: HostPart> Node<H> {
 
     /// When [`compare_due`](Self::compare_due) has something to do.
     pub(super) fn next_compare(&self) -> Option<Instant> {
-        let of = |interface| {
-            let keeping: &Keeping = &self.keeping[interface];
-            keeping.epoch.map(|_| keeping.again)
-        };
+        let of = |interface| self.view.kept(interface).epoch.map(|_| self.keeping[interface].again);
         Interface::BOTH.into_iter().filter_map(of).min()
     }
 
@@ -213,7 +202,6 @@ impl<H: HostPart> Node<H> {
         more |= !self.bulks.is_empty();
         bulks.append(&mut self.bulks);
         self.bulks = bulks;
-        self.follow_changes(turn);
         more
     }
 
@@ -280,19 +268,17 @@ impl<H: HostPart> Node<H> {
 
     /// A chosen node has sent all of its streams that were asked for.
     pub(super) fn sync_ended(&mut self, turn: &mut Turn<'_, H>, from: NodeId, end: &SyncEnd) {
-        let keeping = &mut self.keeping[end.interface];
-        if keeping.epoch != Some(end.epoch) || !self.redirector.is_last_round(from, end) {
+        if self.view.kept(end.interface).epoch != Some(end.epoch) || !self.redirector.is_last_round(from, end) {
             turn.out.ledger.messages_stale += 1;
             return;
         }
-        keeping.awaited.retain(|node| *node != from);
-        keeping.compared.retain(|node| *node != from);
+        self.keeping[end.interface].compared.retain(|node| *node != from);
         let sessions = self.redirector.end_stale(from, end);
         if sessions > 0 {
             turn.out.tell(Event::Mended { peer: from, sessions });
         }
         self.compare_deferred(turn, end.interface.other(), from);
-        self.follow_changes(turn);
+        self.change_kept(turn, end.interface, |kept| kept.awaited.retain(|node| *node != from));
     }
 
     fn forget_comparisons(&mut self, node: NodeId) {
@@ -303,22 +289,22 @@ impl<H: HostPart> Node<H> {
     }
 
     /// A member is in reach again: until it has sent all of its streams, some may be unknown here.
-    pub(super) fn came_into_reach(&mut self, turn: &mut Turn<'_, H>, node: NodeId) {
+    pub(super) fn came_into_reach(&mut self, turn: &mut Turn<'_, H>, following: &Following, node: NodeId) {
         if !self.view.member(node).is_some_and(Member::lives) {
             return;
         }
         for interface in Interface::BOTH {
-            if self.keeping[interface].epoch.is_some() {
-                add(&mut self.keeping[interface].awaited, node);
+            if self.view.kept(interface).epoch.is_some() {
+                add(&mut self.change_kept_meanwhile(following, interface).awaited, node);
                 self.compare_with(turn, interface, node);
             }
         }
     }
 
     /// A member died or came out of reach: nothing more is to be expected of it.
-    pub(super) fn nothing_more_from(&mut self, node: NodeId) {
+    pub(super) fn nothing_more_from(&mut self, following: &Following, node: NodeId) {
         for interface in Interface::BOTH {
-            self.keeping[interface].awaited.retain(|awaited| *awaited != node);
+            self.change_kept_meanwhile(following, interface).awaited.retain(|awaited| *awaited != node);
         }
         self.forget_comparisons(node);
         self.bulks.retain(|bulk| bulk.to != node);

@@ -1,10 +1,11 @@
-//! The node's view of members and roles, and the one way to change it: what follows from a change cannot be forgotten.
+//! The node's view of members, roles and whose sessions it awaits, and the one way to change each: what follows from a change
+//! cannot be forgotten.
 
 use std::ops::Deref;
 
 use super::Node;
 use crate::event::Event;
-use crate::id::{Interface, NodeId};
+use crate::id::{Epoch, Interface, NodeId, PerInterface};
 use crate::inspector::HostPart;
 use crate::membership::{Change, Membership, Sync};
 use crate::outbox::Outbox;
@@ -12,7 +13,7 @@ use crate::redirector::choice;
 use crate::time::Instant;
 use crate::turn::Turn;
 
-/// Members and roles. Anybody may read it; changed it is only by [`Node::change_view`].
+/// Members and roles. Anybody may read it; changed it is only by [`Node::change_view`] and [`Node::change_kept`].
 #[derive(Debug)]
 pub(super) struct View {
     membership: Membership,
@@ -20,13 +21,32 @@ pub(super) struct View {
     detours: Vec<(NodeId, NodeId)>,
     /// Living members to which no message finds a way.
     beyond_reach: Vec<NodeId>,
+    kept: PerInterface<Kept>,
     /// What follows from changes is being done.
     is_followed: bool,
 }
 
+/// The sessions of one interface that this node keeps: membership hears when they are complete, and when they are not.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    /// The epoch in which it holds the redirector or stands by for it.
+    pub(super) epoch: Option<Epoch>,
+    /// Members in reach that have not sent all of their streams in this epoch.
+    pub(super) awaited: Vec<NodeId>,
+}
+
+/// Proof that what follows from a change is being done.
+pub(super) struct Following(());
+
 impl View {
     pub(super) fn new(membership: Membership) -> Self {
-        Self { membership, detours: Vec::new(), beyond_reach: Vec::new(), is_followed: false }
+        let kept = PerInterface::default();
+        Self { membership, detours: Vec::new(), beyond_reach: Vec::new(), kept, is_followed: false }
+    }
+
+    /// What this node keeps of an interface's sessions.
+    pub(super) fn kept(&self, interface: Interface) -> &Kept {
+        &self.kept[interface]
     }
 
     /// Members out of reach, each with one that reaches it.
@@ -59,25 +79,37 @@ impl<H: HostPart> Node<H> {
         self.follow_changes(turn);
     }
 
+    /// Changes what this node awaits of an interface's sessions; what follows from that is done when this returns.
+    pub(super) fn change_kept(&mut self, turn: &mut Turn<'_, H>, interface: Interface, change: impl FnOnce(&mut Kept)) {
+        change(&mut self.view.kept[interface]);
+        self.follow_changes(turn);
+    }
+
+    /// The same as a part of what follows from another change: membership hears of it when that part is done.
+    pub(super) fn change_kept_meanwhile(&mut self, _: &Following, interface: Interface) -> &mut Kept {
+        &mut self.view.kept[interface]
+    }
+
     /// What changed among members and roles takes effect, and what this node knows of its own sessions now.
-    pub(super) fn follow_changes(&mut self, turn: &mut Turn<'_, H>) {
+    fn follow_changes(&mut self, turn: &mut Turn<'_, H>) {
         self.tell_sync(turn);
         if std::mem::replace(&mut self.view.is_followed, true) {
             return;
         }
+        let following = &Following(());
         self.view.detours = self.view.membership.detours();
-        self.note_reach(turn);
+        self.note_reach(turn, following);
         self.tell_sync(turn);
         let mut died = Vec::new();
         while let Some(change) = self.view.membership.next_change() {
             match change {
-                Change::HolderChanged { interface } => self.holder_changed(turn, interface),
+                Change::HolderChanged { interface } => self.holder_changed(turn, following, interface),
                 Change::StandbyChanged { interface } | Change::LingeringEnded { interface } => {
-                    self.keeper_changed(turn, interface);
+                    self.keeper_changed(turn, following, interface);
                 }
                 Change::MemberDied { node } => {
                     self.redirector.member_left(turn.now, node);
-                    self.nothing_more_from(node);
+                    self.nothing_more_from(following, node);
                     self.no_answer_from(turn, node);
                     died.push(node);
                 }
@@ -109,7 +141,7 @@ impl<H: HostPart> Node<H> {
     }
 
     /// Members that came out of reach are waited for no more; of those that came back everything is to be told.
-    fn note_reach(&mut self, turn: &mut Turn<'_, H>) {
+    fn note_reach(&mut self, turn: &mut Turn<'_, H>, following: &Following) {
         let beyond = self.view.membership.beyond_reach(&self.view.detours);
         if beyond == self.view.beyond_reach {
             return;
@@ -117,11 +149,11 @@ impl<H: HostPart> Node<H> {
         let before = std::mem::replace(&mut self.view.beyond_reach, beyond.clone());
         self.redirector.reach_changed(&beyond);
         for node in beyond.iter().filter(|node| !before.contains(node)) {
-            self.nothing_more_from(*node);
+            self.nothing_more_from(following, *node);
             self.no_answer_from(turn, *node);
         }
         for node in before.iter().filter(|node| !beyond.contains(node)) {
-            self.came_into_reach(turn, *node);
+            self.came_into_reach(turn, following, *node);
         }
     }
 
@@ -159,7 +191,7 @@ impl<H: HostPart> Node<H> {
                 continue;
             }
             let sync = if complete { Sync::Complete } else { Sync::Incomplete };
-            if complete && self.keeps_an_epoch(interface) {
+            if complete && self.view.kept(interface).epoch.is_some() {
                 turn.out.tell(Event::InSync { interface });
             }
             self.view.membership.sync_changed(turn.now, interface, sync, turn.out);
