@@ -44,6 +44,13 @@ pub const COMPARE_INTERVAL: Duration = Duration::from_secs(60);
 /// Time for which the redirector sessions of a dead member stand, as it may have been only slow.
 pub const GONE_TIME_MAX: Duration = Duration::from_secs(240);
 
+/// Time for which a TCP stream that a verdict ends may be silent while its handshake is not complete: longer than the pauses
+/// between the SYNs of an opener that hears nothing (32 s at most in Linux), which the same verdict ends.
+pub const BLOCKED_OPENING_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// The same later in its life: longer than the pauses between two retransmissions (120 s at most in Linux, `TCP_RTO_MAX`).
+pub const BLOCKED_TIME_MAX: Duration = Duration::from_secs(150);
+
 /// Time that a redirector's frame waits for the answers of all members.
 pub const PARK_TIME: Duration = Duration::from_millis(50);
 

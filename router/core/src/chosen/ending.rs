@@ -58,7 +58,7 @@ impl<H: HostPart> Chosen<H> {
     pub(super) fn schedule(&mut self, slot: Slot) {
         let timeouts = self.settings.timeouts;
         let session = self.markers.at_mut(slot);
-        let expiry = session.silent_since + if session.alive { session.life.timeout(&timeouts) } else { TOMBSTONE };
+        let expiry = session.silent_since + if session.alive { session.timeout(&timeouts) } else { TOMBSTONE };
         self.deadlines.hasten(slot, expiry);
     }
 
@@ -85,7 +85,7 @@ impl<H: HostPart> Chosen<H> {
                 self.forget(slot);
                 continue;
             }
-            if session.alive && silent >= session.life.timeout(&timeouts) {
+            if session.alive && silent >= session.timeout(&timeouts) {
                 let reason = end_of_silence(session);
                 self.end(turn, slot, reason);
                 continue;

@@ -256,12 +256,15 @@ impl<H: HostPart> Chosen<H> {
     /// What the plugins have said of the rest of a stream stands from now on.
     fn stands(&mut self, slot: Slot, standing: PerDirection<Standing>, out: &mut Outbox) {
         let session = self.markers.at_mut(slot);
-        let interested = !session.standing.interests_nobody();
+        let (interested, ended) = (!session.standing.interests_nobody(), session.standing.is_ended());
         for direction in Direction::BOTH {
             session.standing[direction].strengthen(standing[direction]);
         }
         if interested && session.standing.interests_nobody() {
             out.tell(Event::InterestEnded { flow: session.opener });
+        }
+        if !ended && session.standing.is_ended() {
+            self.schedule(slot);
         }
     }
 

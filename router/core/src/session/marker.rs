@@ -1,10 +1,13 @@
 //! The marker session: the chosen node's one record of a stream, with all that stands for it, of the core and of the plugins'
 //! host.
 
-use super::{Life, State};
+use std::time::Duration;
+
+use super::{Life, State, Timeouts};
 use crate::flow::FlowKey;
 use crate::id::{Generation, Interface, NodeId};
 use crate::inspector::{Direction, HostPart, PerDirection, Standing, Stream};
+use crate::limits::{BLOCKED_OPENING_TIME_MAX, BLOCKED_TIME_MAX};
 use crate::time::Instant;
 
 /// How far the other redirector knows of a stream.
@@ -172,6 +175,18 @@ impl<H: HostPart> MarkerSession<H> {
     #[must_use]
     pub fn state(&self) -> Option<State> {
         self.alive.then(|| self.life.state())
+    }
+
+    /// How long it may be silent now. One that a verdict ends is not waited for as if it went on.
+    #[must_use]
+    pub fn timeout(&self, timeouts: &Timeouts) -> Duration {
+        let blocked_max = match self.life.state() {
+            State::Opening => BLOCKED_OPENING_TIME_MAX,
+            State::Established | State::Closing => BLOCKED_TIME_MAX,
+            State::Closed | State::Active => Duration::MAX,
+        };
+        let max = if self.standing.is_ended() { blocked_max } else { Duration::MAX };
+        self.life.timeout(timeouts).min(max)
     }
 
     pub(super) fn key(&self, direction: Direction) -> Option<FlowKey> {

@@ -21,7 +21,7 @@ use herald_core::node::{Announcing, Redirecting};
 use herald_core::session::Kind;
 use herald_core::turn::Turn;
 use herald_testing::frames::{self, ACK, SYN, SYN_ACK, Segment};
-use herald_testing::layout::{HOST, host_mac, named, node_mac, place_of, v4};
+use herald_testing::layout::{self, HOST, host_mac, named, node_mac, place_of, v4};
 use world::*;
 
 /// The five layouts of holders and chosen node: first's holder, second's holder, chosen.
@@ -302,6 +302,33 @@ fn a_stream_without_a_return_key_counts_as_one_and_is_shown_as_blocked() {
     assert_eq!(markers, 1);
     let mut rows = world.members.iter().flat_map(|m| m.node.all_rows());
     assert_eq!(rows.find(|row| row.kind == Kind::Marker).map(|row| row.state), Some("blocked"));
+}
+
+#[test]
+fn a_blocked_stream_outlives_retransmissions_and_not_much_more() {
+    let ends = Some(Verdict { action: Action::Drop, ..Verdict::default() });
+    // While the handshake is not complete, and behind it: pauses between retransmissions, and when the stream has ended.
+    for (opened, pause, end) in [(false, 59, 61), (true, 149, 151)] {
+        let mut world = World::new(&Choices { timeouts: layout::ENDLESS, ..Choices::default() });
+        if opened {
+            world.host_sends(Interface::First, 40_000, 80, SYN);
+            world.host_sends(Interface::Second, 80, 40_000, SYN_ACK);
+            world.host_sends(Interface::First, 40_000, 80, ACK);
+        }
+        world.members.iter_mut().for_each(|member| member.plugins.ends = ends);
+        let packet = if opened { Segment { payload: b"x", ..ACK } } else { SYN };
+        for _ in 0..2 {
+            world.host_sends(Interface::First, 40_000, 80, packet);
+            world.run(Duration::from_secs(pause));
+        }
+        let asked = |world: &World| world.members.iter().map(|m| m.plugins.seen.values().sum::<u64>()).sum::<u64>();
+        assert_eq!(asked(&world), if opened { 4 } else { 1 }, "the verdict stands");
+        assert!(world.members.iter().all(|member| member.plugins.ended.is_empty()));
+        world.run(Duration::from_secs(end - pause));
+        let ended: Vec<_> = world.members.iter().flat_map(|member| &member.plugins.ended).collect();
+        assert_eq!(ended, [&(opener(Interface::First, 40_000), EndReason::Verdict)]);
+        world.check_books();
+    }
 }
 
 /// A transit packet comes to c's own MAC at the first interface, with this source.

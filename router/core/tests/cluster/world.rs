@@ -16,7 +16,7 @@ use herald_core::node::{Announcing, Node, Redirecting, Settings};
 use herald_core::outbox::Outbox;
 use herald_core::packet::{Content, Frame, Packet, TcpFlags, Transport};
 use herald_core::redirector::choice::{Keying, Redirectors};
-use herald_core::session::{Bounds, Midstream};
+use herald_core::session::{Bounds, Midstream, Timeouts};
 use herald_core::time::Instant;
 use herald_core::turn::Turn;
 use herald_testing::frames::{self, ACK, Segment};
@@ -34,6 +34,7 @@ pub(crate) struct Choices {
     pub(crate) redirecting: Redirecting,
     pub(crate) midstream: Midstream,
     pub(crate) bounds: Bounds,
+    pub(crate) timeouts: Timeouts,
 }
 
 impl Default for Choices {
@@ -47,6 +48,7 @@ impl Default for Choices {
             redirecting: Redirecting::Ethernet,
             midstream: Midstream::Drop,
             bounds: Bounds::default(),
+            timeouts: layout::SHORT,
         }
     }
 }
@@ -135,7 +137,8 @@ fn settings(place: Place, choices: &Choices) -> Settings {
     settings.choice.keying = choices.keying;
     settings.hold_max.time = choices.hold_max;
     let (midstream, redirecting, announcing) = (choices.midstream, choices.redirecting, choices.announcing);
-    Settings { midstream, redirecting, announcing, bounds: choices.bounds, ..settings }
+    let (bounds, timeouts) = (choices.bounds, choices.timeouts);
+    Settings { midstream, redirecting, announcing, bounds, timeouts, ..settings }
 }
 
 impl World {
