@@ -13,7 +13,7 @@ use herald_plugin::Scope;
 use herald_plugin::abi::{HeraldPacket, HeraldVerdict};
 
 use super::Clock;
-use super::block::{Blocks, StateLayout};
+use super::block::{Blocks, ChainGeneration, StateLayout};
 use super::describe;
 use super::guard::{Onward, Said, Seat, Word};
 use super::head::Head;
@@ -86,7 +86,7 @@ impl Chain {
             places: Vec::with_capacity(BATCH_PACKETS_MAX),
         };
         let all = seats.iter().fold(0, |mask, seat| mask | seat.bit());
-        Self { seats, blocks: Blocks::new(states), all, clock, batches: 0, asked }
+        Self { seats, blocks: Blocks::new(ChainGeneration::FIRST, states), all, clock, batches: 0, asked }
     }
 
     /// What is counted of the plugins, readable from any thread while the chain works.
@@ -224,7 +224,7 @@ impl Asked {
         for place in places(left) {
             let asked = way.batch.get(place).zip(way.heads.get(place)).filter(|_| way.asks(seat, place));
             if let Some((inspection, head)) = asked.filter(|(_, head)| head.made & seat.bit() != 0) {
-                let state = seat.state(blocks, head.block);
+                let state = seat.state(blocks, head.home);
                 self.packets.push(describe::packet(inspection, state));
                 self.verdicts.push(HeraldVerdict::PASS);
                 self.places.push(place);
@@ -298,13 +298,13 @@ impl Inspector for Chain {
 
     fn stream_started(&mut self, now: Instant, stream: &Stream, head: &mut Head) -> PerDirection<Standing> {
         let raw = describe::stream(now, stream);
-        head.block = self.blocks.take();
+        head.home = self.blocks.take();
         let (mut standing, mut ended_by) = (PerDirection::<Standing>::default(), None);
         for seat in &mut self.seats {
             let said = if seat.is_suspended() {
                 Said::Suspended
             } else {
-                let state = seat.state(&self.blocks, head.block);
+                let state = seat.state(&self.blocks, head.home);
                 // SAFETY: the block is new and of this chain's layout, and the place is this seat's.
                 let said = unsafe { seat.stream_started(now, &raw, state) };
                 if said != Said::Failed {
@@ -360,14 +360,12 @@ impl Inspector for Chain {
         let (raw, end) = (describe::stream(now, stream), describe::end(totals, reason));
         for seat in &mut self.seats {
             if head.made & seat.bit() != 0 {
-                let state = seat.state(&self.blocks, head.block);
+                let state = seat.state(&self.blocks, head.home);
                 // SAFETY: the head says that this seat has made its state; it is wiped below.
                 unsafe { seat.stream_ended(now, &raw, &end, state) };
             }
         }
-        if let Some(block) = std::mem::take(head).block {
-            self.blocks.give(block);
-        }
+        self.blocks.give(std::mem::take(head).home);
     }
 
     fn readiness(&self) -> Readiness {

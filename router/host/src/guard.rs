@@ -11,7 +11,7 @@ use herald_plugin::abi::{
 use super::book::Book;
 use herald_plugin::Scope;
 
-use super::block::{Block, Blocks};
+use super::block::{Blocks, Home};
 use super::library::{self, Plugin};
 use super::manifest::FaultPolicy;
 use herald_core::inspector::{Action, Direction, PerDirection, Standing, Verdict};
@@ -107,8 +107,8 @@ impl Seat {
     }
 
     /// This seat's place in a stream's block. The layout of the chain's blocks has room for it.
-    pub(super) fn state(&self, blocks: &Blocks, block: Option<Block>) -> *mut c_void {
-        blocks.place(block, self.state_at)
+    pub(super) fn state(&self, blocks: &Blocks, home: Home) -> *mut c_void {
+        blocks.place(home, self.state_at)
     }
 
     /// The plugin failed too often and is not called any more.

@@ -3,13 +3,13 @@
 use herald_core::inspector::Direction;
 use herald_core::limits::HOST_PART_LEN_MAX;
 
-use crate::block::Block;
+use crate::block::Home;
 
 /// What the host keeps of one stream. Bit n of a mask is the plugin in seat n.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Head {
-    /// Where the plugins' states lie; `None` where plugins keep none, and before the stream's start.
-    pub(super) block: Option<Block>,
+    /// Where the plugins' states lie, and in which chain the stream lives: the masks are of its plugins.
+    pub(super) home: Home,
     /// Plugins whose state is made.
     pub(super) made: u32,
     /// Plugins that are not asked, by direction.
