@@ -1,5 +1,5 @@
-//! The kinds of messages: one entry for each, from which its number on the wire, its connection, its bound and its way
-//! through the codec follow. Beside it a kind has its structure in `message.rs` and its reader in `node/messages.rs`.
+//! The kinds of messages: one entry for each, from which its number on the wire, its connection, its urgency, its bound and its
+//! way through the codec follow. Beside it a kind has its structure in `message.rs` and its reader in `node/messages.rs`.
 
 use super::codec::{Body, Kind};
 use super::message::{
@@ -19,9 +19,18 @@ enum Way {
     Direct,
 }
 
-/// Declares the kinds: `Kind = NUMBER: LANE, WAY, greatest length of kind and body in bytes`.
+/// When a message leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// At once.
+    Now,
+    /// Some milliseconds later, with more of its kind, unless its sender waits for the receiver's answer.
+    Later,
+}
+
+/// Declares the kinds: `Kind = NUMBER: LANE, WAY, URGENCY, greatest length of kind and body in bytes`.
 macro_rules! messages {
-    ($($(#[$doc:meta])* $kind:ident = $number:literal: $lane:ident, $way:ident, $len_max:ident;)*) => {
+    ($($(#[$doc:meta])* $kind:ident = $number:literal: $lane:ident, $way:ident, $urgency:ident, $len_max:ident;)*) => {
         /// What travels over an established link.
         #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
         pub enum Message { $($(#[$doc])* $kind($kind),)* }
@@ -37,6 +46,17 @@ macro_rules! messages {
             #[must_use]
             pub fn may_be_relayed(&self) -> bool {
                 match self { $(Self::$kind(_) => Way::$way == Way::Relayed,)* }
+            }
+
+            /// When it leaves.
+            pub(crate) fn urgency(&self) -> Urgency {
+                match self { $(Self::$kind(_) => Urgency::$urgency,)* }
+            }
+
+            /// Its kind, as it is written here.
+            #[must_use]
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$kind(_) => stringify!($kind),)* }
             }
 
             /// Its kind's number and bound.
@@ -72,43 +92,43 @@ macro_rules! messages {
 // that messages were received, and of a ping and its answer.
 messages! {
     /// The sender's view.
-    Heartbeat = 2: Control, Direct, HEARTBEAT_LEN_MAX;
+    Heartbeat = 2: Control, Direct, Now, HEARTBEAT_LEN_MAX;
     /// A role.
-    Claim = 3: Control, Direct, SMALL_MESSAGE_LEN_MAX;
+    Claim = 3: Control, Direct, Now, SMALL_MESSAGE_LEN_MAX;
     /// A session announcement.
-    Announce = 4: Control, Relayed, SMALL_MESSAGE_LEN_MAX;
+    Announce = 4: Control, Relayed, Later, SMALL_MESSAGE_LEN_MAX;
     /// Its positive answer.
-    Acknowledge = 5: Control, Relayed, SMALL_MESSAGE_LEN_MAX;
+    Acknowledge = 5: Control, Relayed, Now, SMALL_MESSAGE_LEN_MAX;
     /// Its negative answer.
-    Refuse = 6: Control, Relayed, SMALL_MESSAGE_LEN_MAX;
+    Refuse = 6: Control, Relayed, Now, SMALL_MESSAGE_LEN_MAX;
     /// Streams that live on.
-    Refresh = 7: Control, Relayed, CONTROL_MESSAGE_LEN_MAX;
+    Refresh = 7: Control, Relayed, Now, CONTROL_MESSAGE_LEN_MAX;
     /// A stream that ended.
-    Close = 8: Control, Relayed, SMALL_MESSAGE_LEN_MAX;
+    Close = 8: Control, Relayed, Later, SMALL_MESSAGE_LEN_MAX;
     /// A frame for the node that has its stream now.
-    Handover = 9: Frames, Direct, MESSAGE_LEN_MAX;
+    Handover = 9: Frames, Direct, Now, MESSAGE_LEN_MAX;
     /// A question about a stream.
-    Query = 10: Control, Relayed, SMALL_MESSAGE_LEN_MAX;
+    Query = 10: Control, Relayed, Now, SMALL_MESSAGE_LEN_MAX;
     /// Its answer.
-    Answer = 11: Control, Relayed, SMALL_MESSAGE_LEN_MAX;
+    Answer = 11: Control, Relayed, Now, SMALL_MESSAGE_LEN_MAX;
     /// A stream for the receiver.
-    Assign = 12: Control, Relayed, SMALL_MESSAGE_LEN_MAX;
+    Assign = 12: Control, Relayed, Now, SMALL_MESSAGE_LEN_MAX;
     /// The end of a stream's stragglers.
-    Fence = 13: Frames, Direct, SMALL_MESSAGE_LEN_MAX;
+    Fence = 13: Frames, Direct, Now, SMALL_MESSAGE_LEN_MAX;
     /// A frame for its chosen node.
-    Redirect = 14: Frames, Direct, MESSAGE_LEN_MAX;
+    Redirect = 14: Frames, Direct, Now, MESSAGE_LEN_MAX;
     /// Digests of what the sender knows of the receiver's streams.
-    Compare = 15: Control, Relayed, DIGESTS_LEN_MAX;
+    Compare = 15: Control, Relayed, Now, DIGESTS_LEN_MAX;
     /// The end of what a comparison asked for.
-    SyncEnd = 16: Control, Relayed, DIGESTS_LEN_MAX;
+    SyncEnd = 16: Control, Relayed, Now, DIGESTS_LEN_MAX;
     /// Announcements that go unanswered.
-    Unheard = 17: Control, Relayed, SMALL_MESSAGE_LEN_MAX;
+    Unheard = 17: Control, Relayed, Now, SMALL_MESSAGE_LEN_MAX;
     /// A message that takes a detour.
-    Relay = 18: Control, Direct, CONTROL_MESSAGE_LEN_MAX;
+    Relay = 18: Control, Direct, Now, CONTROL_MESSAGE_LEN_MAX;
     /// A frame that only the holder can place.
-    Astray = 20: Frames, Direct, MESSAGE_LEN_MAX;
+    Astray = 20: Frames, Direct, Now, MESSAGE_LEN_MAX;
     /// A stream without room.
-    Decline = 23: Control, Relayed, SMALL_MESSAGE_LEN_MAX;
+    Decline = 23: Control, Relayed, Now, SMALL_MESSAGE_LEN_MAX;
 }
 
 impl Message {

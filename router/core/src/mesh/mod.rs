@@ -16,6 +16,7 @@ pub use configuration::{Differences, Likeness, Setting};
 pub use error::PeerError;
 pub use greeting::{Greeting, Resume};
 pub use kinds::Message;
+pub(crate) use kinds::Urgency;
 pub use message::{
     Acknowledge, Announce, Answer, Assign, Astray, Claim, Close, Compare, Decline, Fence, Handover, Heartbeat, Hello,
     Lane, Padding, Query, Redirect, Refresh, Refuse, Relay, Side, SyncEnd, Unheard,

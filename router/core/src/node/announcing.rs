@@ -6,7 +6,7 @@ use crate::event::{DropReason, Event, Step};
 use crate::id::{Generation, Interface, NodeId, Slot};
 use crate::inspector::HostPart;
 use crate::limits::{DELAYED_ANNOUNCEMENTS_MAX, HANDOVER_HOPS_MAX};
-use crate::mesh::{Announce, Message, Refuse, Unheard};
+use crate::mesh::{Announce, Message, Refuse, Unheard, Urgency};
 use crate::mutation::{Mutation, is_on};
 use crate::outbox::Outbox;
 use crate::packet::Frame;
@@ -272,31 +272,19 @@ impl<H: HostPart> Node<H> {
         }
     }
 
-    /// True if a message to this node must leave at once. An announcement to a redirector whose acknowledgement is not waited
-    /// for, and the end of a stream, may leave some milliseconds later.
+    /// True if a message to this node must leave at once.
     #[must_use]
     pub fn is_urgent(&self, to: NodeId, message: &Message) -> bool {
-        match message {
-            Message::Announce(announce) => self.view.holder(announce.return_key.interface()) == Some(to),
-            Message::Close(_) => false,
-            Message::Heartbeat(_)
-            | Message::Claim(_)
-            | Message::Acknowledge(_)
-            | Message::Refuse(_)
-            | Message::Refresh(_)
-            | Message::Handover(_)
-            | Message::Astray(_)
-            | Message::Assign(_)
-            | Message::Fence(_)
-            | Message::Redirect(_)
-            | Message::Query(_)
-            | Message::Answer(_)
-            | Message::Compare(_)
-            | Message::SyncEnd(_)
-            | Message::Decline(_)
-            | Message::Relay(_)
-            | Message::Unheard(_) => true,
+        match message.urgency() {
+            Urgency::Now => true,
+            Urgency::Later => self.is_waited_for(to, message),
         }
+    }
+
+    /// True for an announcement to the redirector whose acknowledgement is waited for.
+    fn is_waited_for(&self, to: NodeId, message: &Message) -> bool {
+        let Message::Announce(announce) = message else { return false };
+        self.view.holder(announce.return_key.interface()) == Some(to)
     }
 
     /// Both redirectors hear of the streams that ended.

@@ -75,27 +75,9 @@ impl Coverage {
                 | Event::MakingRoom { .. }
                 | Event::PluginSuspended { .. } => return,
             },
-            Sight::Sent { message, .. } => match message {
-                Message::Refuse(_) => "message refuse",
-                Message::Close(_) => "message close",
-                Message::Refresh(_) => "message refresh",
-                Message::Handover(_) => "message handover",
-                Message::Astray(_) => "message astray",
-                Message::Assign(_) => "message assign",
-                Message::Query(_) => "miss",
-                Message::Compare(_) => "message compare",
-                Message::SyncEnd(_) => "message sync-end",
-                Message::Fence(_) => "message fence",
-                Message::Redirect(_) => "redirect",
-                Message::Relay(_) => "message relay",
-                Message::Unheard(_) => "message unheard",
-                Message::Decline(_) => "message decline",
-                Message::Heartbeat(_)
-                | Message::Claim(_)
-                | Message::Announce(_)
-                | Message::Acknowledge(_)
-                | Message::Answer(_) => return,
-            },
+            Sight::Sent { message: Message::Query(_), .. } => "miss",
+            Sight::Sent { message: Message::Redirect(_), .. } => "redirect",
+            Sight::Sent { message, .. } => message.name(),
             Sight::Forged { .. } => "forged message",
             Sight::Acted(action) => {
                 let name = crate::swarm::class_name(action);

@@ -1,11 +1,14 @@
 //! Tests of the codec: round trips, arbitrary bytes, arbitrary chunks, bounds.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use herald_testing::frames::{self, Segment};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 
 use super::*;
 use crate::flow::FlowKey;
@@ -350,6 +353,15 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn messages_of_every_kind_are_tried() {
+    let mut runner = TestRunner::deterministic();
+    let tried: BTreeSet<u16> =
+        (0..400).map(|_| any_message().new_tree(&mut runner).unwrap().current().kind().number).collect();
+    let known: BTreeSet<u16> = (0..=u16::MAX).filter(|number| Message::known(*number).is_some()).collect();
+    assert_eq!(tried, known, "`any_message` makes them");
 }
 
 #[test]
