@@ -48,7 +48,7 @@ pub const GONE_TIME_MAX: Duration = Duration::from_secs(240);
 /// between the SYNs of an opener that hears nothing (32 s at most in Linux), which the same verdict ends.
 pub const BLOCKED_OPENING_TIME_MAX: Duration = Duration::from_secs(60);
 
-/// The same later in its life: longer than the pauses between two retransmissions (120 s at most in Linux, `TCP_RTO_MAX`).
+/// The same later in its life: longer than the pauses between two retransmissions (120 s at most in Linux).
 pub const BLOCKED_TIME_MAX: Duration = Duration::from_secs(150);
 
 /// Time that a redirector's frame waits for the answers of all members.

@@ -154,7 +154,7 @@ impl FromArgMatches for ReportCommand {
 pub struct WhoArguments {
     /// Protocol and both ends, in either order, as in: tcp 10.1.0.100:41234 10.2.0.100:80
     ///
-    /// The protocol is tcp, udp, icmp, icmpv6 or a number. An end is ADDRESS:PORT, of IPv6 [ADDRESS]:PORT; an echo has its
+    /// The protocol is tcp, udp, icmp, icmpv6 or a number. An end is `ADDRESS:PORT`, of IPv6 `[ADDRESS]:PORT`; an echo has its
     /// identifier as both ports, other protocols have 0.
     #[arg(value_name = "STREAM", required = true, num_args = 1..=3)]
     pub stream: Vec<String>,
