@@ -205,15 +205,17 @@ fn is_echo(frame: &CapturedFrame) -> bool {
 fn no_packet_to_a_cold_neighbour_is_lost() {
     for address in ["10.2.0.100", "fd00:2::100"] {
         let lab = Lab::up("cold").start();
-        let receiver = lab.spawn("server", &["python3", "-c", RECEIVER, "5"]);
+        let receiver = lab.spawn("server", &["python3", "-c", RECEIVER, "100"]);
         eventually(LIMIT, "the receiver listens", || receiver.stdout().contains("ready").then_some(()));
         // The client's kernel keeps what it sends to a cold gateway, and may send the next datagrams before those.
         assert_answered(&lab, "client", if address.contains(':') { "fd00:1::1" } else { "10.1.0.1" });
         let neighbours = lab.json("c", &["neighbours"]);
         let known = neighbours.as_array().unwrap().iter().any(|n| n["address"] == address);
         assert!(!known, "the server's address is cold at first: {neighbours}");
-        assert_eq!(datagrams(&lab, address, "9000", "5"), "enough");
-        assert_eq!(receiver.wait(LIMIT).stdout, "ready\n0\n1\n2\n3\n4\n", "all of them, in order");
+        // They wait for the stream's announcement first, and then for the neighbour.
+        assert_eq!(datagrams(&lab, address, "9000", "100"), "enough");
+        let numbers: String = (0..100).map(|number| format!("{number}\n")).collect();
+        assert_eq!(receiver.wait(LIMIT).stdout, format!("ready\n{numbers}"), "all of them, in order");
         lab.assert_books_balance(LIMIT, &["a", "b", "c"]);
     }
 }

@@ -26,6 +26,9 @@ pub const BATCH_BYTES_MAX: usize = 128 * 1024;
 /// Frames read from one TAP in one turn, so that no interface, link or timer waits long for the others.
 pub const TURN_FRAMES_MAX: usize = 256;
 
+/// Bytes, offload header included, up to which a frame that waits gets a buffer of its own size.
+pub const PACKED_FRAME_LEN_MAX: usize = 4 * 1024;
+
 /// Frames that all holds together keep; what one keeps is a setting.
 pub const HOLDS_FRAMES_MAX: usize = 4_096;
 
@@ -33,7 +36,7 @@ pub const HOLDS_FRAMES_MAX: usize = 4_096;
 pub const HOLDS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Buffers of the pool: what may be kept, and a turn of both TAPs on the way.
-pub const POOL_FRAMES_MAX: usize = 10_240;
+pub const POOL_FRAMES_MAX: usize = 12_288;
 
 /// Members of a cluster.
 pub const MEMBERS_MAX: usize = 64;
@@ -55,7 +58,7 @@ pub const BLOCKED_TIME_MAX: Duration = Duration::from_secs(150);
 pub const PARK_TIME: Duration = Duration::from_millis(50);
 
 /// Frames that wait in a redirector for one key.
-pub const PARKED_STREAM_FRAMES_MAX: usize = 64;
+pub const PARKED_STREAM_FRAMES_MAX: usize = 256;
 
 /// Frames that wait in a redirector.
 pub const PARKED_FRAMES_MAX: usize = 2_048;

@@ -2,9 +2,10 @@
 
 use crate::event::{DropReason, Event};
 use crate::id::{Epoch, Interface, NodeId};
+use crate::limits::PACKED_FRAME_LEN_MAX;
 use crate::mesh::{Astray, Handover, Message, Redirect};
 use crate::mutation::{Mutation, is_on};
-use crate::packet::Frame;
+use crate::packet::{Arrival, Frame};
 
 /// Where a frame that leaves came from, for the books.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +96,25 @@ impl Default for Outbox {
 }
 
 impl Outbox {
+    /// A frame that is to wait: a short one in a buffer of its own size, so that a burst of them that waits takes no buffers
+    /// from what passes, each of which takes any frame.
+    #[must_use]
+    pub fn packed(&mut self, frame: Frame) -> Frame {
+        let is_long = frame.wire().len() > PACKED_FRAME_LEN_MAX;
+        if is_long || !frame.has_full_buffer() {
+            return frame;
+        }
+        let Some(packed) = Frame::from_wire(frame.wire()) else { return frame };
+        self.spent.push(frame);
+        packed
+    }
+
+    /// A packet that is to wait, as [`packed`](Self::packed).
+    #[must_use]
+    pub fn packed_arrival(&mut self, arrival: Arrival) -> Arrival {
+        Arrival { frame: self.packed(arrival.frame), ..arrival }
+    }
+
     /// Sends a frame out of an interface.
     pub fn transmit(&mut self, interface: Interface, frame: Frame, leaving: Leaving) {
         *self.ledger.count_mut(leaving) += 1;
@@ -228,6 +248,22 @@ mod tests {
         let fence = Fence { arrival: key, generation: crate::id::Generation { counter: 1, node: to } };
         out.unsent(&Message::Fence(fence), DropReason::MeshUnreachable);
         assert_eq!(out.drops().collect::<Vec<_>>(), [(DropReason::MeshQueueFull, 2), (DropReason::MeshUnreachable, 1)]);
+    }
+
+    #[test]
+    fn a_short_frame_that_waits_gives_its_buffer_back() {
+        let mut out = Outbox::default();
+        let full = |len: usize| {
+            let mut frame = Frame::with_full_buffer();
+            frame.buffer_mut().fill(7);
+            frame.filled(len);
+            frame
+        };
+        let (short, long) = (out.packed(full(100)), out.packed(full(PACKED_FRAME_LEN_MAX + 1)));
+        assert!(!short.has_full_buffer() && short.wire() == [7; 100]);
+        assert!(long.has_full_buffer() && out.spent.len() == 1 && out.spent.iter().all(Frame::has_full_buffer));
+        assert_eq!(out.packed(short).wire(), [7; 100]);
+        assert_eq!(out.spent.len(), 1, "what is short already stays where it is");
     }
 
     #[test]

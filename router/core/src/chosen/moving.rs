@@ -68,7 +68,7 @@ impl Fenced {
         match self.queues.get_mut(&id) {
             Some(queue) if self.frames < FENCED_FRAMES_MAX => {
                 self.frames += 1;
-                queue.arrivals.push(arrival);
+                queue.arrivals.push(out.packed_arrival(arrival));
             }
             Some(_) | None => out.drop(arrival.frame, DropReason::FencedFull),
         }

@@ -173,7 +173,7 @@ impl Neighbours {
             return waiting.drop(DropReason::NeighbourQueueFull, out);
         }
         self.queued += 1;
-        neighbour.queue.push_back(waiting);
+        neighbour.queue.push_back(Waiting { frame: out.packed(waiting.frame), ..waiting });
     }
 
     /// A message spoke of a neighbour. The answer are the frames that may leave now, and where to.

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 /// Frames that one unresolved neighbour keeps (RFC 4861, section 7.2.2 asks for at least one).
-pub const NEIGHBOUR_QUEUE_FRAMES_MAX: usize = 16;
+pub const NEIGHBOUR_QUEUE_FRAMES_MAX: usize = 128;
 
 /// Frames that all unresolved neighbours keep.
-pub const NEIGHBOUR_QUEUES_FRAMES_MAX: usize = 1_024;
+pub const NEIGHBOUR_QUEUES_FRAMES_MAX: usize = 4_096;
 
 /// Neighbours of one interface, so that an address scan cannot fill the memory.
 pub const NEIGHBOURS_MAX: usize = 4_096;

@@ -51,6 +51,7 @@ impl EarlyFrames {
         if self.frames.len() >= EARLY_FRAMES_MAX {
             return out.drop(early.arrival.frame, early.awaited.reason());
         }
+        let early = Early { arrival: out.packed_arrival(early.arrival), ..early };
         self.frames.push_back((now + EARLY_TIME_MAX, early));
     }
 

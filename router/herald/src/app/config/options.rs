@@ -64,7 +64,7 @@ options! {
         hold_ms_max: u32 = default("20").range(1, 10_000).may_differ();
 
         /// Frames of one stream that wait so.
-        hold_frames_max: u32 = default("32").range(1, HOLDS_FRAMES_MAX).may_differ();
+        hold_frames_max: u32 = default("256").range(1, HOLDS_FRAMES_MAX).may_differ();
 
         /// Their Ethernet bytes; one frame of the largest size is the least.
         hold_bytes_max: u32 = default("1048576").range(FRAME_LEN_MAX, HOLDS_BYTES_MAX).may_differ();
