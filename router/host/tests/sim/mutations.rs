@@ -12,7 +12,7 @@ use crate::run::{Telling, run, run_watched};
 use crate::swarm;
 
 /// Those that take dozens of seeds to notice, and whose invariants others break sooner: a quick run leaves them out.
-const SLOW: &[Mutation] = &[Mutation::IgnoreLostFrames, Mutation::IgnoreRefuse, Mutation::NeverSuspend];
+const SLOW: &[Mutation] = &[Mutation::IgnoreLostFrames, Mutation::NeverSuspend];
 
 /// Seeds of a quick run for each mutation: some more than the slowest of the others takes.
 const SEEDS_QUICK: u64 = 60;

@@ -123,6 +123,11 @@ fn begins(world: &World, place: Place, flow: &FlowKey, door: Door) -> Result<(),
         candidates.push(Candidate { node: id(place), weight, is_holder, is_full });
     }
     let is_own = choice.choose(choice.hash(flow), &candidates) == Some(id(place));
+    // A key whose last stream has just ended here stays with this node.
+    let session = node.markers().find(flow).map(|(slot, _)| node.markers().at(slot));
+    if session.is_some_and(|session| session.generation > 1) {
+        return Ok(());
+    }
     // Who steers the interface chooses itself.
     let steers = membership.holds(flow.interface()) || membership.lingers(flow.interface());
     if steers || door == Door::Forged && is_own {
