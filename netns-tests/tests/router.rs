@@ -220,6 +220,45 @@ fn no_packet_to_a_cold_neighbour_is_lost() {
     }
 }
 
+const GUEST: &str = r#"
+[lab.hosts.guest]
+network = "first"
+addresses = ["10.1.0.101/24", "fd00:1::101/64"]
+"#;
+
+/// Asks for COUNT addresses of the second network, 2,000 a second.
+const SCAN: &str = r#"
+import random, socket, sys, time
+
+chance = random.Random(1)
+out = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+begun = time.monotonic()
+for number in range(int(sys.argv[1])):
+    out.sendto(b"who?", ("fd00:2::%x:%x" % (1 + chance.randrange(65535), chance.randrange(65536)), 9))
+    if number == 2000:
+        print("under way", flush=True)
+    time.sleep(max(0, begun + number / 2000 - time.monotonic()))
+"#;
+
+#[test]
+fn a_scan_of_a_network_shuts_nobody_out() {
+    let lab = Lab::up("scan").configuration(GUEST).start();
+    let new = |number: u32| format!("fd00:2::a{number}");
+    for number in 0..8 {
+        let address = format!("{}/64", new(number));
+        let said = lab.exec("server", &["ip", "-6", "address", "add", &address, "dev", "eth0", "nodad"]).ok();
+        assert_eq!(said, "");
+    }
+    let scan = lab.spawn("guest", &["python3", "-c", SCAN, "12000"]);
+    eventually(LIMIT, "the scan is under way", || scan.stdout().contains("under way").then_some(()));
+    for number in 0..8 {
+        assert_answered(&lab, "client", &new(number));
+    }
+    let drops = lab.json("c", &["drops"]);
+    assert!(drops["neighbours-full"].as_u64().is_some_and(|dropped| dropped > 100), "{drops}");
+    lab.assert_books_balance(LIMIT, &["a", "b", "c"]);
+}
+
 #[test]
 fn hosts_know_the_gateways_by_the_virtual_macs() {
     let lab = Lab::up("macs").start();

@@ -99,6 +99,7 @@ impl Outbox {
     /// A frame that is to wait: a short one in a buffer of its own size, so that a burst of them that waits takes no buffers
     /// from what passes, each of which takes any frame.
     #[must_use]
+    #[inline(never)]
     pub fn packed(&mut self, frame: Frame) -> Frame {
         let is_long = frame.wire().len() > PACKED_FRAME_LEN_MAX;
         if is_long || !frame.has_full_buffer() {

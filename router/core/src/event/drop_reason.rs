@@ -99,7 +99,7 @@ drop_reasons! {
     NeighbourSilent = "neighbour-silent",
     /// The queue for an unresolved neighbour is full.
     NeighbourQueueFull = "neighbour-queue-full",
-    /// The neighbour table is full.
+    /// Too many neighbours were asked for and had not answered: this one was the oldest, or the oldest of its source.
     NeighboursFull = "neighbours-full",
     /// Larger than the next network's MTU.
     TooBig = "too-big",

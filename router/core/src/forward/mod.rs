@@ -30,6 +30,7 @@ mod settings;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod unresolved;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -192,7 +193,7 @@ impl Forward {
     /// Forwards a packet: TTL less one, this node's MAC as source, the next hop's as destination. If that is not known
     /// yet, the frame waits; if it stays silent, the packet's source is told.
     pub fn transmit(&mut self, now: Instant, hop: Hop, headers: &Headers, frame: Frame, out: &mut Outbox) {
-        match self.neighbours[hop.interface].used(now, hop.next_hop) {
+        match self.neighbours[hop.interface].used(now, &headers.source, hop.next_hop) {
             Way::Known(mac) => self.leave_transit(hop.interface, mac, headers, frame, out),
             Way::Doubtful(mac) => {
                 self.leave_transit(hop.interface, mac, headers, frame, out);
@@ -283,7 +284,8 @@ impl Forward {
     /// Sends a packet of this node's own by its hop. It goes by the neighbour table, never back to the Ethernet source of
     /// what it answers: that may be another node, which redirected the frame.
     fn originate(&mut self, now: Instant, hop: Hop, frame: Frame, out: &mut Outbox) {
-        match self.neighbours[hop.interface].used(now, hop.next_hop) {
+        // What this node says itself is an answer to that neighbour.
+        match self.neighbours[hop.interface].used(now, &hop.next_hop, hop.next_hop) {
             Way::Known(mac) => self.leave_generated(hop.interface, mac, frame, out),
             Way::Doubtful(mac) => {
                 self.leave_generated(hop.interface, mac, frame, out);

@@ -1,8 +1,8 @@
 //! The neighbour table of one interface: address to MAC, with the frames that wait for an answer.
 //!
 //! Bounded in every direction, and in what a stranger can do to it: addresses that never answered have a share of their
-//! own, what a neighbour says unasked never pushes out another, and the first to go at the cap is the one whose last
-//! answer is the oldest (never answered: first of all).
+//! own, in which the oldest makes room, and each source of packets a part of that; what a neighbour says unasked never pushes
+//! out another, and the first to go at the cap is the one whose last answer is the oldest (never answered: first of all).
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::{Hash, Hasher};
@@ -10,12 +10,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::neighbour::{Event, Next, State, Told};
+use super::unresolved::{Question, Unresolved};
 use crate::event::DropReason;
 use crate::flow::HashKey;
 use crate::id::Mac;
 use crate::limits::{
     NEIGHBOUR_QUEUE_FRAMES_MAX, NEIGHBOUR_QUEUES_FRAMES_MAX, NEIGHBOUR_REACHABLE_TIME, NEIGHBOUR_REQUEST_INTERVAL,
-    NEIGHBOUR_STALE_TIME, NEIGHBOURS_MAX, NEIGHBOURS_UNRESOLVED_MAX,
+    NEIGHBOUR_STALE_TIME, NEIGHBOURS_MAX,
 };
 use crate::outbox::Outbox;
 use crate::packet::{Frame, Headers};
@@ -90,6 +91,8 @@ struct Neighbour {
     deadline: Instant,
     /// Last answer to a request; `None` if it only spoke by itself.
     answered: Option<Instant>,
+    /// While it has never had a MAC.
+    question: Option<Question>,
     queue: VecDeque<Waiting>,
 }
 
@@ -114,6 +117,9 @@ pub(super) struct Neighbours {
     deadlines: BTreeSet<(Instant, IpAddr)>,
     /// Those with a MAC, in the order in which they may be pushed out.
     resolved: BTreeSet<(Option<Instant>, IpAddr)>,
+    unresolved: Unresolved,
+    /// What waited for those that have just made room.
+    pushed_out: VecDeque<Waiting>,
     /// Where the last frame went, as long as the next one goes there without more ado: frames come in trains.
     last: Option<(IpAddr, Mac)>,
     queued: usize,
@@ -125,17 +131,25 @@ impl Neighbours {
             known: HashMap::with_hasher(key),
             deadlines: BTreeSet::new(),
             resolved: BTreeSet::new(),
+            unresolved: Unresolved::default(),
+            pushed_out: VecDeque::new(),
             last: None,
             queued: 0,
         }
     }
 
-    /// A frame wants to go to `address`. One look-up at most if the neighbour is known.
-    pub(super) fn used(&mut self, now: Instant, address: IpAddr) -> Way {
+    /// A frame from `source` wants to go to `address`. One look-up at most if the neighbour is known.
+    #[inline]
+    pub(super) fn used(&mut self, now: Instant, source: &IpAddr, address: IpAddr) -> Way {
         if let Some((_, mac)) = self.last.filter(|(last, _)| *last == address) {
             return Way::Known(mac);
         }
-        let Some(neighbour) = self.known.get(&Place(address)) else { return self.start(now, address) };
+        self.looked_up(now, source, address)
+    }
+
+    #[inline(never)]
+    fn looked_up(&mut self, now: Instant, source: &IpAddr, address: IpAddr) -> Way {
+        let Some(neighbour) = self.known.get(&Place(address)) else { return self.start(now, source, address) };
         let mac = neighbour.state.mac();
         match neighbour.state.after(Event::Used) {
             Next::Stay => {
@@ -160,6 +174,7 @@ impl Neighbours {
     /// Keeps a frame until its neighbour answers. The oldest frame of a full queue makes room (RFC 4861, section
     /// 7.2.2); when all queues together are full, this frame is dropped.
     pub(super) fn keep(&mut self, address: IpAddr, waiting: Waiting, out: &mut Outbox) {
+        self.pushed_out.drain(..).for_each(|waiting| waiting.drop(DropReason::NeighboursFull, out));
         let Some(neighbour) = self.known.get_mut(&Place(address)) else {
             return waiting.drop(DropReason::NeighboursFull, out);
         };
@@ -254,29 +269,33 @@ impl Neighbours {
     }
 
     /// A frame wants to go to an unknown neighbour.
-    fn start(&mut self, now: Instant, address: IpAddr) -> Way {
-        if self.known.len() - self.resolved.len() >= NEIGHBOURS_UNRESOLVED_MAX {
-            return Way::Full;
-        }
-        if self.known.len() >= NEIGHBOURS_MAX
+    #[cold]
+    fn start(&mut self, now: Instant, source: &IpAddr, address: IpAddr) -> Way {
+        let question = Question::new(now, *source, address);
+        if let Some(victim) = self.unresolved.victim(&question) {
+            let mut queue = self.forget(victim);
+            self.pushed_out.append(&mut queue);
+        } else if self.known.len() >= NEIGHBOURS_MAX
             && let Some(&(_, oldest)) = self.resolved.first()
         {
             self.forget(oldest);
         }
-        self.insert(now, address, State::ASKED);
+        self.insert(now, address, State::ASKED, Some(question));
         Way::Unasked
     }
 
     /// A neighbour spoke by itself, to this node.
     fn learn(&mut self, now: Instant, address: IpAddr, mac: Mac) {
         if self.known.len() < NEIGHBOURS_MAX {
-            self.insert(now, address, State::Stale { mac });
+            self.insert(now, address, State::Stale { mac }, None);
         }
     }
 
-    fn insert(&mut self, now: Instant, address: IpAddr, state: State) {
+    fn insert(&mut self, now: Instant, address: IpAddr, state: State, question: Option<Question>) {
         let deadline = now + time_in(state);
-        self.known.insert(Place(address), Neighbour { state, deadline, answered: None, queue: VecDeque::new() });
+        let neighbour = Neighbour { state, deadline, answered: None, question, queue: VecDeque::new() };
+        self.known.insert(Place(address), neighbour);
+        question.into_iter().for_each(|question| self.unresolved.insert(question));
         self.deadlines.insert((deadline, address));
         if state.mac().is_some() {
             self.resolved.insert((None, address));
@@ -297,6 +316,9 @@ impl Neighbours {
         self.deadlines.insert((neighbour.deadline, address));
         if state.mac().is_some() {
             self.resolved.insert((neighbour.answered, address));
+            if let Some(question) = neighbour.question.take() {
+                self.unresolved.remove(&question);
+            }
         }
     }
 
@@ -305,6 +327,9 @@ impl Neighbours {
         self.last = None;
         self.deadlines.remove(&(neighbour.deadline, address));
         self.resolved.remove(&(neighbour.answered, address));
+        if let Some(question) = neighbour.question {
+            self.unresolved.remove(&question);
+        }
         self.queued -= neighbour.queue.len();
         neighbour.queue
     }
@@ -322,10 +347,11 @@ fn time_in(state: State) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::NEIGHBOUR_REQUESTS_MAX;
+    use crate::limits::{NEIGHBOUR_REQUESTS_MAX, NEIGHBOURS_UNRESOLVED_MAX, NEIGHBOURS_UNRESOLVED_SOURCE_MAX};
     use proptest::prelude::*;
     use std::net::Ipv4Addr;
 
+    const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 1, 0, 100));
     const MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
     const ANSWER: Told = Told { mac: Some(MAC), solicited: true, overrides: true };
     const SPEAKS: Told = Told { mac: Some(MAC), solicited: false, overrides: true };
@@ -347,7 +373,8 @@ mod tests {
         assert_eq!(table.resolved.len(), table.known.values().filter(|n| n.state.mac().is_some()).count());
         assert_eq!(table.queued, table.known.values().map(|n| n.queue.len()).sum::<usize>());
         assert!(table.known.len() <= NEIGHBOURS_MAX);
-        assert!(table.known.len() - table.resolved.len() <= NEIGHBOURS_UNRESOLVED_MAX);
+        assert_eq!(table.known.len() - table.resolved.len(), table.unresolved.len());
+        assert!(table.unresolved.len() <= NEIGHBOURS_UNRESOLVED_MAX && table.pushed_out.is_empty());
         assert!(table.queued <= QUEUES_FRAMES_MAX);
         assert!(table.known.values().all(|n| n.queue.len() <= NEIGHBOUR_QUEUE_FRAMES_MAX));
         assert!(table.known.values().all(|n| n.queue.is_empty() || n.state.mac().is_none()));
@@ -360,9 +387,9 @@ mod tests {
     #[test]
     fn a_silent_neighbour_is_asked_three_times_and_gives_its_frames_back() {
         let (mut table, mut out) = (Neighbours::new(HashKey([1; 16])), Outbox::default());
-        assert_eq!(table.used(at(0), address(1)), Way::Unasked);
+        assert_eq!(table.used(at(0), &SOURCE, address(1)), Way::Unasked);
         table.keep(address(1), waiting(), &mut out);
-        assert_eq!(table.used(at(1), address(1)), Way::Asked);
+        assert_eq!(table.used(at(1), &SOURCE, address(1)), Way::Asked);
         table.keep(address(1), waiting(), &mut out);
         for request in 1..u64::from(NEIGHBOUR_REQUESTS_MAX) {
             assert!(table.overdue(at(request * 1000 - 1)).is_none());
@@ -379,7 +406,7 @@ mod tests {
         let (mut table, mut out) = (Neighbours::new(HashKey([1; 16])), Outbox::default());
         let neighbours = QUEUES_FRAMES_MAX / NEIGHBOUR_QUEUE_FRAMES_MAX + 1;
         for n in 0..neighbours {
-            table.used(at(0), address(n));
+            table.used(at(0), &SOURCE, address(n));
             for _ in 0..=NEIGHBOUR_QUEUE_FRAMES_MAX {
                 table.keep(address(n), waiting(), &mut out);
             }
@@ -395,22 +422,44 @@ mod tests {
     }
 
     #[test]
-    fn a_scan_pushes_nobody_out() {
-        let mut table = Neighbours::new(HashKey([1; 16]));
-        table.used(at(0), address(0));
+    fn a_scan_pushes_out_its_own_questions() {
+        let (mut table, mut out) = (Neighbours::new(HashKey([1; 16])), Outbox::default());
+        table.used(at(0), &SOURCE, address(0));
         table.told(at(0), address(0), ANSWER, Unknown::Ignore);
-        let started = (1..100_000).filter(|&n| table.used(at(1), address(n)) == Way::Unasked).count();
-        assert_eq!(started, NEIGHBOURS_UNRESOLVED_MAX);
-        assert_eq!(table.used(at(1), address(0)), Way::Known(MAC));
-        assert_eq!(table.used(at(1), address(99_999)), Way::Full);
+        let other = IpAddr::from([10, 1, 0, 101]);
+        table.used(at(1), &other, address(1));
+        table.keep(address(1), waiting(), &mut out);
+        let scanned = 2..100_000;
+        for n in scanned.clone() {
+            assert_eq!(table.used(at(n as u64), &SOURCE, address(n)), Way::Unasked);
+            table.keep(address(n), waiting(), &mut out);
+        }
         check(&table);
+        assert_eq!(table.unresolved.len(), NEIGHBOURS_UNRESOLVED_SOURCE_MAX + 1);
+        let pushed_out = scanned.len() - NEIGHBOURS_UNRESOLVED_SOURCE_MAX;
+        assert_eq!(out.drops().collect::<Vec<_>>(), [(DropReason::NeighboursFull, pushed_out as u64)]);
+        assert_eq!(table.used(at(100_000), &SOURCE, address(0)), Way::Known(MAC));
+        let (_, queue) = table.told(at(100_000), address(1), ANSWER, Unknown::Ignore).unwrap();
+        assert_eq!(queue.len(), 1, "another's question stays");
+    }
+
+    #[test]
+    fn a_scan_with_forged_sources_pushes_out_the_oldest_question() {
+        let (mut table, mut out) = (Neighbours::new(HashKey([1; 16])), Outbox::default());
+        for n in 0..2 * NEIGHBOURS_UNRESOLVED_MAX {
+            assert_eq!(table.used(at(n as u64), &address(100_000 + n), address(n)), Way::Unasked);
+            table.keep(address(n), waiting(), &mut out);
+            check(&table);
+        }
+        let is_known = |n: usize| table.known.contains_key(&Place(address(n)));
+        assert!(!is_known(NEIGHBOURS_UNRESOLVED_MAX - 1) && is_known(NEIGHBOURS_UNRESOLVED_MAX));
     }
 
     #[test]
     fn at_the_cap_who_never_answered_goes_first_then_the_oldest_answer() {
         let mut table = Neighbours::new(HashKey([1; 16]));
         for n in 1..NEIGHBOURS_MAX {
-            table.used(at(n as u64), address(n));
+            table.used(at(n as u64), &SOURCE, address(n));
             table.told(at(n as u64), address(n), ANSWER, Unknown::Ignore);
         }
         table.told(at(5000), address(0), SPEAKS, Unknown::Learn);
@@ -419,7 +468,7 @@ mod tests {
         assert!(!table.known.contains_key(&Place(address(5000))), "an unasked word pushes nobody out");
         for pushed_out in [0, 1, 2] {
             assert!(table.known.contains_key(&Place(address(pushed_out))));
-            assert_eq!(table.used(at(5001), address(6000 + pushed_out)), Way::Unasked);
+            assert_eq!(table.used(at(5001), &SOURCE, address(6000 + pushed_out)), Way::Unasked);
             assert!(!table.known.contains_key(&Place(address(pushed_out))));
             check(&table);
         }
@@ -428,11 +477,11 @@ mod tests {
     #[test]
     fn reachable_becomes_stale_becomes_forgotten() {
         let mut table = Neighbours::new(HashKey([1; 16]));
-        table.used(at(0), address(1));
+        table.used(at(0), &SOURCE, address(1));
         table.told(at(0), address(1), ANSWER, Unknown::Ignore);
         assert!(table.overdue(at(30_000)).is_none());
-        assert_eq!(table.used(at(30_001), address(1)), Way::Doubtful(MAC));
-        assert_eq!(table.used(at(30_002), address(1)), Way::Known(MAC));
+        assert_eq!(table.used(at(30_001), &SOURCE, address(1)), Way::Doubtful(MAC));
+        assert_eq!(table.used(at(30_002), &SOURCE, address(1)), Way::Known(MAC));
         assert!(table.is_asked(address(1)));
         assert!(matches!(table.overdue(at(31_001)), Some(Overdue::Ask(_, Some(MAC)))));
         table.told(at(31_002), address(1), ANSWER, Unknown::Ignore);
@@ -451,7 +500,7 @@ mod tests {
             for (what, n, pause) in steps {
                 millis += pause;
                 match what {
-                    0 | 1 => if matches!(table.used(at(millis), address(n)), Way::Asked | Way::Unasked) {
+                    0 | 1 => if matches!(table.used(at(millis), &SOURCE, address(n)), Way::Asked | Way::Unasked) {
                         kept += 1;
                         table.keep(address(n), waiting(), &mut out);
                     },

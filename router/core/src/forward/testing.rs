@@ -103,7 +103,7 @@ impl Router {
         ] {
             let told = Told { mac: Some(mac), solicited: true, overrides: true };
             let neighbours = &mut router.forward.neighbours[interface];
-            assert_eq!(neighbours.used(router.now, address), Way::Unasked);
+            assert_eq!(neighbours.used(router.now, &address, address), Way::Unasked);
             neighbours.told(router.now, address, told, Unknown::Ignore).unwrap();
         }
         router

@@ -46,7 +46,7 @@ fn the_source_of_frames_to_a_silent_neighbour_is_told() {
     }
     assert_eq!(router.forward.frames_queued(), 3);
     let told = Told { mac: Some(CLIENT_MAC), solicited: true, overrides: true };
-    router.forward.neighbours[FIRST].used(router.now, CLIENT.into());
+    router.forward.neighbours[FIRST].used(router.now, &SERVER.into(), CLIENT.into());
     router.forward.neighbours[FIRST].told(router.now, CLIENT.into(), told, Unknown::Ignore);
     router.wait(Duration::from_secs(4));
     let sent = router.sent();

@@ -15,6 +15,9 @@ pub const NEIGHBOURS_MAX: usize = 4_096;
 /// (RFC 6583, section 7.1).
 pub const NEIGHBOURS_UNRESOLVED_MAX: usize = 1_024;
 
+/// Of these, those that packets of one source ask for: an IPv4 address, or a /64 of IPv6.
+pub const NEIGHBOURS_UNRESOLVED_SOURCE_MAX: usize = NEIGHBOURS_UNRESOLVED_MAX / 4;
+
 /// Requests until a neighbour counts as silent (RFC 4861, section 10: `MAX_MULTICAST_SOLICIT`, `MAX_UNICAST_SOLICIT`).
 pub const NEIGHBOUR_REQUESTS_MAX: u8 = 3;
 
