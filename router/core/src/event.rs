@@ -130,7 +130,7 @@ pub enum Event {
         /// The member.
         node: NodeId,
     },
-    /// The adverts of a holder do not come, although it answers probes: the network does not pass its multicast.
+    /// The adverts of a holder do not come, although it answers challenges: the network does not pass its multicast.
     AdvertsUnheard {
         /// On which interface.
         interface: Interface,

@@ -4,6 +4,7 @@ mod joining;
 mod links;
 mod network;
 mod plugins;
+mod probes;
 mod relay;
 mod tables;
 
@@ -13,6 +14,7 @@ pub use joining::*;
 pub use links::*;
 pub use network::*;
 pub use plugins::*;
+pub use probes::*;
 pub use relay::*;
 pub use tables::*;
 

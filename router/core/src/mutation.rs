@@ -110,6 +110,10 @@ mutations! {
     BelieveRedirects = "believe-redirects",
     /// A node begins a stream by a frame that a host sent straight to its own MAC.
     BeginStraight = "begin-straight",
+    /// An answer to a challenge counts whoever made its tag.
+    BelieveUnproven = "believe-unproven",
+    /// An answer to a challenge counts each time that it comes.
+    AcceptUsedNonce = "accept-used-nonce",
     /// Plugins get another configuration while they have streams.
     MixConfigurations = "mix-configurations",
     /// A full table makes room among the streams that are to be the last.

@@ -10,7 +10,7 @@ use herald_core::forward;
 use herald_core::id::{BootId, Interface, Mac, NodeId, PerInterface};
 use herald_core::inspector::HostPart;
 use herald_core::limits::BUCKETS;
-use herald_core::membership::{self, AdvertSettings, InterfaceState, RolesMode};
+use herald_core::membership::{self, AdvertSettings, InterfaceState, ProbeSettings, RolesMode};
 use herald_core::mesh::{Hello, Side};
 use herald_core::node::{Announcing, Node, Redirecting, Settings};
 use herald_core::redirector::choice::{self, Keying, Redirectors};
@@ -184,6 +184,7 @@ pub fn settings(place: Place, nodes: usize) -> Settings {
                 virtual_addresses: PerInterface::from_fn(|i| addresses(i, CLUSTER)),
                 ..AdvertSettings::default()
             },
+            probes: ProbeSettings { key: HashKey([7; 16]), first_nonce: u64::from(number(place)) << 32 },
         },
         forward: forward::Settings {
             interfaces: PerInterface::from_fn(|i| interface_settings(i, place)),

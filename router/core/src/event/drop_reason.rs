@@ -145,6 +145,16 @@ drop_reasons! {
     VrrpStranger = "vrrp-stranger",
     /// An advert that contradicts what its sender says over a living link.
     VrrpContradicts = "vrrp-contradicts",
+    /// An advert of a member that has neither a living link nor answered a challenge on this interface of late.
+    VrrpUnproven = "vrrp-unproven",
+    /// A challenge or an answer that comes from no member's MAC.
+    ProbeStranger = "probe-stranger",
+    /// Too many challenges or answers come from one member's MAC.
+    ProbeRate = "probe-rate",
+    /// An answer to no open challenge: a second one, a late one, or to what was never asked.
+    ProbeStale = "probe-stale",
+    /// A challenge or an answer whose tag its sender did not make for this node's present boot.
+    ProbeUnproven = "probe-unproven",
     /// Another host says that it has an address of this node or of the cluster.
     AddressConflict = "address-conflict",
     /// No buffer was free.

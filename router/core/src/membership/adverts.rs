@@ -35,12 +35,10 @@ pub(super) struct Adverts {
     sources: [Option<IpAddr>; 2],
     /// The last one written in the present epoch.
     written: Option<Instant>,
-    /// When the followed holder was last heard, or its epoch learned.
+    /// When an advert of the followed holder last came, or its epoch was learned. Anybody can write one: it proves nothing.
     pub(super) heard: Instant,
-    /// The epoch that its holder gave up by priority 0, out of the mesh's reach.
-    pub(super) resigned: Option<Epoch>,
-    /// Who advertises beyond the mesh, and when it was last heard.
-    rival: Option<(NodeId, Instant)>,
+    /// When the followed epoch was learned.
+    pub(super) since: Instant,
     /// The member whose adverts came last, and when: since then switches lead both virtual MACs to it.
     turned_to: Option<(NodeId, Instant)>,
     /// When this node last wrote one, in whatever epoch.
@@ -81,8 +79,7 @@ impl Adverts {
             sources: [own_v4, Some(settings.macs[interface].link_local().into())],
             written: None,
             heard: Instant::default(),
-            resigned: None,
-            rival: None,
+            since: Instant::default(),
             turned_to: None,
             written_last: None,
             asserted: None,
@@ -142,7 +139,7 @@ impl Adverts {
 
     /// Another epoch is followed from now on.
     pub(super) fn followed(&mut self, now: Instant) {
-        (self.heard, self.resigned, self.rival, self.quiet_until) = (now, None, None, None);
+        (self.heard, self.since, self.quiet_until) = (now, now, None);
     }
 
     /// True if frames to the virtual MACs go to this member now, and not to this node: its adverts have come, and no own
@@ -150,16 +147,6 @@ impl Adverts {
     pub(super) fn has_turned_to(&self, now: Instant, node: NodeId) -> bool {
         let crossed = |heard| self.written_last.is_some_and(|written| heard < written + CROSSING_TIME_MAX);
         self.turned_to.is_some_and(|(member, heard)| member == node && now < heard + self.interval() && !crossed(heard))
-    }
-
-    /// A holder beyond the mesh's reach is heard.
-    pub(super) fn rival(&self, now: Instant) -> Option<NodeId> {
-        self.rival.filter(|(_, heard)| now < *heard + self.down_interval()).map(|(node, _)| node)
-    }
-
-    /// When a rival counts as gone.
-    pub(super) fn rival_until(&self) -> Option<Instant> {
-        self.rival.map(|(_, heard)| heard + self.down_interval())
     }
 
     /// The adverts of both families. A family without addresses has none.
@@ -183,8 +170,9 @@ impl Adverts {
 }
 
 impl Membership {
-    /// An advert arrived ([`vrrp::is_advert`]), from this MAC and with these headers. Its frame ends here. Of a member whose link lives, only its agreement with
-    /// what the member says there is noted; the role itself is the mesh's affair.
+    /// An advert arrived ([`vrrp::is_advert`]), from this MAC and with these headers. Its frame ends here. Of a member whose link
+    /// lives, only its agreement with what the member says there is noted; of another one nothing, unless that has proven of late
+    /// that it lives on this interface. Who holds the role is never an advert's affair.
     pub fn advert_arrived(
         &mut self,
         now: Instant,
@@ -217,20 +205,16 @@ impl Membership {
             }
             joined => joined.is_some(),
         };
-        out.consume(frame);
-        if let Some(member) = self.peer_mut(node) {
-            member.seen[interface] = Some(now);
+        if !joined && !self.is_proven(now, node, interface) {
+            return out.drop(frame, DropReason::VrrpUnproven);
         }
-        let followed = self.followed(interface).filter(|epoch| epoch.node == node);
+        out.consume(frame);
+        let is_followed = self.followed(interface).is_some_and(|epoch| epoch.node == node);
         let contested = resigns && !joined && self.holds(interface);
         let adverts = &mut self.adverts[interface];
         adverts.counts.heard += 1;
-        match (followed, resigns) {
-            (Some(epoch), true) => adverts.resigned = Some(epoch),
-            (Some(_), false) => adverts.heard = now,
-            (None, true) => adverts.rival = adverts.rival.filter(|(rival, _)| *rival != node),
-            (None, false) if joined => {}
-            (None, false) => adverts.rival = Some((node, now)),
+        if is_followed && !resigns {
+            adverts.heard = now;
         }
         if contested {
             self.note(Change::RoleContested { interface });
@@ -344,11 +328,11 @@ impl Membership {
         self.holds(interface) && !self.is_lease_over(now)
     }
 
-    /// A member beyond the mesh's reach whose adverts say that it holds the redirector, while this node knows no holder: on
-    /// the smaller side of a cut its redirected frames are taken.
+    /// A member beyond the mesh's reach that proves that it holds the redirector, while this node knows no holder: on the smaller
+    /// side of a cut its redirected frames are taken.
     #[must_use]
     pub fn cut_holder(&self, now: Instant, interface: Interface) -> Option<NodeId> {
-        if self.holder(interface).is_some() { None } else { self.adverts[interface].rival(now) }
+        if self.holder(interface).is_some() { None } else { self.rival(now, interface) }
     }
 
     /// How many adverts were written and heard.

@@ -1,49 +1,24 @@
 //! Who is heard on the interfaces: probes, the members whose interface nobody hears, and the sides of a cut.
 //!
-//! Every member is probed by unicast on each interface: a neighbour solicitation for its link-local address, which it
-//! answers without a host's help. Probe, answer and advert count alike. A member is *unheard* on an interface if no member
-//! that this node is linked with hears it there, although somebody is heard there: then the network works, and the
-//! member's interface does not. A node reports what it hears over the mesh, so a node whose own cable is cut learns from
-//! the others that they hear each other, and that it is the one.
+//! A node *hears* a member on an interface if that has answered a challenge there of late ([`super::proof`]), so frames pass both
+//! ways. A member is *unheard* on an interface if no member that this node is linked with hears it there, although somebody is
+//! heard there: then the network works, and the member's interface does not. A node reports what it hears over the mesh, so a
+//! node whose own cable is cut learns from the others that they hear each other, and that it is the one.
 //!
 //! Two nodes that do not hear each other cannot tell whose cable it is: neither is unheard, and the holder keeps its role
 //! for as long as the mesh says that it lives.
 
-use etherparse::{Icmpv6Type, PacketBuilder};
-
 use super::Membership;
 use super::member::{Member, MemberState};
 use crate::event::Event;
-use crate::id::{Interface, Mac, NodeId};
+use crate::id::{Interface, NodeId};
 use crate::limits::DETECTION_TIME;
 use crate::mistake::or_mistake;
-use crate::outbox::{Leaving, Outbox};
-use crate::packet::Frame;
-use crate::packet::vrrp::HOP_LIMIT;
+use crate::outbox::Outbox;
+use crate::packet::probe::Word;
 use crate::time::Instant;
 
 impl Membership {
-    /// A frame that only neighbours exchange came from this MAC.
-    pub fn neighbour_heard(&mut self, now: Instant, interface: Interface, link_source: Mac) {
-        let own = self.settings.node;
-        let has_it =
-            |member: &&mut Member| member.node != own && member.macs.is_some_and(|macs| macs[interface] == link_source);
-        if let Some(member) = self.members.iter_mut().find(has_it) {
-            member.seen[interface] = Some(now);
-        }
-    }
-
-    /// Probes every member that was ever met, on every interface that works.
-    pub(super) fn probe(&self, out: &mut Outbox) {
-        let Some(own) = self.member(self.settings.node) else { return };
-        for interface in Interface::BOTH.into_iter().filter(|interface| own.interfaces[*interface]) {
-            let macs = self.members.iter().filter(|member| member.node != own.node).filter_map(|member| member.macs);
-            for frame in macs.filter_map(|macs| probe(self.settings.macs[interface], macs[interface])) {
-                out.transmit(interface, frame, Leaving::Generated);
-            }
-        }
-    }
-
     /// Members that are silent on the mesh: dead, or cut off if they are heard on an interface.
     pub(super) fn judge_silent(&mut self, now: Instant, out: &mut Outbox) {
         let own = self.settings.node;
@@ -144,9 +119,11 @@ impl Membership {
     }
 
     /// True if the holder that this node follows has not been heard for the `Active_Down_Interval`, neither by adverts nor by
-    /// probes.
+    /// proof; or if it has proven nothing for a heartbeat interval longer, whatever adverts say.
     pub(super) fn is_holder_silent(&self, now: Instant, interface: Interface) -> bool {
-        self.have_adverts_ceased(now, interface) && !self.is_multicast_lost(now, interface)
+        let unproven = self.unproven_at(interface, self.adverts[interface].down_interval());
+        unproven.is_some_and(|at| now >= at)
+            || self.have_adverts_ceased(now, interface) && !self.is_multicast_lost(now, interface)
     }
 
     /// True if the adverts of the holder that this node follows have ceased for the `Active_Down_Interval`.
@@ -155,24 +132,27 @@ impl Membership {
         now >= adverts.heard + adverts.down_interval()
     }
 
-    /// True if the holder that this node follows sends probes, or answers them, although adverts of it were missing already,
-    /// and its last word on the mesh is that it holds: it lives, and the network does not pass its multicast. A holder that
-    /// has died was heard for at most one interval after its last advert, so this does not make its death known later.
+    /// True if the holder that this node follows answers challenges although adverts of it were missing already, and its last
+    /// word, on the mesh or here, is that it holds: it lives, and the network does not pass its multicast. A holder that has died
+    /// was heard for at most one interval after its last advert, so this does not make its death known later.
     fn is_multicast_lost(&self, now: Instant, interface: Interface) -> bool {
         let adverts = &self.adverts[interface];
         let Some(epoch) = self.followed(interface) else { return false };
-        let holds = |holder: &&Member| holder.is_expected() && holder.epochs[interface] == Some(epoch);
+        let holds = |holder: &&Member| {
+            holder.is_expected() && holder.epochs[interface] == Some(epoch)
+                || holder.proofs[interface].says(Word::Holds, adverts.since)
+        };
         let seen = self.member(epoch.node).filter(holds).and_then(|holder| holder.seen[interface]);
         seen.is_some_and(|seen| seen >= adverts.overdue_at() && now < seen + adverts.down_interval())
     }
 
-    /// Until when the holder that this node follows counts as heard by probes.
+    /// Until when the holder that this node follows counts as heard by proof alone.
     pub(super) fn probed_until(&self, interface: Interface) -> Option<Instant> {
         let holder = self.followed(interface).and_then(|epoch| self.member(epoch.node));
         holder?.seen[interface].map(|seen| seen + self.adverts[interface].down_interval())
     }
 
-    /// Probes holders whose adverts are missing, once in an interval: probes come once in a heartbeat interval otherwise,
+    /// Challenges holders whose adverts are missing, once in an interval: challenges come once in a heartbeat interval otherwise,
     /// which may be too seldom to tell in time that only multicast is lost.
     pub(super) fn probe_overdue_holders(&mut self, now: Instant, out: &mut Outbox) {
         for interface in Interface::BOTH {
@@ -181,14 +161,11 @@ impl Membership {
                 continue;
             }
             self.adverts[interface].probed = now;
-            let macs = self.member(epoch.node).and_then(|holder| holder.macs);
-            if let Some(frame) = macs.and_then(|macs| probe(self.settings.macs[interface], macs[interface])) {
-                out.transmit(interface, frame, Leaving::Generated);
-            }
+            self.challenge(now, interface, epoch.node, out);
         }
     }
 
-    /// Says once of each epoch that its holder is heard by probes only.
+    /// Says once of each epoch that its holder is heard by proof only.
     pub(super) fn tell_lost_multicast(&mut self, now: Instant, out: &mut Outbox) {
         for interface in Interface::BOTH {
             let Some(epoch) = self.followed(interface) else { continue };
@@ -237,17 +214,4 @@ impl Membership {
 fn bit(place: usize) -> u64 {
     let bit = u32::try_from(place).ok().and_then(|place| 1_u64.checked_shl(place));
     or_mistake(bit, "there are no more members than bits")
-}
-
-/// A neighbour solicitation for the link-local address of `to`, by unicast (RFC 4861, section 7.3.1). It does not name the
-/// own MAC, so that the neighbour learns nothing from it but that this node is there.
-fn probe(from: Mac, to: Mac) -> Option<Frame> {
-    let (source, target) = (from.link_local().octets(), to.link_local().octets());
-    let mut bytes = Vec::with_capacity(96);
-    PacketBuilder::ethernet2(from.0, to.0)
-        .ipv6(source, target, HOP_LIMIT)
-        .icmpv6(Icmpv6Type::NeighborSolicitation)
-        .write(&mut bytes, &target)
-        .ok()?;
-    Some(Frame::from_bytes(&bytes))
 }

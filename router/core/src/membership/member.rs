@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::Settings;
+use super::proof::Proof;
 use crate::event::Event;
 use crate::id::{BootId, Epoch, Interface, Mac, NodeId, PerInterface};
 use crate::limits::{DETECTION_TIME, HEARTBEAT_INTERVAL};
@@ -18,7 +19,8 @@ pub enum MemberState {
     Alive,
     /// Its link is lost; the detection time runs.
     Suspect,
-    /// Silent on the mesh for the detection time, but heard on an interface: it keeps its streams and gets no new ones.
+    /// Silent on the mesh for the detection time, but it answers challenges on an interface: it keeps its streams and gets no new
+    /// ones.
     Cut,
     /// Silent everywhere, or never heard, or nobody listens at its address any more.
     Dead,
@@ -78,8 +80,10 @@ pub struct Member {
     pub links: Vec<NodeId>,
     /// When it was last heard over its link.
     pub(super) heard: Instant,
-    /// When it was last heard on an interface.
+    /// When it last answered a challenge on an interface.
     pub(super) seen: PerInterface<Option<Instant>>,
+    /// The challenges, and what it answered.
+    pub(super) proofs: PerInterface<Proof>,
     /// [`Member::heard_on`] as places in the list of members, itself left out.
     pub(super) hears: PerInterface<u64>,
     /// Since when nobody has heard it on an interface.
@@ -114,6 +118,7 @@ impl Member {
             links: Vec::new(),
             heard: Instant::default(),
             seen: PerInterface::default(),
+            proofs: PerInterface::default(),
             hears: PerInterface::default(),
             unheard_since: PerInterface::default(),
             is_proven_dead: false,
@@ -164,9 +169,10 @@ impl Member {
         self.heard_on.clone_from(&heartbeat.heard);
         self.epochs = heartbeat.epochs;
         self.links.clone_from(&heartbeat.links);
+        Interface::BOTH.into_iter().for_each(|interface| self.proofs[interface].reported());
     }
 
-    /// It is silent on the mesh, and heard on an interface.
+    /// It is silent on the mesh, and lives on an interface.
     pub(super) fn cut_off(&mut self, out: &mut Outbox) {
         self.state = MemberState::Cut;
         out.tell(Event::MemberCut { node: self.node });
@@ -204,7 +210,7 @@ impl Member {
         self.link_up && now < self.heard + HEARTBEAT_INTERVAL * 2
     }
 
-    /// True if it was heard on the interface within the detection time.
+    /// True if it answered a challenge on the interface within the detection time.
     pub(super) fn is_seen(&self, now: Instant, interface: Interface) -> bool {
         self.seen[interface].is_some_and(|seen| now < seen + DETECTION_TIME)
     }

@@ -4,9 +4,9 @@
 //! node drains [`Membership::next_change`].
 //!
 //! **Authority is the mesh; adverts are for speed.** A role is taken in an epoch above all that was heard of, and claimed
-//! on the mesh before the first advert is written. An advert never makes anybody a holder here. It keeps a holder in its
-//! role, and its absence takes it away: after three intervals and the skew, unless a linked member still hears it, or the
-//! holder answers probes, so that what is lost is multicast alone.
+//! on the mesh before the first advert is written. An advert never makes anybody a holder here. Its absence takes a role away:
+//! after three intervals and the skew, unless a linked member still hears the holder, or the holder proves that it lives, so that
+//! what is lost is multicast alone. So does, whatever adverts come, the absence of proof.
 //!
 //! ```text
 //! holder:  advert ---- lease: two intervals ----| may not act |---- renews; after three: gives up, waits, hears
@@ -26,9 +26,10 @@
 //! waits for as long as it hears the other side's holder. What is left is that two nodes without a third do not hear each
 //! other: then the holder stays for as long as its link lives.
 //!
-//! Adverts and probes carry no proof of their sender (RFC 9568, section 9). A host that forges a member's adverts or
-//! probes can delay that a dead member is noticed, and on a cut mesh that its role is given up; it cannot take a role, nor
-//! make a member with a living link lose one.
+//! Adverts carry no proof of their sender (RFC 9568, section 9), and so decide nothing by themselves: who lives is said by the
+//! mesh, and beyond it by answered challenges ([`proof`]), which say as well who holds a role there. A host that forges a
+//! member's adverts, or whatever else, makes nobody live, hold a role or lose one. It can make a node wait that starts and has
+//! met nobody, for [`START_DEFERRED_MAX`](crate::limits::START_DEFERRED_MAX) at most.
 
 mod adverts;
 mod apart;
@@ -39,6 +40,7 @@ mod foreign;
 mod hearing;
 mod member;
 mod own;
+mod proof;
 mod questions;
 mod roles;
 mod settings;
@@ -53,6 +55,7 @@ pub use candidates::{Candidate, Intake};
 use election::{Election, Sight, Standing};
 pub use foreign::ForeignRouter;
 pub use member::{Member, MemberState};
+pub use proof::{ProbeCounts, ProbeSettings};
 pub use settings::{AdvertSettings, Preemption, RolesMode, Settings};
 
 use crate::event::Event;
@@ -157,6 +160,11 @@ pub struct Membership {
     /// The epoch followed, once its holder itself has named it: when its next report does not, it has given the role up.
     named: PerInterface<Option<Epoch>>,
     adverts: PerInterface<Adverts>,
+    /// The number of the next challenge.
+    next_nonce: u64,
+    /// When those are challenged again that have not answered the last challenge.
+    probed_again_at: Instant,
+    probe_counts: PerInterface<ProbeCounts>,
     /// When the first lease of a held role runs out.
     lease_until: Instant,
     /// A role was given up because this node did not run, which it is too late to advertise.
@@ -210,6 +218,9 @@ impl Membership {
             confirmed: PerInterface::default(),
             named: PerInterface::default(),
             adverts: PerInterface::from_fn(|interface| Adverts::new(&settings, interface)),
+            next_nonce: settings.probes.first_nonce,
+            probed_again_at: Instant::NEVER,
+            probe_counts: PerInterface::default(),
             lease_until: Instant::NEVER,
             has_lapsed: PerInterface::default(),
             unheard: PerInterface::default(),
@@ -332,11 +343,12 @@ impl Membership {
         if now >= self.heartbeat_at {
             self.heartbeat_at = now + HEARTBEAT_INTERVAL;
             self.reported = None;
-            self.probe(out);
+            self.probe(now, out);
             if is_on(Mutation::RestlessHolder) {
                 self.elections.first.judged(Standing::Unfit, Sight::Gone);
             }
         }
+        self.probe_again(now, out);
         self.probe_overdue_holders(now, out);
         self.settle(now, out);
         self.tell_lost_multicast(now, out);
@@ -356,7 +368,11 @@ impl Membership {
         let peers = self.members.iter().filter(|member| member.node != self.settings.node && member.is_expected());
         let deaths = peers.map(|member| member.heard + DETECTION_TIME);
         let roles = Interface::BOTH.into_iter().flat_map(|interface| self.role_deadlines(interface));
-        deaths.chain(self.start_deadline()).chain(roles).fold(self.heartbeat_at, Instant::min)
+        deaths
+            .chain(self.start_deadline())
+            .chain(self.retry_deadline())
+            .chain(roles)
+            .fold(self.heartbeat_at, Instant::min)
     }
 
     /// What has changed, in order; `None` when everything was taken.

@@ -94,7 +94,7 @@ impl Membership {
         }
         let adverts = &self.adverts[interface];
         let quiet = adverts.quiet_until.is_some_and(|until| now < until);
-        if self.starting_until.is_some() || quiet || adverts.rival(now).is_some() {
+        if self.starting_until.is_some() || quiet || self.rival(now, interface).is_some() {
             return Standing::Waiting;
         }
         let followed = self.elections[interface].followed().map(|epoch| epoch.node);
@@ -137,19 +137,22 @@ impl Membership {
         member.interfaces[interface] && member.priorities.is_some() && !self.is_unheard(member.node, interface)
     }
 
-    /// What is seen of the holder of an epoch. Its own word on a living link counts before anything else; then proof of its
-    /// death, which waits for one interval without an advert, so that a link that flaps changes no role; then its adverts and
-    /// probes, unless a member that obeys it still hears them: a node that alone is deaf takes no role from others.
+    /// What is seen of the holder of an epoch. Its own word counts before anything else, on a living link, or proven on the
+    /// interface; then proof of its death, which waits for one interval without an advert, so that a link that flaps changes no
+    /// role; then its adverts and proof of its life, unless a member that obeys it still hears it: a node that alone is deaf takes
+    /// no role from others.
     fn sight(&self, now: Instant, interface: Interface, epoch: Epoch) -> Sight {
         let adverts = &self.adverts[interface];
         let silent = self.is_holder_silent(now, interface);
         let Some(holder) = self.member(epoch.node) else {
             return if silent { Sight::Gone } else { Sight::Stays };
         };
-        if adverts.resigned == Some(epoch) || holder.is_joined() && self.has_given_up(holder, interface, epoch) {
+        if self.has_resigned(epoch.node, interface) || holder.is_joined() && self.has_given_up(holder, interface, epoch)
+        {
             return Sight::Gone;
         }
-        let idle = now >= adverts.heard + adverts.interval();
+        let unproven = self.unproven_at(interface, adverts.interval());
+        let idle = now >= adverts.heard + adverts.interval() || unproven.is_some_and(|at| now >= at);
         if holder.is_proven_dead && idle {
             return Sight::Gone;
         }
@@ -221,10 +224,10 @@ impl Membership {
         let silence = followed.map(|heard| heard + adverts.down_interval());
         let proof = followed.map(|heard| heard + adverts.interval());
         let probe = followed.map(|_| adverts.next_probe());
-        let probed = self.probed_until(interface);
-        let others =
-            [silence, proof, probe, probed, adverts.quiet_until, adverts.rival_until(), self.preempts_at(interface)];
-        let others = others.into_iter().flatten().filter(|at| *at > self.checked);
+        let proven = [self.probed_until(interface), self.rival_until(interface)];
+        let unproven = [adverts.interval(), adverts.down_interval()].map(|time| self.unproven_at(interface, time));
+        let others = [silence, proof, probe, adverts.quiet_until, self.preempts_at(interface)];
+        let others = others.into_iter().chain(proven).chain(unproven).flatten().filter(|at| *at > self.checked);
         held.into_iter().chain(self.lingers_until[interface]).chain(others)
     }
 }

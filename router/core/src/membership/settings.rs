@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::ProbeSettings;
 use crate::id::{BootId, Mac, NodeId, PerInterface};
 
 /// How redirectors get their holders.
@@ -68,4 +69,6 @@ pub struct Settings {
     pub roles: RolesMode,
     /// How they are advertised.
     pub adverts: AdvertSettings,
+    /// How members prove that they live.
+    pub probes: ProbeSettings,
 }

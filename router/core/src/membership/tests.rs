@@ -6,5 +6,6 @@ mod candidates;
 mod foreign;
 mod history;
 mod links;
+mod proof;
 mod roles;
 mod world;

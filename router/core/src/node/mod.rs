@@ -29,7 +29,7 @@ use crate::membership::{InterfaceState, Membership};
 use crate::mesh::{Announce, Answer};
 use crate::mistake::take_mistakes;
 use crate::mutation::{Mutation, is_on};
-use crate::packet::{Arrival, Came, Content, Frame, Packet, Transport, vrrp};
+use crate::packet::{Arrival, Came, Content, Frame, Packet, Transport, probe, vrrp};
 use crate::redirector::{self, Redirector, choice};
 use crate::session::{Markers, Row};
 use crate::time::{Bucket, Instant};
@@ -162,11 +162,14 @@ impl<H: HostPart> Node<H> {
         }
         let packet = match Packet::parse(&frame) {
             Ok(packet) => packet,
+            Err(DropReason::EtherType) if probe::is_probe(&frame) => {
+                return self
+                    .change_view(turn, |membership, now, out| membership.probe_arrived(now, interface, frame, out));
+            }
             Err(reason) => return turn.out.drop(frame, reason),
         };
         match packet.content {
             Content::Arp(arp) => {
-                self.change_view(turn, |membership, now, _| membership.neighbour_heard(now, interface, packet.source));
                 self.forward.arp_arrived(turn.now, interface, &arp, frame, turn.out);
             }
             Content::Ip(headers) if vrrp::is_advert(&headers) => {
@@ -175,7 +178,6 @@ impl<H: HostPart> Node<H> {
                 });
             }
             Content::Ip(headers) if matches!(headers.transport, Transport::Discovery { .. }) => {
-                self.change_view(turn, |membership, now, _| membership.neighbour_heard(now, interface, packet.source));
                 self.forward.discovery_arrived(turn.now, interface, &headers, frame, turn.out);
             }
             Content::Ip(headers) => match self.entrance(turn.now, interface, &packet, &headers) {
@@ -246,6 +248,9 @@ impl<H: HostPart> Node<H> {
     fn overhear(&mut self, turn: &mut Turn<'_, H>, interface: Interface, frame: Frame) {
         let packet = match Packet::parse(&frame) {
             Ok(packet) => packet,
+            Err(DropReason::EtherType) if probe::is_probe(&frame) => {
+                return turn.out.drop(frame, DropReason::NotAdmitted);
+            }
             Err(reason) => return turn.out.drop(frame, reason),
         };
         match packet.content {

@@ -5,6 +5,7 @@ mod frame;
 mod icmp;
 mod offload;
 mod parse;
+pub mod probe;
 pub mod rewrite;
 pub mod vrrp;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Instant;
 
 /// Counts what leaves and what would be too much.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Bucket {
     cost: Duration,
     credit: Duration,

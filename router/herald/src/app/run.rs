@@ -24,7 +24,7 @@ use herald_core::flow::HashKey;
 use herald_core::forward::{self, InterfaceSettings, StaticRoute};
 use herald_core::id::{BootId, Interface, Mac, NodeId, PerInterface};
 use herald_core::limits::BUCKETS;
-use herald_core::membership::{self, AdvertSettings, Preemption, RolesMode};
+use herald_core::membership::{self, AdvertSettings, Preemption, ProbeSettings, RolesMode};
 use herald_core::mesh::codec::{VERSION_MAX, VERSION_MIN};
 use herald_core::mesh::{Hello, Side};
 use herald_core::node::{self, Announcing, Node, Redirecting};
@@ -36,6 +36,9 @@ use herald_lab::Draft;
 
 /// Niceness of the event loop's thread (`setpriority(2)`): before ordinary processes, behind real-time ones.
 const LOOP_NICENESS: i32 = -10;
+
+/// Tells the key of the challenges on interfaces from others that follow from the cluster's key.
+const PROBES_LABEL: u8 = 8;
 
 /// A node that could not start, or that ended by itself.
 #[derive(Debug, thiserror::Error)]
@@ -91,7 +94,9 @@ pub fn run(config: &Config, log: &Log) -> Result<(), RunError> {
     let hash_key = HashKey(random().map_err(system("cannot read random bytes"))?);
     let started = clock::now();
     let bounds = plan(config, plugins.stream_len()).bounds();
-    let node = Node::new(started, node::Settings { bounds, ..node_settings(config, boot, hash_key) })?;
+    let first_nonce = u64::from_ne_bytes(random().map_err(system("cannot read random bytes"))?);
+    let settings = node_settings(config, boot, (hash_key, first_nonce));
+    let node = Node::new(started, node::Settings { bounds, ..settings })?;
     let mut losses = QueueLosses::new(PerInterface::from_fn(|interface| Arc::clone(ports[interface].tap.queue())));
     let peers = open_peers(config, boot, &poll, tls)?;
     let waker = event_loop::waker(&poll).map_err(system("cannot make a waker"))?;
@@ -233,13 +238,13 @@ pub(super) fn plan(config: &Config, states: usize) -> Plan {
     }
 }
 
-/// What the core is told: the configuration in its terms.
-fn node_settings(config: &Config, boot: BootId, hash_key: HashKey) -> node::Settings {
+/// What the core is told: the configuration in its terms, and the random numbers of this boot.
+fn node_settings(config: &Config, boot: BootId, (hash_key, first_nonce): (HashKey, u64)) -> node::Settings {
     let options = &config.options;
     node::Settings {
         node: options.node,
         boot,
-        membership: membership_settings(config, boot),
+        membership: membership_settings(config, boot, first_nonce),
         forward: forward_settings(config, hash_key.derive(1)),
         choice: choice_settings(config),
         midstream: match options.midstream {
@@ -267,7 +272,7 @@ fn node_settings(config: &Config, boot: BootId, hash_key: HashKey) -> node::Sett
     }
 }
 
-fn membership_settings(config: &Config, boot: BootId) -> membership::Settings {
+fn membership_settings(config: &Config, boot: BootId, first_nonce: u64) -> membership::Settings {
     let options = &config.options;
     let holders = options.holders.as_ref();
     membership::Settings {
@@ -285,6 +290,7 @@ fn membership_settings(config: &Config, boot: BootId) -> membership::Settings {
             }
         },
         adverts: advert_settings(config),
+        probes: ProbeSettings { key: config.choice_key.derive(PROBES_LABEL), first_nonce },
     }
 }
 

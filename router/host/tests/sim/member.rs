@@ -227,6 +227,7 @@ pub(crate) fn settings(place: Place, boot: BootId, choices: &Choices) -> Setting
     let own_key = HashKey([u8::try_from(place).unwrap() + 1; 16]);
     let mut settings = layout::settings(place, NODES.len());
     settings.membership.boot = boot;
+    settings.membership.probes.first_nonce = boot.0.rotate_left(17);
     settings.membership.adverts.preemption =
         choices.preempt_ms.map_or(Preemption::Never, |ms| Preemption::After(Duration::from_millis(ms)));
     settings.forward.hash_key = own_key.derive(1);

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use super::super::*;
 use crate::event::DropReason;
+use crate::flow::HashKey;
 use crate::id::Mac;
 use crate::mesh::{Message, Side};
-use crate::packet::{Content, Frame, Packet, vrrp};
+use crate::packet::{Content, Frame, Packet, probe, vrrp};
 
 pub(super) const LATENCY: Duration = Duration::from_millis(1);
 /// Three intervals and the skew, one heartbeat of those who vouch, messages.
@@ -56,8 +57,6 @@ pub(super) enum Load {
     /// Messages of an older connection are lost.
     Message(u64, Message),
     Frame(Interface, Vec<u8>),
-    /// The answer to a probe.
-    Answer(Interface),
 }
 
 pub(super) struct World {
@@ -157,6 +156,7 @@ impl World {
             weight: 100,
             roles: self.roles.clone(),
             adverts: self.adverts.clone(),
+            probes: ProbeSettings { key: HashKey([7; 16]), first_nonce: boot.0 },
         }
     }
 
@@ -297,37 +297,21 @@ impl World {
             return;
         }
         let frame = Frame::from_bytes(bytes);
-        let packet = Packet::parse(&frame).unwrap();
-        if packet.destination == mac(to, interface)
-            && let Some(from) = (0..self.count).find(|from| mac(*from, interface) == packet.source)
-        {
-            self.answer_probe(to, from, interface);
-        }
         self.call(to, |membership, now, out| {
             if membership.is_lease_over(now) {
                 membership.deadline_reached(now, out);
             }
-            match packet.content {
-                Content::Ip(headers) if vrrp::is_advert(&headers) => {
-                    membership.advert_arrived(now, interface, (packet.source, &headers), frame, out);
-                }
-                Content::Ip(_) | Content::Arp(_) if packet.destination == membership.settings.macs[interface] => {
-                    membership.neighbour_heard(now, interface, packet.source);
-                }
-                Content::Ip(_) | Content::Arp(_) => {}
+            if !membership.is_admitted() {
+                return;
+            }
+            if probe::is_probe(&frame) {
+                return membership.probe_arrived(now, interface, frame, out);
+            }
+            let packet = Packet::parse(&frame).unwrap();
+            if let Content::Ip(headers) = packet.content {
+                membership.advert_arrived(now, interface, (packet.source, &headers), frame, out);
             }
         });
-    }
-
-    /// What comes to one receiver only is a probe.
-    fn answer_probe(&mut self, by: usize, to: usize, interface: Interface) {
-        let arrives = matches!(self.cable(by, interface), Cable::Whole | Cable::Unicast | Cable::Deaf)
-            && matches!(self.cable(to, interface), Cable::Whole | Cable::Unicast);
-        if arrives && self.nodes.contains_key(&to) {
-            self.serial += 1;
-            let flight = Flight { from: by, to, load: Load::Answer(interface) };
-            self.flights.insert((self.now + LATENCY, self.serial), flight);
-        }
     }
 
     pub(super) fn carry(&mut self, from: usize, to: usize, message: Message) {
@@ -419,10 +403,6 @@ impl World {
         let (connection, message) = match flight.load {
             Load::Message(connection, message) => (connection, message),
             Load::Frame(interface, bytes) => return self.frame_lands(flight.to, interface, &bytes),
-            Load::Answer(interface) => {
-                let source = mac(flight.from, interface);
-                return self.call(flight.to, |membership, now, _| membership.neighbour_heard(now, interface, source));
-            }
         };
         if self.connections.get(&pair(flight.from, flight.to)) != Some(&connection) {
             return;
@@ -540,7 +520,7 @@ pub(super) fn adverts(world: &World, from: Instant, interface: Interface) -> Vec
     let seen = world.wire.iter().filter(|(at, on, _)| *at >= from && *on == interface);
     let read = |bytes: &[u8]| {
         let frame = Frame::from_bytes(bytes);
-        let Content::Ip(headers) = Packet::parse(&frame).unwrap().content else { return None };
+        let Content::Ip(headers) = Packet::parse(&frame).ok()?.content else { return None };
         let advert = vrrp::is_advert(&headers).then(|| vrrp::Advert::parse(&headers, &frame).unwrap())?;
         let node = (0..5).find(|node| {
             [address(*node, interface), mac(*node, interface).link_local().into()].contains(&headers.source)

@@ -112,6 +112,8 @@ pub(super) struct InterfaceStatus {
     pub queue_lost: u64,
     /// VRRP adverts of both families.
     pub adverts: AdvertStatus,
+    /// Challenges by which members prove that they live.
+    pub probes: ProbeStatus,
 }
 
 columns!(InterfaceStatus { tap, state, mac, queue_lost });
@@ -123,6 +125,15 @@ pub(super) struct AdvertStatus {
     pub sent: u64,
     /// Heard of members.
     pub heard: u64,
+}
+
+/// Challenges to members since the start; what came and proves nothing is among the drops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct ProbeStatus {
+    /// Sent by this node.
+    pub sent: u64,
+    /// Of these, answered.
+    pub answered: u64,
 }
 
 /// How many sessions there are.
@@ -326,7 +337,8 @@ fn evicted(event_loop: &EventLoop) -> Evicted {
 
 fn interface_status(event_loop: &EventLoop, interface: Interface) -> InterfaceStatus {
     let port = &event_loop.parts.ports[interface];
-    let adverts = event_loop.parts.node.membership().advert_counts(interface);
+    let membership = event_loop.parts.node.membership();
+    let (adverts, probes) = (membership.advert_counts(interface), membership.probe_counts(interface));
     InterfaceStatus {
         tap: port.name.clone(),
         state: match port.usable {
@@ -337,6 +349,7 @@ fn interface_status(event_loop: &EventLoop, interface: Interface) -> InterfaceSt
         offloads: port.tap.offloads(),
         queue_lost: port.tap.queue().lost(),
         adverts: AdvertStatus { sent: adverts.sent, heard: adverts.heard },
+        probes: ProbeStatus { sent: probes.sent, answered: probes.answered },
     }
 }
 
