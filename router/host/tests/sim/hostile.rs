@@ -1,12 +1,18 @@
 //! What the hostile host sends.
 
 use herald_core::flow::FlowKey;
+use std::collections::VecDeque;
+
 use herald_core::id::{Interface, Mac};
+use herald_core::packet::Frame;
+use herald_core::packet::probe::{Probe, TAG_LEN, Word, is_probe};
+use herald_core::packet::vrrp::Advert;
 use herald_testing::frames::{self, Ip, Segment};
-use herald_testing::layout::{HOST, node_mac, v4, virtual_macs};
+use herald_testing::layout::{CLUSTER, HOST, net, node_addresses, node_mac, v4, v6, virtual_macs};
 
 use crate::chance::Chance;
-use crate::scenario::{Hostility, ports};
+use crate::member::Place;
+use crate::scenario::{Hostility, NODES, ports};
 
 /// Last byte of its addresses.
 const OWN: u8 = 66;
@@ -21,8 +27,30 @@ pub(crate) fn is_own(flow: &FlowKey) -> bool {
     Interface::BOTH.into_iter().any(|interface| ends.contains(&v4(interface, OWN).into()))
 }
 
+/// Challenges and answers on one network that the hostile host has seen, the last ones of them.
+#[derive(Debug, Default)]
+pub(crate) struct Overheard(VecDeque<(Mac, Mac, Probe)>);
+
+impl Overheard {
+    /// Some seconds of three nodes.
+    const PROBES_MAX: usize = 512;
+
+    pub(crate) fn see(&mut self, bytes: &[u8]) {
+        let frame = Frame::from_bytes(bytes);
+        if let Some(probe) = is_probe(&frame).then(|| Probe::parse(&frame).ok()).flatten() {
+            self.0.truncate(Self::PROBES_MAX - 1);
+            self.0.push_front(probe);
+        }
+    }
+}
+
 /// The frames of one act, each with the interface where it is sent.
-pub(crate) fn frames(interface: Interface, what: Hostility, chance: &mut Chance) -> Vec<(Interface, Vec<u8>)> {
+pub(crate) fn frames(
+    interface: Interface,
+    what: Hostility,
+    overheard: &Overheard,
+    chance: &mut Chance,
+) -> Vec<(Interface, Vec<u8>)> {
     let own = hostile_mac(interface);
     let [virtual_mac, _] = virtual_macs(interface);
     match what {
@@ -51,7 +79,53 @@ pub(crate) fn frames(interface: Interface, what: Hostility, chance: &mut Chance)
         }
         Hostility::Scan => (0..SCAN).map(|_| (interface, connect(interface, (own, virtual_mac), chance))).collect(),
         Hostility::Quote => vec![(interface, quote(interface, (own, virtual_mac), chance))],
+        Hostility::Life(place) => {
+            life(interface, place, overheard).into_iter().map(|bytes| (interface, bytes)).collect()
+        }
+        Hostility::Advert(place) => adverts(interface, place).map(|bytes| (interface, bytes)).into(),
     }
+}
+
+/// Answers to each node's last challenges, by whichever tag, and recorded ones of which some are as old as they get.
+const ANSWERS: usize = 3;
+
+/// All signs of a node's life but its adverts.
+fn life(interface: Interface, place: Place, overheard: &Overheard) -> Vec<Vec<u8>> {
+    let mac = node_mac(interface, place);
+    let address = v4(interface, 11 + u8::try_from(place).unwrap());
+    let mut found = vec![frames::arp(Mac::BROADCAST.0, 1, (mac.0, address), ([0; 6], v4(interface, HOST)))];
+    for other in (0..NODES.len()).filter(|other| *other != place) {
+        let to = node_mac(interface, other);
+        let (own, target) = (mac.link_local(), to.link_local());
+        let ip = frames::ip([mac.0, to.0], own, target, 255);
+        found.push(frames::icmpv6(ip, (135, 0), [0; 4], &target.octets()));
+        let of = |from: Mac, to: Mac| {
+            let between = move |(t, f, _): &&(Mac, Mac, Probe)| (*f, *t) == (from, to);
+            overheard.0.iter().filter(between).map(|(_, _, probe)| *probe)
+        };
+        let is_challenge = |probe: &Probe| probe.word == Word::Challenge;
+        let answers: Vec<Probe> = of(mac, to).filter(|probe| !is_challenge(probe)).collect();
+        let tag = answers.first().map_or([0; TAG_LEN], |answer| answer.tag);
+        let forged = of(to, mac).filter(is_challenge).take(ANSWERS);
+        let forged = forged.flat_map(|asked| [Word::HoldsNot, Word::Holds].map(|word| Probe { word, tag, ..asked }));
+        let recorded = answers.iter().rev().take(ANSWERS).chain(answers.iter().take(ANSWERS)).copied();
+        let challenges = of(mac, to).filter(is_challenge).take(ANSWERS);
+        found.extend(forged.chain(recorded).chain(challenges).map(|probe| probe.frame(to, mac).bytes().to_vec()));
+    }
+    found
+}
+
+/// What a node would write that holds the redirector, for both families.
+fn adverts(interface: Interface, place: Place) -> [Vec<u8>; 2] {
+    let [mac_v4, mac_v6] = virtual_macs(interface);
+    let addresses_v4 = vec![v4(interface, CLUSTER).into()];
+    let addresses_v6 = vec![mac_v6.link_local().into(), v6(interface, CLUSTER).into()];
+    let source_v4 = node_addresses(interface, place)[0];
+    let source_v6 = node_mac(interface, place).link_local().into();
+    [(mac_v4, addresses_v4, source_v4), (mac_v6, addresses_v6, source_v6)].map(|(mac, addresses, source)| {
+        let advert = Advert { vrid: net(interface), priority: 255, centiseconds: 10, addresses };
+        advert.frame(mac, source).unwrap().bytes().to_vec()
+    })
 }
 
 /// Forged redirects at once: some must be of streams that would be another node's.

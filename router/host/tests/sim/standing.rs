@@ -55,11 +55,13 @@ pub(crate) enum Kind {
     Drained,
     /// A host on a network sends what no honest one does.
     Hostile,
+    /// A node is dead or stopped, and a host forges all signs of its life.
+    Impersonated,
 }
 
 impl Kind {
     /// All of them.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Dead,
         Self::Frozen,
         Self::Pulses,
@@ -74,6 +76,7 @@ impl Kind {
         Self::Multicast,
         Self::Drained,
         Self::Hostile,
+        Self::Impersonated,
     ];
 
     /// As the command line has it.
@@ -93,6 +96,7 @@ impl Kind {
             Self::Multicast => "multicast",
             Self::Drained => "drained",
             Self::Hostile => "hostile",
+            Self::Impersonated => "impersonated",
         }
     }
 }
@@ -301,6 +305,7 @@ fn fault(kind: Kind, node: Place, (from, to): (u64, u64), chance: &mut Chance) -
         }
         Kind::Drained => vec![Action::Drain(node)],
         Kind::Hostile => return hostile((from, to), chance),
+        Kind::Impersonated => return impersonated(node, (from, to), chance),
     };
     actions.into_iter().map(|action| (from, action)).collect()
 }
@@ -328,6 +333,14 @@ fn hostile((from, to): (u64, u64), chance: &mut Chance) -> Vec<(u64, Action)> {
         at += chance.between(20, 400);
     }
     found
+}
+
+/// No advert is among it: from the virtual MAC they would lead hosts' frames away, as a kernel router's.
+fn impersonated(node: Place, (from, to): (u64, u64), chance: &mut Chance) -> Vec<(u64, Action)> {
+    let end = if chance.happens(50) { Action::PowerOff(node) } else { Action::Stop(node) };
+    let times = (from..to).step_by(20);
+    let life = |at| Interface::BOTH.map(|interface| (at, Action::Hostile { interface, what: Hostility::Life(node) }));
+    [(from, end)].into_iter().chain(times.flat_map(life)).collect()
 }
 
 /// What follows a standing fault.

@@ -144,6 +144,7 @@ fn faults(seed: u64, chance: &mut Chance, steps: &mut Vec<Step>) {
     forged_redirects(&mut Chance::new(seed, "forged redirects"), steps);
     moves(&mut Chance::new(seed, "moves"), steps);
     unanswered(&mut Chance::new(seed, "unanswered"), steps);
+    forged_lives(&mut Chance::new(seed, "forged lives"), steps);
 }
 
 fn change_of_role(chance: &mut Chance, steps: &mut Vec<Step>) {
@@ -315,6 +316,29 @@ fn unanswered(chance: &mut Chance, steps: &mut Vec<Step>) {
     for stream in 0..16 {
         let open = Open { request: 1, response: 1, ending: Ending::Idle, ..conversation(chance, 70 + stream) };
         add(steps, at + chance.between(1, 90), Action::Open(open));
+    }
+}
+
+/// In one of eight of these runs one node or two die or stop, and a host forges their lives and their adverts.
+fn forged_lives(chance: &mut Chance, steps: &mut Vec<Step>) {
+    if !chance.happens(12) {
+        return;
+    }
+    let (at, (one, other)) = (moment(chance), two_nodes(chance));
+    let both = chance.happens(50);
+    let until = at + chance.between(300, 2_000);
+    for place in [one, other].into_iter().take(1 + usize::from(both)) {
+        let (end, begin) = if chance.happens(50) {
+            (Action::PowerOff(place), Action::Start(place))
+        } else {
+            (Action::Stop(place), Action::Continue(place))
+        };
+        add(steps, at, end);
+        add(steps, until, begin);
+        for at_ms in (at..until).step_by(40) {
+            let what = if chance.happens(20) { Hostility::Advert(place) } else { Hostility::Life(place) };
+            add(steps, at_ms, Action::Hostile { interface: chance.pick(&Interface::BOTH), what });
+        }
     }
 }
 

@@ -144,6 +144,8 @@ pub(crate) struct World {
     pub(crate) knock_chance: Chance,
     pub(crate) frames_chance: Chance,
     hostile_chance: Chance,
+    /// What the hostile host has seen of the nodes' challenges, wherever they went.
+    overheard: [hostile::Overheard; 2],
     pub(crate) trace: Trace,
     pub(crate) coverage: Coverage,
     checkers: Checkers,
@@ -181,6 +183,7 @@ impl World {
             knock_chance: Chance::new(seed, "knock"),
             frames_chance: Chance::new(seed, "frames"),
             hostile_chance: Chance::new(seed, "hostile"),
+            overheard: Default::default(),
             trace: Trace::default(),
             coverage: Coverage::default(),
             checkers: Checkers::default(),
@@ -349,6 +352,9 @@ impl World {
     // Frames.
 
     pub(crate) fn enter_switch(&mut self, interface: Interface, port: Port, frame: &[u8]) {
+        if port < HOST_PORT {
+            self.overheard[interface as usize].see(frame);
+        }
         let switch = &mut self.switches[interface as usize];
         let ports = switch.ports_for(self.now, port, frame);
         for to in ports {
@@ -531,7 +537,8 @@ impl World {
 
     fn be_hostile(&mut self, interface: Interface, what: Hostility) {
         let mut at = self.now;
-        for (interface, frame) in hostile::frames(interface, what, &mut self.hostile_chance) {
+        let overheard = &self.overheard[interface as usize];
+        for (interface, frame) in hostile::frames(interface, what, overheard, &mut self.hostile_chance) {
             self.plan(at, Happening::IntoSwitch(interface, HOSTILE_PORT, frame));
             at = at + Duration::from_micros(10);
         }

@@ -35,10 +35,18 @@ fn is_gentle(action: &Action) -> bool {
     }
 }
 
-/// False for adverts, which end where they are read, and for what a switch floods to everybody, also to who starts.
+/// False for adverts and challenges, which end where they are read, and for what a switch floods to everybody, also to who
+/// starts.
 fn is_loss(reason: DropReason) -> bool {
     !matches!(
         reason,
-        DropReason::VrrpContradicts | DropReason::VrrpStranger | DropReason::OtherMac | DropReason::NotAdmitted
+        DropReason::VrrpContradicts
+            | DropReason::VrrpStranger
+            | DropReason::VrrpUnproven
+            | DropReason::ProbeStranger
+            | DropReason::ProbeStale
+            | DropReason::ProbeUnproven
+            | DropReason::OtherMac
+            | DropReason::NotAdmitted
     )
 }

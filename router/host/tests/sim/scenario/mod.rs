@@ -147,6 +147,11 @@ pub(crate) enum Hostility {
     Flood,
     /// Many connections that are only half opened.
     Scan,
+    /// All signs of a node's life but its adverts: its MAC as a source, and answers to what it is asked, with all that was ever
+    /// answered.
+    Life(Place),
+    /// Adverts of a node that seems to hold the redirector.
+    Advert(Place),
 }
 
 /// How a plugin fails.

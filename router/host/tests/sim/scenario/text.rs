@@ -124,6 +124,8 @@ impl fmt::Display for Hostility {
             Self::Quote => write!(f, "quote"),
             Self::Flood => write!(f, "flood"),
             Self::Scan => write!(f, "scan"),
+            Self::Life(node) => write!(f, "life {}", name(node)),
+            Self::Advert(node) => write!(f, "advert {}", name(node)),
         }
     }
 }
@@ -308,6 +310,8 @@ fn parse_hostility(words: &[&str]) -> Option<Hostility> {
         ["quote"] => Hostility::Quote,
         ["flood"] => Hostility::Flood,
         ["scan"] => Hostility::Scan,
+        ["life", name] => Hostility::Life(parse_node(name)?),
+        ["advert", name] => Hostility::Advert(parse_node(name)?),
         _ => return None,
     })
 }
