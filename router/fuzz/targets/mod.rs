@@ -6,6 +6,7 @@ mod configuration;
 mod link;
 mod node;
 mod plugin_file;
+mod probe;
 mod scenario;
 mod stream;
 
@@ -13,12 +14,13 @@ mod stream;
 pub(crate) type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub(crate) const ALL: [Target; 7] = [
+pub(crate) const ALL: [Target; 8] = [
     ("advert", advert::run),
     ("configuration", configuration::run),
     ("link", link::run),
     ("node", node::run),
     ("plugin_file", plugin_file::run),
+    ("probe", probe::run),
     ("scenario", scenario::run),
     ("stream", stream::run),
 ];

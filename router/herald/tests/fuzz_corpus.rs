@@ -44,4 +44,4 @@ macro_rules! tests {
     };
 }
 
-tests!(advert configuration link node plugin_file scenario stream);
+tests!(advert configuration link node plugin_file probe scenario stream);

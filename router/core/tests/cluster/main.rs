@@ -3,6 +3,7 @@
 
 mod admission;
 mod doors;
+mod forged_life;
 mod hostile;
 mod room;
 mod standing;

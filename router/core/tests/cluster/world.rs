@@ -14,6 +14,7 @@ use herald_core::membership::Service;
 use herald_core::mesh::Message;
 use herald_core::node::{Announcing, Node, Redirecting, Settings};
 use herald_core::outbox::Outbox;
+use herald_core::packet::probe::Probe;
 use herald_core::packet::{Content, Frame, Packet, TcpFlags, Transport};
 use herald_core::redirector::choice::{Keying, Redirectors};
 use herald_core::session::{Bounds, Midstream, Timeouts};
@@ -215,10 +216,11 @@ impl World {
         let frame = Frame::from_bytes(bytes);
         let packet = Packet::parse(&frame);
         let mut known = None;
-        if let Ok(packet) = &packet {
-            self.wire.push(Seen { interface, from: packet.source, to: packet.destination, bytes: bytes.to_vec() });
-            self.learned[interface].insert(packet.source, from);
-            known = self.learned[interface].get(&packet.destination).copied();
+        let macs = packet.as_ref().ok().map(|packet| (packet.destination, packet.source));
+        if let Some((destination, source)) = macs.or_else(|| Some(Probe::parse(&frame).ok()?).map(|p| (p.0, p.1))) {
+            self.wire.push(Seen { interface, from: source, to: destination, bytes: bytes.to_vec() });
+            self.learned[interface].insert(source, from);
+            known = self.learned[interface].get(&destination).copied();
         }
         let dead = &self.dead;
         for member in self.members.iter_mut().filter(|m| !dead.contains(&m.name)) {

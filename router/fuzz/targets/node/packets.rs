@@ -2,6 +2,7 @@
 
 use herald_core::flow::FlowKey;
 use herald_core::id::Interface;
+use herald_core::packet::probe::{Probe, TAG_LEN, Word};
 use herald_testing::frames::{self, Ip, Segment};
 use herald_testing::layout::{CLUSTER, HOST, host_mac, node_mac, v4, v6, virtual_macs};
 
@@ -76,11 +77,19 @@ fn content(input: &mut Input<'_>, interface: Interface, ip: Ip, icmp: Icmp, kind
     }
 }
 
-/// ARP or neighbour discovery of a host.
+/// ARP or neighbour discovery of a host, or a challenge or an answer of a peer, whose tag nobody has made.
 pub(super) fn neighbour(input: &mut Input<'_>) -> (Interface, Vec<u8>) {
     let interface = input.interface();
     let (kind, target) = (input.byte(), input.pick(&[CLUSTER, NODE, HOST]));
     let host = host_mac(interface).0;
+    if kind & 0x80 != 0 {
+        let word = input.pick(&[Word::Challenge, Word::Holds, Word::HoldsNot]);
+        // The nonces of this node are counted from here on.
+        let nonce = u64::from(u16::from_be_bytes([input.byte(), input.byte()])) + (1 << 32);
+        let probe = Probe { word, nonce, tag: [kind; TAG_LEN] };
+        let peer = node_mac(interface, 1 + usize::from(kind & 1));
+        return (interface, probe.frame(node_mac(interface, 0), peer).bytes().to_vec());
+    }
     if kind & 1 == 0 {
         let operation = 1 + u16::from(kind >> 1 & 1);
         let (sender, target) = ((host, v4(interface, HOST)), ([0; 6], v4(interface, target)));
