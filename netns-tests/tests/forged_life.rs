@@ -1,10 +1,11 @@
 //! A host that forges all signs of members' lives: their adverts, ARP and neighbour discovery from their MACs, and answers to
 //! what they are asked. The dead are missed as soon as without it, and who lives keeps the roles.
 
-#![expect(clippy::unwrap_used, reason = "a test's own steps may panic too")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's own steps may panic too")]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use herald::io::clock;
 use netns_tests::{Lab, Running, eventually, pause};
 use serde_json::Value;
 
@@ -142,11 +143,11 @@ fn a_stopped_holder_is_succeeded_although_a_host_forges_its_adverts() {
         // From before it is stopped, so that there is no gap.
         pause(Duration::from_millis(500));
         lab.kill("a", "STOP");
-        let stopped = Instant::now();
+        let stopped = clock::now();
         let next = eventually(LIMIT, "another node holds the role", || {
             Some(holder(&lab, "b", "first")).filter(|holder| !["", "a"].contains(&holder.as_str()))
         });
-        let took = stopped.elapsed();
+        let took = clock::now().since(stopped);
         println!("{nodes} nodes: {next} holds the role {took:?} after the holder was stopped");
         assert!(took < MISSED_TIME, "{took:?}");
         eventually(LIMIT, "it is dead", || (state(&lab, "b", "a") == "dead").then_some(()));

@@ -156,6 +156,19 @@ fn a_member_beyond_the_mesh_is_known_to_hold_by_its_answers_alone() {
     assert_eq!(world.used.len(), used);
 }
 
+#[test]
+fn a_role_that_was_given_up_beyond_the_mesh_is_taken_although_a_host_forges_adverts_of_who_held_it() {
+    let mut world = World::new(3);
+    world.advance(CONVERGENCE_TIME);
+    [1, 2].into_iter().for_each(|index| world.set_wire(0, index, Wire::Cut));
+    for _ in 0..50 {
+        world.advance(Duration::from_millis(20));
+        [1, 2].into_iter().for_each(|to| advertise(&mut world, 0, to, Interface::First));
+    }
+    assert_eq!((world.state_of(1, 0), world.holder_as_seen(0)), (MemberState::Cut, None));
+    assert_eq!([1, 2].map(|index| world.holder_as_seen(index)), [Some(1); 2]);
+}
+
 /// Node b challenges node c, whose answer is caught on its way.
 fn caught(world: &mut World) -> Probe {
     let since = world.now;
