@@ -162,11 +162,7 @@ impl<H: HostPart> Node<H> {
         }
         let packet = match Packet::parse(&frame) {
             Ok(packet) => packet,
-            Err(DropReason::EtherType) if probe::is_probe(&frame) => {
-                return self
-                    .change_view(turn, |membership, now, out| membership.probe_arrived(now, interface, frame, out));
-            }
-            Err(reason) => return turn.out.drop(frame, reason),
+            Err(reason) => return self.unparsed(turn, interface, frame, reason),
         };
         match packet.content {
             Content::Arp(arp) => {
@@ -199,6 +195,20 @@ impl<H: HostPart> Node<H> {
                 Entrance::Local => self.forward.local_arrived(turn.now, interface, &headers, frame, turn.out),
                 Entrance::Refused(reason) => turn.out.drop(frame, reason),
             },
+        }
+    }
+
+    /// A frame that is neither ARP nor IP is a challenge or an answer, or ends here as any that is not right. Kept off the way of
+    /// all others.
+    #[cold]
+    #[inline(never)]
+    fn unparsed(&mut self, turn: &mut Turn<'_, H>, interface: Interface, frame: Frame, reason: DropReason) {
+        if reason != DropReason::EtherType || !probe::is_probe(&frame) {
+            turn.out.drop(frame, reason);
+        } else if self.view.is_admitted() {
+            self.change_view(turn, |membership, now, out| membership.probe_arrived(now, interface, frame, out));
+        } else {
+            turn.out.drop(frame, DropReason::NotAdmitted);
         }
     }
 
@@ -248,10 +258,7 @@ impl<H: HostPart> Node<H> {
     fn overhear(&mut self, turn: &mut Turn<'_, H>, interface: Interface, frame: Frame) {
         let packet = match Packet::parse(&frame) {
             Ok(packet) => packet,
-            Err(DropReason::EtherType) if probe::is_probe(&frame) => {
-                return turn.out.drop(frame, DropReason::NotAdmitted);
-            }
-            Err(reason) => return turn.out.drop(frame, reason),
+            Err(reason) => return self.unparsed(turn, interface, frame, reason),
         };
         match packet.content {
             Content::Ip(headers) if vrrp::is_advert(&headers) => {
