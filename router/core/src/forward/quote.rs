@@ -50,19 +50,20 @@ fn shorten(headers: &Headers, packet: &mut [u8]) {
 
 fn write_transport_checksum(headers: &Headers, packet: &mut [u8]) {
     let transport = usize::from(headers.transport_at - headers.network_at);
-    let field = transport
-        + match headers.transport {
-            Transport::Tcp { .. } => 16,
-            Transport::Udp { .. } => UDP_LEN - 2,
-            Transport::EchoRequest { .. }
-            | Transport::EchoReply { .. }
-            | Transport::IcmpError { .. }
-            | Transport::Discovery { .. }
-            | Transport::Other => return,
-        };
+    // Only of UDP a checksum of 0 says that there is none (RFC 768).
+    let (field, zero) = match headers.transport {
+        Transport::Tcp { .. } => (16, 0),
+        Transport::Udp { .. } => (UDP_LEN - 2, 0xffff),
+        Transport::EchoRequest { .. }
+        | Transport::EchoReply { .. }
+        | Transport::IcmpError { .. }
+        | Transport::Discovery { .. }
+        | Transport::Other => return,
+    };
+    let field = transport + field;
     put(packet, field, 0);
     let sum = transport_checksum(headers, or_mistake(packet.get(transport..), "an IP header lies in its packet"));
-    put(packet, field, if sum == 0 { 0xffff } else { sum });
+    put(packet, field, if sum == 0 { zero } else { sum });
 }
 
 /// The checksum over a transport and its pseudo header (RFC 9293, section 3.1; RFC 8200, section 8.1).

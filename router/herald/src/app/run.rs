@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mio::Poll;
 
-use super::config::{Config, MeshOptions, MidstreamOption, RedirectOption, RedirectorsOption, RolesOption};
+use super::config::{Config, Draft, MeshOptions, MidstreamOption, RedirectOption, RedirectorsOption, RolesOption};
 use super::control::{self, ControlSocket, Shared, SocketError};
 use super::event_loop::{self, About, EventLoop, KNOCKS_FIRST_TOKEN, PEERS_FIRST_TOKEN, Parts, Port};
 use super::logging::Log;
@@ -32,7 +32,6 @@ use herald_core::redirector::choice::{self, Keying, Redirectors};
 use herald_core::session::{Bounds, Midstream, Plan, Timeouts, record_len};
 use herald_core::time::Instant;
 use herald_host::{Chain, Head, HostError, PluginSettings};
-use herald_lab::Draft;
 
 /// Niceness of the event loop's thread (`setpriority(2)`): before ordinary processes, behind real-time ones.
 const LOOP_NICENESS: i32 = -10;
@@ -130,14 +129,16 @@ pub fn run(config: &Config, log: &Log) -> Result<(), RunError> {
 ///
 /// # Errors
 /// What is wrong, on one line.
-pub fn check_draft(draft: &Draft<'_>) -> Result<(), String> {
+pub fn check_draft(draft: &herald_lab::Draft<'_>) -> Result<(), String> {
+    let flags = draft.settings.iter().map(herald_lab::Setting::key).collect();
+    let draft = &Draft { text: draft.text, file: draft.file, flags };
     let config = Config::of_draft(draft).map_err(|error| error.to_string())?;
     config.refuse_placeholder().map_err(|error| error.to_string())?;
     let host = host_settings().map_err(|error| error.to_string())?;
     if let Err(error) = Chain::find(&host, &plugin_settings(&config)) {
         return Err(Config::accuse_draft(draft, "plugins", error.to_string()).to_string());
     }
-    let node = Node::<()>::new(Instant::default(), node_settings(&config, BootId(0), HashKey([0; 16])));
+    let node = Node::<()>::new(Instant::default(), node_settings(&config, BootId(0), (HashKey([0; 16]), 0)));
     node.map(drop).map_err(|error| error.to_string())
 }
 

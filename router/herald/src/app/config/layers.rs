@@ -13,7 +13,6 @@ use super::error::{ConfigError, Place};
 use super::key::{self, Located, allowed};
 use super::options::Options;
 use super::values::Secret;
-use herald_lab::{Draft, Setting};
 
 /// Variables that set options start with this; `__` stands for the dot.
 pub const VARIABLE_PREFIX: &str = "HERALD_CONFIG__";
@@ -39,6 +38,17 @@ pub(super) struct Problem {
     pub(super) why: String,
 }
 
+/// What a lab makes up for a node before anything is built.
+#[derive(Clone, Debug)]
+pub struct Draft<'a> {
+    /// All of it, in TOML.
+    pub text: &'a str,
+    /// The file under it, of the lab's user.
+    pub file: Option<&'a Path>,
+    /// The keys that the user's flags laid over everything.
+    pub flags: Vec<String>,
+}
+
 impl Layers {
     /// Reads the file and merges the layers.
     pub(super) fn read(file: &Path, sets: &[String]) -> Result<Self, ConfigError> {
@@ -54,8 +64,8 @@ impl Layers {
     pub(super) fn of_draft(draft: &Draft<'_>) -> Result<Self, ConfigError> {
         let file = draft.file.unwrap_or_else(|| Path::new(""));
         let document = draft.file.map_or_else(|| parse(file, String::new()), read_document)?;
-        let flags = draft.settings.iter().map(Setting::key).collect();
-        Ok(Self { figment: merged(draft.text), file: file.to_owned(), document, lab_flags: Some(flags) })
+        let lab_flags = Some(draft.flags.clone());
+        Ok(Self { figment: merged(draft.text), file: file.to_owned(), document, lab_flags })
     }
 
     /// The options, typed.

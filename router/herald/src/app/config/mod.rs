@@ -14,14 +14,13 @@ mod values;
 use std::path::{Path, PathBuf};
 
 pub use error::{ConfigError, Place};
-pub use layers::VARIABLE_PREFIX;
+pub use layers::{Draft, VARIABLE_PREFIX};
 pub use options::*;
 pub use values::*;
 
 use herald_core::flow::HashKey;
 use herald_core::id::{Interface, Mac, NodeId, PerInterface};
 use herald_core::mesh::Setting;
-use herald_lab::Draft;
 
 /// Where control sockets are unless the configuration says otherwise.
 const CONTROL_FOLDER: &str = "/run/herald";
