@@ -137,6 +137,16 @@ pub enum Event {
         /// The holder.
         holder: NodeId,
     },
+    /// Nobody hears a member on an interface, or it hears nobody there, frames to groups included, although others hear each
+    /// other; or that is over. It takes no role there and gets no new streams.
+    InterfaceUnheard {
+        /// The member, which may be this node.
+        node: NodeId,
+        /// On which interface.
+        interface: Interface,
+        /// False when that is over.
+        unheard: bool,
+    },
     /// This node now knows another holder, which may be itself.
     HolderChanged {
         /// Of which redirector.
@@ -227,6 +237,7 @@ impl Event {
             | Self::MemberCut { .. }
             | Self::MemberDied { .. }
             | Self::AdvertsUnheard { .. }
+            | Self::InterfaceUnheard { .. }
             | Self::HolderChanged { .. }
             | Self::Breaker { .. }
             | Self::Full { .. }

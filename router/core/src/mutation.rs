@@ -118,6 +118,12 @@ mutations! {
     MixConfigurations = "mix-configurations",
     /// A full table makes room among the streams that are to be the last.
     EvictEstablished = "evict-established",
+    /// A member that hears nobody keeps its roles and its streams.
+    KeepDeaf = "keep-deaf",
+    /// A member whose frames to groups are lost keeps its roles and its streams.
+    IgnoreLostGroups = "ignore-lost-groups",
+    /// A stream that was chosen for and not begun waits for a node whose interface nobody hears.
+    OpenAtUnheard = "open-at-unheard",
     /// A holder takes its role anew with each heartbeat.
     RestlessHolder = "restless-holder",
 }

@@ -208,6 +208,9 @@ impl Membership {
         if !joined && !self.is_proven(now, node, interface) {
             return out.drop(frame, DropReason::VrrpUnproven);
         }
+        if let Some(member) = self.peer_mut(node) {
+            member.heard_in_groups[interface] = Some(now);
+        }
         out.consume(frame);
         let is_followed = self.followed(interface).is_some_and(|epoch| epoch.node == node);
         let contested = resigns && !joined && self.holds(interface);

@@ -3,7 +3,9 @@
 //! A node *hears* a member on an interface if that has answered a challenge there of late ([`super::proof`]), so frames pass both
 //! ways. A member is *unheard* on an interface if no member that this node is linked with hears it there, although somebody is
 //! heard there: then the network works, and the member's interface does not. A node reports what it hears over the mesh, so a
-//! node whose own cable is cut learns from the others that they hear each other, and that it is the one.
+//! node whose own cable is cut learns from the others that they hear each other, and that it is the one. A member that hears
+//! nobody, while others hear each other, counts like one that nobody hears: nothing of what hosts send comes to it, although
+//! its adverts lead all of it there.
 //!
 //! Two nodes that do not hear each other cannot tell whose cable it is: neither is unheard, and the holder keeps its role
 //! for as long as the mesh says that it lives.
@@ -14,6 +16,7 @@ use crate::event::Event;
 use crate::id::{Interface, NodeId};
 use crate::limits::DETECTION_TIME;
 use crate::mistake::or_mistake;
+use crate::mutation::{Mutation, is_on};
 use crate::outbox::Outbox;
 use crate::packet::probe::Word;
 use crate::time::Instant;
@@ -67,6 +70,7 @@ impl Membership {
             member.heard = now;
             for interface in Interface::BOTH {
                 member.seen[interface] = member.seen[interface].map(|_| now);
+                member.heard_in_groups[interface] = member.heard_in_groups[interface].map(|_| now);
             }
         }
         for interface in Interface::BOTH {
@@ -83,7 +87,7 @@ impl Membership {
         let heard: Vec<NodeId> = self
             .members
             .iter()
-            .filter(|member| works && member.node != own && member.is_seen(now, interface))
+            .filter(|member| works && member.node != own && member.is_heard(now, interface))
             .filter(|member| Some(member.node) != silent)
             .map(|member| member.node)
             .collect();
@@ -95,7 +99,7 @@ impl Membership {
         self.judge_unheard(now, interface);
     }
 
-    /// Who has been unheard for a detection time: what two members report need not be of the same moment.
+    /// Who has been unheard for a detection time, or has heard nobody: what two members report need not be of the same moment.
     fn judge_unheard(&mut self, now: Instant, interface: Interface) {
         let speaks = |member: &&Member| member.node == self.settings.node || member.is_joined();
         let works = |member: &&Member| member.interfaces[interface];
@@ -104,11 +108,15 @@ impl Membership {
         let listeners = self.members.iter().filter(speaks).filter(works).fold(0, places);
         // A member that says that its interface is down proves nothing, though it was heard a moment ago.
         let proof = heard & self.members.iter().filter(works).fold(0, places);
-        let mut unheard = 0;
+        let (mut unheard, own) = (0, self.settings.node);
         for place in 0..self.members.len() {
             let Some(member) = self.members.get_mut(place) else { continue };
             let bit = bit(place);
             let is_heard = heard & bit != 0 || proof & !bit == 0 || listeners & !bit == 0;
+            // Others are heard there, and not by this member alone, for it hears none.
+            let says = member.node == own || member.is_joined() && member.priorities.is_some();
+            let is_deaf = says && member.hears[interface] == 0 && proof & !bit != 0 && !is_on(Mutation::KeepDeaf);
+            let is_heard = is_heard && !is_deaf;
             let since = if is_heard { None } else { member.unheard_since[interface].or(Some(now)) };
             member.unheard_since[interface] = since;
             if since.is_some_and(|since| now >= since + DETECTION_TIME) {
@@ -176,14 +184,17 @@ impl Membership {
         }
     }
 
-    /// True if nobody hears the member on that interface, although the network works.
+    /// True if nobody hears the member on that interface, or it hears nobody there, although the network works.
     pub(super) fn is_unheard(&self, node: NodeId, interface: Interface) -> bool {
         self.unheard[interface] & self.place(node) != 0
     }
 
     /// True if this node hears any other member than `node` on that interface.
-    pub(super) fn hears_others(&self, node: NodeId, interface: Interface) -> bool {
-        self.member(self.settings.node).is_some_and(|own| own.hears[interface] & !self.place(node) != 0)
+    pub(super) fn hears_others(&self, now: Instant, node: NodeId, interface: Interface) -> bool {
+        let own = self.settings.node;
+        let works = self.member(own).is_some_and(|own| own.interfaces[interface]);
+        let mut others = self.members.iter().filter(|member| member.node != own && member.node != node);
+        works && others.any(|member| member.is_seen(now, interface))
     }
 
     /// True if the mesh is cut, and this node on the smaller side: of equal ones, the one without the lowest id.
@@ -205,7 +216,7 @@ impl Membership {
     }
 
     /// A member's place as a set; empty for others.
-    fn place(&self, node: NodeId) -> u64 {
+    pub(super) fn place(&self, node: NodeId) -> u64 {
         self.members.binary_search_by_key(&node, |member| member.node).map_or(0, bit)
     }
 }

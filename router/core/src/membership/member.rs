@@ -84,9 +84,11 @@ pub struct Member {
     pub(super) seen: PerInterface<Option<Instant>>,
     /// The challenges, and what it answered.
     pub(super) proofs: PerInterface<Proof>,
+    /// When a frame of its to a group last came on an interface.
+    pub(super) heard_in_groups: PerInterface<Option<Instant>>,
     /// [`Member::heard_on`] as places in the list of members, itself left out.
     pub(super) hears: PerInterface<u64>,
-    /// Since when nobody has heard it on an interface.
+    /// Since when nobody has heard it on an interface, or it has heard nobody there.
     pub(super) unheard_since: PerInterface<Option<Instant>>,
     /// Its death is proven: only a new hello makes it live again.
     pub(super) is_proven_dead: bool,
@@ -119,6 +121,7 @@ impl Member {
             heard: Instant::default(),
             seen: PerInterface::default(),
             proofs: PerInterface::default(),
+            heard_in_groups: PerInterface::default(),
             hears: PerInterface::default(),
             unheard_since: PerInterface::default(),
             is_proven_dead: false,
@@ -148,8 +151,10 @@ impl Member {
     pub(super) fn greeted(&mut self, now: Instant, hello: &Hello) {
         if self.boot != Some(hello.boot) {
             let (seen, takes_frames) = (PerInterface::from_fn(|_| Some(now)), self.takes_frames);
-            *self = Self { seen, takes_frames, ..Self::unheard(self.node) };
+            *self = Self { seen, heard_in_groups: seen, takes_frames, ..Self::unheard(self.node) };
         }
+        // What it said over an older link may be long over.
+        self.hears = PerInterface::default();
         (self.is_proven_dead, self.barred_until) = (false, None);
         self.boot = Some(hello.boot);
         self.macs = Some(hello.macs);
@@ -213,6 +218,12 @@ impl Member {
     /// True if it answered a challenge on the interface within the detection time.
     pub(super) fn is_seen(&self, now: Instant, interface: Interface) -> bool {
         self.seen[interface].is_some_and(|seen| now < seen + DETECTION_TIME)
+    }
+
+    /// True if it is heard on the interface, and what it sends to groups as well.
+    pub(super) fn is_heard(&self, now: Instant, interface: Interface) -> bool {
+        let in_groups = self.heard_in_groups[interface].is_some_and(|heard| now < heard + DETECTION_TIME);
+        self.is_seen(now, interface) && (in_groups || is_on(Mutation::IgnoreLostGroups))
     }
 
     /// Its report says that it holds the redirector.

@@ -37,6 +37,7 @@ mod candidates;
 mod claims;
 mod election;
 mod foreign;
+mod groups;
 mod hearing;
 mod member;
 mod own;
@@ -169,8 +170,9 @@ pub struct Membership {
     lease_until: Instant,
     /// A role was given up because this node did not run, which it is too late to advertise.
     has_lapsed: PerInterface<bool>,
-    /// Members that nobody hears on an interface, by their places.
+    /// Members that nobody hears on an interface, or that hear nobody there, by their places.
     unheard: PerInterface<u64>,
+    told_as_unheard: PerInterface<u64>,
     stopping: bool,
     candidates: Vec<Candidate>,
     spare_candidates: Vec<Candidate>,
@@ -224,6 +226,7 @@ impl Membership {
             lease_until: Instant::NEVER,
             has_lapsed: PerInterface::default(),
             unheard: PerInterface::default(),
+            told_as_unheard: PerInterface::default(),
             stopping: false,
             candidates: Vec::new(),
             spare_candidates: Vec::new(),
@@ -344,6 +347,7 @@ impl Membership {
             self.heartbeat_at = now + HEARTBEAT_INTERVAL;
             self.reported = None;
             self.probe(now, out);
+            self.call_groups(out);
             if is_on(Mutation::RestlessHolder) {
                 self.elections.first.judged(Standing::Unfit, Sight::Gone);
             }

@@ -160,7 +160,9 @@ impl Membership {
             return match holder.state {
                 MemberState::Alive if holder.is_joined() && holder.epochs[interface] != Some(epoch) => Sight::Gone,
                 MemberState::Cut | MemberState::Dead => Sight::Gone,
-                MemberState::Alive | MemberState::Suspect if self.hears_others(epoch.node, interface) => Sight::Silent,
+                MemberState::Alive | MemberState::Suspect if self.hears_others(now, epoch.node, interface) => {
+                    Sight::Silent
+                }
                 MemberState::Alive | MemberState::Suspect => Sight::Stays,
             };
         }

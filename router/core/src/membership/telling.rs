@@ -23,6 +23,7 @@ impl Membership {
         for interface in Interface::BOTH {
             self.tell_role(now, interface, out);
         }
+        self.tell_unheard(out);
         if self.are_all_suspended != were_all_suspended {
             out.tell(Event::AllSuspended { suspended: self.are_all_suspended });
         }

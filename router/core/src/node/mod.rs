@@ -166,6 +166,7 @@ impl<H: HostPart> Node<H> {
         };
         match packet.content {
             Content::Arp(arp) => {
+                self.group_heard(turn, interface, &packet);
                 self.forward.arp_arrived(turn.now, interface, &arp, frame, turn.out);
             }
             Content::Ip(headers) if vrrp::is_advert(&headers) => {
@@ -174,6 +175,7 @@ impl<H: HostPart> Node<H> {
                 });
             }
             Content::Ip(headers) if matches!(headers.transport, Transport::Discovery { .. }) => {
+                self.group_heard(turn, interface, &packet);
                 self.forward.discovery_arrived(turn.now, interface, &headers, frame, turn.out);
             }
             Content::Ip(headers) => match self.entrance(turn.now, interface, &packet, &headers) {
@@ -209,6 +211,13 @@ impl<H: HostPart> Node<H> {
             self.change_view(turn, |membership, now, out| membership.probe_arrived(now, interface, frame, out));
         } else {
             turn.out.drop(frame, DropReason::NotAdmitted);
+        }
+    }
+
+    /// A frame came that neighbours exchange, perhaps to all of them.
+    fn group_heard(&mut self, turn: &mut Turn<'_, H>, interface: Interface, packet: &Packet) {
+        if packet.destination.is_multicast() {
+            self.change_view(turn, |membership, now, _| membership.group_heard(now, interface, packet.source));
         }
     }
 

@@ -21,6 +21,8 @@ pub(super) struct View {
     detours: Vec<(NodeId, NodeId)>,
     /// Living members to which no message finds a way.
     beyond_reach: Vec<NodeId>,
+    /// Living members with an interface that is out of order.
+    out_of_order: Vec<NodeId>,
     kept: PerInterface<Kept>,
     /// What follows from changes is being done.
     is_followed: bool,
@@ -40,8 +42,8 @@ pub(super) struct Following(());
 
 impl View {
     pub(super) fn new(membership: Membership) -> Self {
-        let kept = PerInterface::default();
-        Self { membership, detours: Vec::new(), beyond_reach: Vec::new(), kept, is_followed: false }
+        let (detours, beyond_reach, out_of_order) = Default::default();
+        Self { membership, detours, beyond_reach, out_of_order, kept: PerInterface::default(), is_followed: false }
     }
 
     /// What this node keeps of an interface's sessions.
@@ -142,6 +144,11 @@ impl<H: HostPart> Node<H> {
 
     /// Members that came out of reach are waited for no more; of those that came back everything is to be told.
     fn note_reach(&mut self, turn: &mut Turn<'_, H>, following: &Following) {
+        let out_of_order = self.view.membership.out_of_order();
+        if out_of_order != self.view.out_of_order {
+            self.redirector.order_changed(&out_of_order);
+            self.view.out_of_order = out_of_order;
+        }
         let beyond = self.view.membership.beyond_reach(&self.view.detours);
         if beyond == self.view.beyond_reach {
             return;

@@ -96,6 +96,8 @@ pub struct Redirector {
     gone: Vec<(NodeId, Instant)>,
     /// Living members to which no message finds a way. What they own goes on to them; nothing new does.
     beyond_reach: Vec<NodeId>,
+    /// Living members with an interface that is out of order. What they have begun goes on to them; nothing new does.
+    out_of_order: Vec<NodeId>,
     /// The other key of sessions whose return key is not plainly the reverse of the arrival key.
     translated: HashMap<FlowKey, FlowKey, HashKey>,
     copies: Copies,
@@ -120,6 +122,7 @@ impl Redirector {
             sessions: PerInterface::default(),
             gone: Vec::new(),
             beyond_reach: Vec::new(),
+            out_of_order: Vec::new(),
             translated: HashMap::with_hasher(settings.hash_key),
             copies: Copies::new(settings.buckets),
             deadlines: Deadlines::default(),
@@ -141,7 +144,8 @@ impl Redirector {
         let key = &summary.key.key;
         let known = self.table.find_mut(&summary.key).map(|session| {
             let chosen = session.generation.node;
-            let unopened = session.standing == Standing::Provisional && self.beyond_reach.contains(&chosen);
+            let unopened = session.standing == Standing::Provisional
+                && (self.beyond_reach.contains(&chosen) || self.out_of_order.contains(&chosen));
             if is_gone(&self.gone, chosen) || unopened {
                 Known::Orphan(*session)
             } else {
@@ -308,7 +312,7 @@ enum Known {
     Steered(Steer),
     /// The node that the stream was assigned to is silent.
     Unanswered(Generation),
-    /// The chosen node counts as dead; or it is out of reach and nobody knows whether it has the stream.
+    /// The chosen node counts as dead; or it is out of reach or of order, and nobody knows whether it has the stream.
     Orphan(RedirectorSession),
 }
 

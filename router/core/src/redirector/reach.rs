@@ -1,4 +1,5 @@
-//! Whose sessions count: members that are gone, that judge no more, that have come back, and that no message reaches.
+//! Whose sessions count: members that are gone, that judge no more, that have come back, that no message reaches, and that no
+//! frame does.
 
 use super::Redirector;
 use crate::flow::FlowKey;
@@ -61,6 +62,12 @@ impl Redirector {
     pub fn reach_changed(&mut self, beyond: &[NodeId]) {
         self.beyond_reach.clear();
         self.beyond_reach.extend_from_slice(beyond);
+    }
+
+    /// These living members have an interface now that is out of order.
+    pub fn order_changed(&mut self, out_of_order: &[NodeId]) {
+        self.out_of_order.clear();
+        self.out_of_order.extend_from_slice(out_of_order);
     }
 }
 

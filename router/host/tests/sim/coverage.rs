@@ -52,6 +52,7 @@ impl Coverage {
                 Event::HolderChanged { .. } if now < at_ms(FAULTS_FROM_MS) => return,
                 Event::HolderChanged { .. } => "epoch change",
                 Event::Breaker { open: true, .. } => "breaker opened",
+                Event::InterfaceUnheard { .. } => "interface unheard",
                 Event::AdvertsUnheard { .. } => "adverts unheard",
                 Event::MemberCut { .. } => "member cut",
                 Event::MemberDied { .. } => "member died",

@@ -315,7 +315,9 @@ impl Talk {
             let field =
                 |at: usize| bytes.get(at..at + 4).map_or(u32::MAX, |b| u32::from_be_bytes(b.try_into().unwrap()));
             let (number, count) = (field(0), field(4));
-            self.corrupted |= bytes != datagram(number, 1 - role, count);
+            let is_of = |side| bytes == datagram(number, side, count);
+            // Without ports an earlier one may have been opened from the other end.
+            self.corrupted |= !is_of(1 - role) && (number == own || !is_of(role));
             if number != own {
                 // It is late: meant for an earlier conversation with the same ports.
                 continue;

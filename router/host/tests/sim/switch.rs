@@ -34,6 +34,17 @@ pub(crate) struct Cable {
     pub(crate) unplugged: bool,
 }
 
+/// Whether who is behind a port listens to a frame: the hostile host to none, and the honest one's device to none that is for
+/// all routers that speak VRRP.
+pub(crate) fn listens(port: Port, frame: &[u8]) -> bool {
+    let routers = [Mac([1, 0, 0x5e, 0, 0, 0x12]), Mac([0x33, 0x33, 0, 0, 0, 0x12])];
+    match port {
+        HOST_PORT => mac_at(frame, 0).is_none_or(|to| !routers.contains(&to)),
+        HOSTILE_PORT => false,
+        _ => true,
+    }
+}
+
 /// One switch.
 #[derive(Debug)]
 pub(crate) struct Switch {

@@ -20,10 +20,11 @@ use crate::host::{Host, Progress, Talk};
 use crate::hostile;
 use crate::links::{ConnectionId, Links, Side};
 use crate::member::{Came, Member, NODES, Place, Process, place_of};
+use crate::packets;
 use crate::recorder::Note;
 use crate::scenario::{Action, Hostility, Impairment, Lasts, Open, Scenario, Step, Way, ports};
 use crate::standing::{Part, Standing};
-use crate::switch::{HOST_PORT, HOSTILE_PORT, Port, Switch};
+use crate::switch::{self, HOST_PORT, HOSTILE_PORT, Port, Switch};
 use crate::trace::Trace;
 
 /// Something that will happen.
@@ -357,7 +358,7 @@ impl World {
         }
         let switch = &mut self.switches[interface as usize];
         let ports = switch.ports_for(self.now, port, frame);
-        for to in ports {
+        for to in ports.into_iter().filter(|to| switch::listens(*to, frame)) {
             let impairment = self.switches[interface as usize].impairment;
             if self.wire_chance.happens(impairment.loss) {
                 continue;
@@ -389,7 +390,6 @@ impl World {
                 self.hosts[interface as usize].nic.received.push_back(frame);
                 self.host_turn(interface);
             }
-            HOSTILE_PORT => {}
             place => {
                 self.members[place].offer(interface, frame);
                 self.wake(place);
@@ -434,7 +434,10 @@ impl World {
         if self.silent {
             return;
         }
-        let same = |talk: &Talk| talk.open.flow() == open.flow() || ports(talk.open.key) == ports(open.key);
+        // Of protocols without ports, some keys and both directions are one stream.
+        let stream = packets::stream(&open.flow());
+        let same =
+            |talk: &Talk| packets::stream(&talk.open.flow()) == stream || ports(talk.open.key) == ports(open.key);
         if let Some(place) = self.talks.iter().position(same) {
             if self.talks[place].progress == Progress::Speaking {
                 return;

@@ -131,15 +131,20 @@ fn a_short_pause_renews_the_lease_and_changes_no_role() {
 
 #[test]
 fn a_holder_whose_cable_is_cut_is_succeeded_although_the_mesh_says_that_it_lives() {
-    for cable in [Cable::Cut, Cable::Deaf] {
+    for cable in [Cable::Cut, Cable::Deaf, Cable::Unicast] {
         let mut world = World::new(3);
         world.advance(CONVERGENCE_TIME);
         world.cables.insert((0, Interface::First), cable);
         world.advance(CONVERGENCE_TIME);
-        // A node that hears nobody answers nobody, and gets nothing of what hosts send: its adverts are no reason to stay.
+        // What hosts send comes to no node that is deaf, although its adverts lead it there.
         world.assert_holders(1, 1);
         let candidates: Vec<_> = world.membership(2).candidates().iter().map(|c| c.node).collect();
         assert_eq!(candidates, [name(1), name(2)], "{cable:?}");
+        for unheard in [true, false] {
+            let told = Event::InterfaceUnheard { node: name(0), interface: Interface::First, unheard };
+            let count = world.events.iter().filter(|event| **event == (2, told)).count();
+            assert_eq!(count, usize::from(unheard), "{cable:?}");
+        }
         world.heal();
         world.advance(CONVERGENCE_TIME);
         world.assert_converged();

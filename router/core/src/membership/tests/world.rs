@@ -308,8 +308,14 @@ impl World {
                 return membership.probe_arrived(now, interface, frame, out);
             }
             let packet = Packet::parse(&frame).unwrap();
-            if let Content::Ip(headers) = packet.content {
-                membership.advert_arrived(now, interface, (packet.source, &headers), frame, out);
+            match packet.content {
+                Content::Ip(headers) if vrrp::is_advert(&headers) => {
+                    membership.advert_arrived(now, interface, (packet.source, &headers), frame, out);
+                }
+                Content::Ip(_) | Content::Arp(_) if packet.destination.is_multicast() => {
+                    membership.group_heard(now, interface, packet.source);
+                }
+                Content::Ip(_) | Content::Arp(_) => {}
             }
         });
     }

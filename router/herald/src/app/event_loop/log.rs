@@ -32,6 +32,13 @@ pub(super) fn log(event: &Event) {
             "the adverts of {holder} do not come on the {interface} interface, although it answers probes there: it stays \
              the holder; see whether the network passes multicast (224.0.0.18, ff02::12)"
         ),
+        Event::InterfaceUnheard { node, interface, unheard: true } => tracing::warn!(
+            "{node} and the others do not hear each other on the {interface} interface, where the others do: it takes no role \
+             and gets no new streams; see its cable, and whether it sends and gets broadcasts and multicast"
+        ),
+        Event::InterfaceUnheard { node, interface, unheard: false } => {
+            tracing::info!("{node} and the others hear each other on the {interface} interface again");
+        }
         Event::HolderChanged { interface, epoch: Some(epoch) } => {
             tracing::info!("{} holds the {interface} redirector, epoch {}", epoch.node, epoch.counter);
         }

@@ -99,6 +99,12 @@ impl EventRow {
             Event::AdvertsUnheard { interface, holder } => {
                 Self { interface: Some(interface), ..Self::of_node("adverts-unheard", holder) }
             }
+            Event::InterfaceUnheard { node, interface, unheard: true } => {
+                Self { interface: Some(interface), ..Self::of_node("interface-unheard", node) }
+            }
+            Event::InterfaceUnheard { node, interface, unheard: false } => {
+                Self { interface: Some(interface), ..Self::of_node("interface-heard", node) }
+            }
             Event::HolderChanged { interface, epoch } => Self {
                 event: "holder-changed",
                 interface: Some(interface),
