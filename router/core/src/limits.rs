@@ -151,6 +151,10 @@ pub const START_TIME_MAX: Duration = DETECTION_TIME.saturating_mul(3);
 /// not reach, or of a host that forges them.
 pub const START_DEFERRED_MAX: Duration = START_TIME_MAX.saturating_mul(10);
 
+/// Time for which a node that has lost a role must be fit for it before it takes it back from a living holder: one that stops
+/// again and again would take it back each time.
+pub const STEADY_TIME: Duration = Duration::from_secs(2);
+
 /// Time after a stream was taken back from a node that did not confirm it, before this node gives streams away again.
 pub const TAKEN_BACK_DELAY: Duration = Duration::from_secs(5);
 

@@ -124,6 +124,8 @@ mutations! {
     IgnoreLostGroups = "ignore-lost-groups",
     /// A stream that was chosen for and not begun waits for a node whose interface nobody hears.
     OpenAtUnheard = "open-at-unheard",
+    /// A node that has just lost a role takes it back at once if it may preempt.
+    PreemptUnsteady = "preempt-unsteady",
     /// A holder takes its role anew with each heartbeat.
     RestlessHolder = "restless-holder",
 }

@@ -49,6 +49,8 @@ pub(super) struct Adverts {
     pub(super) quiet_until: Option<Instant>,
     /// Since when this node might preempt the holder.
     pub(super) able_since: Option<Instant>,
+    /// This node has held the role and lost it, and was not drained.
+    pub(super) is_lost: bool,
     /// When the followed holder was last probed because its adverts were missing.
     pub(super) probed: Instant,
     /// The last epoch of which it was told that its adverts do not come.
@@ -85,6 +87,7 @@ impl Adverts {
             asserted: None,
             quiet_until: None,
             able_since: None,
+            is_lost: false,
             probed: Instant::default(),
             told_as_unheard: None,
             counts: AdvertCounts::default(),

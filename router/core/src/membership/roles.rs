@@ -4,7 +4,9 @@ use super::election::{Sight, Standing};
 use super::member::{Member, MemberState};
 use super::{Change, Membership, Preemption, RolesMode};
 use crate::id::{Epoch, Interface, NodeId};
+use crate::limits::STEADY_TIME;
 use crate::mistake::or_mistake;
+use crate::mutation::{Mutation, is_on};
 use crate::time::Instant;
 
 impl Membership {
@@ -214,7 +216,11 @@ impl Membership {
     pub(super) fn preempts_at(&self, interface: Interface) -> Option<Instant> {
         match self.settings.adverts.preemption {
             Preemption::Never => None,
-            Preemption::After(delay) => self.adverts[interface].able_since.map(|since| since + delay),
+            Preemption::After(delay) => {
+                let is_lost = self.adverts[interface].is_lost && !is_on(Mutation::PreemptUnsteady);
+                let delay = if is_lost { delay.max(STEADY_TIME) } else { delay };
+                self.adverts[interface].able_since.map(|since| since + delay)
+            }
         }
     }
 

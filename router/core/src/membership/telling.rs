@@ -51,6 +51,7 @@ impl Membership {
             self.send_to_all(&Message::Claim(Claim { interface, epoch }), out);
         }
         let own = self.settings.node;
+        self.note_loss(interface, before, epoch);
         let lapsed = std::mem::take(&mut self.has_lapsed[interface]);
         if epoch.is_some_and(|epoch| epoch.node == own) {
             self.advertise(now, interface, out);
@@ -59,6 +60,15 @@ impl Membership {
         }
         out.tell(Event::HolderChanged { interface, epoch });
         self.note(Change::HolderChanged { interface });
+    }
+
+    /// Whether this node has lost the role: it takes it back from a living holder only when it has been fit for long.
+    fn note_loss(&mut self, interface: Interface, before: Option<Epoch>, epoch: Option<Epoch>) {
+        let own = self.settings.node;
+        let is_own = |epoch: Option<Epoch>| epoch.is_some_and(|epoch| epoch.node == own);
+        let drains = self.member(own).is_some_and(|own| own.draining);
+        let adverts = &mut self.adverts[interface];
+        adverts.is_lost = !is_own(epoch) && (adverts.is_lost || is_own(before) && !drains);
     }
 
     /// True if another node has taken this node's role: from this very epoch, and over the mesh.

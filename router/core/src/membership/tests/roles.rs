@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::*;
 use super::world::*;
+use crate::limits::STEADY_TIME;
 use crate::mesh::{Claim, Message};
 
 #[test]
@@ -85,6 +86,23 @@ fn a_higher_priority_that_returns_takes_its_role_back_only_if_it_may_preempt() {
         assert_eq!(world.counter(2, Interface::First), before + u64::from(holder == 0));
         assert_eq!(world.counter(2, Interface::Second), 1, "the other role is not touched");
     }
+}
+
+#[test]
+fn a_node_that_stops_again_and_again_does_not_take_its_role_back_each_time() {
+    let mut world = World::empty(3, RolesMode::Priority);
+    world.adverts.preemption = Preemption::After(Duration::ZERO);
+    (0..3).for_each(|index| world.start(index));
+    world.advance(CONVERGENCE_TIME);
+    for _ in 0..10 {
+        let now = world.now;
+        world.nodes.get_mut(&0).unwrap().paused_until = now + TAKEOVER_TIME * 2;
+        world.advance(TAKEOVER_TIME * 2 + STEADY_TIME / 2);
+        world.assert_holders(1, 1);
+        assert_eq!(world.counter(1, Interface::First), 2);
+    }
+    world.advance(STEADY_TIME);
+    world.assert_holders(0, 1);
 }
 
 #[test]
