@@ -113,6 +113,17 @@ impl Membership {
         cut.filter(|node| detours.iter().all(|(target, _)| target != node)).collect()
     }
 
+    /// The living members to which this node has no whole link, and that can be asked by way of others.
+    #[must_use]
+    pub fn out_of_touch(&self, detours: &[(NodeId, NodeId)]) -> Vec<NodeId> {
+        let is_apart = |member: &&Member| match member.state {
+            MemberState::Cut => detours.iter().any(|(target, _)| *target == member.node),
+            MemberState::Alive => member.link_up && !member.takes_frames,
+            MemberState::Suspect | MemberState::Dead => false,
+        };
+        self.members.iter().filter(is_apart).map(|member| member.node).collect()
+    }
+
     /// Both ends say that they have a link.
     fn are_linked(&self, one: NodeId, other: NodeId) -> bool {
         one == other || (self.says_linked(one, other) && self.says_linked(other, one))

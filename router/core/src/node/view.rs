@@ -23,6 +23,8 @@ pub(super) struct View {
     beyond_reach: Vec<NodeId>,
     /// Living members with an interface that is out of order.
     out_of_order: Vec<NodeId>,
+    /// Living members without a whole link to this node, which can be asked all the same.
+    out_of_touch: Vec<NodeId>,
     kept: PerInterface<Kept>,
     /// What follows from changes is being done.
     is_followed: bool,
@@ -42,8 +44,9 @@ pub(super) struct Following(());
 
 impl View {
     pub(super) fn new(membership: Membership) -> Self {
-        let (detours, beyond_reach, out_of_order) = Default::default();
-        Self { membership, detours, beyond_reach, out_of_order, kept: PerInterface::default(), is_followed: false }
+        let (detours, beyond_reach, out_of_order, out_of_touch) = Default::default();
+        let kept = PerInterface::default();
+        Self { membership, detours, beyond_reach, out_of_order, out_of_touch, kept, is_followed: false }
     }
 
     /// What this node keeps of an interface's sessions.
@@ -148,6 +151,11 @@ impl<H: HostPart> Node<H> {
         if out_of_order != self.view.out_of_order {
             self.redirector.order_changed(&out_of_order);
             self.view.out_of_order = out_of_order;
+        }
+        let out_of_touch = self.view.membership.out_of_touch(&self.view.detours);
+        if out_of_touch != self.view.out_of_touch {
+            self.redirector.touch_changed(&out_of_touch);
+            self.view.out_of_touch = out_of_touch;
         }
         let beyond = self.view.membership.beyond_reach(&self.view.detours);
         if beyond == self.view.beyond_reach {

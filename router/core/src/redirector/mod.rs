@@ -98,6 +98,8 @@ pub struct Redirector {
     beyond_reach: Vec<NodeId>,
     /// Living members with an interface that is out of order. What they have begun goes on to them; nothing new does.
     out_of_order: Vec<NodeId>,
+    /// Living members without a whole link to this node: of what they were chosen for and have not announced, they are asked.
+    out_of_touch: Vec<NodeId>,
     /// The other key of sessions whose return key is not plainly the reverse of the arrival key.
     translated: HashMap<FlowKey, FlowKey, HashKey>,
     copies: Copies,
@@ -123,6 +125,7 @@ impl Redirector {
             gone: Vec::new(),
             beyond_reach: Vec::new(),
             out_of_order: Vec::new(),
+            out_of_touch: Vec::new(),
             translated: HashMap::with_hasher(settings.hash_key),
             copies: Copies::new(settings.buckets),
             deadlines: Deadlines::default(),
@@ -146,7 +149,9 @@ impl Redirector {
             let chosen = session.generation.node;
             let unopened = session.standing == Standing::Provisional
                 && (self.beyond_reach.contains(&chosen) || self.out_of_order.contains(&chosen));
-            if is_gone(&self.gone, chosen) || unopened {
+            if session.standing == Standing::Provisional && self.out_of_touch.contains(&chosen) {
+                Known::Doubtful
+            } else if is_gone(&self.gone, chosen) || unopened {
                 Known::Orphan(*session)
             } else {
                 follow(now, session, summary)
@@ -154,6 +159,7 @@ impl Redirector {
         });
         match (known, summary.opening) {
             (Some(Known::Steered(steer)), _) => steer,
+            (Some(Known::Doubtful), _) => Steer::Ask,
             (Some(Known::Unanswered(generation)), _) => Steer::Move(self.begin_move(now, key, generation)),
             (Some(Known::Orphan(session)), Opening::Opens | Opening::Midstream | Opening::Quotes)
                 if matches!(session.standing, Standing::Announced | Standing::Moving) =>
@@ -310,6 +316,8 @@ impl Redirector {
 /// What a packet's session says.
 enum Known {
     Steered(Steer),
+    /// The chosen node may have announced the stream, and nothing of it came.
+    Doubtful,
     /// The node that the stream was assigned to is silent.
     Unanswered(Generation),
     /// The chosen node counts as dead; or it is out of reach or of order, and nobody knows whether it has the stream.

@@ -69,6 +69,12 @@ impl Redirector {
         self.out_of_order.clear();
         self.out_of_order.extend_from_slice(out_of_order);
     }
+
+    /// These living members have no whole link to this node now, but can be asked.
+    pub fn touch_changed(&mut self, out_of_touch: &[NodeId]) {
+        self.out_of_touch.clear();
+        self.out_of_touch.extend_from_slice(out_of_touch);
+    }
 }
 
 /// True for a member that counts as dead.
