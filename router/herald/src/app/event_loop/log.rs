@@ -1,6 +1,7 @@
 //! Events as log lines: what an operator wants to know is told, the steps of single streams only for debugging.
 
 use herald_core::event::Event;
+use herald_core::id::{Interface, NodeId};
 
 /// Logs an event.
 pub(super) fn log(event: &Event) {
@@ -32,13 +33,8 @@ pub(super) fn log(event: &Event) {
             "the adverts of {holder} do not come on the {interface} interface, although it answers probes there: it stays \
              the holder; see whether the network passes multicast (224.0.0.18, ff02::12)"
         ),
-        Event::InterfaceUnheard { node, interface, unheard: true } => tracing::warn!(
-            "{node} and the others do not hear each other on the {interface} interface, where the others do: it takes no role \
-             and gets no new streams; see its cable, and whether it sends and gets broadcasts and multicast"
-        ),
-        Event::InterfaceUnheard { node, interface, unheard: false } => {
-            tracing::info!("{node} and the others hear each other on the {interface} interface again");
-        }
+        Event::InterfaceUnheard { node, interface, unheard: true } => log_unheard(*node, *interface),
+        Event::InterfaceUnheard { node, interface, unheard: false } => log_heard(*node, *interface),
         Event::HolderChanged { interface, epoch: Some(epoch) } => {
             tracing::info!("{} holds the {interface} redirector, epoch {}", epoch.node, epoch.counter);
         }
@@ -66,11 +62,9 @@ pub(super) fn log(event: &Event) {
         Event::KeptApart { .. } | Event::ConfigurationDiffers { .. } => {}
         // The host has said so, with the plugin's fault policy.
         Event::PluginSuspended { .. } => {}
-        Event::NodeSuspended { node, suspended: true } => {
-            tracing::warn!(
-                "{node} has a suspended plugin whose fault policy is closed: it gets no new streams and gives its own away"
-            );
-        }
+        Event::NodeSuspended { node, suspended: true } => tracing::warn!(
+            "{node} has a suspended plugin whose fault policy is closed: it gets no new streams and gives its own away"
+        ),
         Event::NodeSuspended { node, suspended: false } => tracing::info!("no plugin of {node} is suspended any more"),
         Event::AllSuspended { suspended: true } => {
             tracing::error!(
@@ -81,4 +75,15 @@ pub(super) fn log(event: &Event) {
             tracing::info!("streams go to nodes without a suspended plugin again")
         }
     }
+}
+
+fn log_unheard(node: NodeId, interface: Interface) {
+    tracing::warn!(
+        "{node} and the others do not hear each other on the {interface} interface, where the others do: it takes no role and \
+         gets no new streams; see its cable, and whether it sends and gets broadcasts and multicast"
+    );
+}
+
+fn log_heard(node: NodeId, interface: Interface) {
+    tracing::info!("{node} and the others hear each other on the {interface} interface again");
 }
