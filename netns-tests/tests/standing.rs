@@ -173,16 +173,16 @@ standing! {
     #[ignore = "takes long: netns-tests/run --long runs it"]
     a_drained_holder: "drained" at "a", drain, undrain, nothing;
 
-    #[ignore = "fails: the successor waits for the bulk of a member that is cut, and asks it about every packet"]
+    #[ignore = "takes long: netns-tests/run --long runs it"]
     a_holder_whose_mesh_is_cut: "mesh cut" at "a", |lab, node| lab.links("cut", &[node, "--mesh"]), heal, nothing;
     #[ignore = "takes long: netns-tests/run --long runs it"]
     a_chosen_node_whose_mesh_is_cut: "mesh cut" at "c", |lab, node| lab.links("cut", &[node, "--mesh"]), heal, nothing;
     #[ignore = "takes long: netns-tests/run --long runs it"]
     a_mesh_that_is_cut_to_one_peer: "mesh cut to b" at "a", |lab, node| lab.links("cut", &[node, "b"]), heal, nothing;
-    #[ignore = "fails: the successor waits for the bulk of a member that is cut, and asks it about every packet"]
+    #[ignore = "takes long: netns-tests/run --long runs it"]
     a_mesh_that_is_cut_one_way: "mesh cut, what it sends" at "a",
         |lab, node| lab.links("cut", &[node, "--mesh", "--one-way"]), heal, nothing;
-    #[ignore = "fails: streams are given away over a link that was not proven"]
+    #[ignore = "takes long: netns-tests/run --long runs it"]
     a_mesh_that_loses_large_frames: "mesh cut above 600 bytes" at "c",
         |lab, node| lab.links("cut", &[node, "--mesh", "--larger-than", "600"]), heal, nothing;
     #[ignore = "takes long: netns-tests/run --long runs it"]
@@ -191,7 +191,7 @@ standing! {
 
     an_interface_that_is_cut: "first cut" at "a",
         |lab, node| lab.links("cut", &[node, "--interface", "first"]), heal, nothing;
-    #[ignore = "fails: a holder that hears nobody keeps its role, as the others hear its adverts"]
+    #[ignore = "takes long: netns-tests/run --long runs it"]
     an_interface_that_is_deaf: "second cut, what it hears" at "b",
         |lab, node| lab.links("cut", &[node, "--interface", "second", "--one-way=in"]), heal, nothing;
     #[ignore = "takes long: netns-tests/run --long runs it"]
@@ -207,7 +207,7 @@ standing! {
     an_interface_that_hears_no_adverts: "first cut for multicast, what it hears" at "b",
         |lab, node| lab.links("cut", &[node, "--interface", "first", "--multicast", "--one-way=in"]), heal, nothing;
 
-    #[ignore = "fails: what cannot be logged ends the node"]
+    #[ignore = "takes long: netns-tests/run --long runs it"]
     a_full_disk: "disk full" at "c", fill_disk, heal, nothing;
     #[ignore = "takes long: netns-tests/run --long runs it"]
     no_descriptors: "no descriptors" at "c", |lab, node| lab.links("fill", &[node, "--descriptors"]), heal, nothing;
