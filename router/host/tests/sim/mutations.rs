@@ -9,6 +9,8 @@ use herald_core::mutation::{Mutation, switch};
 
 use crate::options::Options;
 use crate::run::{Telling, run, run_watched};
+use crate::scenario::Scenario;
+use crate::standing::{self, Kind};
 use crate::swarm;
 
 /// Those that take dozens of seeds to notice, and whose invariants others break sooner: a quick run leaves them out.
@@ -57,7 +59,7 @@ fn try_one(mutation: Mutation, options: &Options) -> Caught {
     let only = (mutation == Mutation::CorruptPayload).then_some("I11");
     let seeds = if options.quick { SEEDS_QUICK } else { options.seeds };
     let by = (options.from..options.from + seeds).find_map(|seed| {
-        let scenario = swarm::scenario(seed);
+        let scenario = scenario(mutation, seed);
         let (outcome, _) = run_watched(&scenario, Telling::Quiet, only);
         let violation = outcome.violation?;
         // A seed that fails without it proves nothing.
@@ -74,6 +76,18 @@ fn try_one(mutation: Mutation, options: &Options) -> Caught {
     });
     switch(None);
     Caught { mutation, by }
+}
+
+/// What is about a standing fault is seen where that stands.
+fn scenario(mutation: Mutation, seed: u64) -> Scenario {
+    let kind = match mutation {
+        Mutation::KeepDeaf => Kind::InterfaceOneWay,
+        Mutation::IgnoreLostGroups => Kind::Multicast,
+        Mutation::OpenAtUnheard => Kind::Interface,
+        Mutation::PreemptUnsteady => Kind::PulsesPreempting,
+        _ => return swarm::scenario(seed),
+    };
+    standing::scenario(seed, kind)
 }
 
 fn print(mut table: Vec<Caught>) -> ExitCode {
