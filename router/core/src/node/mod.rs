@@ -8,6 +8,7 @@ mod entrance;
 mod links;
 mod messages;
 mod moving;
+mod questions;
 mod relaying;
 mod reporting;
 mod room;
@@ -18,7 +19,7 @@ mod view;
 
 use std::collections::VecDeque;
 
-use crate::chosen::{self, Chosen, Room};
+use crate::chosen::{self, Chosen};
 use crate::event::DropReason;
 use crate::flow::{FlowKey, HashKey};
 use crate::forward::{self, Forward, HolderState};
@@ -31,7 +32,6 @@ use crate::mistake::take_mistakes;
 use crate::mutation::{Mutation, is_on};
 use crate::packet::{Arrival, Came, Content, Frame, Packet, Transport, probe, vrrp};
 use crate::redirector::{self, Redirector, choice};
-use crate::session::{Markers, Row};
 use crate::time::{Bucket, Instant};
 use crate::turn::Turn;
 use early::{Awaited, Early, EarlyFrames};
@@ -328,75 +328,5 @@ impl<H: HostPart> Node<H> {
         if let Some(holder) = self.view.holder(interface) {
             self.accept_early(turn, &[Awaited::Claim(holder, interface)]);
         }
-    }
-
-    /// Who is alive and who holds what.
-    #[must_use]
-    pub fn membership(&self) -> &Membership {
-        &self.view
-    }
-
-    /// Routes and neighbours.
-    #[must_use]
-    pub fn forward(&self) -> &Forward {
-        &self.forward
-    }
-
-    /// Sessions of the redirectors that this node holds.
-    #[must_use]
-    pub fn redirector_sessions(&self) -> usize {
-        Interface::BOTH.iter().filter(|i| self.view.holds(**i)).map(|i| self.redirector.sessions(*i)).sum()
-    }
-
-    /// This node's redirectors. Of one that it only stands by for it has sessions that steer nothing.
-    #[must_use]
-    pub fn redirector(&self) -> &Redirector {
-        &self.redirector
-    }
-
-    /// The streams of which this node is the chosen one, and the tombstones of those that have ended.
-    #[must_use]
-    pub fn markers(&self) -> &Markers<H> {
-        &self.chosen.markers
-    }
-
-    /// Who stands in the table of these streams, and who makes room.
-    #[must_use]
-    pub fn room(&self) -> &Room {
-        &self.chosen.room
-    }
-
-    /// The sessions of one part of the tables as reports show them, by its number from 0 on; `None` behind the last. A part
-    /// has some thousands at most.
-    #[must_use]
-    pub fn rows(&self, part: usize) -> Option<Vec<Row>> {
-        if let Some(rows) = self.redirector.rows(part) {
-            return Some(rows.filter(|row| self.view.holds(row.interface)).collect());
-        }
-        let markers = self.chosen.markers.part(part - self.redirector.parts())?;
-        Some(markers.map(|session| Row::of_marker(self.node, session)).collect())
-    }
-
-    /// All sessions as reports show them.
-    pub fn all_rows(&self) -> impl Iterator<Item = Row> + '_ {
-        (0..).map_while(|part| self.rows(part)).flatten()
-    }
-
-    /// Forgets every redirector session, as if this node had just started: for tests of what mends that.
-    pub fn forget_redirector_sessions(&mut self) {
-        Interface::BOTH.into_iter().for_each(|interface| self.redirector.forget(interface));
-    }
-
-    /// Frames that wait here: in holds, for answers, fences, claims and assignments, for neighbours, for the plugins.
-    #[must_use]
-    pub fn frames_kept(&self) -> usize {
-        let waiting = self.redirector.parking.frames() + self.chosen.fenced.frames() + self.early.frames();
-        self.chosen.hold.frames() + waiting + self.forward.frames_queued() + self.batch.len()
-    }
-
-    /// Frames among these that are held until an announcement is acknowledged.
-    #[must_use]
-    pub fn frames_held(&self) -> usize {
-        self.chosen.hold.frames()
     }
 }

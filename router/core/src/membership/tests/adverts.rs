@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::*;
 use super::world::*;
-use crate::event::DropReason;
+use crate::event::{DropReason, Event};
 use crate::id::Mac;
 use crate::limits::START_DEFERRED_MAX;
 use crate::packet::vrrp;

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::super::*;
 use super::world::*;
+use crate::event::Event;
 use crate::id::Mac;
 use crate::limits::{FOREIGN_ROUTER_TIME, FOREIGN_ROUTERS_MAX};
 use crate::packet::vrrp;

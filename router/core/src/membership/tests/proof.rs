@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::*;
 use super::world::*;
-use crate::event::DropReason;
+use crate::event::{DropReason, Event};
 use crate::id::Mac;
 use crate::limits::{
     OPEN_CHALLENGES_MAX, PROBE_ANSWER_TIME_MAX, PROBE_RETRY_DELAY, PROBES_BURST_MAX, PROBES_PER_SECOND_MAX,

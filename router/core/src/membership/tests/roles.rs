@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::*;
 use super::world::*;
+use crate::event::Event;
 use crate::limits::STEADY_TIME;
 use crate::mesh::{Claim, Message};
 

@@ -5,10 +5,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use super::super::*;
-use crate::event::DropReason;
+use crate::event::{DropReason, Event};
 use crate::flow::HashKey;
 use crate::id::Mac;
-use crate::mesh::{Message, Side};
+use crate::mesh::{Hello, Message, Side};
 use crate::packet::{Content, Frame, Packet, probe, vrrp};
 
 pub(super) const LATENCY: Duration = Duration::from_millis(1);
