@@ -1,6 +1,6 @@
 //! Who is heard on the interfaces: probes, the members whose interface nobody hears, and the sides of a cut.
 //!
-//! A node *hears* a member on an interface if that has answered a challenge there of late ([`super::proof`]), so frames pass both
+//! A node *hears* a member on an interface if that has answered a challenge there of late (`router/core/src/membership/proof.rs`), so frames pass both
 //! ways. A member is *unheard* on an interface if no member that this node is linked with hears it there, although somebody is
 //! heard there: then the network works, and the member's interface does not. A node reports what it hears over the mesh, so a
 //! node whose own cable is cut learns from the others that they hear each other, and that it is the one. A member that hears

@@ -27,7 +27,7 @@
 //! other: then the holder stays for as long as its link lives.
 //!
 //! Adverts carry no proof of their sender (RFC 9568, section 9), and so decide nothing by themselves: who lives is said by the
-//! mesh, and beyond it by answered challenges ([`proof`]), which say as well who holds a role there. A host that forges a
+//! mesh, and beyond it by answered challenges (`proof`), which say as well who holds a role there. A host that forges a
 //! member's adverts, or whatever else, makes nobody live, hold a role or lose one. It can make a node wait that starts and has
 //! met nobody, for [`START_DEFERRED_MAX`](crate::limits::START_DEFERRED_MAX) at most.
 
