@@ -118,8 +118,6 @@ mutations! {
     MixConfigurations = "mix-configurations",
     /// A full table makes room among the streams that are to be the last.
     EvictEstablished = "evict-established",
-    /// A member that hears nobody keeps its roles and its streams.
-    KeepDeaf = "keep-deaf",
     /// A member whose frames to groups are lost keeps its roles and its streams.
     IgnoreLostGroups = "ignore-lost-groups",
     /// A stream that was chosen for and not begun waits for a node whose interface nobody hears.

@@ -1,11 +1,11 @@
 //! Who is heard on the interfaces: probes, the members whose interface nobody hears, and the sides of a cut.
 //!
-//! A node *hears* a member on an interface if that has answered a challenge there of late (`router/core/src/membership/proof.rs`), so frames pass both
-//! ways. A member is *unheard* on an interface if no member that this node is linked with hears it there, although somebody is
-//! heard there: then the network works, and the member's interface does not. A node reports what it hears over the mesh, so a
-//! node whose own cable is cut learns from the others that they hear each other, and that it is the one. A member that hears
-//! nobody, while others hear each other, counts like one that nobody hears: nothing of what hosts send comes to it, although
-//! its adverts lead all of it there.
+//! A node *hears* a member on an interface if that has answered a challenge there of late
+//! (`router/core/src/membership/proof.rs`), so frames pass both ways. A member is *unheard* on an interface if no member that
+//! this node is linked with hears it there, although somebody is heard there: then the network works, and the member's
+//! interface does not. A node reports what it hears over the mesh, so a node whose own cable is cut learns from the others that
+//! they hear each other, and that it is the one. A member that hears nobody, while others hear each other, counts like one that
+//! nobody hears: nothing of what hosts send comes to it, although its adverts lead all of it there.
 //!
 //! Two nodes that do not hear each other cannot tell whose cable it is: neither is unheard, and the holder keeps its role
 //! for as long as the mesh says that it lives.
@@ -16,7 +16,6 @@ use crate::event::Event;
 use crate::id::{Interface, NodeId};
 use crate::limits::DETECTION_TIME;
 use crate::mistake::or_mistake;
-use crate::mutation::{Mutation, is_on};
 use crate::outbox::Outbox;
 use crate::packet::probe::Word;
 use crate::time::Instant;
@@ -115,7 +114,7 @@ impl Membership {
             let is_heard = heard & bit != 0 || proof & !bit == 0 || listeners & !bit == 0;
             // Others are heard there, and not by this member alone, for it hears none.
             let says = member.node == own || member.is_joined() && member.priorities.is_some();
-            let is_deaf = says && member.hears[interface] == 0 && proof & !bit != 0 && !is_on(Mutation::KeepDeaf);
+            let is_deaf = says && member.hears[interface] == 0 && proof & !bit != 0;
             let is_heard = is_heard && !is_deaf;
             let since = if is_heard { None } else { member.unheard_since[interface].or(Some(now)) };
             member.unheard_since[interface] = since;

@@ -81,8 +81,8 @@ fn try_one(mutation: Mutation, options: &Options) -> Caught {
 /// What is about a standing fault is seen where that stands.
 fn scenario(mutation: Mutation, seed: u64) -> Scenario {
     let kind = match mutation {
-        Mutation::KeepDeaf => Kind::InterfaceOneWay,
         Mutation::IgnoreLostGroups => Kind::Multicast,
+        Mutation::BelieveUnproven => Kind::Impersonated,
         Mutation::OpenAtUnheard => Kind::Interface,
         Mutation::PreemptUnsteady => Kind::PulsesPreempting,
         _ => return swarm::scenario(seed),

@@ -131,7 +131,7 @@ fn a_short_pause_renews_the_lease_and_changes_no_role() {
 
 #[test]
 fn a_holder_whose_cable_is_cut_is_succeeded_although_the_mesh_says_that_it_lives() {
-    for cable in [Cable::Cut, Cable::Deaf, Cable::Unicast] {
+    for cable in [Cable::Cut, Cable::Deaf, Cable::DeafToGroups, Cable::Unicast] {
         let mut world = World::new(3);
         world.advance(CONVERGENCE_TIME);
         world.cables.insert((0, Interface::First), cable);

@@ -38,6 +38,8 @@ pub(super) enum Cable {
     Cut,
     /// Carries only what the node sends.
     Deaf,
+    /// Carries what the node sends, and to it what is for it alone.
+    DeafToGroups,
     /// Carries what is for one receiver only, both ways.
     Unicast,
 }
@@ -273,7 +275,7 @@ impl World {
         let is_cut = match self.cable(from, interface) {
             Cable::Cut => true,
             Cable::Unicast => is_multicast(bytes),
-            Cable::Whole | Cable::Deaf => false,
+            Cable::Whole | Cable::Deaf | Cable::DeafToGroups => false,
         };
         if is_cut || !self.works(from, interface) {
             return;
@@ -290,7 +292,7 @@ impl World {
     pub(super) fn frame_lands(&mut self, to: usize, interface: Interface, bytes: &[u8]) {
         let is_cut = match self.cable(to, interface) {
             Cable::Cut | Cable::Deaf => true,
-            Cable::Unicast => is_multicast(bytes),
+            Cable::Unicast | Cable::DeafToGroups => is_multicast(bytes),
             Cable::Whole => false,
         };
         if is_cut || !self.works(to, interface) {
