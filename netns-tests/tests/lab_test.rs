@@ -149,7 +149,11 @@ fn a_lab_that_does_not_come_up_is_a_failure_of_the_script() {
     let good = scripts.write("good", "true");
     let output = run(&[&good], &["--set", "no_such_key=1"]);
     assert_eq!(output.code, 1, "{output:?}");
-    assert!(output.stdout.contains("not ok 1 - good\n  ---\n  message: \"node a ended"), "{}", output.stdout);
+    assert!(
+        output.stdout.contains("not ok 1 - good\n  ---\n  message: \"flag --set no_such_key="),
+        "{}",
+        output.stdout
+    );
     assert!(output.stdout.contains("no_such_key") && output.stdout.ends_with("  ...\n"), "{}", output.stdout);
 }
 

@@ -189,6 +189,7 @@ standing! {
     a_mesh_that_is_slow: "mesh 100 ms late" at "a",
         |lab, node| lab.links("impair", &[node, "--mesh", "--delay", "100ms"]), heal, nothing;
 
+    #[ignore = "takes long: netns-tests/run --long runs it"]
     an_interface_that_is_cut: "first cut" at "a",
         |lab, node| lab.links("cut", &[node, "--interface", "first"]), heal, nothing;
     #[ignore = "takes long: netns-tests/run --long runs it"]
