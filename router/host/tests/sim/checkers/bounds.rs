@@ -6,6 +6,7 @@ use herald_core::limits::{
 };
 
 use super::Checker;
+use crate::hostile;
 use crate::member::NODES;
 use crate::recorder::Note;
 use crate::world::{Sight, World};
@@ -13,7 +14,7 @@ use crate::world::{Sight, World};
 pub(super) struct Bounds;
 
 /// More bytes than any handshake has, however often its segments are sent again. No table here is ever full of answered
-/// streams.
+/// streams, but of a host that has much of one even these make room: the hostile one.
 const HANDSHAKE_BYTES_MAX: u64 = 1_000;
 
 /// What waits for answers, fences, claims, neighbours and plugins.
@@ -28,6 +29,7 @@ impl Checker for Bounds {
     fn see(&mut self, world: &World, sight: &Sight<'_>) -> Result<(), String> {
         if let Sight::Noted { place, note: Note::Ended { opener, reason: EndReason::Evicted, returned, .. } } = sight
             && *returned > HANDSHAKE_BYTES_MAX
+            && !hostile::is_own(opener)
         {
             let node = NODES[*place];
             return Err(format!("{opener} made room for others at {node} after {returned} bytes had come back"));
