@@ -11,6 +11,7 @@ use crate::flow::{HashKey, Hop};
 use crate::id::{Interface, Slot};
 use crate::limits::{HOLDS_BYTES_MAX, HOLDS_FRAMES_MAX};
 use crate::mutation::{Mutation, is_on};
+use crate::outbox::Outbox;
 use crate::packet::{Frame, Headers};
 use crate::time::Instant;
 
@@ -86,7 +87,7 @@ impl Hold {
     ///
     /// # Errors
     /// The frame and why there was no room for it.
-    pub fn keep(&mut self, slot: Slot, held: Held) -> Result<(), (Frame, DropReason)> {
+    pub fn keep(&mut self, slot: Slot, held: Held, out: &mut Outbox) -> Result<(), (Frame, DropReason)> {
         let bytes = held.frame.bytes().len();
         if self.links.len() >= HOLDS_FRAMES_MAX || self.bytes + bytes > HOLDS_BYTES_MAX {
             return Err((held.frame, DropReason::HoldsFull));
@@ -98,6 +99,7 @@ impl Hold {
             return Err((held.frame, DropReason::HoldFull));
         }
         self.bytes += bytes;
+        let held = Held { frame: out.packed(held.frame), ..held };
         let place = self.links.insert(Link { held, next: None });
         let queue = match queue {
             None => Queue { head: place, tail: place, frames: 1, bytes },
@@ -181,12 +183,12 @@ mod tests {
     proptest! {
         #[test]
         fn frames_leave_in_their_streams_order(steps in proptest::collection::vec((0u32..4, any::<bool>()), 0..400)) {
-            let mut hold = Hold::new(MAX, HashKey([1; 16]));
+            let (mut out, mut hold) = (Outbox::default(), Hold::new(MAX, HashKey([1; 16])));
             let mut model: [VecDeque<u32>; 4] = Default::default();
             for (serial, (slot, keeps)) in (0u32..).zip(steps) {
                 let expected = &mut model[slot as usize];
                 if keeps {
-                    let kept = hold.keep(Slot::new(slot), held(serial)).is_ok();
+                    let kept = hold.keep(Slot::new(slot), held(serial), &mut out).is_ok();
                     prop_assert_eq!(kept, expected.len() < MAX.frames);
                     if kept { expected.push_back(serial); }
                 } else {
@@ -199,23 +201,23 @@ mod tests {
 
     #[test]
     fn all_holds_together_are_bounded() {
-        let mut hold = Hold::new(MAX, HashKey([1; 16]));
+        let (mut out, mut hold) = (Outbox::default(), Hold::new(MAX, HashKey([1; 16])));
         let streams = u32::try_from(HOLDS_FRAMES_MAX).unwrap();
         for slot in 0..streams {
-            hold.keep(Slot::new(slot), held(slot)).unwrap();
+            hold.keep(Slot::new(slot), held(slot), &mut out).unwrap();
         }
-        assert_eq!(hold.keep(Slot::new(streams), held(0)).unwrap_err().1, DropReason::HoldsFull);
+        assert_eq!(hold.keep(Slot::new(streams), held(0), &mut out).unwrap_err().1, DropReason::HoldsFull);
     }
 
     #[test]
     fn a_hold_is_bounded_in_bytes() {
         let len = held(0).frame.bytes().len();
-        let mut hold = Hold::new(HoldMax { bytes: 2 * len, ..MAX }, HashKey([1; 16]));
-        hold.keep(Slot::new(0), held(0)).unwrap();
-        hold.keep(Slot::new(0), held(1)).unwrap();
-        assert_eq!(hold.keep(Slot::new(0), held(2)).unwrap_err().1, DropReason::HoldFull);
-        hold.keep(Slot::new(1), held(3)).unwrap();
+        let (mut out, mut hold) = (Outbox::default(), Hold::new(HoldMax { bytes: 2 * len, ..MAX }, HashKey([1; 16])));
+        hold.keep(Slot::new(0), held(0), &mut out).unwrap();
+        hold.keep(Slot::new(0), held(1), &mut out).unwrap();
+        assert_eq!(hold.keep(Slot::new(0), held(2), &mut out).unwrap_err().1, DropReason::HoldFull);
+        hold.keep(Slot::new(1), held(3), &mut out).unwrap();
         hold.take(Slot::new(0)).unwrap();
-        hold.keep(Slot::new(0), held(4)).unwrap();
+        hold.keep(Slot::new(0), held(4), &mut out).unwrap();
     }
 }

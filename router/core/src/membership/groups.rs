@@ -23,9 +23,8 @@ const ALL_ROUTERS: ([u8; 16], Mac) =
 impl Membership {
     /// A frame that only neighbours exchange came from this MAC, to a group.
     pub fn group_heard(&mut self, now: Instant, interface: Interface, link_source: Mac) {
-        let own = self.settings.node;
-        let from = self.members.iter_mut().filter(|member| member.node != own);
-        for member in from.filter(|member| member.macs.is_some_and(|macs| macs[interface] == link_source)) {
+        let member = self.member_by_mac(interface, link_source);
+        if let Some(member) = member.and_then(|node| self.peer_mut(node)) {
             member.heard_in_groups[interface] = Some(now);
         }
     }

@@ -14,8 +14,8 @@
 //!
 //! A tag is SipHash-2-4 with 128 bits of output, under a key of 128 bits for each pair and direction, which follows from the
 //! cluster's secret: made for short messages, in the core already, and cheap enough that a flood costs less than its reading.
-//! What it is about is what is asked now; a tag that is broken tomorrow proves nothing of today. It covers what is said, interface,
-//! the answering node's boot and the nonce.
+//! What it is about is what is asked now; a tag that is broken tomorrow proves nothing of today. It covers what is said,
+//! interface, the answering node's boot and the nonce.
 //!
 //! Before a tag is checked a member's MAC must be the source, an answer's nonce open, and the number of that member's probes on
 //! that interface below a bound. So a flood with one member's MAC takes only that member's answers away, as it takes its frames.
@@ -153,7 +153,7 @@ impl Membership {
         if to != self.settings.macs[interface] {
             return Err(DropReason::OtherMac);
         }
-        let node = self.member_by_mac(interface, from).filter(|node| *node != self.settings.node);
+        let node = self.member_by_mac(interface, from);
         let member = node.and_then(|node| self.peer_mut(node)).ok_or(DropReason::ProbeStranger)?;
         let boot = member.boot.ok_or(DropReason::ProbeStranger)?;
         let (node, proof) = (member.node, &mut member.proofs[interface]);
@@ -309,8 +309,8 @@ impl Membership {
         self.member(node).is_some_and(|member| member.is_seen(now, interface))
     }
 
-    /// When the holder that this node follows has answered no challenge for so long that it counts as silent, whatever adverts say: a challenge
-    /// comes each heartbeat interval, so it may have been silent for one more.
+    /// When the holder that this node follows has answered no challenge for so long that it counts as silent, whatever adverts
+    /// say: a challenge comes each heartbeat interval, so it may have been silent for one more.
     pub(super) fn unproven_at(&self, interface: Interface, silence: Duration) -> Option<Instant> {
         let epoch = self.followed(interface)?;
         let seen = self.member(epoch.node).and_then(|holder| holder.seen[interface]);

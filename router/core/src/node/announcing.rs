@@ -142,8 +142,7 @@ impl<H: HostPart> Node<H> {
 
     /// Keeps a frame until its stream is acknowledged.
     pub(super) fn keep_held(&mut self, slot: Slot, held: Held, out: &mut Outbox) {
-        let held = Held { frame: out.packed(held.frame), ..held };
-        if let Err((frame, reason)) = self.chosen.hold.keep(slot, held) {
+        if let Err((frame, reason)) = self.chosen.hold.keep(slot, held, out) {
             out.drop(frame, reason);
         }
     }

@@ -41,8 +41,7 @@ impl<H: HostPart> Node<H> {
         if others.is_empty() {
             return self.steer_unowned(turn, arrival);
         }
-        let arrival = turn.out.packed_arrival(arrival);
-        match self.redirector.parking.park(turn.now, key, arrival, || others.clone()) {
+        match self.redirector.parking.park(turn.now, key, arrival, || others.clone(), turn.out) {
             Ok(Some(id)) => {
                 for to in others {
                     turn.out.send(to, Message::Query(Query { id: id | OWN_QUERY, key }));
@@ -55,8 +54,8 @@ impl<H: HostPart> Node<H> {
 
     /// A frame waits for the announcement of the node that its stream was assigned to.
     pub(super) fn await_announcement(&mut self, turn: &mut Turn<'_, H>, arrival: Arrival) {
-        let (key, arrival) = (arrival.key(), turn.out.packed_arrival(arrival));
-        if let Err((frame, reason)) = self.redirector.parking.park(turn.now, key, arrival, Vec::new) {
+        let key = arrival.key();
+        if let Err((frame, reason)) = self.redirector.parking.park(turn.now, key, arrival, Vec::new, turn.out) {
             turn.out.drop(frame, reason);
         }
     }

@@ -214,9 +214,9 @@ impl<H: HostPart> Node<H> {
         }
     }
 
-    /// A frame came that neighbours exchange, perhaps to all of them.
+    /// A frame came that neighbours exchange, perhaps a member's to all of them.
     fn group_heard(&mut self, turn: &mut Turn<'_, H>, interface: Interface, packet: &Packet) {
-        if packet.destination.is_multicast() {
+        if packet.destination.is_multicast() && self.view.member_by_mac(interface, packet.source).is_some() {
             self.change_view(turn, |membership, now, _| membership.group_heard(now, interface, packet.source));
         }
     }

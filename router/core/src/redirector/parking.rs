@@ -9,6 +9,7 @@ use crate::id::{Interface, NodeId};
 use crate::limits::{
     PARK_TIME, PARKED_BYTES_MAX, PARKED_FRAMES_MAX, PARKED_STREAM_FRAMES_MAX, QUERIES_BURST_MAX, QUERIES_PER_SECOND_MAX,
 };
+use crate::outbox::Outbox;
 use crate::packet::{Arrival, Frame};
 use crate::time::{Bucket, Instant};
 
@@ -64,6 +65,7 @@ impl Parking {
         key: FlowKey,
         parked: Arrival,
         awaited: impl FnOnce() -> Vec<NodeId>,
+        out: &mut Outbox,
     ) -> Result<Option<u64>, (Frame, DropReason)> {
         let bytes = parked.frame.bytes().len();
         if self.frames >= PARKED_FRAMES_MAX || self.bytes + bytes > PARKED_BYTES_MAX {
@@ -73,7 +75,7 @@ impl Parking {
             if queue.frames.len() >= PARKED_STREAM_FRAMES_MAX {
                 return Err((parked.frame, DropReason::ParkFull));
             }
-            queue.frames.push(parked);
+            queue.frames.push(out.packed_arrival(parked));
             (self.frames, self.bytes) = (self.frames + 1, self.bytes + bytes);
             return Ok(None);
         }
@@ -82,7 +84,8 @@ impl Parking {
         }
         self.last_id += 1;
         let id = self.last_id;
-        self.queues.insert(key, Queue { id, awaited: awaited(), frames: vec![parked] });
+        let frames = vec![out.packed_arrival(parked)];
+        self.queues.insert(key, Queue { id, awaited: awaited(), frames });
         self.deadlines.push_back((now + PARK_TIME, key, id));
         (self.frames, self.bytes) = (self.frames + 1, self.bytes + bytes);
         Ok(Some(id))
@@ -181,15 +184,15 @@ mod tests {
 
     #[test]
     fn a_key_waits_for_every_answer_and_no_longer_than_its_time() {
-        let mut parking = Parking::new(START, HashKey([1; 16]));
-        let id = parking.park(START, key(1), parked(), || nodes(&["b", "c", "d"])).unwrap().unwrap();
-        assert_eq!(parking.park(START, key(1), parked(), Vec::new).unwrap(), None, "asked once");
+        let (mut out, mut parking) = (Outbox::default(), Parking::new(START, HashKey([1; 16])));
+        let id = parking.park(START, key(1), parked(), || nodes(&["b", "c", "d"]), &mut out).unwrap().unwrap();
+        assert_eq!(parking.park(START, key(1), parked(), Vec::new, &mut out).unwrap(), None, "asked once");
         assert!(!parking.disowned(&key(1), id, nodes(&["b"])[0]));
         assert!(!parking.disowned(&key(1), id + 1, nodes(&["c"])[0]), "an answer to another query");
         assert!(parking.member_left(nodes(&["d"])[0]).is_empty());
         assert!(parking.disowned(&key(1), id, nodes(&["c"])[0]));
         assert_eq!((parking.take(&key(1)).len(), parking.frames(), parking.bytes), (2, 0, 0));
-        parking.park(START, key(1), parked(), || nodes(&["b"])).unwrap();
+        parking.park(START, key(1), parked(), || nodes(&["b"]), &mut out).unwrap();
         assert!(parking.pop_due(START).is_none());
         assert_eq!(parking.member_left(nodes(&["b"])[0]), [key(1)]);
         assert_eq!(parking.pop_due(START + PARK_TIME).map(|(_, frames)| frames.len()), Some(1));
@@ -198,8 +201,8 @@ mod tests {
 
     #[test]
     fn an_announcement_is_waited_for_without_answers() {
-        let mut parking = Parking::new(START, HashKey([1; 16]));
-        let id = parking.park(START, key(1), parked(), Vec::new).unwrap().unwrap();
+        let (mut out, mut parking) = (Outbox::default(), Parking::new(START, HashKey([1; 16])));
+        let id = parking.park(START, key(1), parked(), Vec::new, &mut out).unwrap().unwrap();
         assert!(!parking.disowned(&key(1), id, nodes(&["b"])[0]));
         assert!(parking.member_left(nodes(&["b"])[0]).is_empty());
         assert_eq!(parking.take_all(Interface::Second).len(), 0);
@@ -208,23 +211,23 @@ mod tests {
 
     #[test]
     fn every_bound_has_its_reason() {
-        let mut parking = Parking::new(START, HashKey([1; 16]));
+        let (mut out, mut parking) = (Outbox::default(), Parking::new(START, HashKey([1; 16])));
         let reason = |refused: Result<_, (Frame, DropReason)>| refused.unwrap_err().1;
         for _ in 0..PARKED_STREAM_FRAMES_MAX {
-            parking.park(START, key(0), parked(), Vec::new).unwrap();
+            parking.park(START, key(0), parked(), Vec::new, &mut out).unwrap();
         }
-        assert_eq!(reason(parking.park(START, key(0), parked(), Vec::new)), DropReason::ParkFull);
+        assert_eq!(reason(parking.park(START, key(0), parked(), Vec::new, &mut out)), DropReason::ParkFull);
         let mut port = 1;
         while parking.frames() < PARKED_FRAMES_MAX {
-            parking.park(START, key(port), parked(), Vec::new).unwrap();
+            parking.park(START, key(port), parked(), Vec::new, &mut out).unwrap();
             port += 1;
         }
-        assert_eq!(reason(parking.park(START, key(port), parked(), Vec::new)), DropReason::ParkingFull);
-        let mut parking = Parking::new(START, HashKey([1; 16]));
+        assert_eq!(reason(parking.park(START, key(port), parked(), Vec::new, &mut out)), DropReason::ParkingFull);
+        let (mut out, mut parking) = (Outbox::default(), Parking::new(START, HashKey([1; 16])));
         for port in 0..u16::try_from(QUERIES_BURST_MAX).unwrap() {
-            parking.park(START, key(port), parked(), Vec::new).unwrap();
+            parking.park(START, key(port), parked(), Vec::new, &mut out).unwrap();
             parking.take(&key(port));
         }
-        assert_eq!(reason(parking.park(START, key(0), parked(), Vec::new)), DropReason::QueryRate);
+        assert_eq!(reason(parking.park(START, key(0), parked(), Vec::new, &mut out)), DropReason::QueryRate);
     }
 }
