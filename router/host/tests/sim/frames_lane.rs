@@ -55,6 +55,14 @@ impl World {
         self.plan(at, Happening::FramesOpened(connection, side));
     }
 
+    /// The new lane is there: what comes from now on is of it, whenever the node looks.
+    pub(crate) fn lane_opened(&mut self, connection: ConnectionId, side: Side) {
+        if let Some(found) = self.links.connections.get_mut(&connection) {
+            found.ends[side].frames_left = None;
+        }
+        self.tell_of_frames(connection, side, Came::FramesOpened);
+    }
+
     /// An end's node hears of it, if it still has the connection.
     pub(crate) fn tell_of_frames(&mut self, connection: ConnectionId, side: Side, came: fn(ConnectionId) -> Came) {
         let Some(found) = self.links.connections.get(&connection) else { return };
@@ -71,7 +79,7 @@ impl World {
         if !end.open || !end.up {
             return;
         }
-        (end.has_frames, end.frames_left) = (true, None);
+        end.has_frames = true;
         end.decoders[lane_index(Lane::Frames)] = Decoder::default();
         let peer = id(self.links.connections[&connection].nodes[1 - side]);
         let (now, member) = (self.local_now(place), &mut self.members[place]);

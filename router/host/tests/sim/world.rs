@@ -249,7 +249,7 @@ impl World {
             Happening::Bytes(connection, side, lane, bytes) => self.bytes_came(connection, side, lane, bytes),
             Happening::Ended(connection, side) => self.ended(connection, side),
             Happening::DialFrames(connection) => self.dial_frames(connection),
-            Happening::FramesOpened(connection, side) => self.tell_of_frames(connection, side, Came::FramesOpened),
+            Happening::FramesOpened(connection, side) => self.lane_opened(connection, side),
             Happening::FramesEnded(connection, side) => self.tell_of_frames(connection, side, Came::FramesEnded),
             Happening::Knock(node, peer) => self.knock(node, peer),
             Happening::Flush(pair) => self.flush_kept_back(pair),
