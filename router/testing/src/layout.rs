@@ -148,19 +148,7 @@ pub const SHORT: Timeouts = Timeouts {
 };
 
 /// An hour for each: streams do not end by themselves.
-pub const ENDLESS: Timeouts = {
-    let hour = Duration::from_secs(3600);
-    Timeouts {
-        tcp_established: hour,
-        tcp_opening: hour,
-        tcp_closing: hour,
-        tcp_closed: hour,
-        udp: hour,
-        icmp: hour,
-        other: hour,
-        provisional: hour,
-    }
-};
+pub const ENDLESS: Timeouts = Timeouts::alike(Duration::from_secs(3600));
 
 /// One node of a cluster of so many, its boot being its place's number from 1 on: the first node is to hold the first
 /// redirector and the next one the second. A test changes what it is about.

@@ -42,16 +42,7 @@ fn flow(number: u16) -> FlowKey {
 }
 
 fn redirector() -> Redirector {
-    let timeouts = Timeouts {
-        tcp_established: PROVISIONAL,
-        tcp_opening: PROVISIONAL,
-        tcp_closing: PROVISIONAL,
-        tcp_closed: PROVISIONAL,
-        udp: PROVISIONAL,
-        icmp: PROVISIONAL,
-        other: PROVISIONAL,
-        provisional: PROVISIONAL,
-    };
+    let timeouts = Timeouts::alike(PROVISIONAL);
     let choice = choice::Settings { key: HashKey([1; 16]), redirectors: Redirectors::Equal, keying: Keying::Shared };
     let hash_key = HashKey([2; 16]);
     let (node, midstream, buckets) = (node(0), Midstream::Drop, BUCKETS);

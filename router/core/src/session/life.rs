@@ -29,6 +29,23 @@ pub struct Timeouts {
     pub provisional: Duration,
 }
 
+impl Timeouts {
+    /// The same time in every state.
+    #[must_use]
+    pub const fn alike(time: Duration) -> Self {
+        Self {
+            tcp_established: time,
+            tcp_opening: time,
+            tcp_closing: time,
+            tcp_closed: time,
+            udp: time,
+            icmp: time,
+            other: time,
+            provisional: time,
+        }
+    }
+}
+
 /// Where a stream is in its life.
 ///
 /// ```text

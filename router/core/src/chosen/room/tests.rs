@@ -72,16 +72,7 @@ fn flow(number: Number) -> FlowKey {
 impl World {
     fn new() -> Self {
         let hour = Duration::from_secs(3_600);
-        let timeouts = Timeouts {
-            tcp_established: hour,
-            tcp_opening: hour,
-            tcp_closing: hour,
-            tcp_closed: hour,
-            udp: hour,
-            icmp: hour,
-            other: hour,
-            provisional: hour,
-        };
+        let timeouts = Timeouts::alike(hour);
         let settings = Settings {
             node: "c".parse().unwrap(),
             timeouts,
