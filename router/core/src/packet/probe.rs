@@ -130,6 +130,9 @@ mod tests {
             let mut other = whole.clone();
             other[place] ^= 0x40;
             assert!(refused(&other), "byte {place}");
+            let has_type = place >= ETHERNET_LEN;
+            assert_eq!(is_probe(&Frame::from_bytes(&other)), has_type, "byte {place}");
         }
+        assert!(!is_probe(&Frame::from_bytes(&whole[..ETHERNET_LEN - 1])));
     }
 }

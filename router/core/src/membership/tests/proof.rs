@@ -1,6 +1,5 @@
 //! Signs of life on the interfaces: only answered challenges count, whatever a host forges.
 
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::super::*;
@@ -11,7 +10,7 @@ use crate::limits::{
     OPEN_CHALLENGES_MAX, PROBE_ANSWER_TIME_MAX, PROBE_RETRY_DELAY, PROBES_BURST_MAX, PROBES_PER_SECOND_MAX,
 };
 use crate::packet::Frame;
-use crate::packet::probe::{Probe, TAG_LEN, Word, is_probe};
+use crate::packet::probe::{Probe, TAG_LEN, Word};
 use crate::packet::vrrp::Advert;
 
 /// Time until a holder is succeeded that a host makes out to live.
@@ -311,11 +310,4 @@ fn a_member_that_does_not_answer_is_challenged_again_before_the_next_beat() {
     world.advance(HEARTBEAT_INTERVAL);
     assert!((19..=21).contains(&count(&mut world)));
     const { assert!(PROBE_RETRY_DELAY.as_millis() * OPEN_CHALLENGES_MAX as u128 >= PROBE_ANSWER_TIME_MAX.as_millis()) };
-}
-
-#[test]
-fn only_these_frames_are_probes() {
-    let advert = Advert { vrid: 1, priority: 1, centiseconds: 10, addresses: vec![virtual_address(Interface::First)] };
-    let frame = advert.frame(Mac([0, 0, 0x5e, 0, 1, 1]), Ipv4Addr::new(10, 1, 0, 11).into()).unwrap();
-    assert!(!is_probe(&frame) && !is_probe(&Frame::from_bytes(&[0; 13])));
 }
