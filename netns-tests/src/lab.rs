@@ -20,6 +20,13 @@ const HINT_LEN_MAX: usize = 12;
 /// Lines of each node's log that are shown when a test fails.
 const LAST_LINES: usize = 30;
 
+/// A configuration for all nodes, with a host beside the client.
+const GUEST: &str = r#"
+[lab.hosts.guest]
+network = "first"
+addresses = ["10.1.0.101/24", "fd00:1::101/64"]
+"#;
+
 /// The built `herald`: `$HERALD_BIN`, else the one beside the tests in the target folder.
 ///
 /// # Panics
@@ -65,6 +72,17 @@ impl Builder {
     pub fn set(mut self, key: &str, value: impl ToString) -> Self {
         self.arguments.extend(["--set".into(), format!("{key}={}", value.to_string())]);
         self
+    }
+
+    /// A host `guest` on the first network, 10.1.0.101 and fd00:1::101, beside what every lab has.
+    ///
+    /// # Panics
+    ///
+    /// As [`configuration`](Self::configuration).
+    #[must_use]
+    #[track_caller]
+    pub fn guest(self) -> Self {
+        self.configuration(GUEST)
     }
 
     /// A configuration, in TOML, under every node's.

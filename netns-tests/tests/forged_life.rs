@@ -19,12 +19,6 @@ const MISSED_TIME: Duration = Duration::from_secs(3);
 /// For so long a host forges: much longer than that.
 const FORGED_S: u32 = 12;
 
-const CONFIGURATION: &str = r#"
-[lab.hosts.guest]
-network = "first"
-addresses = ["10.1.0.66/24"]
-"#;
-
 /// Forges the lives of NUMBER=MAC... on the first network for SECONDS, every 20 ms; with "adverts" the holder's, too. What the
 /// living ask the dead comes to this port, as the switch learns their MACs here; it is answered with tags that nobody made.
 const FORGER: &str = r#"
@@ -97,7 +91,7 @@ print(heard)
 
 /// A cluster of so many nodes whose roles are taken.
 fn lab(hint: &str, nodes: u8) -> Lab {
-    let lab = Lab::up(hint).configuration(CONFIGURATION).nodes(nodes).start();
+    let lab = Lab::up(hint).guest().nodes(nodes).start();
     assert_eq!(holder(&lab, "b", "first"), "a");
     lab
 }

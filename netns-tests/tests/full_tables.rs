@@ -16,13 +16,6 @@ const NODES: [&str; 3] = ["a", "b", "c"];
 /// How long others are watched without a flood, and at least during one.
 const WATCHED: Duration = Duration::from_secs(5);
 
-/// A host that floods.
-const CONFIGURATION: &str = r#"
-[lab.hosts.guest]
-network = "first"
-addresses = ["10.1.0.101/24"]
-"#;
-
 /// Sends COUNT first packets of streams, PER_SECOND of them: datagrams and SYNs by turns, each of another stream, with its own
 /// source address ("own") or with any ("forged"). Another SEED makes other streams.
 const FLOOD: &str = r#"
@@ -88,7 +81,7 @@ fn assert_served(beside: &Outage, without: &Outage) {
 #[test]
 #[ignore = "takes long: netns-tests/run --long runs it"]
 fn a_host_that_fills_the_table_takes_it_from_nobody() {
-    let up = || Lab::up("flood").configuration(CONFIGURATION).set("sessions_max", 2_048).start();
+    let up = || Lab::up("flood").guest().set("sessions_max", 2_048).start();
     let lab = up();
     let load = Load::start(&lab, size());
     pause(WATCHED);
@@ -128,7 +121,7 @@ const MORE_BYTES: u64 = 56 << 20;
 #[test]
 #[ignore = "takes long: netns-tests/run --long runs it"]
 fn a_node_without_memory_refuses_streams_and_goes_on() {
-    let lab = Lab::up("memory").configuration(CONFIGURATION).start();
+    let lab = Lab::up("memory").guest().start();
     let load = Load::start(&lab, size());
     pause(WATCHED);
     let pid = pid_of(&lab, "c");

@@ -20,9 +20,6 @@ use serde_json::Value;
 /// For anything that takes a moment on an idle machine.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// A second host on the first network.
-const GUEST: &str = "[lab.hosts.guest]\nnetwork = \"first\"\naddresses = [\"10.1.0.101/24\"]\n";
-
 /// Every process whose command line names the lab's folder: keeper and nodes, and the steps between.
 fn processes(name: &str) -> Vec<String> {
     let mark = format!("/{name}");
@@ -83,7 +80,7 @@ fn node_state(lab: &Lab, node: &str) -> String {
 
 #[test]
 fn hosts_have_the_addresses_and_gateways_of_the_drawing() {
-    let lab = Lab::up("drawing").configuration(GUEST).start();
+    let lab = Lab::up("drawing").guest().start();
     let configuration = folders(lab.name())[0].join("a/config.toml");
     assert_eq!(fs::metadata(configuration).unwrap().permissions().mode() & 0o777, 0o600, "it has a secret");
     let addresses = |host: &str| lab.exec(host, &["cat", "/proc/net/fib_trie", "/proc/net/if_inet6"]).ok();
@@ -386,7 +383,7 @@ fn wrong_usage_is_refused_before_anything_is_built() {
 
 #[test]
 fn a_capture_at_a_bridge_shows_each_frame_once() {
-    let lab = Lab::up("capture").nodes(1).configuration(GUEST).start();
+    let lab = Lab::up("capture").nodes(1).guest().start();
     let mut capture = lab.capture("first");
     let _sent = lab.exec("client", &["bash", "-c", "for n in 1 2 3; do echo $n > /dev/udp/10.1.0.101/9; done"]);
     let udp = |bytes: &[u8]| -> Option<Vec<u8>> {

@@ -220,12 +220,6 @@ fn no_packet_to_a_cold_neighbour_is_lost() {
     }
 }
 
-const GUEST: &str = r#"
-[lab.hosts.guest]
-network = "first"
-addresses = ["10.1.0.101/24", "fd00:1::101/64"]
-"#;
-
 /// Asks for COUNT addresses of the second network, 2,000 a second.
 const SCAN: &str = r#"
 import random, socket, sys, time
@@ -242,7 +236,7 @@ for number in range(int(sys.argv[1])):
 
 #[test]
 fn a_scan_of_a_network_shuts_nobody_out() {
-    let lab = Lab::up("scan").configuration(GUEST).start();
+    let lab = Lab::up("scan").guest().start();
     let new = |number: u32| format!("fd00:2::a{number}");
     for number in 0..8 {
         let address = format!("{}/64", new(number));

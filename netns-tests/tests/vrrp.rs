@@ -255,11 +255,13 @@ fn forged_adverts_are_counted_by_reason_and_change_nothing() {
     const TIMES: u64 = 50;
     let lab = lab("forger");
     let (before, memory_before) = (lab.json("c", &["roles"]), lab.memory("VmHWM:"));
+    // The first advert of a new holder may overtake its claim, and contradicts what c knows by then.
+    let counted = REASONS.map(|(reason, _)| drops(&lab, "c", reason));
     let forged = lab.exec("guest", &["/usr/bin/python3", "-c", FORGER, &TIMES.to_string()]);
     assert_eq!(forged.code, 0, "{}", forged.stderr);
-    for (reason, each) in REASONS {
+    for ((reason, each), counted) in REASONS.into_iter().zip(counted) {
         // c is neither of the two members that were forged.
-        let expected = each * TIMES;
+        let expected = counted + each * TIMES;
         eventually(LIMIT, reason, || (drops(&lab, "c", reason) >= expected).then_some(()));
         assert_eq!(drops(&lab, "c", reason), expected, "{reason}");
     }
