@@ -96,8 +96,8 @@ impl<H: HostPart> Node<H> {
         true
     }
 
-    /// The session of one of the keys of a stream, which has this identity, is made or confirmed, if this node keeps that interface's sessions. What
-    /// its redirector says to that, if it holds it.
+    /// The session of one of the keys of a stream, which has this identity, is made or confirmed, if this node keeps that
+    /// interface's sessions. What its redirector says to that, if it holds it.
     pub(super) fn redirector_hears(
         &mut self,
         now: Instant,
