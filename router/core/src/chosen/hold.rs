@@ -206,7 +206,11 @@ mod tests {
         for slot in 0..streams {
             hold.keep(Slot::new(slot), held(slot), &mut out).unwrap();
         }
-        assert_eq!(hold.keep(Slot::new(streams), held(0), &mut out).unwrap_err().1, DropReason::HoldsFull);
+        let mut frame = Frame::with_full_buffer();
+        frame.filled(100);
+        let (refused, reason) = hold.keep(Slot::new(streams), Held { frame, ..held(0) }, &mut out).unwrap_err();
+        assert_eq!(reason, DropReason::HoldsFull);
+        assert!(refused.has_full_buffer() && out.spent.is_empty(), "what is refused is not copied");
     }
 
     #[test]
