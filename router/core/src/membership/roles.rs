@@ -119,10 +119,11 @@ impl Membership {
     }
 
     /// A draining holder goes on until its successor, whose sessions must be complete, has taken the role from it: so it
-    /// is held at every moment.
+    /// is held at every moment. Of one beyond the mesh nobody knows whether it still drains, nor would it hear of the claim.
     fn is_handed_over(&self, holder: &Member, interface: Interface) -> bool {
         let own = self.member(self.settings.node);
-        holder.draining
+        holder.is_joined()
+            && holder.draining
             && self.standbys[interface] == Some(self.settings.node)
             && own.is_some_and(|own| own.in_sync && own.synced[interface])
     }

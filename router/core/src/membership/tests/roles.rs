@@ -107,6 +107,28 @@ fn a_node_that_stops_again_and_again_does_not_take_its_role_back_each_time() {
 }
 
 #[test]
+fn a_member_beyond_the_mesh_that_drained_when_it_was_heard_last_keeps_its_role() {
+    let mut world = World::empty(3, RolesMode::Priority);
+    world.adverts.preemption = Preemption::After(Duration::ZERO);
+    (0..3).for_each(|index| world.start(index));
+    world.advance(CONVERGENCE_TIME);
+    let serve = |world: &mut World, index, service| {
+        world.call(index, |membership, now, out| membership.service_changed(now, service, out));
+        world.advance(CONVERGENCE_TIME);
+    };
+    serve(&mut world, 1, Service::Draining);
+    serve(&mut world, 2, Service::Draining);
+    world.set_wire(1, 2, Wire::Cut);
+    world.advance(CONVERGENCE_TIME);
+    serve(&mut world, 1, Service::Normal);
+    serve(&mut world, 2, Service::Normal);
+    world.assert_holders(0, 1);
+    let used = world.used.len();
+    world.advance(Duration::from_secs(10));
+    assert_eq!(world.used.len(), used);
+}
+
+#[test]
 fn who_is_not_heard_by_every_member_does_not_preempt() {
     let mut world = World::empty(3, RolesMode::Priority);
     world.adverts.preemption = Preemption::After(Duration::ZERO);
