@@ -46,6 +46,9 @@ pub const MEMBERS_MAX: usize = 64;
 /// Time between two comparisons of a redirector's sessions with their chosen nodes.
 pub const COMPARE_INTERVAL: Duration = Duration::from_secs(60);
 
+/// Time for which a closed redirector session stands, so that what was said of it before and comes late is refused.
+pub const TOMBSTONE_TIME: Duration = DETECTION_TIME.saturating_mul(2);
+
 /// Time for which the redirector sessions of a dead member stand, as it may have been only slow.
 pub const GONE_TIME_MAX: Duration = Duration::from_secs(240);
 
@@ -117,6 +120,9 @@ pub const EARLY_TIME_MAX: Duration = Duration::from_millis(20);
 
 /// Holds that must time out in a row before holding for that redirector is suspended.
 pub const BREAKER_TIMEOUTS: u32 = 8;
+
+/// Acknowledgements that must come in time in a row before a redirector is late no more.
+pub const PROMPT_ACKNOWLEDGEMENTS: u32 = 64;
 
 /// Announcements that wait for the delay that a test asked for.
 pub const DELAYED_ANNOUNCEMENTS_MAX: usize = 65_536;

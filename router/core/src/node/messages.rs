@@ -6,7 +6,7 @@ use crate::event::{DropReason, Event, Step};
 use crate::flow::FlowKey;
 use crate::id::{Interface, NodeId};
 use crate::inspector::HostPart;
-use crate::limits::HANDOVER_HOPS_MAX;
+use crate::limits::{HANDOVER_HOPS_MAX, TOMBSTONE_TIME};
 use crate::mesh::{Acknowledge, Announce, Close, Handover, Message, Redirect, Refresh, Refuse};
 use crate::mutation::{Mutation, is_on};
 use crate::outbox::Outbox;
@@ -110,7 +110,12 @@ impl<H: HostPart> Node<H> {
         }
         let heard = self.redirector.session_announced(now, &key, stream, announce);
         self.note_answered(key);
-        Some(heard).filter(|_| self.view.holds(key.interface()))
+        let holds = self.view.holds(key.interface());
+        if !holds && matches!(heard, Heard::Refused(Refuse { winner: Some(_), .. })) {
+            // The holder decides. It may have forgotten the one that won here.
+            self.compare_by(key.interface(), now + TOMBSTONE_TIME);
+        }
+        Some(heard).filter(|_| holds)
     }
 
     /// Streams of `from` that a comparison asked for.

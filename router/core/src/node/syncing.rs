@@ -153,7 +153,13 @@ impl<H: HostPart> Node<H> {
 
     /// Sessions may be missing: they are compared as soon as deadlines are looked at.
     pub(super) fn compare_soon(&mut self, now: Instant, interface: Interface) {
-        self.keeping[interface].again = now;
+        self.compare_by(interface, now);
+    }
+
+    /// The same, at this time at the latest.
+    pub(super) fn compare_by(&mut self, interface: Interface, at: Instant) {
+        let again = &mut self.keeping[interface].again;
+        *again = at.min(*again);
     }
 
     /// Compares again where it is time.

@@ -7,7 +7,7 @@ use super::reach::is_gone;
 use crate::flow::{FlowKey, HashKey};
 use crate::id::{Epoch, NodeId};
 use crate::inspector::Direction;
-use crate::limits::DETECTION_TIME;
+use crate::limits::TOMBSTONE_TIME;
 use crate::mesh::{Acknowledge, Announce, Close, Refuse};
 use crate::mutation::{Mutation, is_on};
 use crate::session::{RedirectorSession, Standing};
@@ -91,7 +91,7 @@ impl Redirector {
             self.copies.toggle(key.interface(), session);
             session.generation = close.generation;
             session.standing = Standing::Tombstone;
-            session.expires = now + DETECTION_TIME * 2;
+            session.expires = now + TOMBSTONE_TIME;
             self.arrange(slot);
         }
     }

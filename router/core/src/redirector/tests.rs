@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::choice::{Keying, Redirectors};
 use super::*;
 use crate::flow::HashKey;
-use crate::limits::{BUCKETS, DETECTION_TIME};
+use crate::limits::{BUCKETS, TOMBSTONE_TIME};
 use crate::mesh::{Announce, Close, Refuse};
 use crate::outbox::Outbox;
 use crate::session::Digests;
@@ -73,7 +73,7 @@ fn model_closes(model: &mut BTreeMap<u16, Entry>, now: Instant, key: u16, genera
         && (entry.generation == generation
             || entry.standing == Standing::Provisional && entry.generation.node == generation.node)
     {
-        *entry = Entry { generation, standing: Standing::Tombstone, expires: now + DETECTION_TIME * 2 };
+        *entry = Entry { generation, standing: Standing::Tombstone, expires: now + TOMBSTONE_TIME };
     }
 }
 
