@@ -5,11 +5,12 @@
 #![expect(clippy::indexing_slicing, reason = "a test's own steps may panic too")]
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::time::Duration;
 
 use herald::io::clock;
 use herald_core::id::Interface;
-use netns_tests::{Family, Lab, Load, Outage, Protocol, Size, Stream, Streams, binary, pause};
+use netns_tests::{Family, Lab, Load, Outage, Protocol, Size, Stream, Streams, binary, eventually, pause};
 
 /// For anything that takes a moment on an idle machine.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -41,6 +42,17 @@ struct Fault {
     end: fn(&Lab, &str),
     /// What goes on while it stands, about once in a second.
     meanwhile: fn(&Lab, &str),
+    /// Who says so.
+    told: Told,
+}
+
+/// Who says what a fault is.
+#[derive(Clone, Copy)]
+enum Told {
+    /// Other nodes, by events with these names.
+    ByOthers(&'static [&'static str]),
+    /// The node itself, by a line of its log with this text, at the latest when the fault is mended.
+    ByItself(&'static str),
 }
 
 fn nothing(_: &Lab, _: &str) {}
@@ -67,6 +79,22 @@ fn epochs(lab: &Lab, nodes: &[&str]) -> u64 {
         ["first", "second"].iter().filter_map(|role| roles[*role]["epoch"].as_u64()).sum::<u64>()
     };
     nodes.iter().map(of).sum()
+}
+
+/// The rare events of a node, as lines.
+fn events(lab: &Lab, node: &str) -> Vec<String> {
+    let program = binary().display().to_string();
+    let said = lab.exec(node, &[program.as_str(), "events"]).ok();
+    // They alone have the time of the wall clock.
+    said.lines().filter(|line| line.contains(r#""at":"#)).map(str::to_owned).collect()
+}
+
+/// What a node has logged.
+fn log(lab: &Lab, node: &str) -> String {
+    let status = lab.status();
+    let nodes = status["nodes"].as_array().into_iter().flatten();
+    let path = nodes.filter(|row| row["node"] == node).find_map(|row| row["log"].as_str());
+    path.and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default()
 }
 
 /// Begins a fault and waits until no epoch changes any more; how long after the fault the last one did.
@@ -112,10 +140,14 @@ fn stands(fault: &Fault) {
     let load = Load::start(&lab, SIZE);
     pause(BEFORE);
     let (struck, well) = (owned(&lab, fault.node), others(fault.node));
+    let told_before: Vec<usize> = well.iter().map(|node| events(&lab, node).len()).collect();
+    let logged_before = log(&lab, fault.node).len();
     let rest = time_to_rest(&lab, fault, &well);
     pause(KNOWN);
     let failed = open_new(&lab);
     let outage = load.stop();
+    let told: Vec<String> =
+        well.iter().zip(told_before).flat_map(|(node, seen)| events(&lab, node).split_off(seen)).collect();
     (fault.end)(&lab, fault.node);
     let _roles = lab.await_mesh(LIMIT, &NODES);
     let others = of_others(&outage, &struck);
@@ -138,6 +170,16 @@ fn stands(fault: &Fault) {
     assert!(lost.is_empty(), "{}: streams of the others are lost: {lost:?}\n{outage}", fault.name);
     assert!(failed.is_empty(), "{}: new streams failed: {failed:?}", fault.name);
     assert!(rest.is_some(), "{}: epochs change without end", fault.name);
+    match fault.told {
+        Told::ByOthers(names) => {
+            let is_told = |name: &&&str| told.iter().any(|line| line.contains(&format!(r#""event":"{name}""#)));
+            let missing: Vec<_> = names.iter().filter(|name| !is_told(name)).collect();
+            assert!(missing.is_empty(), "{}: nobody says {missing:?}: {told:#?}", fault.name);
+        }
+        Told::ByItself(text) => eventually(LIMIT, text, || {
+            log(&lab, fault.node).get(logged_before..).is_some_and(|since| since.contains(text)).then_some(())
+        }),
+    }
 }
 
 /// The longest time in which one of these streams stood still.
@@ -152,66 +194,85 @@ fn of_others<'a>(outage: &'a Outage, struck: &BTreeSet<String>) -> Vec<&'a Strea
     outage.streams().filter(is_other).collect()
 }
 
-/// One test for each row: name, node, what begins it, what ends it, what goes on meanwhile.
+/// One test for each row: name, node, what begins it, what ends it, what goes on meanwhile, who says so.
 macro_rules! standing {
-    ($($(#[$attribute:meta])* $test:ident: $name:literal at $node:literal, $begin:expr, $end:expr, $meanwhile:expr;)*) => {
+    ($($(#[$attribute:meta])* $test:ident: $name:literal at $node:literal, $begin:expr, $end:expr, $meanwhile:expr, $told:expr;)*) => {
         $(#[test] $(#[$attribute])* fn $test() {
-            stands(&Fault { name: $name, node: $node, begin: $begin, end: $end, meanwhile: $meanwhile });
+            stands(&Fault { name: $name, node: $node, begin: $begin, end: $end, meanwhile: $meanwhile, told: $told });
         })*
     };
 }
 
 standing! {
     #[ignore = "takes long: netns-tests/run --long runs it"]
-    a_dead_holder: "dead" at "a", |lab, node| lab.kill(node, "KILL"), |lab, node| lab.start(node), nothing;
+    a_dead_holder: "dead" at "a", |lab, node| lab.kill(node, "KILL"), |lab, node| lab.start(node), nothing,
+        Told::ByOthers(&["member-died", "holder-changed"]);
     #[ignore = "takes long: netns-tests/run --long runs it"]
-    a_dead_chosen_node: "dead" at "c", |lab, node| lab.kill(node, "KILL"), |lab, node| lab.start(node), nothing;
+    a_dead_chosen_node: "dead" at "c", |lab, node| lab.kill(node, "KILL"), |lab, node| lab.start(node), nothing,
+        Told::ByOthers(&["member-died"]);
     #[ignore = "takes long: netns-tests/run --long runs it"]
-    a_frozen_holder: "frozen" at "a", |lab, node| lab.kill(node, "STOP"), |lab, node| lab.kill(node, "CONT"), nothing;
+    a_frozen_holder: "frozen" at "a", |lab, node| lab.kill(node, "STOP"), |lab, node| lab.kill(node, "CONT"), nothing,
+        Told::ByOthers(&["member-died", "holder-changed"]);
     #[ignore = "takes long: netns-tests/run --long runs it"]
-    a_chosen_node_frozen_in_pulses: "frozen in pulses" at "c", nothing, nothing, pulse;
+    a_chosen_node_frozen_in_pulses: "frozen in pulses" at "c", nothing, nothing, pulse,
+        Told::ByOthers(&["member-died", "link-up"]);
     #[ignore = "takes long: netns-tests/run --long runs it"]
-    a_drained_holder: "drained" at "a", drain, undrain, nothing;
+    a_drained_holder: "drained" at "a", drain, undrain, nothing,
+        Told::ByOthers(&["holder-changed"]);
 
     #[ignore = "takes long: netns-tests/run --long runs it"]
-    a_holder_whose_mesh_is_cut: "mesh cut" at "a", |lab, node| lab.links("cut", &[node, "--mesh"]), heal, nothing;
+    a_holder_whose_mesh_is_cut: "mesh cut" at "a", |lab, node| lab.links("cut", &[node, "--mesh"]), heal, nothing,
+        Told::ByOthers(&["member-cut", "holder-changed"]);
     #[ignore = "takes long: netns-tests/run --long runs it"]
-    a_chosen_node_whose_mesh_is_cut: "mesh cut" at "c", |lab, node| lab.links("cut", &[node, "--mesh"]), heal, nothing;
+    a_chosen_node_whose_mesh_is_cut: "mesh cut" at "c", |lab, node| lab.links("cut", &[node, "--mesh"]), heal, nothing,
+        Told::ByOthers(&["member-cut"]);
     #[ignore = "takes long: netns-tests/run --long runs it"]
-    a_mesh_that_is_cut_to_one_peer: "mesh cut to b" at "a", |lab, node| lab.links("cut", &[node, "b"]), heal, nothing;
+    a_mesh_that_is_cut_to_one_peer: "mesh cut to b" at "a", |lab, node| lab.links("cut", &[node, "b"]), heal, nothing,
+        Told::ByOthers(&["member-cut"]);
     #[ignore = "takes long: netns-tests/run --long runs it"]
     a_mesh_that_is_cut_one_way: "mesh cut, what it sends" at "a",
-        |lab, node| lab.links("cut", &[node, "--mesh", "--one-way"]), heal, nothing;
+        |lab, node| lab.links("cut", &[node, "--mesh", "--one-way"]), heal, nothing,
+        Told::ByOthers(&["link-lost", "member-cut"]);
     #[ignore = "takes long: netns-tests/run --long runs it"]
     a_mesh_that_loses_large_frames: "mesh cut above 600 bytes" at "c",
-        |lab, node| lab.links("cut", &[node, "--mesh", "--larger-than", "600"]), heal, nothing;
+        |lab, node| lab.links("cut", &[node, "--mesh", "--larger-than", "600"]), heal, nothing,
+        Told::ByOthers(&["link-lost", "member-cut"]);
     #[ignore = "takes long: netns-tests/run --long runs it"]
     a_mesh_that_is_slow: "mesh 100 ms late" at "a",
-        |lab, node| lab.links("impair", &[node, "--mesh", "--delay", "100ms"]), heal, nothing;
+        |lab, node| lab.links("impair", &[node, "--mesh", "--delay", "100ms"]), heal, nothing,
+        Told::ByItself("acknowledges announcements late");
 
     #[ignore = "takes long: netns-tests/run --long runs it"]
     an_interface_that_is_cut: "first cut" at "a",
-        |lab, node| lab.links("cut", &[node, "--interface", "first"]), heal, nothing;
+        |lab, node| lab.links("cut", &[node, "--interface", "first"]), heal, nothing,
+        Told::ByOthers(&["holder-changed", "interface-unheard"]);
     #[ignore = "takes long: netns-tests/run --long runs it"]
     an_interface_that_is_deaf: "second cut, what it hears" at "b",
-        |lab, node| lab.links("cut", &[node, "--interface", "second", "--one-way=in"]), heal, nothing;
+        |lab, node| lab.links("cut", &[node, "--interface", "second", "--one-way=in"]), heal, nothing,
+        Told::ByOthers(&["holder-changed", "interface-unheard"]);
     #[ignore = "takes long: netns-tests/run --long runs it"]
     an_interface_that_is_mute: "second cut, what it sends" at "b",
-        |lab, node| lab.links("cut", &[node, "--interface", "second", "--one-way"]), heal, nothing;
+        |lab, node| lab.links("cut", &[node, "--interface", "second", "--one-way"]), heal, nothing,
+        Told::ByOthers(&["holder-changed", "interface-unheard"]);
     #[ignore = "takes long: netns-tests/run --long runs it"]
     an_interface_without_multicast: "first cut for multicast" at "a",
-        |lab, node| lab.links("cut", &[node, "--interface", "first", "--multicast"]), heal, nothing;
+        |lab, node| lab.links("cut", &[node, "--interface", "first", "--multicast"]), heal, nothing,
+        Told::ByOthers(&["holder-changed", "interface-unheard"]);
     #[ignore = "takes long: netns-tests/run --long runs it"]
     an_interface_whose_adverts_are_lost: "first cut for multicast, what it sends" at "a",
-        |lab, node| lab.links("cut", &[node, "--interface", "first", "--multicast", "--one-way"]), heal, nothing;
+        |lab, node| lab.links("cut", &[node, "--interface", "first", "--multicast", "--one-way"]), heal, nothing,
+        Told::ByOthers(&["holder-changed", "interface-unheard"]);
     #[ignore = "takes long: netns-tests/run --long runs it"]
     an_interface_that_hears_no_adverts: "first cut for multicast, what it hears" at "b",
-        |lab, node| lab.links("cut", &[node, "--interface", "first", "--multicast", "--one-way=in"]), heal, nothing;
+        |lab, node| lab.links("cut", &[node, "--interface", "first", "--multicast", "--one-way=in"]), heal, nothing,
+        Told::ByOthers(&["interface-unheard"]);
 
     #[ignore = "takes long: netns-tests/run --long runs it"]
-    a_full_disk: "disk full" at "c", fill_disk, heal, nothing;
+    a_full_disk: "disk full" at "c", fill_disk, heal, nothing,
+        Told::ByItself("holds the");
     #[ignore = "takes long: netns-tests/run --long runs it"]
-    no_descriptors: "no descriptors" at "c", |lab, node| lab.links("fill", &[node, "--descriptors"]), heal, nothing;
+    no_descriptors: "no descriptors" at "c", |lab, node| lab.links("fill", &[node, "--descriptors"]), heal, nothing,
+        Told::ByItself("no file descriptor is left");
 }
 
 /// Frozen for longer than it takes to notice.

@@ -161,6 +161,13 @@ pub enum Event {
         /// True while holding is suspended.
         open: bool,
     },
+    /// A peer acknowledges announcements only after the hold for them has run out, or in time again.
+    AcknowledgesLate {
+        /// The redirector.
+        peer: NodeId,
+        /// True while it is late.
+        late: bool,
+    },
     /// A peer and this node refuse each other, or a peer this node, for what only people can mend: told once for each of its
     /// boots.
     KeptApart {
@@ -240,6 +247,7 @@ impl Event {
             | Self::InterfaceUnheard { .. }
             | Self::HolderChanged { .. }
             | Self::Breaker { .. }
+            | Self::AcknowledgesLate { .. }
             | Self::Full { .. }
             | Self::ShortOfMemory { .. }
             | Self::MakingRoom { .. }

@@ -1,6 +1,6 @@
 //! How far the redirectors know of a stream: announced, acknowledged, timed out; and in which generation.
 
-use super::Chosen;
+use super::{Chosen, Punctuality};
 use crate::event::Event;
 use crate::flow::FlowKey;
 use crate::id::{BootId, Generation, NodeId, Slot};
@@ -64,11 +64,20 @@ impl<H: HostPart> Chosen<H> {
 
     /// The other redirector has the stream in this slot.
     pub fn acknowledged(&mut self, slot: Slot, from: NodeId, out: &mut Outbox) {
-        if self.breakers.acknowledged(from) {
+        let session = self.markers.at_mut(slot);
+        let punctuality = match std::mem::replace(&mut session.announced, Announced::Acknowledged) {
+            Announced::TimedOut { .. } => Punctuality::Late,
+            Announced::No | Announced::Waiting | Announced::Acknowledged | Announced::Lost | Announced::Moved(_) => {
+                Punctuality::InTime
+            }
+        };
+        let changed = self.breakers.acknowledged(from, punctuality);
+        if changed.closed {
             out.tell(Event::Breaker { peer: from, open: false });
         }
-        let session = self.markers.at_mut(slot);
-        session.announced = Announced::Acknowledged;
+        if let Some(late) = changed.late {
+            out.tell(Event::AcknowledgesLate { peer: from, late });
+        }
         out.tell(Event::Acknowledged { flow: session.opener, node: from });
         self.schedule(slot);
     }

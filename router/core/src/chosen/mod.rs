@@ -7,7 +7,7 @@ mod hold;
 mod moving;
 mod room;
 
-pub use breaker::Breakers;
+pub use breaker::{Breakers, Punctuality};
 pub use hold::{Held, Hold, HoldMax};
 pub use moving::{FenceDue, FenceError, Fenced};
 pub use room::{Class, Room};

@@ -5,6 +5,7 @@ pub mod commands;
 pub mod config;
 pub mod control;
 pub mod demo;
+mod descriptors;
 pub mod doctor;
 mod drain;
 pub mod event_loop;

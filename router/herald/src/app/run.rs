@@ -9,6 +9,7 @@ use mio::Poll;
 
 use super::config::{Config, Draft, MeshOptions, MidstreamOption, RedirectOption, RedirectorsOption, RolesOption};
 use super::control::{self, ControlSocket, Shared, SocketError};
+use super::descriptors::Descriptors;
 use super::event_loop::{self, About, EventLoop, KNOCKS_FIRST_TOKEN, PEERS_FIRST_TOKEN, Parts, Port};
 use super::logging::Log;
 use super::published::Published;
@@ -111,7 +112,12 @@ pub fn run(config: &Config, log: &Log) -> Result<(), RunError> {
         Parts { poll, node, plugins, ports, peers, knocks, signals, questions, published, progress: seen, about };
     let mut event_loop = EventLoop::new(parts).map_err(system("cannot watch the node's descriptors"))?;
     let _control = control::start(socket, asker, shared).map_err(system("cannot start the control thread"))?;
-    let _watchdog = watchdog::start(progress, move || losses.look()).map_err(system("cannot start the watchdog"))?;
+    let mut descriptors = Descriptors::default();
+    let look = move || {
+        losses.look();
+        descriptors.look();
+    };
+    let _watchdog = watchdog::start(progress, look).map_err(system("cannot start the watchdog"))?;
     tracing::info!(
         "node {} of cluster {} runs; control socket {}",
         config.options.node,

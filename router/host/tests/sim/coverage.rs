@@ -52,6 +52,7 @@ impl Coverage {
                 Event::HolderChanged { .. } if now < at_ms(FAULTS_FROM_MS) => return,
                 Event::HolderChanged { .. } => "epoch change",
                 Event::Breaker { open: true, .. } => "breaker opened",
+                Event::AcknowledgesLate { late: true, .. } => "acknowledges late",
                 Event::InterfaceUnheard { .. } => "interface unheard",
                 Event::AdvertsUnheard { .. } => "adverts unheard",
                 Event::MemberCut { .. } => "member cut",
@@ -68,6 +69,7 @@ impl Coverage {
                 | Event::StreamEnded { .. }
                 | Event::LinkUp { .. }
                 | Event::Breaker { .. }
+                | Event::AcknowledgesLate { .. }
                 | Event::KeptApart { .. }
                 | Event::ConfigurationDiffers { .. }
                 | Event::ForeignRouter { .. }

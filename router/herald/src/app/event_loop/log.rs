@@ -43,6 +43,10 @@ pub(super) fn log(event: &Event) {
             tracing::warn!("{peer} does not acknowledge announcements: nothing is held for it any more");
         }
         Event::Breaker { peer, open: false } => tracing::info!("{peer} acknowledges announcements again"),
+        Event::AcknowledgesLate { peer, late: true } => log_late(*peer),
+        Event::AcknowledgesLate { peer, late: false } => {
+            tracing::info!("{peer} acknowledges announcements in time again")
+        }
         Event::Full { full: true } => {
             tracing::warn!("no room for new streams: other nodes are to be chosen until there is");
         }
@@ -66,14 +70,7 @@ pub(super) fn log(event: &Event) {
             "{node} has a suspended plugin whose fault policy is closed: it gets no new streams and gives its own away"
         ),
         Event::NodeSuspended { node, suspended: false } => tracing::info!("no plugin of {node} is suspended any more"),
-        Event::AllSuspended { suspended: true } => {
-            tracing::error!(
-                "every node that may be chosen has a suspended plugin whose fault policy is closed: streams end by it"
-            );
-        }
-        Event::AllSuspended { suspended: false } => {
-            tracing::info!("streams go to nodes without a suspended plugin again")
-        }
+        Event::AllSuspended { suspended } => log_all_suspended(*suspended),
     }
 }
 
@@ -86,4 +83,21 @@ fn log_unheard(node: NodeId, interface: Interface) {
 
 fn log_heard(node: NodeId, interface: Interface) {
     tracing::info!("{node} and the others hear each other on the {interface} interface again");
+}
+
+fn log_late(peer: NodeId) {
+    tracing::warn!(
+        "{peer} acknowledges announcements late, when their packets have waited for hold_ms_max: new streams may lose their first \
+         packet; see the delay of the mesh, and whether {peer} is overloaded"
+    );
+}
+
+fn log_all_suspended(suspended: bool) {
+    if suspended {
+        tracing::error!(
+            "every node that may be chosen has a suspended plugin whose fault policy is closed: streams end by it"
+        );
+    } else {
+        tracing::info!("streams go to nodes without a suspended plugin again");
+    }
 }

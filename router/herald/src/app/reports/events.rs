@@ -114,6 +114,8 @@ impl EventRow {
             },
             Event::Breaker { peer, open: true } => Self::of_node("breaker-opened", peer),
             Event::Breaker { peer, open: false } => Self::of_node("breaker-closed", peer),
+            Event::AcknowledgesLate { peer, late: true } => Self::of_node("acknowledges-late", peer),
+            Event::AcknowledgesLate { peer, late: false } => Self::of_node("acknowledges-in-time", peer),
             Event::KeptApart { peer, reason } => Self { reason: Some(reason), ..Self::of_node("kept-apart", peer) },
             Event::ConfigurationDiffers { peer } => Self::of_node("configuration-differs", peer),
             Event::ForeignRouter { interface, address, mac, .. } => Self {
