@@ -20,6 +20,15 @@ pub enum Direction {
 impl Direction {
     /// Both.
     pub const BOTH: [Self; 2] = [Self::FromOpener, Self::ToOpener];
+
+    /// The way back.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::FromOpener => Self::ToOpener,
+            Self::ToOpener => Self::FromOpener,
+        }
+    }
 }
 
 /// One value for each direction of a stream.

@@ -124,6 +124,10 @@ mutations! {
     OpenAtUnheard = "open-at-unheard",
     /// A node that has just lost a role takes it back at once if it may preempt.
     PreemptUnsteady = "preempt-unsteady",
+    /// A reset ends its stream wherever it lies.
+    BelieveResets = "believe-resets",
+    /// A SYN begins its stream anew whatever its end says.
+    BelieveSyns = "believe-syns",
     /// A holder takes its role anew with each heartbeat.
     RestlessHolder = "restless-holder",
 }

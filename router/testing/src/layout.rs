@@ -12,7 +12,7 @@ use herald_core::inspector::HostPart;
 use herald_core::limits::BUCKETS;
 use herald_core::membership::{self, AdvertSettings, InterfaceState, ProbeSettings, RolesMode};
 use herald_core::mesh::{Hello, Side};
-use herald_core::node::{Announcing, Node, Redirecting, Settings};
+use herald_core::node::{Announcing, Node, Redirecting, Settings, Strictness};
 use herald_core::redirector::choice::{self, Keying, Redirectors};
 use herald_core::session::{Bounds, Midstream, Timeouts};
 use herald_core::turn::Turn;
@@ -185,6 +185,7 @@ pub fn settings(place: Place, nodes: usize) -> Settings {
             keying: Keying::PerInterface,
         },
         midstream: Midstream::Drop,
+        strictness: Strictness::Lenient,
         hold_max: HoldMax { time: Duration::from_millis(20), frames: 32, bytes: 1 << 20 },
         timeouts: SHORT,
         bounds: Bounds::default(),

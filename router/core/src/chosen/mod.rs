@@ -4,6 +4,7 @@ mod announcing;
 mod breaker;
 mod ending;
 mod hold;
+mod meeting;
 mod moving;
 mod room;
 
@@ -12,7 +13,7 @@ pub use hold::{Held, Hold, HoldMax};
 pub use moving::{FenceDue, FenceError, Fenced};
 pub use room::{Class, Room};
 
-use crate::event::{DropReason, EndReason, Event, Step};
+use crate::event::{DropReason, Event, Step};
 use crate::flow::{FlowKey, HashKey, HashedKey};
 use crate::id::{Generation, NodeId, Slot};
 use crate::inspector::{Direction, HostPart, Inspection, PerDirection, Standing, Verdict};
@@ -25,6 +26,7 @@ use crate::session::{
 };
 use crate::time::Instant;
 use crate::turn::Turn;
+use meeting::Meeting;
 
 /// How a chosen node works.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +82,8 @@ pub enum Departure {
     Leave,
     /// After the other redirector was told of the stream.
     Announce,
+    /// Now, and the redirectors are told of the stream: it began with an answer, which its former stream's sessions let come.
+    LeaveAndAnnounce,
     /// Behind the packets of its stream that are held already.
     Hold,
     /// The hold had run out: only if the other redirector would choose this node by itself.
@@ -93,6 +97,8 @@ pub enum Accepted {
     Inspect(Inspection),
     /// It has ended here, or waits.
     Ended,
+    /// It is of a TCP connection that nobody knows, and its sender is to get a reset.
+    Unknown(Arrival, DropReason),
     /// This node has not got its stream and may not begin it.
     Astray(Arrival),
 }
@@ -131,7 +137,7 @@ impl<H: HostPart> Chosen<H> {
         let (packets, bytes) = arrival.size();
         let size = Count { packets, bytes };
         let met = match self.markers.meet(turn.now, key, size) {
-            Some(met) => self.meet_again(turn, met, &arrival),
+            Some(met) => self.meet_again(turn, met, &arrival, size),
             None => Meeting::New { generation: 1, slot: None },
         };
         let (slot, direction) = match met {
@@ -140,6 +146,7 @@ impl<H: HostPart> Chosen<H> {
                 turn.out.drop(arrival.frame, reason);
                 return Accepted::Ended;
             }
+            Meeting::Unknown(reason) => return Accepted::Unknown(arrival, reason),
             Meeting::Moved(to) => {
                 self.follow(to, arrival, turn.out);
                 return Accepted::Ended;
@@ -179,48 +186,6 @@ impl<H: HostPart> Chosen<H> {
         let session = self.markers.at(slot);
         let verdict = session.standing[direction].verdict().unwrap_or_default();
         Accepted::Inspect(Inspection { verdict, ..Inspection::new(arrival, direction, session.id, slot) })
-    }
-
-    /// A packet of a stream that has a session.
-    fn meet_again(
-        &mut self,
-        turn: &mut Turn<'_, H>,
-        (slot, direction): (Slot, Direction),
-        arrival: &Arrival,
-    ) -> Meeting {
-        let headers = &arrival.headers;
-        let session = self.markers.at_mut(slot);
-        match session.announced {
-            Announced::Lost if arrival.came == Came::Straight => return Meeting::Astray,
-            Announced::Lost => return Meeting::Ended(DropReason::Refused),
-            Announced::Moved(moved) => return Meeting::Moved(moved.to.node),
-            Announced::No | Announced::Waiting | Announced::TimedOut { .. } | Announced::Acknowledged => {}
-        }
-        session.silent_since = turn.now;
-        if session.fenced && !arrival.came.is_handed_over() {
-            return Meeting::Fenced(session.id);
-        }
-        if session.alive && !session.life.is_reopened_by(headers) {
-            return Meeting::Known { slot, direction };
-        }
-        match Opening::of(headers) {
-            Opening::Connects | Opening::Opens => {}
-            Opening::Midstream | Opening::Quotes => return Meeting::Ended(DropReason::Tombstone),
-        }
-        let generation = session.generation.saturating_add(1);
-        if session.alive {
-            self.end(turn, slot, EndReason::Replaced);
-        }
-        Meeting::New { generation, slot: Some(slot) }
-    }
-
-    /// Whether a packet may be a stream's first.
-    fn may_start(&self, opening: Opening) -> Result<(), DropReason> {
-        match (opening, self.settings.midstream) {
-            (Opening::Connects | Opening::Opens, _) | (Opening::Midstream, Midstream::PickUp) => Ok(()),
-            (Opening::Midstream, Midstream::Drop) => Err(DropReason::MidStream),
-            (Opening::Quotes, _) => Err(DropReason::UnknownQuote),
-        }
     }
 
     /// Marks a stream whose first packet has come.
@@ -321,7 +286,7 @@ impl<H: HostPart> Chosen<H> {
                     let flow = session.return_key.unwrap_or(session.opener);
                     turn.out.tell(Event::Step { step: Step::M12, flow, node });
                 }
-                Departure::Leave
+                if session.announced == Announced::No { Departure::LeaveAndAnnounce } else { Departure::Leave }
             }
             (Direction::FromOpener, Announced::Acknowledged) => {
                 if !session.has_left {
@@ -371,21 +336,4 @@ pub enum Judged {
     Anew,
     /// Its stream made room for others while they had it. It ends with it, or it would push out another in turn.
     Evicted,
-}
-
-/// What a packet met at the marker table.
-enum Meeting {
-    Known {
-        slot: Slot,
-        direction: Direction,
-    },
-    New {
-        generation: u32,
-        slot: Option<Slot>,
-    },
-    Ended(DropReason),
-    Moved(NodeId),
-    /// The number of a stream that waits for its fence.
-    Fenced(u64),
-    Astray,
 }

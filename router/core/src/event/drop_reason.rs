@@ -25,8 +25,22 @@ drop_reasons! {
     Malformed = "malformed",
     /// The IPv4 header checksum is wrong.
     IpChecksum = "ip-checksum",
+    /// The TCP or UDP checksum is wrong: no end would take the packet.
+    TransportChecksum = "transport-checksum",
     /// The checksum of an ICMP or ICMPv6 message to this node is wrong.
     IcmpChecksum = "icmp-checksum",
+    /// `strict`: an extension header that is cut short, out of place or one of too many, or that only its destination knows.
+    OddHeader = "odd-header",
+    /// `strict`: a transport header that is cut short or contradicts itself.
+    OddTransport = "odd-transport",
+    /// `strict`: the length of a UDP header is not that of the packet.
+    OddUdpLength = "odd-udp-length",
+    /// `strict`: UDP over IPv6 without a checksum.
+    OddUdpChecksum = "odd-udp-checksum",
+    /// `strict`: control bits of TCP that no end sends together.
+    OddTcpFlags = "odd-tcp-flags",
+    /// `strict`: a protocol number that is not assigned.
+    OddProtocol = "odd-protocol",
     /// A fragment; reassembly does not exist yet.
     Fragment = "fragment",
     /// A VLAN tag on an interface that has none.

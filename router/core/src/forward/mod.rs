@@ -330,6 +330,8 @@ impl Forward {
         if !is_on(Mutation::KeepHopLimit) {
             decrement_hop_limit(&mut frame, headers);
         }
+        // What a network has put behind the packet stays there.
+        frame.truncate(headers.end as usize);
         let local = &self.local[interface];
         let source = if is_on(Mutation::VirtualSource) { local.virtual_mac_v4 } else { local.mac };
         set_macs(&mut frame, to, source);

@@ -46,7 +46,7 @@ impl Forward {
     }
 
     /// Resets the sender of a TCP segment, as an end does that knows no such connection.
-    pub(super) fn refuse(&mut self, now: Instant, received: Received<'_>, out: &mut Outbox) {
+    pub fn refuse(&mut self, now: Instant, received: Received<'_>, out: &mut Outbox) {
         if let Some(reset) = Segment::of(received.headers).and_then(Segment::reset_back) {
             self.reset(now, self.way_back(&received), reset, out);
         }
@@ -65,7 +65,7 @@ impl Forward {
 
 impl Segment {
     fn of(headers: &Headers) -> Option<Self> {
-        let Transport::Tcp { source, destination, flags, sequence, acknowledgement } = headers.transport else {
+        let Transport::Tcp { source, destination, flags, sequence, acknowledgement, .. } = headers.transport else {
             return None;
         };
         let len = headers.payload_len() + usize::from(flags.syn()) + usize::from(flags.fin());
@@ -179,7 +179,7 @@ mod tests {
                 ];
                 for (interface, mac, from, to, numbers) in expected.into_iter().flatten() {
                     let reset = sent.next().unwrap();
-                    let Transport::Tcp { source, destination, flags, sequence, acknowledgement } =
+                    let Transport::Tcp { source, destination, flags, sequence, acknowledgement, .. } =
                         reset.headers().transport
                     else {
                         panic!("{name}: {reset:?}");

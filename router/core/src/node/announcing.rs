@@ -62,6 +62,19 @@ impl<H: HostPart> Node<H> {
         }
     }
 
+    /// A stream has begun in the place of one that both redirectors know, with an answer that may leave at once. What the
+    /// opener says waits as ever.
+    pub(super) fn announce_renewed(&mut self, turn: &mut Turn<'_, H>, slot: Slot) {
+        if self.announcing == Announcing::Off {
+            return self.chosen.acknowledged(slot, self.node, turn.out);
+        }
+        match self.tell_redirectors(turn, slot) {
+            Told::Stands => self.chosen.acknowledged(slot, self.node, turn.out),
+            Told::Sent(_) => self.chosen.wait(turn.now, slot),
+            Told::Refused(winner) => self.lost(turn, slot, winner),
+        }
+    }
+
     /// Announces a stream to both redirectors. Only the one of the return packets is waited for.
     fn tell_redirectors(&mut self, turn: &mut Turn<'_, H>, slot: Slot) -> Told {
         // A tombstone of this node's own may stand in either redirector: each is outbid once.

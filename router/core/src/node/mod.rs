@@ -39,7 +39,7 @@ use entrance::Entrance;
 use moving::Drain;
 pub use moving::Remaining;
 pub use reporting::{Asked, owner_query};
-pub use settings::{Announcing, Redirecting, Settings};
+pub use settings::{Announcing, Redirecting, Settings, Strictness};
 use syncing::{Bulk, Keeping};
 use view::{Following, View};
 
@@ -52,6 +52,7 @@ pub struct Node<H> {
     /// Hashes the keys of packets.
     hash_key: HashKey,
     redirecting: Redirecting,
+    strictness: Strictness,
     announcing: Announcing,
     macs: PerInterface<Mac>,
     virtual_macs: PerInterface<[Mac; 2]>,
@@ -122,6 +123,7 @@ impl<H: HostPart> Node<H> {
             choice: settings.choice,
             hash_key: settings.hash_key,
             redirecting: settings.redirecting,
+            strictness: settings.strictness,
             announcing: settings.announcing,
             macs: PerInterface::from_fn(|i| interfaces[i].mac),
             virtual_macs: PerInterface::from_fn(|i| [interfaces[i].virtual_mac_v4, interfaces[i].virtual_mac_v6]),

@@ -28,6 +28,15 @@ pub enum Redirecting {
     Mesh,
 }
 
+/// What a node does with packets that are odd and yet legal to forward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strictness {
+    /// Forwards them, as any router.
+    Lenient,
+    /// Drops them.
+    Strict,
+}
+
 /// Everything a node must be told at its start.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -43,6 +52,8 @@ pub struct Settings {
     pub choice: choice::Settings,
     /// What to do with TCP in mid-stream.
     pub midstream: Midstream,
+    /// What to do with odd packets.
+    pub strictness: Strictness,
     /// What one hold may take.
     pub hold_max: chosen::HoldMax,
     /// How long streams may be silent.

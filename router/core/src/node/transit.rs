@@ -1,7 +1,7 @@
 //! The way of one transit packet: steered, redirected or accepted, inspected, forwarded.
 
 use super::astray::Beginning;
-use super::{Node, Redirecting};
+use super::{Node, Redirecting, Strictness};
 use crate::chosen::{Accepted, Departure, Held, Judged};
 use crate::event::{DropReason, Event, Step};
 use crate::flow::HashedKey;
@@ -11,7 +11,7 @@ use crate::inspector::{Action, Direction, HostPart, Inspection, Verdict};
 use crate::limits::BATCH_PACKETS_MAX;
 use crate::mutation::{Mutation, is_on};
 use crate::outbox::{Leaving, Outbox};
-use crate::packet::{Arrival, Came, Frame, Packet, rewrite};
+use crate::packet::{Arrival, Came, Frame, Odd, Packet, checksum, rewrite};
 use crate::redirector::Steer;
 use crate::turn::Turn;
 
@@ -37,6 +37,7 @@ impl<H: HostPart> Node<H> {
         let flow = key.key;
         let (chosen, step) = match steer {
             Steer::Drop(reason) => return turn.out.drop(arrival.frame, reason),
+            Steer::Reset(reason) => return self.reset(turn, arrival, reason),
             Steer::Ask => return self.ask_members(turn, arrival),
             Steer::Wait => return self.await_announcement(turn, arrival),
             Steer::Move(assign) => {
@@ -58,6 +59,17 @@ impl<H: HostPart> Node<H> {
             turn.out.tell(Event::Step { step, flow, node: chosen });
         }
         self.redirect(chosen, arrival, turn.out);
+    }
+
+    /// A segment of a connection that nobody knows: its sender is told so, unless no end would take it.
+    #[cold]
+    fn reset(&mut self, turn: &mut Turn<'_, H>, arrival: Arrival, reason: DropReason) {
+        let Arrival { interface, headers, frame, .. } = arrival;
+        if !checksum::is_right(&headers, &frame) {
+            return turn.out.drop(frame, DropReason::TransportChecksum);
+        }
+        self.forward.refuse(turn.now, Received { interface, headers: &headers, frame: &frame }, turn.out);
+        turn.out.drop(frame, reason);
     }
 
     /// The same frame, to the chosen node: to its MAC, or over the mesh. What a member had first goes over the mesh, so that
@@ -83,11 +95,21 @@ impl<H: HostPart> Node<H> {
     }
 
     fn accept_hashed(&mut self, turn: &mut Turn<'_, H>, key: HashedKey, mut arrival: Arrival) {
+        if !checksum::is_right(&arrival.headers, &arrival.frame) {
+            return turn.out.drop(arrival.frame, DropReason::TransportChecksum);
+        }
+        if arrival.headers.odd != Odd::No
+            && self.strictness == Strictness::Strict
+            && let Some(reason) = arrival.headers.odd.reason()
+        {
+            return turn.out.drop(arrival.frame, reason);
+        }
         corrupt(Mutation::CorruptPayload, &mut arrival.frame);
         let beginning = Beginning { node: self.node, choice: self.choice, candidates: &self.with_own };
         let inspection = match self.chosen.accept(turn, &key, arrival, |opener, came| beginning.choose(opener, came)) {
             Accepted::Inspect(inspection) => inspection,
             Accepted::Ended => return,
+            Accepted::Unknown(arrival, reason) => return self.reset(turn, arrival, reason),
             Accepted::Astray(arrival) => return self.went_astray(turn, arrival),
         };
         if inspection.verdict.action != Action::Pass {
@@ -153,6 +175,10 @@ impl<H: HostPart> Node<H> {
         let departure = self.chosen.depart(turn, slot, direction, &headers);
         match departure {
             Departure::Leave => self.forward.transmit(turn.now, hop, &headers, frame, turn.out),
+            Departure::LeaveAndAnnounce => {
+                self.announce_renewed(turn, slot);
+                self.forward.transmit(turn.now, hop, &headers, frame, turn.out);
+            }
             Departure::Announce => self.announce(turn, slot, Held { frame, headers, arrived: interface, hop }),
             Departure::Hold => self.keep_held(slot, Held { frame, headers, arrived: interface, hop }, turn.out),
             Departure::Fallback => self.fall_back(turn, slot, Held { frame, headers, arrived: interface, hop }),

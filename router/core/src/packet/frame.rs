@@ -76,6 +76,11 @@ impl Frame {
         self.len = wire_len.min(self.buffer.len()).saturating_sub(OFFLOAD_HEADER_LEN);
     }
 
+    /// Cuts off what lies behind so many Ethernet bytes.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
     /// The offload header.
     #[must_use]
     pub fn offload(&self) -> Offload {

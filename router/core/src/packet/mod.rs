@@ -1,16 +1,22 @@
 //! What is on the wire: [`Frame`] owns the bytes, [`Packet`] is the proof that its headers were checked, once.
 
 mod arrival;
+mod chain;
+pub mod checksum;
 mod frame;
 mod icmp;
+mod odd;
 mod offload;
 mod parse;
 pub mod probe;
 pub mod rewrite;
+mod tcp;
+mod transport;
 pub mod vrrp;
 
 pub use arrival::{Arrival, Came};
 pub use frame::{BUFFER_LEN, FRAME_LEN_MAX, Frame, OFFLOAD_HEADER_LEN};
+pub use odd::Odd;
 pub use offload::Offload;
 pub use parse::{Arp, ArpOperation, Content, Headers, Packet, TcpFlags, Transport};
 

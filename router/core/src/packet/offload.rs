@@ -4,6 +4,8 @@ use super::frame::OFFLOAD_HEADER_LEN;
 
 /// The transport checksum is partial: the field holds the pseudo header's sum (`VIRTIO_NET_HDR_F_NEEDS_CSUM`).
 const NEEDS_CHECKSUM: u8 = 1;
+/// A device has found the transport checksum right (`VIRTIO_NET_HDR_F_DATA_VALID`).
+const CHECKSUM_VALID: u8 = 2;
 /// No segmentation (`VIRTIO_NET_HDR_GSO_NONE`).
 const GSO_NONE: u8 = 0;
 
@@ -43,6 +45,13 @@ impl Offload {
     #[must_use]
     pub fn needs_checksum(&self) -> bool {
         self.flags & NEEDS_CHECKSUM != 0
+    }
+
+    /// True if the transport checksum need not be looked at: it is unfinished, was found right, or is that of segments which
+    /// do not exist yet.
+    #[must_use]
+    pub fn vouches_for_checksum(&self) -> bool {
+        self.flags & (NEEDS_CHECKSUM | CHECKSUM_VALID) != 0 || self.gso_type != GSO_NONE
     }
 
     /// Where the checksum of a frame that [`needs_checksum`](Self::needs_checksum) starts, and where its field is, in

@@ -4,12 +4,13 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use etherparse::{
-    ArpHardwareId, ArpOperation as EtherArp, ArpPacketSlice, EtherType, Ethernet2Slice, IpNumber, Ipv4Slice, Ipv6Slice,
-    TcpHeaderSlice, UdpHeaderSlice,
+    ArpHardwareId, ArpOperation as EtherArp, ArpPacketSlice, EtherType, Ethernet2Slice, Ipv4HeaderSlice,
+    Ipv6HeaderSlice,
 };
 
-use super::icmp::{ICMP_HEADER_LEN, parse_icmp, parse_icmpv6};
-use super::{ETHERNET_LEN, Frame};
+use super::chain::Chain;
+use super::transport::Parsed;
+use super::{ETHERNET_LEN, Frame, Odd};
 use crate::event::DropReason;
 use crate::flow::FlowKey;
 use crate::id::{Interface, Mac};
@@ -64,12 +65,15 @@ pub struct Headers {
     pub source: IpAddr,
     /// Destination address.
     pub destination: IpAddr,
-    /// The transport's protocol number, behind IPv6 extension headers.
+    /// The transport's protocol number, behind IPv6 extension headers; or that of an extension header which the packet's
+    /// destination alone may look behind.
     pub protocol: u8,
     /// TTL or hop limit as it arrived.
     pub hop_limit: u8,
     /// The transport header.
     pub transport: Transport,
+    /// What is odd about them.
+    pub odd: Odd,
     /// Where the IP header starts.
     pub network_at: u16,
     /// Where the transport header starts.
@@ -95,6 +99,10 @@ pub enum Transport {
         sequence: u32,
         /// Acknowledgement number.
         acknowledgement: u32,
+        /// The window, without its scale.
+        window: u16,
+        /// The scale that a SYN offers for the windows of its sender (RFC 7323, section 2).
+        scale: Option<u8>,
     },
     /// UDP (RFC 768).
     Udp {
@@ -266,27 +274,31 @@ fn parse_arp(bytes: &[u8]) -> Result<Arp, DropReason> {
 }
 
 fn parse_ipv4(bytes: &[u8]) -> Result<Headers, DropReason> {
-    let ip = Ipv4Slice::from_slice(bytes).map_err(|_| DropReason::Malformed)?;
-    let header = ip.header();
+    let header = Ipv4HeaderSlice::from_slice(bytes).map_err(|_| DropReason::Malformed)?;
     if ones_complement_sum(header.slice()) != 0xffff {
         return Err(DropReason::IpChecksum);
     }
-    if ip.is_payload_fragmented() {
+    let behind = header.slice().len();
+    let payload = bytes.get(behind..usize::from(header.total_len())).ok_or(DropReason::Malformed)?;
+    if header.is_fragmenting_payload() {
         return Err(DropReason::Fragment);
     }
     let network = Network {
         source: header.source_addr().into(),
         destination: header.destination_addr().into(),
         hop_limit: header.ttl(),
-        protocol: ip.payload_ip_number(),
+        protocol: header.protocol().0,
+        odd: Odd::No,
     };
-    network.with_transport(bytes, ip.payload().payload)
+    network.with_transport(behind, payload)
 }
 
 fn parse_ipv6(bytes: &[u8]) -> Result<Headers, DropReason> {
-    let ip = Ipv6Slice::from_slice(bytes).map_err(|_| DropReason::Malformed)?;
-    let header = ip.header();
-    if ip.is_payload_fragmented() {
+    let header = Ipv6HeaderSlice::from_slice(bytes).map_err(|_| DropReason::Malformed)?;
+    let behind = header.slice().len();
+    let payload = bytes.get(behind..behind + usize::from(header.payload_length())).ok_or(DropReason::Malformed)?;
+    let chain = Chain::follow(header.next_header().0, payload);
+    if chain.is_fragmented {
         return Err(DropReason::Fragment);
     }
     let (source, destination) = (header.source_addr(), header.destination_addr());
@@ -298,9 +310,10 @@ fn parse_ipv6(bytes: &[u8]) -> Result<Headers, DropReason> {
         source: source.into(),
         destination: destination.into(),
         hop_limit: header.hop_limit(),
-        protocol: ip.payload().ip_number,
+        protocol: chain.protocol,
+        odd: chain.odd,
     };
-    network.with_transport(bytes, ip.payload().payload)
+    network.with_transport(behind + chain.at, payload.get(chain.at..).unwrap_or_default())
 }
 
 /// The network layer's part of [`Headers`].
@@ -308,55 +321,27 @@ struct Network {
     source: IpAddr,
     destination: IpAddr,
     hop_limit: u8,
-    protocol: IpNumber,
+    protocol: u8,
+    odd: Odd,
 }
 
 impl Network {
-    /// `packet` starts at the IP header, `payload` is the part of it behind the IP headers.
-    fn with_transport(self, packet: &[u8], payload: &[u8]) -> Result<Headers, DropReason> {
-        // The payload is a slice of the packet: its place follows from the addresses.
-        let payload_offset = payload.as_ptr().addr() - packet.as_ptr().addr();
-        let (transport, header_len) = parse_transport(self.protocol, payload)?;
+    /// `payload` stands so many bytes behind the beginning of the IP header.
+    fn with_transport(self, at: usize, payload: &[u8]) -> Result<Headers, DropReason> {
+        let Parsed { transport, len, odd } = Parsed::of(self.protocol, payload, self.source.is_ipv6());
         let offset = |behind: usize| u16::try_from(ETHERNET_LEN + behind).map_err(|_| DropReason::Malformed);
         Ok(Headers {
             source: self.source,
             destination: self.destination,
-            protocol: self.protocol.0,
+            protocol: self.protocol,
             hop_limit: self.hop_limit,
             transport,
+            odd: if self.odd == Odd::No { odd } else { self.odd },
             network_at: offset(0)?,
-            transport_at: offset(payload_offset)?,
-            payload_at: offset(payload_offset + header_len)?,
-            end: u32::try_from(ETHERNET_LEN + payload_offset + payload.len()).map_err(|_| DropReason::Malformed)?,
+            transport_at: offset(at)?,
+            payload_at: offset(at + len)?,
+            end: u32::try_from(ETHERNET_LEN + at + payload.len()).map_err(|_| DropReason::Malformed)?,
         })
-    }
-}
-
-/// The transport header and its length.
-fn parse_transport(protocol: IpNumber, bytes: &[u8]) -> Result<(Transport, usize), DropReason> {
-    match protocol {
-        IpNumber::TCP => {
-            let tcp = TcpHeaderSlice::from_slice(bytes).map_err(|_| DropReason::Malformed)?;
-            let flags = TcpFlags(or_mistake(tcp.slice().get(13).copied(), "a TCP header has its length"));
-            let transport = Transport::Tcp {
-                source: tcp.source_port(),
-                destination: tcp.destination_port(),
-                flags,
-                sequence: tcp.sequence_number(),
-                acknowledgement: tcp.acknowledgment_number(),
-            };
-            Ok((transport, tcp.slice().len()))
-        }
-        IpNumber::UDP => {
-            let udp = UdpHeaderSlice::from_slice(bytes).map_err(|_| DropReason::Malformed)?;
-            if usize::from(udp.length()) < 8 || usize::from(udp.length()) > bytes.len() {
-                return Err(DropReason::Malformed);
-            }
-            Ok((Transport::Udp { source: udp.source_port(), destination: udp.destination_port() }, 8))
-        }
-        IpNumber::ICMP => Ok((parse_icmp(bytes)?, ICMP_HEADER_LEN)),
-        IpNumber::IPV6_ICMP => Ok((parse_icmpv6(bytes)?, ICMP_HEADER_LEN)),
-        _ => Ok((Transport::Other, 0)),
     }
 }
 

@@ -65,6 +65,8 @@ pub enum Steer {
     Wait,
     /// Nowhere.
     Drop(DropReason),
+    /// Nowhere, and its sender is to get a TCP reset.
+    Reset(DropReason),
 }
 
 /// What steering needs to know of a packet.
@@ -185,8 +187,10 @@ impl Redirector {
         session: &RedirectorSession,
         candidates: &[Candidate],
     ) -> Steer {
-        if summary.opening == Opening::Midstream && self.settings.midstream == Midstream::Drop {
-            return Steer::Drop(DropReason::ChosenGone);
+        match (summary.opening, self.settings.midstream) {
+            (Opening::Midstream, Midstream::Drop) => return Steer::Drop(DropReason::ChosenGone),
+            (Opening::Midstream, Midstream::Reset) => return Steer::Reset(DropReason::ChosenGone),
+            (Opening::Midstream, Midstream::PickUp) | (Opening::Connects | Opening::Opens | Opening::Quotes, _) => {}
         }
         let Some(node) = self.settings.choice.choose(session.choice, candidates) else {
             return Steer::Drop(DropReason::NoCandidate);
@@ -208,6 +212,13 @@ impl Redirector {
                 self.choose(now, summary, candidates, out)
             }
             (Opening::Midstream, Midstream::Drop) => Steer::Drop(DropReason::MidStream),
+            // Who cannot be asked may have it.
+            (Opening::Midstream, Midstream::Reset)
+                if !self.beyond_reach.is_empty() || !self.out_of_touch.is_empty() =>
+            {
+                Steer::Drop(DropReason::MidStream)
+            }
+            (Opening::Midstream, Midstream::Reset) => Steer::Reset(DropReason::MidStream),
             (Opening::Quotes, _) => Steer::Drop(DropReason::UnknownQuote),
         }
     }

@@ -1,59 +1,31 @@
-//! The life of a stream as its chosen node sees it: which state it is in, and how long silence may last there.
+//! The life of a stream as its chosen node sees it: which state it is in, and how long silence may last there. Of TCP it
+//! believes what the ends believe, as far as one in the middle can know: a segment that an end would ignore (RFC 9293,
+//! section 3.10.7.4; RFC 5961) changes nothing.
+
+mod half;
+mod told;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Timeouts;
 use crate::inspector::Direction;
 use crate::mutation::{Mutation, is_on};
 use crate::packet::{Headers, TcpFlags, Transport};
-
-/// How long a stream may be silent in each state (RFC 5382 for TCP, RFC 4787 for UDP, RFC 5508 for ICMP).
-#[derive(Clone, Copy, Debug)]
-pub struct Timeouts {
-    /// TCP, both ends have spoken.
-    pub tcp_established: Duration,
-    /// TCP, the handshake is not complete.
-    pub tcp_opening: Duration,
-    /// TCP, one end has finished.
-    pub tcp_closing: Duration,
-    /// TCP, both FINs acknowledged, or reset.
-    pub tcp_closed: Duration,
-    /// UDP.
-    pub udp: Duration,
-    /// ICMP echo.
-    pub icmp: Duration,
-    /// Every other protocol.
-    pub other: Duration,
-    /// A redirector session that nobody announced.
-    pub provisional: Duration,
-}
-
-impl Timeouts {
-    /// The same time in every state.
-    #[must_use]
-    pub const fn alike(time: Duration) -> Self {
-        Self {
-            tcp_established: time,
-            tcp_opening: time,
-            tcp_closing: time,
-            tcp_closed: time,
-            udp: time,
-            icmp: time,
-            other: time,
-            provisional: time,
-        }
-    }
-}
+use half::{Half, scale_of};
+use told::Told;
 
 /// Where a stream is in its life.
 ///
 /// ```text
 ///  SYN              SYN|ACK, ACK                FIN               both FINs acknowledged
 ///  ----> Opening ----------------> Established -----> Closing ---------------------------> Closed
-///           |                           |                |                                    ^
-///           +---------------------------+----------------+------------------------------------+
-///                                                            a reset inside the window
+///           |                        |  ^  ^              |                                 ^  |
+///           |                        |  |  +--------------+ more data than the FIN's        |  |
+///           |                        |  +---------------------------------------------------|--+ new data both ways
+///           +------------------------+----------------------------------------------------- +
+///                      a reset between the last acknowledged byte and the end of what was seen
 ///
 ///  UDP, ICMP, other: Active for all their life
 /// ```
@@ -85,175 +57,234 @@ impl State {
     }
 }
 
-/// What one direction of a TCP stream has said, in little room.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "Numbers", from = "Numbers")]
-struct Half {
-    next: u32,
-    acknowledged: u32,
-    fin: u32,
-    /// Which of these were said, one bit each.
-    said: u8,
-}
-
-/// As it travels: the sequence number behind the last byte sent, the last acknowledgement number sent, and the sequence
-/// number behind this direction's FIN.
-type Numbers = (Option<u32>, Option<u32>, Option<u32>);
-
-impl Half {
-    const NEXT: u8 = 1;
-    const ACKNOWLEDGED: u8 = 2;
-    const FIN: u8 = 4;
-
-    fn number(self, number: u32, bit: u8) -> Option<u32> {
-        (self.said & bit != 0).then_some(number)
-    }
-
-    /// Sequence number behind the last byte sent.
-    fn next(self) -> Option<u32> {
-        self.number(self.next, Self::NEXT)
-    }
-
-    /// Last acknowledgement number sent.
-    fn acknowledged(self) -> Option<u32> {
-        self.number(self.acknowledged, Self::ACKNOWLEDGED)
-    }
-
-    /// Sequence number behind this direction's FIN.
-    fn fin(self) -> Option<u32> {
-        self.number(self.fin, Self::FIN)
-    }
-
-    fn set_next(&mut self, number: u32) {
-        (self.next, self.said) = (number, self.said | Self::NEXT);
-    }
-
-    fn set_acknowledged(&mut self, number: u32) {
-        (self.acknowledged, self.said) = (number, self.said | Self::ACKNOWLEDGED);
-    }
-
-    fn set_fin(&mut self, number: u32) {
-        (self.fin, self.said) = (number, self.said | Self::FIN);
-    }
-}
-
-impl From<Half> for Numbers {
-    fn from(half: Half) -> Self {
-        (half.next(), half.acknowledged(), half.fin())
-    }
-}
-
-impl From<Numbers> for Half {
-    fn from((next, acknowledged, fin): Numbers) -> Self {
-        let mut half = Self::default();
-        next.into_iter().for_each(|number| half.set_next(number));
-        acknowledged.into_iter().for_each(|number| half.set_acknowledged(number));
-        fin.into_iter().for_each(|number| half.set_fin(number));
-        half
-    }
-}
-
 /// A stream's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Told", from = "Told")]
 pub struct Life {
+    opener: Half,
+    responder: Half,
+    /// The last SYN that belongs to no connection that is known, until it is answered.
+    syn: Syn,
     state: State,
-    was_reset: bool,
+    reset: Reset,
     /// Something has come back to the opener.
     answered: bool,
     protocol: u8,
-    opening_sequence: u32,
-    opener: Half,
-    responder: Half,
 }
 
-/// How far behind the acknowledged byte a reset may lie to count. The scaled window is not tracked; this is larger than
-/// most and small against the sequence space (RFC 9293, section 3.10.7.4).
-const RESET_WINDOW: u32 = 1 << 20;
+/// Whether a reset has ended the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reset {
+    No,
+    /// It lies where the receiver may have expected it: what is on its way decides.
+    Perhaps,
+    /// It lies where the receiver has expected it.
+    Surely,
+}
+
+/// A SYN that waits for its answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Syn {
+    sequence: u32,
+    /// Bytes that came with it (RFC 7413).
+    payload: u16,
+    /// As a [`Half`] has it.
+    scale: u8,
+    /// Its way; `None` if there is no such SYN.
+    from: Option<Direction>,
+}
+
+impl Syn {
+    /// True if this acknowledges the SYN, and no more than what came with it.
+    fn is_acknowledged_by(self, acknowledgement: u32) -> bool {
+        acknowledgement.wrapping_sub(self.sequence.wrapping_add(1)) <= u32::from(self.payload)
+    }
+}
+
+/// How a packet begins a new connection with the keys of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renewal {
+    /// It does not.
+    None,
+    /// It is a SYN, and the ends have nothing left of the stream.
+    Opens,
+    /// It answers a SYN that went by as a packet of this stream: the end has accepted it. The life of the new one.
+    Answers(Life),
+}
+
+/// What a life needs of a TCP segment.
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    flags: TcpFlags,
+    sequence: u32,
+    acknowledgement: u32,
+    window: u16,
+    scale: Option<u8>,
+    /// Bytes of payload.
+    payload: u32,
+}
+
+impl Segment {
+    fn of(headers: &Headers) -> Option<Self> {
+        let Transport::Tcp { flags, sequence, acknowledgement, window, scale, .. } = headers.transport else {
+            return None;
+        };
+        let payload = u32::try_from(headers.payload_len()).unwrap_or_default();
+        Some(Self { flags, sequence, acknowledgement, window, scale, payload })
+    }
+
+    /// Sequence number behind it.
+    fn end(&self) -> u32 {
+        let control = u32::from(self.flags.syn()) + u32::from(self.flags.fin());
+        self.sequence.wrapping_add(self.payload).wrapping_add(control)
+    }
+}
+
+/// How far a copy of a connection's SYN may lie behind what its sender has said by then: nobody sends more than an unscaled
+/// window before his SYN is acknowledged (RFC 7323, section 2.2).
+const COPY_DISTANCE_MAX: u32 = 65_535;
+
+/// Greatest payload of a SYN, for its answer acknowledges that or none of it (RFC 7413, section 3).
+const SYN_PAYLOAD_MAX: u32 = 9_000;
 
 impl Life {
     /// The life of a stream whose first packet has these headers.
     #[must_use]
     pub fn started(headers: &Headers) -> Self {
-        let (state, opening_sequence) = match headers.transport {
-            Transport::Tcp { flags, sequence, .. } if flags.opens() => (State::Opening, sequence),
-            Transport::Tcp { sequence, .. } => (State::Established, sequence),
+        let state = match headers.transport {
+            Transport::Tcp { flags, .. } if flags.ack() || flags.rst() => State::Established,
+            Transport::Tcp { .. } => State::Opening,
             Transport::Udp { .. }
             | Transport::EchoRequest { .. }
             | Transport::EchoReply { .. }
             | Transport::IcmpError { .. }
             | Transport::Discovery { .. }
-            | Transport::Other => (State::Active, 0),
+            | Transport::Other => State::Active,
         };
-        let protocol = headers.protocol;
-        let (opener, responder) = Default::default();
-        Self { state, was_reset: false, answered: false, protocol, opening_sequence, opener, responder }
+        Self::new(state, headers.protocol)
     }
 
     /// The life of a stream that is taken up without having been seen.
     #[must_use]
     pub fn picked_up(protocol: u8) -> Self {
-        const TCP: u8 = 6;
-        let state = if protocol == TCP { State::Established } else { State::Active };
-        let (opener, responder) = Default::default();
-        Self { state, was_reset: false, answered: false, protocol, opening_sequence: 0, opener, responder }
+        Self::new(if protocol == TCP { State::Established } else { State::Active }, protocol)
+    }
+
+    fn new(state: State, protocol: u8) -> Self {
+        let (opener, responder, syn) = Default::default();
+        Self { opener, responder, syn, state, reset: Reset::No, answered: false, protocol }
     }
 
     /// A packet of the stream went by. Returns true if the state changed, or if it is the first that came back.
     pub fn packet_passed(&mut self, direction: Direction, headers: &Headers) -> bool {
         let answers = direction == Direction::ToOpener && !std::mem::replace(&mut self.answered, true);
-        self.segment_passed(direction, headers) || answers
-    }
-
-    fn segment_passed(&mut self, direction: Direction, headers: &Headers) -> bool {
-        let Transport::Tcp { flags, sequence, acknowledgement, .. } = headers.transport else { return false };
-        let length = u32::try_from(headers.payload_len()).unwrap_or_default();
+        let Some(segment) = Segment::of(headers) else { return answers };
         let before = self.state;
-        if flags.rst() {
-            if self.reset_counts(direction, flags, sequence, acknowledgement) {
-                (self.state, self.was_reset) = (State::Closed, true);
-            }
-            return self.state != before;
-        }
-        let (sender, receiver) = self.halves(direction);
-        let behind = sequence.wrapping_add(length).wrapping_add(u32::from(flags.syn()) + u32::from(flags.fin()));
-        if sender.next().is_none_or(|next| is_after(behind, next)) {
-            sender.set_next(behind);
-        }
-        if flags.fin() {
-            sender.set_fin(behind);
-        }
-        if flags.ack() {
-            sender.set_acknowledged(acknowledgement);
-        }
-        let receiver_next = receiver.next();
-        let answered = flags.ack() && !flags.syn() && receiver_next.is_some();
-        self.state = match self.state {
-            State::Opening if answered && direction == Direction::FromOpener => State::Established,
-            State::Opening | State::Active | State::Closed => self.state,
-            State::Established | State::Closing => self.state_by_fins(),
-        };
-        self.state != before
-    }
-
-    fn state_by_fins(&self) -> State {
-        let finished = |half: &Half, other: &Half| {
-            half.fin().is_some_and(|fin| other.acknowledged().is_some_and(|ack| !is_after(fin, ack)))
-        };
-        if finished(&self.opener, &self.responder) && finished(&self.responder, &self.opener) {
-            State::Closed
-        } else if self.opener.fin().is_some() || self.responder.fin().is_some() {
-            State::Closing
+        if segment.flags.rst() {
+            self.reset_passed(direction, &segment);
+        } else if segment.flags.syn() {
+            self.syn_passed(direction, &segment);
         } else {
-            State::Established
+            self.segment_passed(direction, &segment);
+        }
+        self.state != before || answers
+    }
+
+    /// A reset counts only where its receiver may expect it; elsewhere it asks for a challenge (RFC 5961, section 3.2), whose
+    /// answer counts.
+    fn reset_passed(&mut self, direction: Direction, segment: &Segment) {
+        let Segment { flags, sequence, acknowledgement, .. } = *segment;
+        let refuses_syn =
+            self.syn.from == Some(direction.other()) && flags.ack() && self.syn.is_acknowledged_by(acknowledgement);
+        let (sender, receiver) = self.halves(direction);
+        let reset = match receiver.acknowledged() {
+            _ if refuses_syn => Reset::Surely,
+            Some(expected) => {
+                let seen = sender.next().unwrap_or(expected);
+                let may_be_expected = sequence.wrapping_sub(expected) <= seen.wrapping_sub(expected);
+                if !may_be_expected && !is_on(Mutation::BelieveResets) {
+                    return;
+                }
+                if expected == seen { Reset::Surely } else { Reset::Perhaps }
+            }
+            None if flags.ack() && receiver.has_said(acknowledgement, SYN_PAYLOAD_MAX) => Reset::Surely,
+            None => return,
+        };
+        if self.state != State::Closed || self.reset == Reset::Perhaps {
+            self.reset = reset;
+            self.close();
         }
     }
 
-    /// A reset counts if it lies in the window that the other end acknowledged, or answers the opening SYN.
-    fn reset_counts(&mut self, direction: Direction, flags: TcpFlags, sequence: u32, acknowledgement: u32) -> bool {
-        let (_, receiver) = self.halves(direction);
-        match receiver.acknowledged() {
-            Some(acknowledged) => sequence.wrapping_sub(acknowledged) < RESET_WINDOW,
-            None => flags.ack() && receiver.next() == Some(acknowledgement),
+    fn close(&mut self) {
+        self.state = State::Closed;
+        self.opener.fall_silent();
+        self.responder.fall_silent();
+    }
+
+    /// A SYN, alone or with an acknowledgement. It changes nothing of a stream that both ends know, but for the next one with
+    /// its keys it is remembered.
+    fn syn_passed(&mut self, direction: Direction, segment: &Segment) {
+        let opening = self.state == State::Opening;
+        let closed = self.state == State::Closed;
+        let (sender, receiver) = self.halves(direction);
+        let is_known = sender.next().is_some();
+        let is_copy = sender.has_said(segment.sequence.wrapping_add(1), COPY_DISTANCE_MAX);
+        if segment.flags.ack() {
+            let answers = receiver.next().is_none() || receiver.has_said(segment.acknowledgement, SYN_PAYLOAD_MAX);
+            if opening && answers {
+                if !is_copy {
+                    *sender = Half::started(segment.end(), scale_of(segment.scale));
+                }
+                let shift = sender.shift(receiver);
+                sender.acknowledges(segment.acknowledgement, u32::from(segment.window), shift);
+                self.state = self.state_after();
+            }
+        } else if segment.flags.opens() && opening && !is_known {
+            *sender = Half::started(segment.end(), scale_of(segment.scale));
+        } else if segment.flags.opens() && (closed || !is_copy) {
+            let payload = u16::try_from(segment.payload).unwrap_or(u16::MAX);
+            let (sequence, scale) = (segment.sequence, scale_of(segment.scale));
+            self.syn = Syn { sequence, payload, scale, from: Some(direction) };
+        }
+    }
+
+    fn segment_passed(&mut self, direction: Direction, segment: &Segment) {
+        let closed = self.state == State::Closed;
+        let (sender, receiver) = self.halves(direction);
+        if !segment.flags.ack() || !sender.may_say(receiver, segment.sequence, segment.acknowledgement) {
+            return;
+        }
+        let advances = sender.says(segment.sequence, segment.end(), segment.flags);
+        let shift = sender.shift(receiver);
+        sender.acknowledges(segment.acknowledgement, u32::from(segment.window) << shift, shift);
+        receiver.is_acknowledged(segment.acknowledgement);
+        if closed {
+            if advances && sender.speaks_like(receiver) {
+                sender.revive();
+                receiver.revive();
+                (self.state, self.reset) = (State::Established, Reset::No);
+            }
+            return;
+        }
+        let after = self.state_after();
+        if after == State::Closed {
+            self.close();
+        }
+        self.state = after;
+    }
+
+    /// The state of a stream that no reset has ended.
+    fn state_after(&self) -> State {
+        let (opener, responder) = (&self.opener, &self.responder);
+        let opening = self.state == State::Opening;
+        if opening && (opener.acknowledged().is_none() || responder.acknowledged().is_none()) {
+            return State::Opening;
+        }
+        match (opener.has_finished(), responder.has_finished()) {
+            (false, false) => State::Established,
+            (true, true) if opener.has_all_of(responder) && responder.has_all_of(opener) => State::Closed,
+            (true | false, true | false) => State::Closing,
         }
     }
 
@@ -280,23 +311,53 @@ impl Life {
     /// A reset ended the stream.
     #[must_use]
     pub fn was_reset(&self) -> bool {
-        self.was_reset
+        self.reset != Reset::No
     }
 
-    /// True if this packet opens a new connection with the key of this one, which has closed.
+    /// Whether this packet begins a new connection with the keys of this one. A SYN does that at once only where both ends
+    /// have surely ended: elsewhere the end that it goes to says, by its answer, whether it has accepted it.
     #[must_use]
-    pub fn is_reopened_by(&self, headers: &Headers) -> bool {
+    pub fn renewal(&self, direction: Direction, headers: &Headers) -> Renewal {
         match headers.transport {
-            Transport::Tcp { flags, sequence, .. } => {
-                self.state == State::Closed && flags.opens() && sequence != self.opening_sequence
+            Transport::Tcp { flags, sequence, acknowledgement, .. } if flags.syn() && !flags.rst() && !flags.fin() => {
+                self.renewal_by_syn(direction, flags, (sequence, acknowledgement))
             }
-            Transport::Udp { .. }
+            Transport::Tcp { .. }
+            | Transport::Udp { .. }
             | Transport::EchoRequest { .. }
             | Transport::EchoReply { .. }
             | Transport::IcmpError { .. }
             | Transport::Discovery { .. }
-            | Transport::Other => false,
+            | Transport::Other => Renewal::None,
         }
+    }
+
+    #[cold]
+    fn renewal_by_syn(
+        &self,
+        direction: Direction,
+        flags: TcpFlags,
+        (sequence, acknowledgement): (u32, u32),
+    ) -> Renewal {
+        if flags.opens() {
+            let sender = match direction {
+                Direction::FromOpener => &self.opener,
+                Direction::ToOpener => &self.responder,
+            };
+            let ended = match self.reset {
+                Reset::No => !sender.has_said(sequence.wrapping_add(1), COPY_DISTANCE_MAX),
+                Reset::Perhaps => false,
+                Reset::Surely => true,
+            };
+            let ended = self.state == State::Closed && ended || is_on(Mutation::BelieveSyns);
+            return if ended { Renewal::Opens } else { Renewal::None };
+        }
+        if self.syn.from != Some(direction.other()) || !self.syn.is_acknowledged_by(acknowledgement) {
+            return Renewal::None;
+        }
+        let Syn { sequence, payload, scale, .. } = self.syn;
+        let end = sequence.wrapping_add(1).wrapping_add(u32::from(payload));
+        Renewal::Answers(Self { opener: Half::started(end, scale), ..Self::new(State::Opening, self.protocol) })
     }
 
     /// How long the stream may be silent now.
@@ -322,134 +383,8 @@ impl Life {
     }
 }
 
-/// Sequence number comparison (RFC 9293, section 3.4).
-fn is_after(a: u32, b: u32) -> bool {
-    a != b && a.wrapping_sub(b) < 1 << 31
-}
+/// IP's number of TCP.
+const TCP: u8 = 6;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::net::{IpAddr, Ipv4Addr};
-
-    fn tcp(flags: u8, sequence: u32, acknowledgement: u32, payload: u32) -> Headers {
-        Headers {
-            source: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            destination: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            protocol: 6,
-            hop_limit: 64,
-            transport: Transport::Tcp { source: 1, destination: 2, flags: TcpFlags(flags), sequence, acknowledgement },
-            network_at: 14,
-            transport_at: 34,
-            payload_at: 54,
-            end: 54 + payload,
-        }
-    }
-
-    const SYN: u8 = 2;
-    const ACK: u8 = 16;
-    const FIN: u8 = 1;
-    const RST: u8 = 4;
-    use Direction::{FromOpener as OUT, ToOpener as BACK};
-
-    /// One step of a script: who, flags, sequence, acknowledgement, payload, and the state after it.
-    type Row = (Direction, u8, u32, u32, u32, State);
-
-    fn run(rows: &[Row]) -> Life {
-        let first = rows[0];
-        let mut life = Life::started(&tcp(first.1, first.2, first.3, first.4));
-        for (number, &(direction, flags, sequence, ack, payload, state)) in rows.iter().enumerate() {
-            life.packet_passed(direction, &tcp(flags, sequence, ack, payload));
-            assert_eq!(life.state(), state, "row {number}");
-        }
-        life
-    }
-
-    const HANDSHAKE: [Row; 3] = [
-        (OUT, SYN, 100, 0, 0, State::Opening),
-        (BACK, SYN | ACK, 500, 101, 0, State::Opening),
-        (OUT, ACK, 101, 501, 0, State::Established),
-    ];
-
-    #[test]
-    fn every_state_meets_every_kind_of_segment() {
-        use State::{Closed, Closing, Established, Opening};
-        let to_closing: Row = (OUT, FIN | ACK, 101, 501, 0, Closing);
-        let to_closed: [Row; 2] = [(BACK, FIN | ACK, 501, 102, 0, Closing), (OUT, ACK, 102, 502, 0, Closed)];
-        let opening = &HANDSHAKE[..2];
-        let established = &HANDSHAKE[..];
-        let closing = &[established, &[to_closing]].concat()[..];
-        let closed = &[closing, &to_closed].concat()[..];
-        // The script that leads to the state, then per segment kind the state that follows.
-        let syn: Row = (OUT, SYN, 100, 0, 0, Opening);
-        let data: Row = (OUT, ACK, 101, 501, 10, Opening);
-        let fin: Row = (OUT, FIN | ACK, 101, 501, 0, Opening);
-        let good_reset: Row = (OUT, RST, 101, 0, 0, Opening);
-        let stray_reset: Row = (OUT, RST, 101u32.wrapping_sub(9), 0, 0, Opening);
-        let table: [(&[Row], [State; 5]); 4] = [
-            (opening, [Opening, Established, Established, Closed, Opening]),
-            (established, [Established, Established, Closing, Closed, Established]),
-            (closing, [Closing, Closing, Closing, Closed, Closing]),
-            (closed, [Closed, Closed, Closed, Closed, Closed]),
-        ];
-        for (script, after) in table {
-            for (segment, state) in [syn, data, fin, good_reset, stray_reset].iter().zip(after) {
-                // In Closing and Closed the opener has been acknowledged up to 102.
-                let sequence = if segment.1 == RST && segment.2 == 101 && script.len() > 4 { 102 } else { segment.2 };
-                let last: Row = (segment.0, segment.1, sequence, segment.3, segment.4, state);
-                run(&[script, &[last]].concat());
-            }
-        }
-    }
-
-    #[test]
-    fn a_reset_that_answers_the_syn_closes() {
-        let life = run(&[HANDSHAKE[0], (BACK, RST | ACK, 0, 101, 0, State::Closed)]);
-        assert!(life.was_reset());
-        run(&[HANDSHAKE[0], (BACK, RST | ACK, 0, 999, 0, State::Opening)]);
-    }
-
-    #[test]
-    fn each_protocol_has_its_own_time_out() {
-        let second = Duration::from_secs;
-        let timeouts = Timeouts {
-            tcp_established: second(1),
-            tcp_opening: second(2),
-            tcp_closing: second(3),
-            tcp_closed: second(4),
-            udp: second(5),
-            icmp: second(6),
-            other: second(7),
-            provisional: second(8),
-        };
-        for (protocol, seconds) in [(6, 1), (17, 5), (1, 6), (58, 6), (47, 7), (132, 7)] {
-            assert_eq!(Life::picked_up(protocol).timeout(&timeouts), second(seconds), "protocol {protocol}");
-        }
-        for (state, seconds) in [(State::Opening, 2), (State::Closing, 3), (State::Closed, 4)] {
-            assert_eq!(Life { state, ..Life::picked_up(6) }.timeout(&timeouts), second(seconds), "{state:?}");
-        }
-    }
-
-    #[test]
-    fn a_stream_is_answered_by_the_first_packet_that_comes_back() {
-        let datagram =
-            Headers { protocol: 17, transport: Transport::Udp { source: 1, destination: 2 }, ..tcp(0, 0, 0, 9) };
-        let mut life = Life::started(&datagram);
-        let mut passes = |direction| (life.packet_passed(direction, &datagram), life.is_answered());
-        assert_eq!(
-            [OUT, OUT, BACK, BACK, OUT].map(&mut passes),
-            [(false, false), (false, false), (true, true), (false, true), (false, true)]
-        );
-        assert_eq!(life.state(), State::Active);
-        assert!(run(&HANDSHAKE[..2]).is_answered() && !run(&HANDSHAKE[..1]).is_answered());
-    }
-
-    #[test]
-    fn only_a_new_syn_reopens_and_only_what_closed() {
-        let closed = run(&[HANDSHAKE[0], (BACK, RST | ACK, 0, 101, 0, State::Closed)]);
-        assert!(closed.is_reopened_by(&tcp(SYN, 7000, 0, 0)));
-        assert!(!closed.is_reopened_by(&tcp(SYN, 100, 0, 0)), "a late copy of the old SYN");
-        assert!(!closed.is_reopened_by(&tcp(ACK, 7000, 0, 0)));
-        assert!(!run(&HANDSHAKE).is_reopened_by(&tcp(SYN, 7000, 0, 0)));
-    }
-}
+mod tests;

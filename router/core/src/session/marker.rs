@@ -189,7 +189,9 @@ impl<H: HostPart> MarkerSession<H> {
         self.life.timeout(timeouts).min(max)
     }
 
-    pub(super) fn key(&self, direction: Direction) -> Option<FlowKey> {
+    /// The key of its packets of one direction, once it is known.
+    #[must_use]
+    pub fn key(&self, direction: Direction) -> Option<FlowKey> {
         match direction {
             Direction::FromOpener => Some(self.opener),
             Direction::ToOpener => self.return_key,

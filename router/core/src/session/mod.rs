@@ -14,11 +14,12 @@ mod redirector;
 mod rows;
 mod shards;
 mod sources;
+mod timeouts;
 
 pub use bounds::{Bounds, Plan, record_len};
 pub use deadlines::Deadlines;
 pub use digests::Digests;
-pub use life::{Life, State, Timeouts};
+pub use life::{Life, Renewal, State};
 pub use marker::{Announced, Count, MarkerSession, Moved, NewMarker, ToldBy};
 pub use markers::{KeyTaken, Markers};
 pub use opening::{Midstream, Opening};
@@ -27,3 +28,4 @@ pub use redirector::{RedirectorSession, Standing};
 pub use rows::{Kind, Row};
 pub use shards::Table;
 pub use sources::{Source, Sources};
+pub use timeouts::Timeouts;

@@ -9,6 +9,8 @@ pub enum Midstream {
     PickUp,
     /// Drop it.
     Drop,
+    /// Drop it, and reset its sender, as an end does that knows no such connection (RFC 9293, section 3.10.7.1).
+    Reset,
 }
 
 /// What a packet without a session may be.
@@ -16,7 +18,8 @@ pub enum Midstream {
 pub enum Opening {
     /// A TCP SYN, which opens a connection.
     Connects,
-    /// A packet that may open a stream without connection: a datagram, an echo, any other protocol.
+    /// A packet that may open a stream without connection: a datagram, an echo, any other protocol, TCP with flags that mean
+    /// nothing.
     Opens,
     /// TCP in mid-stream.
     Midstream,
@@ -30,7 +33,9 @@ impl Opening {
     pub fn of(headers: &Headers) -> Self {
         match headers.transport {
             Transport::Tcp { flags, .. } if flags.opens() => Self::Connects,
-            Transport::Tcp { .. } => Self::Midstream,
+            Transport::Tcp { flags, .. } if flags.ack() || flags.rst() => Self::Midstream,
+            // No end takes such a segment for one of its connection.
+            Transport::Tcp { .. } => Self::Opens,
             Transport::IcmpError { .. } => Self::Quotes,
             Transport::Udp { .. }
             | Transport::EchoRequest { .. }

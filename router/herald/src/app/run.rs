@@ -28,7 +28,7 @@ use herald_core::limits::BUCKETS;
 use herald_core::membership::{self, AdvertSettings, Preemption, ProbeSettings, RolesMode};
 use herald_core::mesh::codec::{VERSION_MAX, VERSION_MIN};
 use herald_core::mesh::{Hello, Side};
-use herald_core::node::{self, Announcing, Node, Redirecting};
+use herald_core::node::{self, Announcing, Node, Redirecting, Strictness};
 use herald_core::redirector::choice::{self, Keying, Redirectors};
 use herald_core::session::{Bounds, Midstream, Plan, Timeouts, record_len};
 use herald_core::time::Instant;
@@ -254,8 +254,10 @@ fn node_settings(config: &Config, boot: BootId, (hash_key, first_nonce): (HashKe
         membership: membership_settings(config, boot, first_nonce),
         forward: forward_settings(config, hash_key.derive(1)),
         choice: choice_settings(config),
+        strictness: if options.strict { Strictness::Strict } else { Strictness::Lenient },
         midstream: match options.midstream {
             MidstreamOption::Drop => Midstream::Drop,
+            MidstreamOption::Reset => Midstream::Reset,
             MidstreamOption::PickUp => Midstream::PickUp,
         },
         hold_max: HoldMax {

@@ -66,6 +66,7 @@ pub(crate) fn frames(
         }
         Hostility::Midstream => vec![(interface, segment(interface, (own, virtual_mac), 5_000, Kind::Ack, chance))],
         Hostility::Reset(key) => vec![(interface, segment(interface, (own, virtual_mac), key, Kind::Reset, chance))],
+        Hostility::Syn(key) => vec![(interface, segment(interface, (own, virtual_mac), key, Kind::Syn, chance))],
         Hostility::BothOpen(key) => {
             let of = |i: Interface, chance: &mut Chance| {
                 let [to, _] = virtual_macs(i);
@@ -149,6 +150,7 @@ fn connect(interface: Interface, macs: (Mac, Mac), chance: &mut Chance) -> Vec<u
 enum Kind {
     Ack,
     Reset,
+    Syn,
     BothOpen,
 }
 
@@ -177,7 +179,7 @@ fn datagram(interface: Interface, from: Mac, to: Mac, chance: &mut Chance) -> Ve
 
 fn segment(interface: Interface, macs: (Mac, Mac), key: u16, kind: Kind, chance: &mut Chance) -> Vec<u8> {
     let ports = match (kind, interface) {
-        (Kind::Ack | Kind::Reset, _) => ports(key),
+        (Kind::Ack | Kind::Reset | Kind::Syn, _) => ports(key),
         (Kind::BothOpen, Interface::First) => (20_000 + key, 21_000 + key),
         (Kind::BothOpen, Interface::Second) => (21_000 + key, 20_000 + key),
     };
@@ -185,7 +187,7 @@ fn segment(interface: Interface, macs: (Mac, Mac), key: u16, kind: Kind, chance:
     let (flags, acknowledgement) = match kind {
         Kind::Ack => (16, number),
         Kind::Reset => (4, 0),
-        Kind::BothOpen => (2, 0),
+        Kind::Syn | Kind::BothOpen => (2, 0),
     };
     let segment = Segment { flags, sequence: number, acknowledgement, payload: &[] };
     frames::tcp(ip(interface, HOST, macs), ports, segment)

@@ -46,9 +46,9 @@ pub(crate) fn stream(flow: &FlowKey) -> FlowKey {
     back.min(back.reversed(Interface::First))
 }
 
-/// The flow of a packet that opens a TCP connection.
+/// The flow of a packet that opens a TCP connection, or would if its flags meant anything.
 pub(crate) fn connecting(interface: Interface, bytes: &[u8]) -> Option<FlowKey> {
     let frame = Frame::from_bytes(bytes);
     let Content::Ip(headers) = Packet::parse(&frame).ok()?.content else { return None };
-    (Opening::of(&headers) == Opening::Connects).then(|| headers.flow_key(interface))
+    matches!(Opening::of(&headers), Opening::Connects | Opening::Opens).then(|| headers.flow_key(interface))
 }

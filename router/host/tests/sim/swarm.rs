@@ -35,9 +35,25 @@ pub(crate) fn scenario(seed: u64) -> Scenario {
     plugins(&mut Chance::new(seed, "plugins"), &mut choices, &mut steps);
     suspension(&mut Chance::new(seed, "suspension"), &mut choices, &mut steps);
     small_tables(&mut Chance::new(seed, "small tables"), &mut choices, &mut steps);
+    lives(seed, &mut choices, &mut steps);
     steps.push(Step::new(HEAL_MS, Action::Heal));
     steps.sort_by_key(|step| step.at_ms);
     Scenario { seed, choices, steps, expected: Vec::new() }
+}
+
+/// In some runs the ends of unknown connections are told so, and in one half somebody opens connections with keys in use.
+fn lives(seed: u64, choices: &mut Choices, steps: &mut Vec<Step>) {
+    let chance = &mut Chance::new(seed, "lives");
+    if choices.midstream == Midstream::Drop && chance.happens(30) {
+        choices.midstream = Midstream::Reset;
+    }
+    if chance.happens(50) {
+        for _ in 0..chance.between(1, 12) {
+            let key = u16::try_from(chance.below(16)).unwrap();
+            let what = if chance.happens(70) { Hostility::Syn(key) } else { Hostility::Reset(key) };
+            add(steps, moment(chance), Action::Hostile { interface: chance.pick(&Interface::BOTH), what });
+        }
+    }
 }
 
 pub(crate) fn choices(chance: &mut Chance) -> Choices {

@@ -222,8 +222,7 @@ const RESET: Segment<'_> = Segment { flags: 20, sequence: 501, acknowledgement: 
 fn check_open(world: &mut World, model: &mut Model, number: Number) {
     let known = model.class_of(number);
     model.steps += 1;
-    let sequence = u32::try_from(model.steps).unwrap() * 1_000_000;
-    world.goes(number, if is_tcp(number) { Segment { sequence, ..SYN } } else { DATAGRAM });
+    world.goes(number, if is_tcp(number) { SYN } else { DATAGRAM });
     let class = if is_tcp(number) { Class::HalfOpen } else { Class::OneWay };
     if known.is_some_and(|known| known != Class::Ended) {
         return;

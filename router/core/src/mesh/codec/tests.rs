@@ -66,7 +66,7 @@ fn any_digests() -> impl Strategy<Value = Vec<u64>> {
     any::<u64>().prop_map(|seed| (0..limits::BUCKETS as u64).map(|n| seed.wrapping_mul(n | 1)).collect())
 }
 
-/// The life of a TCP stream after some packets of either end.
+/// The life of a TCP stream after some packets of either end, as another node is told it.
 fn any_life() -> impl Strategy<Value = Life> {
     vec((any::<bool>(), any::<u32>(), any::<u32>(), 0u8..64), 1..6).prop_map(|packets| {
         let mut life: Option<Life> = None;
@@ -78,7 +78,8 @@ fn any_life() -> impl Strategy<Value = Life> {
             let direction = if from_opener { Direction::FromOpener } else { Direction::ToOpener };
             life.get_or_insert_with(|| Life::started(&headers)).packet_passed(direction, &headers);
         }
-        life.unwrap()
+        let told = postcard::to_stdvec(&life.unwrap()).unwrap();
+        postcard::from_bytes(&told).unwrap()
     })
 }
 

@@ -56,8 +56,13 @@ options! {
         /// connection of its own between the nodes, where they share no Ethernet segment or hosts may forge MACs.
         redirect: RedirectOption = default(r#""ethernet""#).allowed(r#""ethernet" or "mesh""#).must_be_equal();
 
-        /// A TCP packet in mid-stream without a session: "drop", or "pick-up" the stream from here.
-        midstream: MidstreamOption = default(r#""drop""#).allowed(r#""drop" or "pick-up""#).should_be_equal();
+        /// Drop packets that are odd though legal to forward: lengths and flags that mean nothing, extension headers that only
+        /// their destination knows, protocols that are not assigned.
+        strict: bool = default("false").allowed("true or false").should_be_equal();
+
+        /// A TCP packet in mid-stream without a session: "drop"; "reset" its sender, too; or "pick-up"
+        /// the stream from here.
+        midstream: MidstreamOption = default(r#""drop""#).allowed(r#""drop", "reset" or "pick-up""#).should_be_equal();
 
         /// Longest time in milliseconds for which the first packet of a stream waits for the acknowledgement of its
         /// announcement.

@@ -79,7 +79,7 @@ const WRONG_LINES: &[(&str, &str, &str)] = &[
     (
         "node = \"a\"",
         "node = \"a\"\nmidstream = \"x\"",
-        "x.toml:2: midstream = \"x\": allowed is \"drop\" or \"pick-up\"",
+        "x.toml:2: midstream = \"x\": allowed is \"drop\", \"reset\" or \"pick-up\"",
     ),
     ("node = \"a\"", "node = \"a\"\nhold_ms_max = 0", "x.toml:2: hold_ms_max = 0: allowed is a number from 1 to 10000"),
     ("node = \"a\"", "node = \"a\"\nhold_ms_max = -1", "x.toml:2: hold_ms_max = -1: allowed is a number from 1"),

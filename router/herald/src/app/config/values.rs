@@ -30,6 +30,8 @@ pub enum RedirectOption {
 pub enum MidstreamOption {
     /// The packet is dropped.
     Drop,
+    /// The packet is dropped, and its sender gets a reset.
+    Reset,
     /// The stream is taken up from here.
     PickUp,
 }

@@ -19,6 +19,7 @@ mod generations;
 mod guesses;
 mod handshake;
 mod joining;
+mod lives;
 mod loops;
 mod one_configuration;
 mod one_node;
@@ -74,6 +75,7 @@ impl Default for Checkers {
             Box::new(vacancy::Vacancy::default()),
             Box::new(handshake::Handshake),
             Box::new(expiry::Expiry::default()),
+            Box::new(lives::Lives::default()),
             Box::new(untouched::Untouched::default()),
             Box::new(drained::Drained),
             Box::new(remaining::Remains::default()),

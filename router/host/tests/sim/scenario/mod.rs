@@ -139,6 +139,8 @@ pub(crate) enum Hostility {
     Midstream,
     /// A reset for the conversation with this key.
     Reset(u16),
+    /// A SYN with the key of a conversation.
+    Syn(u16),
     /// A SYN from each end at the same time, with the same ports.
     BothOpen(u16),
     /// An ICMP error about nothing.

@@ -22,7 +22,11 @@ impl fmt::Display for Scenario {
         let redirectors = if c.redirectors == Redirectors::Equal { "equal" } else { "last-resort" };
         writeln!(f, "set redirectors {redirectors}")?;
         let redirecting = if c.redirecting == Redirecting::Mesh { "mesh" } else { "ethernet" };
-        let midstream = if c.midstream == Midstream::Drop { "drop" } else { "pick-up" };
+        let midstream = match c.midstream {
+            Midstream::Drop => "drop",
+            Midstream::Reset => "reset",
+            Midstream::PickUp => "pick-up",
+        };
         writeln!(f, "set redirecting {redirecting}\nset midstream {midstream}")?;
         writeln!(f, "set hold-ms {}\nset hold-frames {}", c.hold_ms, c.hold_frames)?;
         let preempt = c.preempt_ms.map_or_else(|| "never".to_owned(), |ms| ms.to_string());
@@ -119,6 +123,7 @@ impl fmt::Display for Hostility {
             Self::Direct(node) => write!(f, "direct {}", name(node)),
             Self::Redirect(node) => write!(f, "redirect {}", name(node)),
             Self::Midstream => write!(f, "midstream"),
+            Self::Syn(key) => write!(f, "syn {key}"),
             Self::Reset(key) => write!(f, "reset {key}"),
             Self::BothOpen(key) => write!(f, "both-open {key}"),
             Self::Quote => write!(f, "quote"),
@@ -191,6 +196,7 @@ impl Choices {
             ("redirecting", "ethernet") => self.redirecting = Redirecting::Ethernet,
             ("redirecting", "mesh") => self.redirecting = Redirecting::Mesh,
             ("midstream", "drop") => self.midstream = Midstream::Drop,
+            ("midstream", "reset") => self.midstream = Midstream::Reset,
             ("midstream", "pick-up") => self.midstream = Midstream::PickUp,
             ("hold-ms", number) => self.hold_ms = number.parse().ok()?,
             ("hold-frames", number) => self.hold_frames = number.parse().ok()?,
@@ -306,6 +312,7 @@ fn parse_hostility(words: &[&str]) -> Option<Hostility> {
         ["redirect", name] => Hostility::Redirect(parse_node(name)?),
         ["midstream"] => Hostility::Midstream,
         ["reset", key] => Hostility::Reset(key.parse().ok()?),
+        ["syn", key] => Hostility::Syn(key.parse().ok()?),
         ["both-open", key] => Hostility::BothOpen(key.parse().ok()?),
         ["quote"] => Hostility::Quote,
         ["flood"] => Hostility::Flood,
