@@ -34,6 +34,7 @@ pub(super) fn words(choices: &Choices) -> [&'static str; 4] {
         },
         match choices.midstream {
             Midstream::Drop => "drop",
+            Midstream::Reset => "reset",
             Midstream::PickUp => "pick-up",
         },
     ]
