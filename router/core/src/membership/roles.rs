@@ -166,6 +166,7 @@ impl Membership {
                 MemberState::Alive | MemberState::Suspect if self.hears_others(now, epoch.node, interface) => {
                     Sight::Silent
                 }
+                MemberState::Alive | MemberState::Suspect if self.is_handed_over(holder, interface) => Sight::Yields,
                 MemberState::Alive | MemberState::Suspect => Sight::Stays,
             };
         }
