@@ -42,8 +42,8 @@ fn orders() -> [Streams; 4] {
 /// Every frame that arrived is accounted for (I9). True at any moment, not only when all is quiet.
 fn assert_books_balance(status: &Value) {
     let count = |name: &str| status["frames"][name].as_u64().unwrap();
-    let arrived = count("arrived_first") + count("arrived_second") + count("arrived_mesh");
-    let went = count("forwarded") + count("redirected") + count("handed_over") + count("consumed");
+    let arrived = count("arrived_first") + count("arrived_second") + count("arrived_mesh") + count("cut");
+    let went = count("joined") + count("forwarded") + count("redirected") + count("handed_over") + count("consumed");
     let ended = count("dropped") - count("generated_dropped") + count("kept");
     assert_eq!(arrived, went + ended, "{status}");
 }

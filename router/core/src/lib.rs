@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! node -> { redirector, chosen, membership, forward }      strangers to each other
-//!      -> session, mesh, outbox, turn
+//!      -> session, mesh, fragments, outbox, turn
 //!      -> ground: packet flow id time event limits inspector memory mutation mistake
 //! ```
 //!
@@ -16,6 +16,7 @@ pub mod chosen;
 pub mod event;
 pub mod flow;
 pub mod forward;
+pub mod fragments;
 pub mod id;
 pub mod inspector;
 pub mod limits;

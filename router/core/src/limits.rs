@@ -1,5 +1,6 @@
 //! Every bound, with its unit and its reason; what belongs to one part has a file of its own.
 
+mod fragments;
 mod joining;
 mod links;
 mod network;
@@ -10,6 +11,7 @@ mod tables;
 
 use std::time::Duration;
 
+pub use fragments::*;
 pub use joining::*;
 pub use links::*;
 pub use network::*;

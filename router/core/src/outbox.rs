@@ -18,9 +18,9 @@ pub enum Leaving {
     Generated,
 }
 
-/// The books of one node in frames: `in_first + in_second + in_mesh = forwarded + redirected + handed_over + consumed +
-/// dropped - generated_dropped + kept`, where `kept` is what holds and neighbour queues have at that moment. Generated
-/// frames are counted apart.
+/// The books of one node in frames: `in_first + in_second + in_mesh + cut = forwarded + redirected + handed_over + consumed +
+/// dropped - generated_dropped + kept + joined`, where `kept` is what waits at that moment, in holds, for neighbours or for the
+/// rest of a datagram. Generated frames are counted apart.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ledger {
     /// Read from the TAPs, by interface: first, second.
@@ -46,6 +46,10 @@ pub struct Ledger {
     pub generated_dropped: u64,
     /// Ended here because they were for this node.
     pub consumed: u64,
+    /// Became part of another frame: of `n` fragments of a datagram `n - 1` are joined to the first.
+    pub joined: u64,
+    /// Came into being here: where a frame leaves or ends as `n` fragments, `n - 1`.
+    pub cut: u64,
     /// Of the forwarded: sent although no acknowledgement had come, because the return packets find this node anyway.
     pub unacknowledged: u64,
     /// Streams for which a node was chosen while a member that may have had them was out of reach.
@@ -116,8 +120,12 @@ impl Outbox {
         Arrival { frame: self.packed(arrival.frame), ..arrival }
     }
 
-    /// Sends a frame out of an interface.
+    /// Sends a frame out of an interface; one that was joined as its fragments.
     pub fn transmit(&mut self, interface: Interface, frame: Frame, leaving: Leaving) {
+        if frame.is_joined() {
+            let fragments = frame.fragments();
+            return self.part(frame, fragments, |out, fragment| out.transmit(interface, fragment, leaving));
+        }
         *self.ledger.count_mut(leaving) += 1;
         self.transmit.push((interface, frame, leaving));
     }
@@ -153,8 +161,13 @@ impl Outbox {
         self.send.push((to, message));
     }
 
-    /// Ends a frame with a reason.
+    /// Ends a frame with a reason. One that was joined ends as so many as came for it.
     pub fn drop(&mut self, frame: Frame, reason: DropReason) {
+        if frame.is_joined() {
+            let others = frame.pieces() - 1;
+            self.ledger.cut += others;
+            (0..others).for_each(|_| self.count_drop(reason));
+        }
         if !is_on(Mutation::LoseFrames) {
             self.count_drop(reason);
         }
@@ -163,6 +176,10 @@ impl Outbox {
 
     /// A frame goes over the mesh to the node that has its stream now, from where it may go on `hops` times.
     pub fn hand_over(&mut self, to: NodeId, interface: Interface, hops: u8, frame: Frame) {
+        if frame.is_joined() {
+            let fragments = frame.fragments();
+            return self.part(frame, fragments, |out, fragment| out.hand_over(to, interface, hops, fragment));
+        }
         self.ledger.handed_over += 1;
         self.send(to, Message::Handover(Handover { interface, hops, wire: frame.wire().to_vec() }));
         self.spent.push(frame);
@@ -170,6 +187,10 @@ impl Outbox {
 
     /// A frame goes over the mesh to the holder of its interface, which alone can place it.
     pub fn hand_to_holder(&mut self, holder: NodeId, interface: Interface, frame: Frame) {
+        if frame.is_joined() {
+            let fragments = frame.fragments();
+            return self.part(frame, fragments, |out, fragment| out.hand_to_holder(holder, interface, fragment));
+        }
         self.ledger.handed_over += 1;
         self.ledger.handed_to_holder += 1;
         self.send(holder, Message::Astray(Astray { interface, wire: frame.wire().to_vec() }));
@@ -178,6 +199,10 @@ impl Outbox {
 
     /// A frame goes over the mesh to its chosen node.
     pub fn redirect(&mut self, to: NodeId, interface: Interface, epoch: Epoch, frame: Frame) {
+        if frame.is_joined() {
+            let fragments = frame.fragments();
+            return self.part(frame, fragments, |out, fragment| out.redirect(to, interface, epoch, fragment));
+        }
         self.ledger.redirected += 1;
         self.send(to, Message::Redirect(Redirect { interface, epoch, wire: frame.wire().to_vec() }));
         self.spent.push(frame);
@@ -191,8 +216,41 @@ impl Outbox {
 
     /// Ends a frame that was for this node.
     pub fn consume(&mut self, frame: Frame) {
-        self.ledger.consumed += 1;
+        self.count_consumed(&frame);
         self.spent.push(frame);
+    }
+
+    /// As for the books, a frame ends here that was for this node; what becomes of it is made here.
+    pub fn count_consumed(&mut self, frame: &Frame) {
+        self.ledger.consumed += frame.pieces();
+        self.ledger.cut += frame.pieces() - 1;
+    }
+
+    /// Sends a frame as these fragments, into which it was cut.
+    pub fn transmit_cut(&mut self, interface: Interface, (frame, fragments): (Frame, Vec<Frame>), leaving: Leaving) {
+        match leaving {
+            Leaving::Forwarded | Leaving::Redirected => {
+                self.part(frame, fragments, |out, fragment| out.transmit(interface, fragment, leaving));
+            }
+            // They are counted apart.
+            Leaving::Generated => {
+                self.spent.push(frame);
+                fragments.into_iter().for_each(|fragment| self.transmit(interface, fragment, leaving));
+            }
+        }
+    }
+
+    /// A frame becomes fragments.
+    #[cold]
+    #[inline(never)]
+    fn part(&mut self, whole: Frame, fragments: Vec<Frame>, mut each: impl FnMut(&mut Self, Frame)) {
+        let Some(others) = fragments.len().checked_sub(1) else {
+            // Its headers leave no room in what follows.
+            return self.drop(whole, DropReason::TooBig);
+        };
+        self.ledger.cut += others as u64;
+        fragments.into_iter().for_each(|fragment| each(self, fragment));
+        self.spent.push(whole);
     }
 
     /// Tells an event.

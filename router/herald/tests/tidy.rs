@@ -14,7 +14,7 @@ const LAYERS: &[(&str, &[Layer])] = &[
         &[
             (&["node"], Siblings::Strangers),
             (&["redirector", "chosen", "membership", "forward"], Siblings::Strangers),
-            (&["session", "mesh", "outbox", "turn"], Siblings::Known),
+            (&["session", "mesh", "fragments", "outbox", "turn"], Siblings::Known),
             (
                 &["packet", "flow", "id", "time", "event", "limits", "inspector", "memory", "mutation", "mistake"],
                 Siblings::Known,

@@ -5,6 +5,7 @@
 //! [`frames`], which has no type of the core, and nothing else.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by a panic")]
 
+pub mod fragments;
 pub mod frames;
 pub mod layout;
 pub mod streams;

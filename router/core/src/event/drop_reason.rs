@@ -41,8 +41,22 @@ drop_reasons! {
     OddTcpFlags = "odd-tcp-flags",
     /// `strict`: a protocol number that is not assigned.
     OddProtocol = "odd-protocol",
-    /// A fragment; reassembly does not exist yet.
+    /// A fragment of what may not be fragmented: neighbour discovery (RFC 6980), or a fragment.
     Fragment = "fragment",
+    /// A first fragment without all headers up to the transport's (RFC 7112; RFC 1858).
+    FragmentTiny = "fragment-tiny",
+    /// A fragment that is empty, is not the last and no multiple of 8 bytes long, or makes a packet too long.
+    FragmentSize = "fragment-size",
+    /// A fragment that came twice.
+    FragmentDuplicate = "fragment-duplicate",
+    /// A fragment of a datagram of which two overlap or contradict each other (RFC 5722).
+    FragmentOverlap = "fragment-overlap",
+    /// A fragment of a datagram that came in too many.
+    FragmentsMany = "fragments-many",
+    /// A fragment made room for others: too many wait, or too many of its source.
+    FragmentsFull = "fragments-full",
+    /// The rest of a fragment's datagram did not come in time (ICMP time exceeded was sent if the first was there).
+    FragmentTimedOut = "fragment-timed-out",
     /// A VLAN tag on an interface that has none.
     VlanTagged = "vlan-tagged",
     /// Neither ARP, IPv4 nor IPv6.

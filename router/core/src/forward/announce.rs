@@ -264,6 +264,7 @@ mod tests {
                     assert_eq!(packet.source, OWN_MAC);
                     reports += 1;
                 }
+                Content::Fragment(_) => panic!("a fragment"),
             }
         }
         (said, reports)

@@ -42,6 +42,8 @@ pub struct Received<'a> {
 pub enum Unreachable {
     /// TTL or hop limit ran out here.
     TimeExceeded,
+    /// The other fragments of its datagram did not come in time.
+    Incomplete,
     /// No route to its destination.
     NoRoute,
     /// The next neighbour does not answer.
@@ -70,6 +72,7 @@ impl Forward {
         let source = match kind {
             Unreachable::Port => Some(headers.destination),
             Unreachable::TimeExceeded
+            | Unreachable::Incomplete
             | Unreachable::NoRoute
             | Unreachable::NeighbourSilent
             | Unreachable::Prohibited
@@ -137,6 +140,7 @@ fn error_v4(from: Ipv4Addr, to: Ipv4Addr, kind: Unreachable, received: &Received
     let unreachable = Icmpv4Type::DestinationUnreachable;
     let message = match kind {
         Unreachable::TimeExceeded => Icmpv4Type::TimeExceeded(TimeExceededCode::TtlExceededInTransit),
+        Unreachable::Incomplete => Icmpv4Type::TimeExceeded(TimeExceededCode::FragmentReassemblyTimeExceeded),
         Unreachable::NoRoute => unreachable(Why::Network),
         Unreachable::NeighbourSilent => unreachable(Why::Host),
         Unreachable::Prohibited => unreachable(Why::FilterProhibited),
@@ -166,6 +170,7 @@ fn error_v6(from: Ipv6Addr, to: Ipv6Addr, kind: Unreachable, received: &Received
     let unreachable = Icmpv6Type::DestinationUnreachable;
     let message = match kind {
         Unreachable::TimeExceeded => Icmpv6Type::TimeExceeded(TimeExceededCode::HopLimitExceeded),
+        Unreachable::Incomplete => Icmpv6Type::TimeExceeded(TimeExceededCode::FragmentReassemblyTimeExceeded),
         Unreachable::NoRoute => unreachable(Why::NoRoute),
         Unreachable::NeighbourSilent => unreachable(Why::Address),
         Unreachable::Prohibited => unreachable(Why::Prohibited),
@@ -193,8 +198,9 @@ mod tests {
     type Code = (u8, u8);
 
     /// Each kind with its codes for IPv4 and IPv6.
-    const KINDS: [(Unreachable, Code, Code); 6] = [
+    const KINDS: [(Unreachable, Code, Code); 7] = [
         (Unreachable::TimeExceeded, (11, 0), (3, 0)),
+        (Unreachable::Incomplete, (11, 1), (3, 1)),
         (Unreachable::NoRoute, (3, 0), (1, 0)),
         (Unreachable::NeighbourSilent, (3, 1), (1, 3)),
         (Unreachable::Prohibited, (3, 13), (1, 1)),

@@ -10,8 +10,7 @@
 //!                       unreachable
 //! ```
 //!
-//! Fragments are refused by the parser and sizes are only compared with the next network's MTU; reassembly, fragmentation
-//! and path MTU belong into this module, between [`Forward::route`] and [`Forward::transmit`].
+//! A packet that is too long for its way out becomes fragments where it leaves ([`too_long`]), if it may.
 
 mod announce;
 mod arp;
@@ -22,6 +21,7 @@ mod local;
 mod local_arrived;
 mod neighbour;
 mod neighbours;
+mod path_mtu;
 mod quote;
 mod reset;
 mod routes;
@@ -30,6 +30,7 @@ mod settings;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod too_long;
 mod unresolved;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -42,15 +43,16 @@ use self::announce::Schedule;
 use self::local::Local;
 use self::neighbour::{State, Told};
 use self::neighbours::{Neighbours, Origin, Overdue, Unknown, Waiting, Way};
+use self::path_mtu::PathMtus;
 use self::routes::{Found, Routes, Scope, scope_of};
 use crate::event::DropReason;
-use crate::flow::Hop;
+use crate::flow::{HashKey, Hop};
 use crate::id::{Interface, Mac, PerInterface};
 use crate::limits::{ICMP_ERRORS_BURST_MAX, ICMP_ERRORS_PER_SECOND_MAX, RESETS_BURST_MAX, RESETS_PER_SECOND_MAX};
 use crate::mutation::{Mutation, is_on};
 use crate::outbox::{Leaving, Outbox};
 use crate::packet::rewrite::{decrement_hop_limit, set_macs};
-use crate::packet::{Frame, Headers};
+use crate::packet::{ETHERNET_LEN, Frame, Headers};
 use crate::time::{Bucket, Instant};
 
 /// Does this node hold an interface's redirector, and so answer for its virtual addresses?
@@ -97,6 +99,8 @@ pub struct Forward {
     schedule: PerInterface<Schedule>,
     errors: Bucket,
     resets: Bucket,
+    paths: PathMtus,
+    hash_key: HashKey,
 }
 
 /// A few addresses, by family: asked for with every packet.
@@ -142,6 +146,8 @@ impl Forward {
             }),
             errors: Bucket::new(now, ICMP_ERRORS_PER_SECOND_MAX, ICMP_ERRORS_BURST_MAX),
             resets: Bucket::new(now, RESETS_PER_SECOND_MAX, RESETS_BURST_MAX),
+            paths: PathMtus::new(settings.hash_key),
+            hash_key: settings.hash_key,
             local,
         })
     }
@@ -184,8 +190,7 @@ impl Forward {
         }
         let mtu = self.local[hop.interface].mtu;
         if wire_len(headers, frame) > usize::from(mtu) {
-            let answer = forbids_fragments(headers, frame).then_some(Unreachable::TooBig { mtu });
-            return Err(Unroutable { reason: DropReason::TooBig, answer });
+            too_long::may_leave(headers, frame, mtu)?;
         }
         Ok(hop)
     }
@@ -218,13 +223,14 @@ impl Forward {
             }
             self.announce_due(now, interface, out);
         }
+        self.paths.deadline_reached(now);
     }
 
     /// When [`Forward::deadline_reached`] has something to do.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         let of = |i: Interface| [self.neighbours[i].next_deadline(), self.schedule[i].next_deadline()];
-        Interface::BOTH.into_iter().flat_map(of).flatten().min()
+        Interface::BOTH.into_iter().flat_map(of).flatten().chain(self.paths.next_deadline()).min()
     }
 
     /// All neighbours, ordered by interface and address.
@@ -335,11 +341,19 @@ impl Forward {
         let local = &self.local[interface];
         let source = if is_on(Mutation::VirtualSource) { local.virtual_mac_v4 } else { local.mac };
         set_macs(&mut frame, to, source);
+        if frame.bytes().len() > usize::from(local.mtu) + ETHERNET_LEN {
+            return too_long::leave(local.mtu, (interface, Leaving::Forwarded), headers, frame, out);
+        }
         out.transmit(interface, frame, Leaving::Forwarded);
     }
 
     fn leave_generated(&self, interface: Interface, to: Mac, mut frame: Frame, out: &mut Outbox) {
-        set_macs(&mut frame, to, self.local[interface].mac);
+        let local = &self.local[interface];
+        set_macs(&mut frame, to, local.mac);
+        let mtu = if self.paths.is_empty() { local.mtu } else { self.own_mtu(local.mtu, &frame) };
+        if frame.bytes().len() > usize::from(mtu) + ETHERNET_LEN {
+            return too_long::leave_own(mtu, interface, &self.hash_key, frame, out);
+        }
         out.transmit(interface, frame, Leaving::Generated);
     }
 
@@ -378,13 +392,7 @@ impl Unroutable {
 /// Length in bytes of the largest IP packet that this frame becomes on the wire.
 fn wire_len(headers: &Headers, frame: &Frame) -> usize {
     match usize::from(frame.offload().segment_size()) {
-        0 => headers.packet_len(),
+        0 => frame.longest_fragment().unwrap_or_else(|| headers.packet_len()),
         segment => (usize::from(headers.payload_at - headers.network_at) + segment).min(headers.packet_len()),
     }
-}
-
-/// True for IPv6, and for IPv4 with the "don't fragment" flag (RFC 791, section 3.1).
-fn forbids_fragments(headers: &Headers, frame: &Frame) -> bool {
-    let flags = frame.bytes().get(usize::from(headers.network_at) + 6).copied().unwrap_or_default();
-    headers.is_ipv6() || flags & 0x40 != 0
 }

@@ -11,8 +11,12 @@ use crate::packet::{Frame, Headers, Transport};
 const UDP_LEN: usize = 8;
 
 /// The first `len_max` bytes of the packet. Of a super-frame that is the first segment, which is what the network that
-/// refused it would have seen.
+/// refused it would have seen; of a joined frame it is the first fragment, which is what its source has sent.
 pub(super) fn quote(headers: &Headers, frame: &Frame, len_max: usize) -> Vec<u8> {
+    if let Some(first) = frame.fragments().first() {
+        let packet = first.bytes().get(usize::from(headers.network_at)..).unwrap_or_default();
+        return packet.get(..len_max).unwrap_or(packet).to_vec();
+    }
     let offload = frame.offload();
     let segment = usize::from(offload.segment_size());
     let network_at = usize::from(headers.network_at);

@@ -125,6 +125,7 @@ impl Router {
                 self.forward.discovery_arrived(now, interface, &h, frame, out);
             }
             Content::Ip(h) => self.forward.local_arrived(now, interface, &h, frame, out),
+            Content::Fragment(_) => panic!("a fragment"),
         }
     }
 
@@ -187,7 +188,7 @@ impl Router {
 pub(super) fn headers(frame: &Frame) -> Headers {
     match Packet::parse(frame).unwrap().content {
         Content::Ip(headers) => headers,
-        Content::Arp(_) => panic!("an ARP message"),
+        Content::Fragment(_) | Content::Arp(_) => panic!("no packet"),
     }
 }
 

@@ -13,7 +13,8 @@
 use super::Node;
 use crate::event::DropReason;
 use crate::flow::FlowKey;
-use crate::id::NodeId;
+use crate::fragments::Way;
+use crate::id::{Interface, NodeId};
 use crate::inspector::HostPart;
 use crate::mesh::Astray;
 use crate::mutation::{Mutation, is_on};
@@ -77,10 +78,14 @@ impl<H: HostPart> Node<H> {
             return;
         };
         turn.out.ledger.arrived_mesh += 1;
-        let interface = astray.interface;
+        self.strayed(turn, from, astray.interface, frame);
+    }
+
+    /// The frame that a member has sent here.
+    pub(super) fn strayed(&mut self, turn: &mut Turn<'_, H>, from: NodeId, interface: Interface, frame: Frame) {
         let arrival = match Arrival::parse(interface, frame, Came::Astray) {
             Ok(arrival) => arrival,
-            Err((frame, reason)) => return turn.out.drop(frame, reason),
+            Err((frame, reason)) => return self.join_or_drop(turn, (interface, Way::Astray(from)), frame, reason),
         };
         if !self.view.steers(turn.now, interface) {
             return turn.out.drop(arrival.frame, DropReason::NotHolder);

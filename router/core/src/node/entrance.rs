@@ -1,11 +1,13 @@
 //! By which door a packet comes in: who may send what to which address of this node.
 
+use std::net::IpAddr;
+
 use super::{Node, Redirecting};
 use crate::event::DropReason;
 use crate::id::{Interface, NodeId};
 use crate::inspector::HostPart;
 use crate::mutation::{Mutation, is_on};
-use crate::packet::{Headers, Packet};
+use crate::packet::Packet;
 use crate::time::Instant;
 
 /// By which door a packet comes in.
@@ -25,15 +27,20 @@ pub(super) enum Entrance {
 }
 
 impl<H: HostPart> Node<H> {
-    /// Who may send what to which address of ours.
-    pub(super) fn entrance(&self, now: Instant, interface: Interface, packet: &Packet, headers: &Headers) -> Entrance {
+    /// Who may send what to which address of ours: a packet to `destination`.
+    pub(super) fn entrance(
+        &self,
+        now: Instant,
+        interface: Interface,
+        packet: &Packet,
+        destination: IpAddr,
+    ) -> Entrance {
         let own = packet.destination == self.macs[interface];
         if !own && !self.virtual_macs[interface].contains(&packet.destination) {
             let multicast = packet.destination.is_multicast();
             return Entrance::Refused(if multicast { DropReason::Multicast } else { DropReason::OtherMac });
         }
         let steers = self.view.steers(now, interface);
-        let destination = headers.destination;
         let local = self.forward.is_own_address(destination) || steers && self.forward.is_virtual_address(destination);
         let member = self.view.member_by_mac(interface, packet.source);
         match (own, member) {

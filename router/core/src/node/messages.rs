@@ -4,7 +4,8 @@ use super::Node;
 use super::early::{Awaited, Early};
 use crate::event::{DropReason, Event, Step};
 use crate::flow::FlowKey;
-use crate::id::{Interface, NodeId};
+use crate::fragments::Way;
+use crate::id::{Epoch, Interface, NodeId};
 use crate::inspector::HostPart;
 use crate::limits::{HANDOVER_HOPS_MAX, TOMBSTONE_TIME};
 use crate::mesh::{Acknowledge, Announce, Close, Handover, Message, Redirect, Refresh, Refuse};
@@ -173,10 +174,14 @@ impl<H: HostPart> Node<H> {
             return;
         };
         turn.out.ledger.arrived_mesh += 1;
-        let (interface, hops) = (handover.interface, handover.hops.min(HANDOVER_HOPS_MAX));
+        self.followed(turn, handover.interface, handover.hops.min(HANDOVER_HOPS_MAX), frame);
+    }
+
+    /// A frame that followed its stream here, and may do so `hops` times more.
+    pub(super) fn followed(&mut self, turn: &mut Turn<'_, H>, interface: Interface, hops: u8, frame: Frame) {
         let arrival = match Arrival::parse(interface, frame, Came::HandedOver { hops }) {
             Ok(arrival) => arrival,
-            Err((frame, reason)) => return turn.out.drop(frame, reason),
+            Err((frame, reason)) => return self.join_or_drop(turn, (interface, Way::Handover { hops }), frame, reason),
         };
         let key = arrival.key();
         if self.chosen.markers.slot_of(&key).is_none() {
@@ -194,10 +199,22 @@ impl<H: HostPart> Node<H> {
             return;
         };
         turn.out.ledger.arrived_mesh += 1;
-        let interface = redirect.interface;
+        self.redirected(turn, from, (redirect.interface, redirect.epoch), frame);
+    }
+
+    /// The frame that a redirector has sent here, for an interface and in an epoch.
+    pub(super) fn redirected(
+        &mut self,
+        turn: &mut Turn<'_, H>,
+        from: NodeId,
+        (interface, epoch): (Interface, Epoch),
+        frame: Frame,
+    ) {
         let arrival = match Arrival::parse(interface, frame, Came::Directly) {
             Ok(arrival) => arrival,
-            Err((frame, reason)) => return turn.out.drop(frame, reason),
+            Err((frame, reason)) => {
+                return self.join_or_drop(turn, (interface, Way::Redirect(from, epoch)), frame, reason);
+            }
         };
         if self.was_sent_by_holder(turn.now, interface, from) {
             if self.forward.is_own_address(arrival.headers.destination) {
@@ -205,7 +222,7 @@ impl<H: HostPart> Node<H> {
                 return self.forward.local_arrived(turn.now, interface, &headers, frame, turn.out);
             }
             self.accept(turn, arrival);
-        } else if self.view.epoch(interface).is_none_or(|own| redirect.epoch > own) {
+        } else if self.view.epoch(interface).is_none_or(|own| epoch > own) {
             let awaited = Awaited::Claim(from, interface);
             self.early.keep(turn.now, Early { awaited, arrival }, turn.out);
         } else {

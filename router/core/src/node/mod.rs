@@ -5,6 +5,7 @@ mod asking;
 mod astray;
 mod early;
 mod entrance;
+mod fragments;
 mod links;
 mod messages;
 mod moving;
@@ -23,6 +24,7 @@ use crate::chosen::{self, Chosen};
 use crate::event::DropReason;
 use crate::flow::{FlowKey, HashKey};
 use crate::forward::{self, Forward, HolderState};
+use crate::fragments::Fragments;
 use crate::id::{BootId, Interface, Mac, NodeId, PerInterface};
 use crate::inspector::{HostPart, Inspection, Readiness};
 use crate::limits::{ASTRAY_BURST_MAX, ASTRAY_PER_SECOND_MAX, BATCH_PACKETS_MAX};
@@ -30,7 +32,7 @@ use crate::membership::{InterfaceState, Membership};
 use crate::mesh::{Announce, Answer};
 use crate::mistake::take_mistakes;
 use crate::mutation::{Mutation, is_on};
-use crate::packet::{Arrival, Came, Content, Frame, Packet, Transport, probe, vrrp};
+use crate::packet::{Arrival, Came, Content, Frame, Headers, Packet, Transport, probe, vrrp};
 use crate::redirector::{self, Redirector, choice};
 use crate::time::{Bucket, Instant};
 use crate::turn::Turn;
@@ -69,6 +71,8 @@ pub struct Node<H> {
     /// Packets of the last batch whose streams were lost to others of this node.
     anew: Vec<Arrival>,
     early: EarlyFrames,
+    /// Datagrams of which some fragments have come.
+    fragments: Fragments,
     delayed: VecDeque<(Instant, NodeId, Announce)>,
     answers: Vec<Answer>,
     /// Keys of parked frames that were answered.
@@ -137,6 +141,7 @@ impl<H: HostPart> Node<H> {
             batch: Vec::with_capacity(BATCH_PACKETS_MAX),
             anew: Vec::new(),
             early: EarlyFrames::default(),
+            fragments: Fragments::new(settings.hash_key),
             delayed: VecDeque::new(),
             answers: Vec::new(),
             answered: Vec::new(),
@@ -180,25 +185,35 @@ impl<H: HostPart> Node<H> {
                 self.group_heard(turn, interface, &packet);
                 self.forward.discovery_arrived(turn.now, interface, &headers, frame, turn.out);
             }
-            Content::Ip(headers) => match self.entrance(turn.now, interface, &packet, &headers) {
-                Entrance::Ingress => {
-                    self.steer(turn, Arrival { interface, headers, frame, came: Came::Directly });
-                }
-                Entrance::Straight => {
-                    turn.out.ledger.straight += 1;
-                    self.accept(turn, Arrival { interface, headers, frame, came: Came::Straight });
-                }
-                Entrance::Redirected => {
-                    self.accept(turn, Arrival { interface, headers, frame, came: Came::Redirected });
-                }
-                Entrance::Early(from) => {
-                    let awaited = Awaited::Claim(from, interface);
-                    let arrival = Arrival { interface, headers, frame, came: Came::Redirected };
-                    self.early.keep(turn.now, Early { awaited, arrival }, turn.out);
-                }
-                Entrance::Local => self.forward.local_arrived(turn.now, interface, &headers, frame, turn.out),
-                Entrance::Refused(reason) => turn.out.drop(frame, reason),
-            },
+            Content::Ip(headers) => self.packet_arrived(turn, interface, &packet, &headers, frame),
+            Content::Fragment(fragment) => self.fragment_arrived(turn, interface, &packet, fragment, frame),
+        }
+    }
+
+    /// A packet came in that is no message among neighbours.
+    #[inline]
+    fn packet_arrived(
+        &mut self,
+        turn: &mut Turn<'_, H>,
+        interface: Interface,
+        packet: &Packet,
+        headers: &Headers,
+        frame: Frame,
+    ) {
+        let arrival = |came, frame| Arrival { interface, headers: *headers, frame, came };
+        match self.entrance(turn.now, interface, packet, headers.destination) {
+            Entrance::Ingress => self.steer(turn, arrival(Came::Directly, frame)),
+            Entrance::Straight => {
+                turn.out.ledger.straight += 1;
+                self.accept(turn, arrival(Came::Straight, frame));
+            }
+            Entrance::Redirected => self.accept(turn, arrival(Came::Redirected, frame)),
+            Entrance::Early(from) => {
+                let awaited = Awaited::Claim(from, interface);
+                self.early.keep(turn.now, Early { awaited, arrival: arrival(Came::Redirected, frame) }, turn.out);
+            }
+            Entrance::Local => self.forward.local_arrived(turn.now, interface, headers, frame, turn.out),
+            Entrance::Refused(reason) => turn.out.drop(frame, reason),
         }
     }
 
@@ -277,7 +292,7 @@ impl<H: HostPart> Node<H> {
                     membership.advert_arrived(now, interface, (packet.source, &headers), frame, out)
                 });
             }
-            Content::Ip(_) | Content::Arp(_) => turn.out.drop(frame, DropReason::NotAdmitted),
+            Content::Ip(_) | Content::Fragment(_) | Content::Arp(_) => turn.out.drop(frame, DropReason::NotAdmitted),
         }
     }
 
@@ -296,6 +311,7 @@ impl<H: HostPart> Node<H> {
         self.unfence(turn);
         self.compare_due(turn);
         self.early.deadline_reached(turn.now, turn.out);
+        self.fragments_overdue(turn);
         self.send_delayed(turn);
         self.tell_closed(turn);
         self.tell_room(turn);
@@ -312,6 +328,7 @@ impl<H: HostPart> Node<H> {
             self.redirector.next_deadline(),
             self.chosen.next_deadline(),
             self.early.next_deadline(),
+            self.fragments.next_deadline(),
             delayed,
             self.next_drain(),
             self.next_compare(),

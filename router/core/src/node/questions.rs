@@ -67,11 +67,12 @@ impl<H: HostPart> Node<H> {
         Interface::BOTH.into_iter().for_each(|interface| self.redirector.forget(interface));
     }
 
-    /// Frames that wait here: in holds, for answers, fences, claims and assignments, for neighbours, for the plugins.
+    /// Frames that wait here: in holds, for answers, fences, claims and assignments, for neighbours, for the plugins, for the rest
+    /// of their datagram.
     #[must_use]
     pub fn frames_kept(&self) -> usize {
         let waiting = self.redirector.parking.frames() + self.chosen.fenced.frames() + self.early.frames();
-        self.chosen.hold.frames() + waiting + self.forward.frames_queued() + self.batch.len()
+        self.chosen.hold.frames() + waiting + self.forward.frames_queued() + self.batch.len() + self.fragments.frames()
     }
 
     /// Frames among these that are held until an announcement is acknowledged.

@@ -3,8 +3,11 @@
 mod arrival;
 mod chain;
 pub mod checksum;
+pub mod cut;
+mod fragment;
 mod frame;
 mod icmp;
+mod joined;
 mod odd;
 mod offload;
 mod parse;
@@ -15,6 +18,7 @@ mod transport;
 pub mod vrrp;
 
 pub use arrival::{Arrival, Came};
+pub use fragment::Fragment;
 pub use frame::{BUFFER_LEN, FRAME_LEN_MAX, Frame, OFFLOAD_HEADER_LEN};
 pub use odd::Odd;
 pub use offload::Offload;

@@ -9,6 +9,7 @@ use etherparse::{
 };
 
 use super::chain::Chain;
+use super::fragment::{Fragment, parse_ipv4_fragment, parse_ipv6_fragment};
 use super::transport::Parsed;
 use super::{ETHERNET_LEN, Frame, Odd};
 use crate::event::DropReason;
@@ -32,8 +33,10 @@ pub struct Packet {
 pub enum Content {
     /// Address resolution for IPv4 over Ethernet (RFC 826).
     Arp(Arp),
-    /// An unfragmented IPv4 or IPv6 packet.
+    /// An unfragmented IPv4 or IPv6 packet. One of IPv6 may have a fragment header all the same (RFC 6946).
     Ip(Headers),
+    /// A fragment of an IPv4 or IPv6 packet.
+    Fragment(Fragment),
 }
 
 /// Request or reply.
@@ -180,16 +183,16 @@ impl Packet {
     /// Checks the frame's headers once.
     ///
     /// # Errors
-    /// The reason to drop the frame: it is cut short, contradicts itself, is a fragment, or carries what this router
-    /// does not handle.
+    /// The reason to drop the frame: it is cut short, contradicts itself, or carries what this router does not
+    /// handle.
     pub fn parse(frame: &Frame) -> Result<Self, DropReason> {
         let bytes = frame.bytes();
         let ethernet = Ethernet2Slice::from_slice_without_fcs(bytes).map_err(|_| DropReason::Malformed)?;
         let behind = or_mistake(bytes.get(ETHERNET_LEN..), "an Ethernet header has its length");
         let content = match ethernet.ether_type() {
             EtherType::ARP => Content::Arp(parse_arp(behind)?),
-            EtherType::IPV4 => Content::Ip(parse_ipv4(behind)?),
-            EtherType::IPV6 => Content::Ip(parse_ipv6(behind)?),
+            EtherType::IPV4 => parse_ipv4(behind)?,
+            EtherType::IPV6 => parse_ipv6(behind)?,
             EtherType::VLAN_TAGGED_FRAME | EtherType::PROVIDER_BRIDGING => return Err(DropReason::VlanTagged),
             _ => return Err(DropReason::EtherType),
         };
@@ -201,11 +204,12 @@ impl Packet {
     /// The checked headers of a frame that must carry an IP packet.
     ///
     /// # Errors
-    /// As [`Packet::parse`]; ARP counts as malformed here.
+    /// As [`Packet::parse`]; ARP counts as malformed here, and a fragment as `fragment`.
     pub fn parse_ip(frame: &Frame) -> Result<Headers, DropReason> {
         match Self::parse(frame)?.content {
             Content::Ip(headers) => Ok(headers),
             Content::Arp(_) => Err(DropReason::Malformed),
+            Content::Fragment(_) => Err(DropReason::Fragment),
         }
     }
 }
@@ -273,7 +277,7 @@ fn parse_arp(bytes: &[u8]) -> Result<Arp, DropReason> {
     })
 }
 
-fn parse_ipv4(bytes: &[u8]) -> Result<Headers, DropReason> {
+fn parse_ipv4(bytes: &[u8]) -> Result<Content, DropReason> {
     let header = Ipv4HeaderSlice::from_slice(bytes).map_err(|_| DropReason::Malformed)?;
     if ones_complement_sum(header.slice()) != 0xffff {
         return Err(DropReason::IpChecksum);
@@ -281,7 +285,7 @@ fn parse_ipv4(bytes: &[u8]) -> Result<Headers, DropReason> {
     let behind = header.slice().len();
     let payload = bytes.get(behind..usize::from(header.total_len())).ok_or(DropReason::Malformed)?;
     if header.is_fragmenting_payload() {
-        return Err(DropReason::Fragment);
+        return parse_ipv4_fragment(bytes).map(Content::Fragment);
     }
     let network = Network {
         source: header.source_addr().into(),
@@ -290,16 +294,16 @@ fn parse_ipv4(bytes: &[u8]) -> Result<Headers, DropReason> {
         protocol: header.protocol().0,
         odd: Odd::No,
     };
-    network.with_transport(behind, payload)
+    network.with_transport(behind, payload).map(Content::Ip)
 }
 
-fn parse_ipv6(bytes: &[u8]) -> Result<Headers, DropReason> {
+fn parse_ipv6(bytes: &[u8]) -> Result<Content, DropReason> {
     let header = Ipv6HeaderSlice::from_slice(bytes).map_err(|_| DropReason::Malformed)?;
     let behind = header.slice().len();
     let payload = bytes.get(behind..behind + usize::from(header.payload_length())).ok_or(DropReason::Malformed)?;
     let chain = Chain::follow(header.next_header().0, payload);
     if chain.is_fragmented {
-        return Err(DropReason::Fragment);
+        return parse_ipv6_fragment(bytes).map(Content::Fragment);
     }
     let (source, destination) = (header.source_addr(), header.destination_addr());
     // A mapped address on the wire would meet the keys of IPv4 streams (RFC 4291, section 2.5.5.2).
@@ -313,7 +317,7 @@ fn parse_ipv6(bytes: &[u8]) -> Result<Headers, DropReason> {
         protocol: chain.protocol,
         odd: chain.odd,
     };
-    network.with_transport(behind + chain.at, payload.get(chain.at..).unwrap_or_default())
+    network.with_transport(behind + chain.at, payload.get(chain.at..).unwrap_or_default()).map(Content::Ip)
 }
 
 /// The network layer's part of [`Headers`].
@@ -346,7 +350,7 @@ impl Network {
 }
 
 /// The ones' complement sum of a header of an even number of bytes; 0xffff if its checksum is right (RFC 1071).
-fn ones_complement_sum(header: &[u8]) -> u16 {
+pub(super) fn ones_complement_sum(header: &[u8]) -> u16 {
     let mut sum: u32 = header
         .chunks_exact(2)
         .map(|pair| match *pair {

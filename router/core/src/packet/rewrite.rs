@@ -2,6 +2,7 @@
 
 use etherparse::checksum::Sum16BitWords;
 
+use super::joined::set_word;
 use super::{ETHERNET_LEN, Frame, Headers};
 use crate::id::Mac;
 
@@ -41,6 +42,15 @@ pub fn update_checksum(checksum: u16, old: u16, new: u16) -> u16 {
     sum = (sum & 0xffff) + (sum >> 16);
     sum = (sum & 0xffff) + (sum >> 16);
     !u16::try_from(sum).unwrap_or_default()
+}
+
+/// Gives an IPv4 packet an identification, and allows its fragmentation. Its header checksum is left for who cuts it.
+pub fn identify(frame: &mut Frame, headers: &Headers, identification: u16) {
+    let at = usize::from(headers.network_at);
+    if let Some(ip) = frame.bytes_mut().get_mut(at..) {
+        set_word(ip, 4, identification);
+        set_word(ip, 6, 0);
+    }
 }
 
 /// Finishes a partial transport checksum, so that the frame needs no offload. A super-frame is left as it is: its

@@ -4,6 +4,7 @@
 mod admission;
 mod doors;
 mod forged_life;
+mod fragments;
 mod hostile;
 mod room;
 mod standing;

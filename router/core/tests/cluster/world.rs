@@ -247,8 +247,10 @@ impl World {
                     self.switch(None, interface, &reply);
                 }
             }
-            Content::Ip(_) if interface == Interface::First => self.at_client.push(bytes.to_vec()),
-            Content::Ip(_) => self.at_server.push(bytes.to_vec()),
+            Content::Ip(_) | Content::Fragment(_) if interface == Interface::First => {
+                self.at_client.push(bytes.to_vec())
+            }
+            Content::Ip(_) | Content::Fragment(_) => self.at_server.push(bytes.to_vec()),
         }
     }
 
@@ -404,9 +406,9 @@ impl World {
     pub(crate) fn check_books(&self) {
         for member in self.members.iter().filter(|m| !self.dead.contains(&m.name)) {
             let books = &member.out.ledger;
-            let came = books.arrived.first + books.arrived.second + books.arrived_mesh;
+            let came = books.arrived.first + books.arrived.second + books.arrived_mesh + books.cut;
             let dropped = member.out.drops().map(|(_, count)| count).sum::<u64>() - books.generated_dropped;
-            let went = books.forwarded + books.redirected + books.handed_over + books.consumed + dropped;
+            let went = books.forwarded + books.redirected + books.handed_over + books.consumed + books.joined + dropped;
             let kept = member.node.frames_kept() as u64;
             assert_eq!(came, went + kept, "books of {}: {books:?} {kept}", member.name);
         }

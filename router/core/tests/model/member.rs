@@ -339,9 +339,9 @@ impl Member {
 
     fn check_books(&self, effects: &mut Vec<Effect>) {
         let books = &self.out.ledger;
-        let came = books.arrived.first + books.arrived.second + books.arrived_mesh;
+        let came = books.arrived.first + books.arrived.second + books.arrived_mesh + books.cut;
         let dropped = self.out.drops().map(|(_, count)| count).sum::<u64>() - books.generated_dropped;
-        let went = books.forwarded + books.redirected + books.handed_over + books.consumed + dropped;
+        let went = books.forwarded + books.redirected + books.handed_over + books.consumed + books.joined + dropped;
         let kept = self.node.frames_kept() as u64;
         if came != went + kept {
             let how = format!("{}: {came} came, {went} went, {kept} are kept", NODES[self.place]);

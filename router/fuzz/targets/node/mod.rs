@@ -275,9 +275,9 @@ impl World {
 
     fn check_books(&self) {
         let books = &self.out.ledger;
-        let came = books.arrived.first + books.arrived.second + books.arrived_mesh;
+        let came = books.arrived.first + books.arrived.second + books.arrived_mesh + books.cut;
         let dropped = self.out.drops().map(|(_, count)| count).sum::<u64>() - books.generated_dropped;
-        let went = books.forwarded + books.redirected + books.handed_over + books.consumed + dropped;
+        let went = books.forwarded + books.redirected + books.handed_over + books.consumed + books.joined + dropped;
         let kept = self.node.frames_kept() as u64;
         assert_eq!(came, went + kept, "{books:?}, {kept} kept, {:?}", self.out.drops().collect::<Vec<_>>());
         let impossible = self.out.drops().find(|(reason, _)| *reason == DropReason::Internal);

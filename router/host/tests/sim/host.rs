@@ -12,6 +12,7 @@ use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::socket::tcp;
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr};
 
+use crate::fragmented::{self, Incomplete};
 use crate::scenario::{Ending, Open, ports};
 use crate::sockets;
 
@@ -20,6 +21,14 @@ use crate::sockets;
 pub(crate) struct Nic {
     pub(crate) received: VecDeque<Vec<u8>>,
     pub(crate) sent: Vec<Vec<u8>>,
+    incomplete: Incomplete,
+}
+
+impl Nic {
+    /// A frame came from the switch.
+    pub(crate) fn came(&mut self, frame: Vec<u8>) {
+        self.received.extend(self.incomplete.came(frame));
+    }
 }
 
 pub(crate) struct Received(Vec<u8>);
@@ -36,7 +45,7 @@ impl TxToken for Sending<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
         let mut frame = vec![0; len];
         let result = f(&mut frame);
-        self.0.push(frame);
+        self.0.extend(fragmented::sent(frame));
         result
     }
 }

@@ -26,6 +26,7 @@ mod checkers;
 mod corpus;
 mod coverage;
 mod forge;
+mod fragmented;
 mod frames_lane;
 mod host;
 mod hostile;

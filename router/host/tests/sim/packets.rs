@@ -18,10 +18,15 @@ pub(crate) struct Seen {
     pub(crate) to: Mac,
 }
 
-/// The packet of a frame, as if it arrived at `interface`; `None` for what is no IP packet.
+/// The packet of a frame, as if it arrived at `interface`; `None` for what is no IP packet. The first fragment of a datagram
+/// stands for it.
 pub(crate) fn seen(interface: Interface, bytes: &[u8]) -> Option<Seen> {
     let packet = Packet::parse(&Frame::from_bytes(bytes)).ok()?;
-    let Content::Ip(headers) = packet.content else { return None };
+    let headers = match packet.content {
+        Content::Ip(headers) => headers,
+        Content::Fragment(first) if first.is_first() => first.headers(),
+        Content::Fragment(_) | Content::Arp(_) => return None,
+    };
     let mut body = bytes[14..].to_vec();
     let version = body[0] >> 4;
     if version == 4 {
@@ -38,6 +43,12 @@ pub(crate) fn seen(interface: Interface, bytes: &[u8]) -> Option<Seen> {
         from: packet.source,
         to: packet.destination,
     })
+}
+
+/// A fragment that is not the first of its datagram: it has no key.
+pub(crate) fn is_later_fragment(bytes: &[u8]) -> bool {
+    let packet = Packet::parse(&Frame::from_bytes(bytes)).map(|packet| packet.content);
+    matches!(packet, Ok(Content::Fragment(fragment)) if !fragment.is_first())
 }
 
 /// One key for both directions of a stream: as if everything arrived at the first interface.

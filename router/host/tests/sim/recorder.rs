@@ -98,6 +98,9 @@ impl Inspector for Recorder {
             let Inspection { stream, direction, verdict, standing, .. } = *inspection;
             let (interface, bytes) = (inspection.arrival.interface, inspection.arrival.frame.bytes().to_vec());
             packets.push(Judged { stream, direction, bytes: number_of(&bytes), verdict, standing });
+            // Its first fragment stands for a datagram.
+            let first = inspection.arrival.frame.fragments().into_iter().next();
+            let bytes = first.map_or(bytes, |first| first.bytes().to_vec());
             self.notes.push(Note::Inspected { interface, bytes, stream, action: verdict.action });
         }
         self.notes.push(Note::Judged { at: now, packets, calls });

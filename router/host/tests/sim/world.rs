@@ -387,7 +387,7 @@ impl World {
         self.trace.note(&frame);
         match port {
             HOST_PORT => {
-                self.hosts[interface as usize].nic.received.push_back(frame);
+                self.hosts[interface as usize].nic.came(frame);
                 self.host_turn(interface);
             }
             place => {

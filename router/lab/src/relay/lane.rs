@@ -107,7 +107,7 @@ fn wire_len(frame: &Frame) -> usize {
     let (whole, segment) = (frame.bytes().len(), usize::from(frame.offload().segment_size()));
     match Packet::parse(frame).map(|packet| packet.content) {
         Ok(Content::Ip(headers)) if segment > 0 => whole.min(usize::from(headers.payload_at) + segment),
-        Ok(Content::Ip(_) | Content::Arp(_)) | Err(_) => whole,
+        Ok(Content::Ip(_) | Content::Fragment(_) | Content::Arp(_)) | Err(_) => whole,
     }
 }
 

@@ -314,10 +314,10 @@ impl World {
                 Content::Ip(headers) if vrrp::is_advert(&headers) => {
                     membership.advert_arrived(now, interface, (packet.source, &headers), frame, out);
                 }
-                Content::Ip(_) | Content::Arp(_) if packet.destination.is_multicast() => {
+                Content::Ip(_) | Content::Fragment(_) | Content::Arp(_) if packet.destination.is_multicast() => {
                     membership.group_heard(now, interface, packet.source);
                 }
-                Content::Ip(_) | Content::Arp(_) => {}
+                Content::Ip(_) | Content::Fragment(_) | Content::Arp(_) => {}
             }
         });
     }

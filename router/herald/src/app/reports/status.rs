@@ -184,8 +184,8 @@ pub(super) struct StreamCounts {
     pub chosen_unasked: u64,
 }
 
-/// The books of frames: everything that arrived is forwarded, redirected, handed over, consumed, dropped (but for
-/// `generated_dropped`) or kept.
+/// The books of frames: everything that arrived or was `cut` is forwarded, redirected, handed over, consumed, `joined`, dropped
+/// (but for `generated_dropped`) or kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct FrameCounts {
     /// Arrived at the first interface.
@@ -209,9 +209,13 @@ pub(super) struct FrameCounts {
     pub unproven: u64,
     /// Were for this node.
     pub consumed: u64,
+    /// Became part of another frame: of a datagram's fragments all but the first.
+    pub joined: u64,
+    /// Came into being where a frame left or ended as fragments: all of these but the first.
+    pub cut: u64,
     /// Ended here, all reasons together.
     pub dropped: u64,
-    /// Wait in holds and for neighbours at this moment.
+    /// Wait in holds, for neighbours, for the rest of a datagram at this moment.
     pub kept: u64,
     /// Made by this node; counted apart.
     pub generated: u64,
@@ -366,6 +370,8 @@ fn frames(event_loop: &EventLoop) -> FrameCounts {
         straight: ledger.straight,
         unproven: ledger.unproven,
         consumed: ledger.consumed,
+        joined: ledger.joined,
+        cut: ledger.cut,
         dropped: event_loop.out.drops().map(|(_, count)| count).sum(),
         kept: event_loop.parts.node.frames_kept() as u64,
         generated: ledger.generated,

@@ -2,7 +2,8 @@
 
 use herald_core::event::EndReason;
 use herald_core::limits::{
-    BATCH_PACKETS_MAX, EARLY_FRAMES_MAX, FENCED_FRAMES_MAX, NEIGHBOUR_QUEUES_FRAMES_MAX, PARKED_FRAMES_MAX,
+    BATCH_PACKETS_MAX, EARLY_FRAMES_MAX, FENCED_FRAMES_MAX, FRAGMENTS_MAX, NEIGHBOUR_QUEUES_FRAMES_MAX,
+    PARKED_FRAMES_MAX,
 };
 
 use super::Checker;
@@ -17,9 +18,13 @@ pub(super) struct Bounds;
 /// streams, but of a host that has much of one even these make room: the hostile one.
 const HANDSHAKE_BYTES_MAX: u64 = 1_000;
 
-/// What waits for answers, fences, claims, neighbours and plugins.
-const OTHERS: usize =
-    PARKED_FRAMES_MAX + FENCED_FRAMES_MAX + EARLY_FRAMES_MAX + NEIGHBOUR_QUEUES_FRAMES_MAX + BATCH_PACKETS_MAX;
+/// What waits for answers, fences, claims, neighbours, plugins and the rest of a datagram.
+const OTHERS: usize = PARKED_FRAMES_MAX
+    + FENCED_FRAMES_MAX
+    + EARLY_FRAMES_MAX
+    + NEIGHBOUR_QUEUES_FRAMES_MAX
+    + BATCH_PACKETS_MAX
+    + FRAGMENTS_MAX;
 
 impl Checker for Bounds {
     fn invariant(&self) -> &'static str {
