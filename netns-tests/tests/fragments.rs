@@ -113,13 +113,13 @@ fn long_datagrams_cross_both_ways_and_their_fragments_leave_as_they_came() {
         let [first, second] = captures.each_mut().map(|capture| counted(&capture.frames()));
         for (here, there) in [(&first, &second), (&second, &first)] {
             let sent: Vec<_> = here.keys().filter(|(_, _, ttl)| *ttl == 64).collect();
-            assert!(sent.len() > 300, "{} fragments", sent.len());
+            assert!(sent.len() > 200, "{} fragments", sent.len());
             for (bytes, len, _) in sent {
                 assert_eq!(there.get(&(bytes.clone(), *len, 63)), Some(&1), "it left once, as it came: {bytes:02x?}");
             }
         }
         for node in ["a", "b", "c"] {
-            assert!(lab.books(node).count("joined") > 300, "{node} joins");
+            assert!(lab.books(node).count("joined") > 200, "{node} joins");
         }
         lab.assert_books_balance(LIMIT, &["a", "b", "c"]);
     }
