@@ -30,11 +30,11 @@ impl Books {
         count.unwrap_or_else(|| panic!("the books have no {name}: {}", self.0))
     }
 
-    /// Frames that arrived, by interfaces and mesh; what was joined counts once, and what was cut as often as it left.
+    /// Frames that arrived, by interfaces and mesh, or were made by plugins; what was joined counts once, and what was cut as often as it left.
     #[must_use]
     #[track_caller]
     pub fn arrived(&self) -> u64 {
-        self.sum(&["arrived_first", "arrived_second", "arrived_mesh", "cut"]) - self.count("joined")
+        self.sum(&["arrived_first", "arrived_second", "arrived_mesh", "cut", "injected"]) - self.count("joined")
     }
 
     /// Frames that left, ended or wait here, but for those that the node made.

@@ -41,11 +41,13 @@
 //! #         destination: [0; 16],
 //! #         source_port: 40_000,
 //! #         destination_port: port,
-//! #         reserved_2: 0,
+//! #         mark: 0,
 //! #         now: 0,
 //! #         chosen: HeraldText::new("a"),
+//! #         related: 0,
+//! #         unix_now: 0,
 //! #     };
-//! #     let mut said = HeraldVerdict { action: 0, scope: 0, effects: 0, reason_len: 0, reason: ptr::null() };
+//! #     let mut said = HeraldVerdict::PASS;
 //! #     // SAFETY: as the contract says: made by `create`, no bytes of state, all pointers to what lives for the call.
 //! #     unsafe {
 //! #         let instance = table.create.unwrap()(HeraldText::new(""), ptr::null_mut());
@@ -62,40 +64,57 @@
 //! The crate is built as a `cdylib` with unwinding panics. `plugins/hello` is the tutorial.
 
 pub mod abi;
+mod answer;
 mod config;
+mod host;
 mod log;
 mod note;
 mod plugin;
+mod prepared;
 pub mod thunk;
 mod verdict;
 mod view;
 
 pub use config::ConfigError;
+pub use host::{Refused, Sum, count, instance_timer, resolve};
 pub use log::{Level, enabled, unix_nanos, write_log};
 pub use note::Note;
-pub use plugin::{Counters, Plugin};
+pub use plugin::{Cluster, Counters, Plugin};
+pub use prepared::{InUse, Prepared};
 pub use verdict::{Action, Reason, Scope, Verdict};
-pub use view::{Direction, End, EndReason, Interface, Packet, StreamInfo, Transport};
+pub use view::{Checksum, Direction, End, EndReason, Expected, Interface, Packet, Segmentation, StreamInfo, Transport};
 
 /// What a plugin's source usually needs.
 pub mod prelude {
     pub use crate::{
-        ConfigError, Counters, Direction, End, EndReason, Interface, Packet, Plugin, Reason, StreamInfo, Transport,
-        Verdict, debug, error, export_plugin, info, trace, warn,
+        Action, Cluster, ConfigError, Counters, Direction, End, EndReason, Expected, InUse, Interface, Packet, Plugin,
+        Prepared, Reason, Refused, StreamInfo, Transport, Verdict, debug, error, export_plugin, info, trace, warn,
     };
 }
 
 /// Exports a type with the trait [`Plugin`] as this library's plugin. `manifest` is the path of `plugin.toml` from the
-/// crate's own folder; its text goes into the library, where the router reads it before it loads the library.
+/// crate's own folder; its text goes into the library, where the router reads it before it loads the library. So does that
+/// of `schema`, if there is one: a JSON Schema of the plugin's configuration.
 #[macro_export]
 macro_rules! export_plugin {
     ($plugin:ty, manifest = $manifest:literal) => {
+        $crate::export_plugin!(@ $plugin, include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/", $manifest)), b"");
+    };
+    ($plugin:ty, manifest = $manifest:literal, schema = $schema:literal) => {
+        $crate::export_plugin!(
+            @ $plugin,
+            include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/", $manifest)),
+            include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/", $schema))
+        );
+    };
+    (@ $plugin:ty, $manifest:expr, $schema:expr) => {
         const _: () = {
-            const TEXT: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/", $manifest));
+            const TEXT: &[u8] = $manifest;
+            const SCHEMA: &[u8] = $schema;
 
             #[used]
             #[unsafe(link_section = ".note.herald")]
-            static NOTE: $crate::Note<{ TEXT.len() }> = $crate::Note::of::<$plugin>(TEXT);
+            static NOTE: $crate::Note<{ TEXT.len() }, { SCHEMA.len() }> = $crate::Note::of::<$plugin>(TEXT, SCHEMA);
 
             /// The entry of the contract (`HeraldEntry`).
             ///

@@ -3,7 +3,8 @@
 use std::fmt::{self, Write as _};
 use std::sync::OnceLock;
 
-use crate::abi::{self, HeraldHost, HeraldText};
+use crate::abi::{self, HeraldText};
+use crate::host::table;
 
 /// How grave a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,16 +22,15 @@ pub enum Level {
     Trace = abi::HERALD_LEVEL_TRACE,
 }
 
-/// The host and the plugin's name; unset in unit tests, where messages go nowhere.
-static HOST: OnceLock<(&'static HeraldHost, &'static str)> = OnceLock::new();
+/// The plugin's name; unset in unit tests and for plugins in the host's own binary, whose messages go nowhere.
+static NAME: OnceLock<&'static str> = OnceLock::new();
 
 /// Longest message in bytes; what is longer is cut.
 const MESSAGE_LEN_MAX: usize = 1024;
 
-/// # Safety
-/// The host's functions may be called as the contract says.
-pub(crate) unsafe fn connect(host: &'static HeraldHost, plugin: &'static str) {
-    if HOST.set((host, plugin)).is_ok() {
+/// This library's messages have a name from now on.
+pub(crate) fn name(plugin: &'static str) {
+    if NAME.set(plugin).is_ok() {
         // This library has its own copy of the standard library, so the hook sees this plugin's panics alone.
         std::panic::set_hook(Box::new(|panic| write_log(Level::Error, format_args!("{panic}"))));
     }
@@ -39,27 +39,27 @@ pub(crate) unsafe fn connect(host: &'static HeraldHost, plugin: &'static str) {
 /// The host takes messages of this level.
 #[must_use]
 pub fn enabled(level: Level) -> bool {
-    HOST.get().is_some_and(|(host, _)| level as u32 <= host.level)
+    NAME.get().is_some() && table().is_some_and(|host| level as u32 <= host.level)
 }
 
 /// Writes a message to the host's log, without allocating; the macros [`error!`](crate::error) to
 /// [`trace!`](crate::trace) call it.
 pub fn write_log(level: Level, message: fmt::Arguments<'_>) {
-    let Some((host, plugin)) = HOST.get() else { return };
+    let (Some(host), Some(plugin)) = (table(), NAME.get()) else { return };
     let (Some(log), true) = (host.log, enabled(level)) else { return };
     let mut line = Line { bytes: [0; MESSAGE_LEN_MAX], len: 0 };
     // Only a `Display` of the caller can fail here; then what came so far is logged.
     let _ = line.write_fmt(message);
     let text = HeraldText { bytes: line.bytes.as_ptr(), len: line.len };
-    // SAFETY: promised to `connect`; the host copies both texts.
+    // SAFETY: promised to `host::connect`; the host copies both texts.
     unsafe { log(level as u32, HeraldText::new(plugin), text) }
 }
 
 /// Nanoseconds since 1970-01-01 00:00 UTC by the host's clock; 0 without a host.
 #[must_use]
 pub fn unix_nanos() -> u64 {
-    // SAFETY: promised to `connect`.
-    HOST.get().and_then(|(host, _)| host.unix_nanos).map_or(0, |clock| unsafe { clock() })
+    // SAFETY: promised to `host::connect`.
+    table().and_then(|host| host.unix_nanos).map_or(0, |clock| unsafe { clock() })
 }
 
 /// A text of bounded length on the stack.

@@ -10,22 +10,23 @@ use crate::abi::{
 /// An ELF note (System V ABI, chapter 5) whose contents are the manifest: header and text of `plugin.toml`.
 #[derive(Debug)]
 #[repr(C, align(4))]
-pub struct Note<const TEXT_LEN: usize> {
+pub struct Note<const TEXT_LEN: usize, const SCHEMA_LEN: usize = 0> {
     owner_len: u32,
     contents_len: u32,
     kind: u32,
     owner: [u8; 8],
     header: HeraldNoteHeader,
     text: [u8; TEXT_LEN],
+    schema: [u8; SCHEMA_LEN],
 }
 
-impl<const TEXT_LEN: usize> Note<TEXT_LEN> {
-    /// The manifest of a plugin with this text.
+impl<const TEXT_LEN: usize, const SCHEMA_LEN: usize> Note<TEXT_LEN, SCHEMA_LEN> {
+    /// The manifest of a plugin with this text and this schema of its configuration, which is empty if it has none.
     ///
     /// # Panics
-    /// At compile time: if panics abort in this build, the text's length differs, or the state is too large.
+    /// At compile time: if panics abort in this build, a length differs, or the state is too large.
     #[must_use]
-    pub const fn of<P: Plugin>(text: &[u8]) -> Self {
+    pub const fn of<P: Plugin>(text: &[u8], schema: &[u8]) -> Self {
         const {
             assert!(
                 cfg!(panic = "unwind"),
@@ -36,9 +37,11 @@ impl<const TEXT_LEN: usize> Note<TEXT_LEN> {
         assert!(size_of::<P::Stream>() <= HERALD_STATE_SIZE_MAX as usize, "Stream is too large");
         let mut bytes = [0; TEXT_LEN];
         bytes.copy_from_slice(text);
+        let mut schema_bytes = [0; SCHEMA_LEN];
+        schema_bytes.copy_from_slice(schema);
         Self {
             owner_len: HERALD_NOTE_OWNER_LEN,
-            contents_len: size_u32::<HeraldNoteHeader>() + shorten(TEXT_LEN),
+            contents_len: size_u32::<HeraldNoteHeader>() + shorten(TEXT_LEN) + shorten(SCHEMA_LEN),
             kind: HERALD_NOTE_TYPE,
             owner: *b"Herald\0\0",
             header: HeraldNoteHeader {
@@ -57,20 +60,25 @@ impl<const TEXT_LEN: usize> Note<TEXT_LEN> {
                 state_align: shorten(align_of::<P::Stream>()),
                 flags: HERALD_NOTE_FAULTS_CAUGHT,
                 text_len: shorten(TEXT_LEN),
+                schema_len: shorten(SCHEMA_LEN),
             },
             text: bytes,
+            schema: schema_bytes,
         }
     }
 }
 
-impl<const TEXT_LEN: usize> Note<TEXT_LEN> {
+impl<const TEXT_LEN: usize, const SCHEMA_LEN: usize> Note<TEXT_LEN, SCHEMA_LEN> {
     /// The note as it lies in the file.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         // SAFETY: the structure has no holes: all its fields are words, or bytes behind them, and `align(4)` pads only
-        // behind the text, which is left out.
+        // behind the schema, which is left out.
         unsafe {
-            std::slice::from_raw_parts(std::ptr::from_ref(self).cast(), std::mem::offset_of!(Self, text) + TEXT_LEN)
+            std::slice::from_raw_parts(
+                std::ptr::from_ref(self).cast(),
+                std::mem::offset_of!(Self, text) + TEXT_LEN + SCHEMA_LEN,
+            )
         }
     }
 }

@@ -1,12 +1,13 @@
 //! The trait that makes a type a plugin.
 
-use crate::abi::{HeraldCounterSink, HeraldText};
+use crate::abi::{HeraldCluster, HeraldCounterSink, HeraldText};
+use crate::prepared::Prepared;
 use crate::{ConfigError, End, Packet, StreamInfo, Verdict};
 
 /// An inspection plugin. One instance serves all streams of its node.
 ///
-/// All hooks but `configure` and `counters` run on the event loop: they must not block, and should not allocate.
-/// `counters` runs on another thread, perhaps while a hook runs; so what `&self` changes are atomics or locks held for an
+/// All hooks but `configure`, `counters`, `command` and `prepare` run on the event loop: they must not block, and should not
+/// allocate. Those four run on another thread, perhaps while a hook runs; so what `&self` changes are atomics or locks held for an
 /// instant. What belongs to a stream is kept in its [`Plugin::Stream`], which needs neither.
 ///
 /// A panic is caught: the packet meets the plugin's fault policy, this plugin sees no more of that stream, and the other
@@ -45,6 +46,76 @@ pub trait Plugin: Default + Send + Sync + 'static {
     /// Reports the plugin's own counters.
     fn counters(&self, counters: &mut Counters<'_>) {
         let _ = counters;
+    }
+
+    /// The time of a stream's timer has come. The verdict counts for the stream from here on.
+    fn timer(&self, state: &mut Self::Stream, stream: &StreamInfo<'_>, token: u64) -> Verdict {
+        let (_, _, _) = (state, stream, token);
+        Verdict::pass()
+    }
+
+    /// The time of a timer of the instance has come.
+    fn instance_timer(&self, token: u64) {
+        let _ = token;
+    }
+
+    /// Appends a stream's state to `bytes`, for [`stream_imported`](Self::stream_imported) of this build or another one.
+    /// The default is for plugins that may begin such a stream anew.
+    fn stream_exported(&self, state: &Self::Stream, stream: &StreamInfo<'_>, bytes: &mut Vec<u8>) {
+        let (_, _, _) = (state, stream, bytes);
+    }
+
+    /// The state of a stream out of what was exported with this version (`state_version` of `plugin.toml`); `None` if it
+    /// does not understand that.
+    fn stream_imported(&self, stream: &StreamInfo<'_>, bytes: &[u8], version: u32) -> Option<Self::Stream> {
+        let (_, _) = (stream, version);
+        bytes.is_empty().then(Self::Stream::default)
+    }
+
+    /// Obeys `herald plugin command NAME WORDS...`, on another thread; what it returns is shown.
+    ///
+    /// # Errors
+    /// What is wrong with the words, and which are known.
+    fn command(&self, words: &str) -> Result<String, String> {
+        let _ = words;
+        Err("this plugin takes no commands".to_owned())
+    }
+
+    /// Prepares something large on another thread, such as a list out of a file: when the node starts, without words, and
+    /// behind the word `reload` of a command. Between two batches [`adopt`](Self::adopt) gets it.
+    ///
+    /// # Errors
+    /// Why it cannot; what is in use stays in use.
+    fn prepare(&self, words: &str) -> Result<Option<Prepared>, ConfigError> {
+        let _ = words;
+        Ok(None)
+    }
+
+    /// Takes what was prepared in use, and returns what was in use before; that is freed on another thread.
+    fn adopt(&self, prepared: Prepared) -> Option<Prepared> {
+        Some(prepared)
+    }
+
+    /// The members that take streams have changed; called once before the first stream, too.
+    fn cluster_changed(&self, cluster: &Cluster) {
+        let _ = cluster;
+    }
+}
+
+/// The members that take streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cluster {
+    /// Members that are given new streams now.
+    pub members: u32,
+    /// This node's share of new streams, in thousandths.
+    pub share: u32,
+    /// Counts the changes.
+    pub version: u32,
+}
+
+impl Cluster {
+    pub(crate) fn from_abi(raw: &HeraldCluster) -> Self {
+        Self { members: raw.members, share: raw.share, version: raw.version }
     }
 }
 

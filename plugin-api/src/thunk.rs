@@ -1,17 +1,20 @@
 //! The functions of the contract for a type with the trait [`Plugin`]: each catches panics, so nothing unwinds out of it.
 
+mod control;
+mod more;
+
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::{ptr, slice};
+use std::ptr;
 
 use crate::abi::{
-    HERALD_BATCH_PACKETS_MAX, HERALD_FAULT, HERALD_OK, HeraldBatch, HeraldCounterSink, HeraldEnd, HeraldHost,
-    HeraldPacket, HeraldPlugin, HeraldStream, HeraldText, HeraldTextRoom, HeraldVerdict,
+    HERALD_BATCH_PACKETS_MAX, HERALD_FAULT, HERALD_OK, HeraldBatch, HeraldEnd, HeraldHost, HeraldPacket, HeraldPlugin,
+    HeraldStream, HeraldText, HeraldVerdict,
 };
-use crate::log;
 use crate::note::size_u32;
-use crate::{Action, ConfigError, Counters, End, Packet, Plugin, Scope, StreamInfo, Verdict};
+use crate::{Action, End, Packet, Plugin, Scope, StreamInfo, Verdict};
+use crate::{host, log};
 
 /// The contract's table for `P`.
 struct Table<P>(std::marker::PhantomData<P>);
@@ -23,13 +26,23 @@ impl<P: Plugin> Table<P> {
         #[expect(clippy::cast_possible_truncation, reason = "an alignment is far below 2^32")]
         state_align: align_of::<P::Stream>() as u32,
         reserved: 0,
-        create: Some(create::<P>),
-        destroy: Some(destroy::<P>),
+        create: Some(control::create::<P>),
+        destroy: Some(control::destroy::<P>),
         stream_started: Some(stream_started::<P>),
         packets: Some(packets::<P>),
         stream_ended: Some(stream_ended::<P>),
-        counters: Some(counters::<P>),
+        counters: Some(control::counters::<P>),
         extension: Some(extension),
+        timer: Some(more::timer::<P>),
+        stream_exported: Some(more::stream_exported::<P>),
+        stream_imported: Some(more::stream_imported::<P>),
+        command: Some(control::command::<P>),
+        prepare: Some(control::prepare::<P>),
+        adopt: Some(control::adopt::<P>),
+        discard: Some(control::discard),
+        cluster_changed: Some(more::cluster_changed::<P>),
+        stream_bytes: ptr::null(),
+        fact: ptr::null(),
     };
 }
 
@@ -38,14 +51,24 @@ impl<P: Plugin> Table<P> {
 /// # Safety
 /// `host` is the host's table; it lives as long as the process.
 pub unsafe fn enter<P: Plugin>(host: *const HeraldHost, plugin: &'static str) -> *const HeraldPlugin {
-    // SAFETY: promised by the caller. A host with a smaller table is an older major, which has another entry.
-    if let Some(host) = unsafe { host.as_ref() }
-        && host.size >= size_u32::<HeraldHost>()
-    {
+    // SAFETY: promised by the caller.
+    if let Some(host) = unsafe { host.as_ref() } {
         // SAFETY: promised by the caller.
-        unsafe { log::connect(host, plugin) };
+        if !unsafe { host::connect(host) } {
+            return ptr::null();
+        }
+        log::name(plugin);
     }
     table::<P>()
+}
+
+/// Connects the plugins of the host's own binary with it.
+///
+/// # Safety
+/// `host` is the host's table.
+pub unsafe fn enter_built_in(host: &'static HeraldHost) {
+    // SAFETY: promised by the caller. It is of the same build.
+    unsafe { host::connect(host) };
 }
 
 /// The contract's table for `P`, for a host that has the plugin in its own binary, as tests do.
@@ -65,40 +88,6 @@ fn guarded(hook: impl FnOnce()) -> i32 {
             HERALD_FAULT
         }
     }
-}
-
-/// [control]
-unsafe extern "C" fn create<P: Plugin>(config: HeraldText, error: *mut HeraldTextRoom) -> *mut c_void {
-    let made = catch_unwind(|| {
-        // SAFETY: the host gives a text that lives for this call.
-        let config = unsafe { text(config) }.ok_or_else(|| ConfigError::new("the configuration is not UTF-8"))?;
-        let mut plugin = P::default();
-        plugin.configure(config)?;
-        Ok::<_, ConfigError>(Box::into_raw(Box::new(plugin)).cast())
-    });
-    let refusal = match made {
-        Ok(Ok(instance)) => return instance,
-        Ok(Err(refusal)) => refusal,
-        Err(panic) => {
-            std::mem::forget(panic);
-            ConfigError::new("the plugin panicked while it was configured; the log says where")
-        }
-    };
-    // SAFETY: the host lends the room for this call, or none.
-    if let Some(room) = unsafe { error.as_mut() } {
-        let refusal = refusal.to_string();
-        room.len = refusal.floor_char_boundary(room.capacity);
-        // SAFETY: the host lends `capacity` bytes, and no more are written.
-        unsafe { ptr::copy_nonoverlapping(refusal.as_ptr(), room.bytes, room.len) };
-    }
-    ptr::null_mut()
-}
-
-/// [control]
-unsafe extern "C" fn destroy<P: Plugin>(instance: *mut c_void) {
-    // SAFETY: the host gives what `create` made, once.
-    let plugin = unsafe { Box::from_raw(instance.cast::<P>()) };
-    guarded(|| drop(plugin));
 }
 
 /// [loop]
@@ -188,7 +177,7 @@ unsafe fn judge<P: Plugin>(plugin: &P, batch: &HeraldBatch, index: u32, spared: 
     // nobody else now; its bytes stay unchanged during the call.
     let (packet, state, verdict) = unsafe {
         let raw: &HeraldPacket = &*batch.packets.byte_add(packet_at);
-        (Packet::new(raw, batch.now), &mut *place_of::<P>(raw.state), batch.verdicts.byte_add(verdict_at))
+        (Packet::new(raw, batch, index), &mut *place_of::<P>(raw.state), batch.verdicts.byte_add(verdict_at))
     };
     let said = plugin.packet(state, &packet);
     if said != Verdict::pass() {
@@ -222,28 +211,7 @@ unsafe extern "C" fn stream_ended<P: Plugin>(
     })
 }
 
-/// [control]
-unsafe extern "C" fn counters<P: Plugin>(instance: *mut c_void, sink: *const HeraldCounterSink) -> i32 {
-    // SAFETY: the host gives what `create` made; the loop's thread has it shared, too.
-    let plugin = unsafe { &*instance.cast::<P>() };
-    guarded(|| {
-        // SAFETY: the host gives a sink for this call.
-        let mut counters = unsafe { Counters::new(&*sink) };
-        plugin.counters(&mut counters);
-    })
-}
-
 /// [any]
 unsafe extern "C" fn extension(_: HeraldText) -> *const c_void {
     ptr::null()
-}
-
-/// # Safety
-/// The text is readable for `'a`.
-unsafe fn text<'a>(text: HeraldText) -> Option<&'a str> {
-    if text.len == 0 {
-        return Some("");
-    }
-    // SAFETY: promised by the caller.
-    std::str::from_utf8(unsafe { slice::from_raw_parts(text.bytes, text.len) }).ok()
 }

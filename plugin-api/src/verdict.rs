@@ -15,10 +15,25 @@ pub enum Action {
     Accept,
     /// Skip the rest of the chain for this packet, and do not call me again for this stream.
     Bypass,
+    /// Keep it until it is resolved or its time is over.
+    Hold,
     /// End it silently.
     Drop,
     /// End it and tell both ends.
     Reject,
+}
+
+impl Action {
+    pub(crate) const fn to_abi(self) -> u8 {
+        match self {
+            Self::Pass => abi::HERALD_ACTION_PASS,
+            Self::Accept => abi::HERALD_ACTION_ACCEPT,
+            Self::Bypass => abi::HERALD_ACTION_BYPASS,
+            Self::Hold => abi::HERALD_ACTION_HOLD,
+            Self::Drop => abi::HERALD_ACTION_DROP,
+            Self::Reject => abi::HERALD_ACTION_REJECT,
+        }
+    }
 }
 
 /// How much a verdict covers.
@@ -70,6 +85,10 @@ impl Verdict {
         Self::new(Action::Bypass, Reason(""))
     }
 
+    pub(crate) const fn hold() -> Self {
+        Self::new(Action::Hold, Reason(""))
+    }
+
     /// Ends the packet silently.
     #[must_use]
     pub fn drop(reason: impl Into<Reason>) -> Self {
@@ -118,19 +137,13 @@ impl Verdict {
 
     pub(crate) fn to_abi(self) -> abi::HeraldVerdict {
         abi::HeraldVerdict {
-            action: match self.action {
-                Action::Pass => abi::HERALD_ACTION_PASS,
-                Action::Accept => abi::HERALD_ACTION_ACCEPT,
-                Action::Bypass => abi::HERALD_ACTION_BYPASS,
-                Action::Drop => abi::HERALD_ACTION_DROP,
-                Action::Reject => abi::HERALD_ACTION_REJECT,
-            },
+            action: self.action.to_abi(),
             scope: match self.scope {
                 Scope::Packet => abi::HERALD_SCOPE_PACKET,
                 Scope::Flow => abi::HERALD_SCOPE_FLOW,
                 Scope::Stream => abi::HERALD_SCOPE_STREAM,
             },
-            effects: 0,
+            reserved: 0,
             reason_len: u32::try_from(self.reason.0.len()).unwrap_or_default(),
             reason: self.reason.0.as_ptr(),
         }

@@ -21,13 +21,35 @@ extern \"C\" {
  */
 const HeraldPlugin *herald_plugin_v1(const HeraldHost *host);
 
+/**
+ * Copies a packet's source address, IPv4 as IPv4-mapped IPv6 (RFC 4291, section 2.5.5.2).
+ */
+static inline void herald_packet_source(const HeraldPacket *packet, uint8_t address[16]) {
+    const uint8_t *ip = packet->bytes + packet->network_at;
+    for (int i = 0; i < 16; i++)
+        address[i] = packet->ip_version == 6 ? ip[8 + i] : i < 10 ? 0 : i < 12 ? 0xff : ip[i];
+}
+
+/**
+ * Copies a packet's destination address in the same form.
+ */
+static inline void herald_packet_destination(const HeraldPacket *packet, uint8_t address[16]) {
+    const uint8_t *ip = packet->bytes + packet->network_at;
+    for (int i = 0; i < 16; i++)
+        address[i] = packet->ip_version == 6 ? ip[24 + i] : i < 10 ? 0 : i < 12 ? 0xff : ip[4 + i];
+}
+
 #ifdef __cplusplus
 }
 #endif";
 
-const TYPES: [&str; 12] = [
+const TYPES: [&str; 16] = [
     "HeraldText",
     "HeraldTextRoom",
+    "HeraldBytes",
+    "HeraldExpected",
+    "HeraldCluster",
+    "HeraldSum",
     "HeraldHost",
     "HeraldStream",
     "HeraldEnd",
@@ -45,6 +67,12 @@ fn the_header_is_generated_from_abi_rs() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut builder = Builder::new()
         .with_src(folder.join("src/abi.rs"))
+        .with_src(folder.join("src/abi/numbers.rs"))
+        .with_src(folder.join("src/abi/text.rs"))
+        .with_src(folder.join("src/abi/host.rs"))
+        .with_src(folder.join("src/abi/stream.rs"))
+        .with_src(folder.join("src/abi/packet.rs"))
+        .with_src(folder.join("src/abi/plugin.rs"))
         .with_src(folder.join("src/abi/manifest.rs"))
         .with_language(Language::C)
         .with_style(Style::Type)

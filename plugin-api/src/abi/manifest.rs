@@ -9,7 +9,8 @@ pub const HERALD_NOTE_MAGIC: u32 = 0x444c_5248;
 /// Bit of `HeraldNoteHeader::flags`: a panic is caught in the plugin and comes out as a fault.
 pub const HERALD_NOTE_FAULTS_CAUGHT: u32 = 1;
 
-/// The fixed part of the manifest in the ELF note; the text of `plugin.toml` follows it. The host reads it before the
+/// The fixed part of the manifest in the ELF note; the text of `plugin.toml` and the schema of the
+/// configuration follow it. The host reads it before the
 /// file is loaded, so a wrong plugin never runs an instruction.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
@@ -44,4 +45,6 @@ pub struct HeraldNoteHeader {
     pub flags: u32,
     /// Length of the text in bytes.
     pub text_len: u32,
+    /// Length in bytes of the schema of its configuration (JSON Schema), which follows the text; 0 without one.
+    pub schema_len: u32,
 }

@@ -189,6 +189,8 @@ pub struct Inspection {
     pub slot: Slot,
     /// What the chain says of it.
     pub verdict: Verdict,
+    /// A plugin made it: it did not arrive.
+    pub injected: bool,
     /// What stands for the stream behind this packet. It adds to what stood before, and takes nothing back.
     pub standing: PerDirection<Standing>,
 }
@@ -198,7 +200,7 @@ impl Inspection {
     #[must_use]
     pub fn new(arrival: Arrival, direction: Direction, stream: u64, slot: Slot) -> Self {
         let (verdict, standing) = Default::default();
-        Self { arrival, direction, stream, slot, verdict, standing }
+        Self { arrival, direction, stream, slot, verdict, injected: false, standing }
     }
 }
 
@@ -243,6 +245,11 @@ pub trait Inspector {
 
     /// Judges a batch of packets in order. Several may belong to one stream.
     fn inspect(&mut self, now: Instant, batch: &mut [Inspection], parts: &mut dyn Parts<Self::Part>);
+
+    /// Takes the packets that plugins made while they judged, each judged by the plugins behind its maker.
+    fn take_injected(&mut self, injected: &mut Vec<Inspection>) {
+        let _ = injected;
+    }
 
     /// A stream ended. Nothing reads the part any more.
     fn stream_ended(

@@ -18,7 +18,7 @@ pub enum Leaving {
     Generated,
 }
 
-/// The books of one node in frames: `in_first + in_second + in_mesh + cut = forwarded + redirected + handed_over + consumed +
+/// The books of one node in frames: `in_first + in_second + in_mesh + cut + injected = forwarded + redirected + handed_over + consumed +
 /// dropped - generated_dropped + kept + joined`, where `kept` is what waits at that moment, in holds, for neighbours or for the
 /// rest of a datagram. Generated frames are counted apart.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,6 +27,8 @@ pub struct Ledger {
     pub arrived: crate::id::PerInterface<u64>,
     /// Received over the mesh.
     pub arrived_mesh: u64,
+    /// Made by plugins, as if they had arrived behind them.
+    pub injected: u64,
     /// Forwarded by this node as chosen node.
     pub forwarded: u64,
     /// Redirected to another node.

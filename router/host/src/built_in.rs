@@ -21,9 +21,12 @@ impl Chain {
         if plugins.len() > PLUGINS_MAX {
             return Err(HostError::TooMany { found: plugins.len(), max: PLUGINS_MAX });
         }
+        // SAFETY: it is the host's table, which lives as long as the process.
+        unsafe { herald_plugin::thunk::enter_built_in(super::library::host(clock.unix_nanos)) };
         let seated = plugins.iter().map(|wanted| {
             let manifest = Manifest {
                 text: ManifestText::of(&wanted.name),
+                schema: None,
                 state_size: table.state_size as usize,
                 state_align: table.state_align as usize,
             };

@@ -9,17 +9,20 @@
 //! of the same stream ends. That packet is not sent on, and what ends a whole stream or one packet ends the same packets
 //! as if they came one by one; but what the earlier plugin said of the other direction at that packet stays said.
 
-use herald_plugin::Scope;
-use herald_plugin::abi::{HeraldPacket, HeraldVerdict};
+mod asked;
+mod outcome;
+
+use herald_plugin::abi::{HeraldPacket, HeraldText, HeraldVerdict};
 
 use super::Clock;
 use super::block::{Blocks, ChainGeneration, StateLayout};
-use super::describe;
 use super::guard::{Onward, Said, Seat, Word};
 use super::head::Head;
 use super::library::Plugin;
 use super::manifest::FaultPolicy;
+use super::notes::Notes;
 use super::report::Report;
+use super::{describe, effects};
 use herald_core::event::EndReason;
 use herald_core::inspector::{
     Action, Direction, Inspection, Inspector, Parts, PerDirection, Readiness, Standing, Stream, Totals, Verdict,
@@ -37,6 +40,13 @@ pub struct Chain {
     clock: Clock,
     batches: u64,
     asked: Asked,
+    notes: Notes,
+    /// Packets that plugins have made in this batch, each with the seat that sees it first.
+    made: Vec<(usize, Inspection)>,
+    /// Those that all have seen.
+    injected: Vec<Inspection>,
+    /// What the clock of the day is ahead of the loop's.
+    unix_ahead: u64,
 }
 
 /// The packets that one plugin is asked about, in room that is allocated once.
@@ -86,7 +96,18 @@ impl Chain {
             places: Vec::with_capacity(BATCH_PACKETS_MAX),
         };
         let all = seats.iter().fold(0, |mask, seat| mask | seat.bit());
-        Self { seats, blocks: Blocks::new(ChainGeneration::FIRST, states), all, clock, batches: 0, asked }
+        Self {
+            seats,
+            blocks: Blocks::new(ChainGeneration::FIRST, states),
+            all,
+            clock,
+            batches: 0,
+            asked,
+            notes: Notes::default(),
+            made: Vec::new(),
+            injected: Vec::new(),
+            unix_ahead: (clock.unix_nanos)(),
+        }
     }
 
     /// What is counted of the plugins, readable from any thread while the chain works.
@@ -110,6 +131,7 @@ impl Chain {
     fn pass_through(&mut self, now: Instant, number: usize, way: &mut Way<'_>) {
         let Some(seat) = self.seats.get_mut(number) else { return };
         let clock = self.batches.is_multiple_of(PLUGIN_TIMED_BATCHES).then_some(self.clock.monotonic);
+        let unix_now = now.as_nanos().wrapping_add(self.unix_ahead);
         let mut left = way.open;
         loop {
             self.asked.pick(seat, &self.blocks, left, way);
@@ -119,7 +141,10 @@ impl Chain {
             if seat.is_suspended() {
                 return self.asked.refuse(seat, way);
             }
-            let judged = self.asked.ask(now, seat, clock);
+            let judged = self.asked.ask((now, unix_now), seat, clock, (way, &self.notes));
+            if effects::close() {
+                self.asked.take_effects(now, seat, judged, way, (&mut self.notes, &mut self.made));
+            }
             self.asked.heed(now, seat, judged, way);
             match self.asked.places.get(judged) {
                 // What the plugin did not come to when it failed, it is asked again.
@@ -215,67 +240,13 @@ impl<'a> Way<'a> {
     }
 }
 
-impl Asked {
-    /// Takes those of the packets in `left` that the plugin wants to see.
-    fn pick(&mut self, seat: &Seat, blocks: &Blocks, left: Places, way: &Way<'_>) {
-        self.packets.clear();
-        self.verdicts.clear();
-        self.places.clear();
-        for place in places(left) {
-            let asked = way.batch.get(place).zip(way.heads.get(place)).filter(|_| way.asks(seat, place));
-            if let Some((inspection, head)) = asked.filter(|(_, head)| head.made & seat.bit() != 0) {
-                let state = seat.state(blocks, head.home);
-                self.packets.push(describe::packet(inspection, state));
-                self.verdicts.push(HeraldVerdict::PASS);
-                self.places.push(place);
-            }
-        }
-    }
-
-    /// Calls the plugin, and takes the time if there is a clock. Returns how many packets it judged.
-    fn ask(&mut self, now: Instant, seat: &mut Seat, clock: Option<fn() -> Instant>) -> usize {
-        let begin = clock.map(|clock| clock());
-        // SAFETY: `pick` takes packets of streams of which this seat has made its state, by the stream's own head. Frames and
-        // blocks do not move meanwhile.
-        let judged = unsafe { seat.ask(now, &self.packets, &mut self.verdicts) };
-        if let (Some(begin), Some(clock)) = (begin, clock) {
-            let nanos = clock().as_nanos().saturating_sub(begin.as_nanos());
-            seat.book.took(nanos, self.packets.len() as u64);
-        }
-        judged
-    }
-
-    /// Acts on what the plugin said of the first `judged` packets, and on its failure at the next.
-    fn heed(&self, now: Instant, seat: &mut Seat, judged: usize, way: &mut Way<'_>) {
-        for (&place, verdict) in self.places.iter().zip(&self.verdicts).take(judged) {
-            let said = seat.said(verdict);
-            // A packet before it may have decided this one, too.
-            if said != Said::Pass(Scope::Packet) && way.asks(seat, place) {
-                if let (Said::Failed, Some(inspection)) = (said, way.batch.get(place)) {
-                    seat.failed(now, inspection.stream);
-                }
-                way.settle(seat, said, place);
-            }
-        }
-        if let Some(&failed) = self.places.get(judged) {
-            way.settle(seat, Said::Failed, failed);
-        }
-    }
-
-    /// The plugin is not called any more: its fault policy speaks for it.
-    fn refuse(&self, seat: &Seat, way: &mut Way<'_>) {
-        for &place in &self.places {
-            if way.asks(seat, place) {
-                way.settle(seat, Said::Suspended, place);
-            }
-        }
-    }
-}
-
 /// A stream's head heeds a word.
 fn take_on(head: &mut Head, word: &Word) {
     for direction in Direction::BOTH {
         head.skip(word.skip[direction], direction);
+    }
+    if word.standing != PerDirection::default() && head.ended_by == (0, 0) {
+        head.ended_by = (u8::try_from(word.seat + 1).unwrap_or(u8::MAX), word.reason);
     }
 }
 
@@ -297,16 +268,26 @@ impl Inspector for Chain {
     type Part = Head;
 
     fn stream_started(&mut self, now: Instant, stream: &Stream, head: &mut Head) -> PerDirection<Standing> {
-        let raw = describe::stream(now, stream);
+        let mut raw = describe::stream(now, now.as_nanos().wrapping_add(self.unix_ahead), 0, stream);
         head.home = self.blocks.take();
         let (mut standing, mut ended_by) = (PerDirection::<Standing>::default(), None);
         for seat in &mut self.seats {
+            if !seat.takes(&stream.opener) {
+                Direction::BOTH.iter().for_each(|&direction| head.skip(seat.bit(), direction));
+                continue;
+            }
             let said = if seat.is_suspended() {
                 Said::Suspended
             } else {
                 let state = seat.state(&self.blocks, head.home);
+                // SAFETY: neither changes before the call is over.
+                unsafe { effects::open_stream(head, &self.notes) };
                 // SAFETY: the block is new and of this chain's layout, and the place is this seat's.
                 let said = unsafe { seat.stream_started(now, &raw, state) };
+                if effects::close() {
+                    outcome::take_stream_effects(head, &mut self.notes);
+                    raw.mark = head.mark;
+                }
                 if said != Said::Failed {
                     head.made |= seat.bit();
                 }
@@ -345,6 +326,9 @@ impl Inspector for Chain {
     fn inspect(&mut self, now: Instant, batch: &mut [Inspection], parts: &mut dyn Parts<Head>) {
         for batch in batch.chunks_mut(BATCH_PACKETS_MAX) {
             self.batches += 1;
+            if self.batches.is_multiple_of(PLUGIN_TIMED_BATCHES) {
+                self.unix_ahead = (self.clock.unix_nanos)().wrapping_sub(now.as_nanos());
+            }
             let mut way = Way::begin(batch, parts);
             for number in 0..self.seats.len() {
                 self.pass_through(now, number, &mut way);
@@ -353,18 +337,39 @@ impl Inspector for Chain {
                 way.end(self.all);
             }
             self.seats.last_mut().into_iter().for_each(Seat::mix_configurations);
+            if !self.made.is_empty() {
+                self.judge_made(now, parts);
+            }
         }
     }
 
+    fn take_injected(&mut self, injected: &mut Vec<Inspection>) {
+        injected.append(&mut self.injected);
+    }
+
     fn stream_ended(&mut self, now: Instant, stream: &Stream, totals: &Totals, reason: EndReason, head: &mut Head) {
-        let (raw, end) = (describe::stream(now, stream), describe::end(totals, reason));
+        let raw = describe::stream(now, now.as_nanos().wrapping_add(self.unix_ahead), head.mark, stream);
+        let mut end = describe::end(totals, reason);
+        if let Some(by) = usize::from(head.ended_by.0).checked_sub(1).and_then(|number| self.seats.get(number)) {
+            let why = by.book.reason_text(head.ended_by.1);
+            (end.by, end.why) = (HeraldText::new(by.name()), HeraldText::new(why));
+        }
+        let notes = self.notes.of(head.notes);
+        end.notes = (&raw const notes).cast();
+        end.each_note = Some(effects::each_note);
         for seat in &mut self.seats {
             if head.made & seat.bit() != 0 {
                 let state = seat.state(&self.blocks, head.home);
+                // SAFETY: neither changes before the call is over.
+                unsafe { effects::open_stream(head, &self.notes) };
                 // SAFETY: the head says that this seat has made its state; it is wiped below.
                 unsafe { seat.stream_ended(now, &raw, &end, state) };
+                if effects::close() {
+                    effects::give(effects::take());
+                }
             }
         }
+        self.notes.forget(&mut head.notes);
         self.blocks.give(std::mem::take(head).home);
     }
 

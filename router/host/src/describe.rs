@@ -7,20 +7,21 @@ use std::net::IpAddr;
 use herald_plugin::abi::{
     HERALD_DIRECTION_FROM_OPENER, HERALD_DIRECTION_TO_OPENER, HERALD_END_EVICTED, HERALD_END_FINISHED,
     HERALD_END_HANDED_OVER, HERALD_END_REFUSED, HERALD_END_REPLACED, HERALD_END_RESET, HERALD_END_SHUTDOWN,
-    HERALD_END_TIMED_OUT, HERALD_END_VERDICT, HERALD_INTERFACE_FIRST, HERALD_INTERFACE_SECOND, HERALD_TRANSPORT_ECHO,
-    HERALD_TRANSPORT_ICMP_ERROR, HERALD_TRANSPORT_OTHER, HERALD_TRANSPORT_TCP, HERALD_TRANSPORT_UDP, HeraldEnd,
-    HeraldPacket, HeraldStream, HeraldText,
+    HERALD_END_TIMED_OUT, HERALD_END_VERDICT, HERALD_GSO_NONE, HERALD_INTERFACE_FIRST, HERALD_INTERFACE_SECOND,
+    HERALD_PACKET_CHECKSUM_PARTIAL, HERALD_PACKET_CHECKSUM_VALID, HERALD_PACKET_INJECTED, HERALD_PACKET_REWRITTEN,
+    HERALD_TRANSPORT_ECHO, HERALD_TRANSPORT_ICMP_ERROR, HERALD_TRANSPORT_OTHER, HERALD_TRANSPORT_TCP,
+    HERALD_TRANSPORT_UDP, HeraldEnd, HeraldPacket, HeraldStream, HeraldText,
 };
 
 use super::library::size_u32;
 use herald_core::event::EndReason;
 use herald_core::id::Interface;
 use herald_core::inspector::{Direction, Inspection, Stream, Totals};
-use herald_core::packet::Transport;
+use herald_core::packet::{Offload, Transport};
 use herald_core::time::Instant;
 
-/// A stream. The result points to the node's id inside `stream`.
-pub(super) fn stream(now: Instant, stream: &Stream) -> HeraldStream {
+/// A stream with its mark. The result points to the node's id inside `stream`.
+pub(super) fn stream(now: Instant, unix_now: u64, mark: u32, stream: &Stream) -> HeraldStream {
     let (source, destination) = (stream.opener.source(), stream.opener.destination());
     HeraldStream {
         size: size_u32::<HeraldStream>(),
@@ -33,9 +34,11 @@ pub(super) fn stream(now: Instant, stream: &Stream) -> HeraldStream {
         destination: mapped(destination.ip()),
         source_port: source.port(),
         destination_port: destination.port(),
-        reserved_2: 0,
+        mark,
         now: now.as_nanos(),
         chosen: HeraldText::new(stream.chosen.as_str()),
+        related: 0,
+        unix_now,
     }
 }
 
@@ -60,11 +63,15 @@ pub(super) fn end(totals: &Totals, reason: EndReason) -> HeraldEnd {
         bytes_to_opener: totals.bytes_to_opener,
         started: totals.started.as_nanos(),
         last_packet: totals.last_packet.as_nanos(),
+        by: HeraldText::new(""),
+        why: HeraldText::new(""),
+        notes: std::ptr::null(),
+        each_note: None,
     }
 }
 
-/// A packet with a plugin's state of its stream. The result points into the frame.
-pub(super) fn packet(inspection: &Inspection, state: *mut c_void) -> HeraldPacket {
+/// A packet with a plugin's state of its stream, and the stream's mark. The result points into the frame.
+pub(super) fn packet(inspection: &Inspection, state: *mut c_void, mark: u32) -> HeraldPacket {
     let (headers, frame) = (&inspection.arrival.headers, &inspection.arrival.frame);
     let bytes = frame.bytes();
     let (transport, source_port, destination_port, tcp_flags) = match headers.transport {
@@ -78,6 +85,7 @@ pub(super) fn packet(inspection: &Inspection, state: *mut c_void) -> HeraldPacke
     };
     let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
     let wire_packets = frame.segments(headers.payload_len());
+    let offload = frame.offload();
     HeraldPacket {
         bytes: bytes.as_ptr(),
         state,
@@ -99,8 +107,25 @@ pub(super) fn packet(inspection: &Inspection, state: *mut c_void) -> HeraldPacke
             Direction::ToOpener => HERALD_DIRECTION_TO_OPENER,
         },
         interface: interface(inspection.arrival.interface),
-        reserved: [0; 3],
+        mark,
+        marks: marks(inspection, offload),
+        gso_size: offload.segment_size(),
+        // Frames with tags end before they come here; who lets them in fills these, and the marks of fragments.
+        vlan: 0,
+        vlan_tags: 0,
+        gso_type: if offload.segment_size() == 0 { HERALD_GSO_NONE } else { offload.gso_type() & !GSO_ECN },
     }
+}
+
+/// A super-frame with the ECN bit (`VIRTIO_NET_HDR_GSO_ECN`).
+const GSO_ECN: u8 = 0x80;
+
+fn marks(inspection: &Inspection, offload: Offload) -> u16 {
+    let mark = |is: bool, mark: u16| if is { mark } else { 0 };
+    mark(offload.needs_checksum(), HERALD_PACKET_CHECKSUM_PARTIAL)
+        | mark(offload.has_valid_checksum(), HERALD_PACKET_CHECKSUM_VALID)
+        | mark(inspection.injected, HERALD_PACKET_INJECTED)
+        | mark(inspection.verdict.rewritten, HERALD_PACKET_REWRITTEN)
 }
 
 fn interface(interface: Interface) -> u8 {

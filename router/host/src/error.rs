@@ -87,6 +87,18 @@ pub enum HostError {
         /// How many are allowed.
         max: usize,
     },
+    /// A plugin needs another, or does not go with it.
+    #[error("plugin {plugin} {wants} {other}: {mend} [[plugins]]")]
+    Company {
+        /// Who says so.
+        plugin: String,
+        /// What it says.
+        wants: &'static str,
+        /// Whom it names.
+        other: String,
+        /// What to do.
+        mend: &'static str,
+    },
     /// The order contradicts a manifest.
     #[error("plugin {plugin} must come {side} {other}: change the order of [[plugins]]")]
     Order {

@@ -14,6 +14,7 @@ use herald_plugin::Scope;
 use super::block::{Blocks, Home};
 use super::library::{self, Plugin};
 use super::manifest::FaultPolicy;
+use herald_core::flow::FlowKey;
 use herald_core::inspector::{Action, Direction, PerDirection, Standing, Verdict};
 use herald_core::limits::{PLUGIN_FAULT_TIME, PLUGIN_FAULTS_MAX};
 use herald_core::mutation::{Mutation, is_on};
@@ -79,6 +80,8 @@ pub(super) struct Word {
     pub(super) standing: PerDirection<Standing>,
     /// Why: the reason's place in the plugin's book.
     pub(super) reason: u8,
+    /// The seat whose book that is.
+    pub(super) seat: usize,
 }
 
 /// Counts faults; open when there were too many of them in a short time. It stays open.
@@ -111,6 +114,12 @@ impl Seat {
         blocks.place(home, self.state_at)
     }
 
+    /// The plugin is told of a stream that was opened so, and asked about it.
+    pub(super) fn takes(&self, opener: &FlowKey) -> bool {
+        let filter = &self.plugin.manifest.text.filter;
+        filter.is_empty() || filter.iter().any(|filter| filter.takes(opener))
+    }
+
     /// The plugin failed too often and is not called any more.
     pub(super) fn is_suspended(&self) -> bool {
         self.breaker.open && !is_on(Mutation::NeverSuspend)
@@ -119,6 +128,11 @@ impl Seat {
     /// It is not called any more, and what it would be asked about ends.
     pub(super) fn ends_streams(&self) -> bool {
         self.is_suspended() && self.policy == FaultPolicy::Closed
+    }
+
+    /// Its name.
+    pub(super) fn name(&self) -> &'static str {
+        self.name
     }
 
     /// Its name, once after it was suspended.
@@ -172,12 +186,12 @@ impl Seat {
     /// Each packet's state is this seat's place in the state of its stream, and the plugin has made it.
     pub(super) unsafe fn ask(
         &mut self,
-        now: Instant,
+        (now, unix_now): (Instant, u64),
         packets: &[HeraldPacket],
         verdicts: &mut [HeraldVerdict],
     ) -> usize {
         // SAFETY: promised by the caller; the chain runs on the loop's thread.
-        let judged = unsafe { self.plugin.packets(now, packets, verdicts) };
+        let judged = unsafe { self.plugin.packets((now, unix_now), packets, verdicts) };
         if let Some(failed) = packets.get(judged) {
             self.failed(now, failed.stream);
         }
@@ -228,7 +242,7 @@ impl Seat {
                 return Onward::Next;
             }
             (Said::Failed | Said::Suspended, FaultPolicy::Closed) => {
-                let verdict = Verdict { action: Action::Drop, rewritten: false, fault: true };
+                let verdict = Verdict { action: Action::Drop, fault: true, ..Verdict::default() };
                 // A stream on which the plugin did not fail itself is given to another node, and goes on there.
                 let scope = if said == Said::Failed { Scope::Stream } else { Scope::Packet };
                 (verdict, scope, self.book.reason(FAULT))
@@ -236,7 +250,7 @@ impl Seat {
             (Said::End { action, scope, reason }, _) => (Verdict { action, ..Verdict::default() }, scope, reason),
         };
         covered(scope, direction).iter().for_each(|&d| word.standing[d] = Standing::Ended(verdict));
-        word.reason = reason;
+        (word.reason, word.seat) = (reason, self.number);
         Onward::Ended(verdict)
     }
 

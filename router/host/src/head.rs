@@ -4,6 +4,7 @@ use herald_core::inspector::Direction;
 use herald_core::limits::HOST_PART_LEN_MAX;
 
 use crate::block::Home;
+use crate::notes::NotesAt;
 
 /// What the host keeps of one stream. Bit n of a mask is the plugin in seat n.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,6 +15,12 @@ pub struct Head {
     pub(super) made: u32,
     /// Plugins that are not asked, by direction.
     skip: [u32; 2],
+    /// What a plugin has marked the stream with.
+    pub(super) mark: u32,
+    /// What plugins have noted on it.
+    pub(super) notes: NotesAt,
+    /// The seat of the plugin that ended the stream, counted from one, and the reason's place in its book.
+    pub(super) ended_by: (u8, u8),
 }
 
 const _: () = assert!(size_of::<Head>() <= HOST_PART_LEN_MAX);

@@ -8,12 +8,15 @@ mod book;
 mod built_in;
 mod chain;
 mod describe;
+mod effects;
 mod error;
 mod file;
+mod filter;
 mod guard;
 mod head;
 mod library;
 mod manifest;
+mod notes;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -23,6 +26,7 @@ use std::path::PathBuf;
 pub use book::PluginRow;
 pub use chain::Chain;
 pub use error::HostError;
+pub use filter::Filter;
 pub use head::Head;
 pub use manifest::{FaultPolicy, Manifest, ManifestText};
 pub use report::Report;
@@ -86,26 +90,33 @@ impl Chain {
             let policy = wanted.fault.unwrap_or(plugin.manifest.text.fault);
             loaded.push((plugin, policy));
         }
-        check_order(loaded.iter().map(|(plugin, _)| &plugin.manifest.text).collect())?;
+        check_order(&loaded.iter().map(|(plugin, _)| &plugin.manifest.text).collect::<Vec<_>>())?;
         Ok(Self::new(loaded, settings.clock))
     }
 }
 
-/// Refuses an order that contradicts a manifest.
-fn check_order(mut behind: Vec<&ManifestText>) -> Result<(), HostError> {
-    let mut before: Vec<&ManifestText> = Vec::new();
-    let contradicts =
-        |places: &[&ManifestText], ids: &[String]| ids.iter().find(|id| places.iter().any(|p| p.id == **id)).cloned();
-    while !behind.is_empty() {
-        let plugin = behind.remove(0);
-        let error = |side, other| Err(HostError::Order { plugin: plugin.id.clone(), side, other });
-        if let Some(other) = contradicts(&behind, &plugin.after) {
-            return error("after", other);
+/// Refuses a chain that contradicts a manifest.
+fn check_order(chain: &[&ManifestText]) -> Result<(), HostError> {
+    let among = |places: &[&ManifestText], ids: &[String]| {
+        ids.iter().find(|id| places.iter().any(|place| place.id == **id)).cloned()
+    };
+    for (place, plugin) in chain.iter().enumerate() {
+        let (before, rest) = chain.split_at(place);
+        let behind = rest.get(1..).unwrap_or_default();
+        let order = |side, other| HostError::Order { plugin: plugin.id.clone(), side, other };
+        let company = |wants, other, mend| HostError::Company { plugin: plugin.id.clone(), wants, other, mend };
+        if let Some(other) = among(behind, &plugin.after) {
+            return Err(order("after", other));
         }
-        if let Some(other) = contradicts(&before, &plugin.before) {
-            return error("before", other);
+        if let Some(other) = among(before, &plugin.before) {
+            return Err(order("before", other));
         }
-        before.push(plugin);
+        if let Some(other) = plugin.needs.iter().find(|id| !chain.iter().any(|other| other.id == **id)) {
+            return Err(company("needs", other.clone(), "add that to"));
+        }
+        if let Some(other) = among(before, &plugin.conflicts).or_else(|| among(behind, &plugin.conflicts)) {
+            return Err(company("does not go with", other, "take one out of"));
+        }
     }
     Ok(())
 }

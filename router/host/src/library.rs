@@ -11,16 +11,16 @@ use std::sync::OnceLock;
 use std::{ptr, slice};
 
 use herald_plugin::abi::{
-    HERALD_LEVEL_DEBUG, HERALD_LEVEL_ERROR, HERALD_LEVEL_INFO, HERALD_LEVEL_TRACE, HERALD_LEVEL_WARN, HERALD_OK,
-    HeraldBatch, HeraldCounterSink, HeraldEnd, HeraldEntry, HeraldHost, HeraldPacket, HeraldPlugin, HeraldStream,
-    HeraldText, HeraldTextRoom, HeraldVerdict,
+    HERALD_ABI_MAJOR, HERALD_ABI_MINOR, HERALD_LEVEL_DEBUG, HERALD_LEVEL_ERROR, HERALD_LEVEL_INFO, HERALD_LEVEL_TRACE,
+    HERALD_LEVEL_WARN, HERALD_OK, HeraldBatch, HeraldCounterSink, HeraldEnd, HeraldEntry, HeraldHost, HeraldPacket,
+    HeraldPlugin, HeraldStream, HeraldText, HeraldTextRoom, HeraldVerdict,
 };
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use nix::libc::RTLD_NODELETE;
 use tracing::level_filters::LevelFilter;
 
 use super::manifest::Manifest;
-use super::{HostError, file};
+use super::{HostError, effects, file};
 use herald_core::limits::{PLUGIN_COUNTERS_MAX, PLUGIN_ERROR_LEN_MAX, PLUGIN_REASON_LEN_MAX};
 use herald_core::time::Instant;
 
@@ -121,7 +121,7 @@ impl Plugin {
     /// Each packet's state was made by this plugin, and its bytes stay during the call. Runs on the loop's thread.
     pub(super) unsafe fn packets(
         &self,
-        now: Instant,
+        (now, unix_now): (Instant, u64),
         packets: &[HeraldPacket],
         verdicts: &mut [HeraldVerdict],
     ) -> usize {
@@ -137,6 +137,7 @@ impl Plugin {
             now: now.as_nanos(),
             packets: packets.as_ptr(),
             verdicts: verdicts.as_mut_ptr(),
+            unix_now,
         };
         // SAFETY: promised by the caller; packets and verdicts are as many as the batch says.
         let status = unsafe { hook(self.instance.as_ptr(), &mut batch) };
@@ -215,19 +216,7 @@ pub(super) const fn size_u32<T>() -> u32 {
 /// # Safety
 /// The table is readable as far as its own size says.
 unsafe fn read_table(table: &HeraldPlugin) -> HeraldPlugin {
-    let mut copy = HeraldPlugin {
-        size: 0,
-        state_size: 0,
-        state_align: 1,
-        reserved: 0,
-        create: None,
-        destroy: None,
-        stream_started: None,
-        packets: None,
-        stream_ended: None,
-        counters: None,
-        extension: None,
-    };
+    let mut copy = HeraldPlugin::NONE;
     let len = (table.size as usize).min(size_of::<HeraldPlugin>());
     // SAFETY: promised by the caller; fields behind `len` keep the values above. A size that cuts a function pointer in half
     // was refused with the manifest.
@@ -239,7 +228,7 @@ static UNIX_NANOS: OnceLock<fn() -> u64> = OnceLock::new();
 static HOST: OnceLock<HeraldHost> = OnceLock::new();
 
 /// The host's table. The first clock that is given counts for all plugins of the process.
-fn host(unix_nanos: fn() -> u64) -> &'static HeraldHost {
+pub(super) fn host(unix_nanos: fn() -> u64) -> &'static HeraldHost {
     UNIX_NANOS.get_or_init(|| unix_nanos);
     HOST.get_or_init(|| HeraldHost {
         size: size_u32::<HeraldHost>(),
@@ -251,9 +240,21 @@ fn host(unix_nanos: fn() -> u64) -> &'static HeraldHost {
             Some(tracing::Level::DEBUG) => HERALD_LEVEL_DEBUG,
             Some(tracing::Level::TRACE) => HERALD_LEVEL_TRACE,
         },
+        abi_major: HERALD_ABI_MAJOR,
+        abi_minor: HERALD_ABI_MINOR,
         log: Some(write_log),
         unix_nanos: Some(read_unix_nanos),
         extension: Some(no_extension),
+        replace: Some(effects::replace),
+        inject: Some(effects::inject),
+        mark: Some(effects::mark),
+        note: Some(effects::note),
+        noted: Some(effects::noted),
+        timer: None,
+        expect: None,
+        hold: None,
+        resolve: None,
+        count: None,
     })
 }
 

@@ -11,6 +11,7 @@ use object::{Architecture, Object, ObjectKind, ObjectSection};
 use serde::Deserialize;
 
 use super::HostError;
+use super::filter::Filter;
 
 /// What becomes of a packet, and of its stream, when a plugin fails on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -28,6 +29,8 @@ pub enum FaultPolicy {
 pub struct Manifest {
     /// The text of its `plugin.toml`.
     pub text: ManifestText,
+    /// The schema of its configuration (JSON Schema), if it has one.
+    pub schema: Option<String>,
     /// Bytes of state for each stream.
     pub state_size: usize,
     /// Alignment of that state in bytes, a power of two.
@@ -56,12 +59,24 @@ pub struct ManifestText {
     /// Ids of plugins that must come behind it, if they are there.
     #[serde(default)]
     pub before: Vec<String>,
-    /// Drop reasons it gives.
+    /// Ids of plugins that must be in the chain, wherever.
+    #[serde(default)]
+    pub needs: Vec<String>,
+    /// Ids of plugins that must not be in the chain.
+    #[serde(default)]
+    pub conflicts: Vec<String>,
+    /// Streams it is told of and asked about; without one: all.
+    #[serde(default)]
+    pub filter: Vec<Filter>,
+    /// Drop reasons it gives; reports have them from the beginning.
     #[serde(default)]
     pub drop_reasons: Vec<String>,
-    /// Counters it reports.
+    /// Counters it reports; reports have them from the beginning.
     #[serde(default)]
     pub counters: Vec<String>,
+    /// Version of the bytes that its streams' states are exported as.
+    #[serde(default)]
+    pub state_version: u32,
 }
 
 impl ManifestText {
@@ -75,8 +90,12 @@ impl ManifestText {
             fault: FaultPolicy::default(),
             after: Vec::new(),
             before: Vec::new(),
+            needs: Vec::new(),
+            conflicts: Vec::new(),
+            filter: Vec::new(),
             drop_reasons: Vec::new(),
             counters: Vec::new(),
+            state_version: 0,
         }
     }
 }
@@ -112,14 +131,17 @@ impl Manifest {
         let section =
             elf.section_by_name(SECTION).ok_or_else(|| unfit("a section .note.herald", "none".into(), BUILD))?;
         let note = section.data().map_err(|e| unfit("a readable section .note.herald", e.to_string(), BUILD))?;
-        let (header, text) = Header::split(note).map_err(|found| unfit("a manifest", found.to_owned(), REBUILD))?;
+        let (header, text, schema) =
+            Header::split(note).map_err(|found| unfit("a manifest", found.to_owned(), REBUILD))?;
         header.check().map_err(|Mismatch { what, expected, found }| {
             unfit(&format!("{what} {expected}"), found.to_string(), REBUILD)
         })?;
         let text = std::str::from_utf8(text).map_err(|e| unfit("a manifest in UTF-8", e.to_string(), REBUILD))?;
         let text = toml::from_str(text)
             .map_err(|source| HostError::Manifest { path: path.to_owned(), source: Box::new(source) })?;
-        Ok(Self { text, state_size: header.state_size as usize, state_align: header.state_align as usize })
+        let schema = std::str::from_utf8(schema).map_err(|e| unfit("a schema in UTF-8", e.to_string(), REBUILD))?;
+        let schema = (!schema.is_empty()).then(|| schema.to_owned());
+        Ok(Self { text, schema, state_size: header.state_size as usize, state_align: header.state_align as usize })
     }
 }
 
@@ -159,7 +181,7 @@ const SIZES: [(&str, usize); 7] = [
 
 impl Header {
     /// Takes the ELF note apart (System V ABI, chapter 5) into the header and the text of the manifest.
-    fn split(note: &[u8]) -> Result<(Self, &[u8]), &'static str> {
+    fn split(note: &[u8]) -> Result<(Self, &[u8], &[u8]), &'static str> {
         const CUT: &str = "a note that is cut short";
         let (mut words, contents) = note.split_at_checked(20).ok_or(CUT)?;
         let (owner_len, contents_len, kind) = (word(&mut words)?, word(&mut words)?, word(&mut words)?);
@@ -172,7 +194,7 @@ impl Header {
         }
         let header_len = word(&mut words)? as usize;
         if header_len < size_of::<HeraldNoteHeader>() {
-            return Err("a header that is too small");
+            return Err("a header from before the contract 0.9");
         }
         let abi = [word(&mut words)?, word(&mut words)?];
         let mut sizes = [0; SIZES.len()];
@@ -186,20 +208,23 @@ impl Header {
             state_align: word(&mut words)?,
             flags: word(&mut words)?,
         };
-        let text_len = word(&mut words)? as usize;
-        let text = contents.get(header_len..).and_then(|text| text.get(..text_len)).ok_or(CUT)?;
-        Ok((header, text))
+        let (text_len, schema_len) = (word(&mut words)? as usize, word(&mut words)? as usize);
+        let (text, behind) = contents.get(header_len..).and_then(|text| text.split_at_checked(text_len)).ok_or(CUT)?;
+        Ok((header, text, behind.get(..schema_len).ok_or(CUT)?))
     }
 
     fn check(&self) -> Result<(), Mismatch> {
         let [major, minor] = self.abi;
         if major != HERALD_ABI_MAJOR {
-            return Err(Mismatch { what: "ABI version", expected: HERALD_ABI_MAJOR, found: major });
+            return Err(Mismatch { what: "major ABI version", expected: HERALD_ABI_MAJOR, found: major });
+        }
+        if minor < HERALD_ABI_MINOR {
+            return Err(Mismatch { what: "minor ABI version", expected: HERALD_ABI_MINOR, found: minor });
         }
         for ((what, expected), found) in SIZES.into_iter().zip(self.sizes) {
             let expected = u32::try_from(expected).unwrap_or(u32::MAX);
             // With another minor version sizes may differ; then each side reads what the other has.
-            if minor == HERALD_ABI_MINOR && found != expected {
+            if minor == HERALD_ABI_MINOR && found != expected || found < expected {
                 return Err(Mismatch { what, expected, found });
             }
         }
@@ -240,17 +265,19 @@ mod tests {
 
     const TEXT: &[u8] = b"id = \"x\"\nversion = \"1\"\nlicence = \"MIT\"\n";
 
+    const SCHEMA: &[u8] = b"{\"type\":\"object\"}";
+
     fn note() -> Vec<u8> {
-        let note: Note<{ TEXT.len() }> = Note::of::<Empty>(TEXT);
+        let note: Note<{ TEXT.len() }, { SCHEMA.len() }> = Note::of::<Empty>(TEXT, SCHEMA);
         note.bytes().to_vec()
     }
 
     #[test]
     fn a_note_written_by_the_sdk_is_understood() {
         let note = note();
-        let (header, text) = Header::split(&note).unwrap();
+        let (header, text, schema) = Header::split(&note).unwrap();
         assert!(header.check().is_ok());
-        assert_eq!(text, TEXT);
+        assert_eq!((text, schema), (TEXT, SCHEMA));
         assert_eq!((header.state_size, header.state_align), (8, 8));
     }
 
@@ -258,7 +285,8 @@ mod tests {
     fn each_wrong_word_is_named() {
         // Offsets of the words behind the note's own 20 bytes.
         for (at, value, what) in [
-            (2, 2, "ABI version"),
+            (2, 1, "major ABI version"),
+            (3, 8, "minor ABI version"),
             (4, 1, "HeraldHost of size"),
             (8, 1, "HeraldPacket of size"),
             (11, 5000, "state of at most bytes"),
@@ -267,7 +295,7 @@ mod tests {
         ] {
             let mut note = note();
             note[20 + at * 4..][..4].copy_from_slice(&u32::to_ne_bytes(value));
-            let (header, _) = Header::split(&note).unwrap();
+            let (header, ..) = Header::split(&note).unwrap();
             assert_eq!(header.check().unwrap_err().what, what);
         }
     }
@@ -280,7 +308,7 @@ mod tests {
             if let Some(place) = note.get_mut(at) {
                 *place = byte;
             }
-            let _ = Header::split(&note).map(|(header, _)| header.check().is_ok());
+            let _ = Header::split(&note).map(|(header, ..)| header.check().is_ok());
             let _ = Manifest::read(Path::new("x"), &note);
         }
     }

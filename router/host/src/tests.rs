@@ -1,6 +1,7 @@
 //! The chain with plugins that do what the packets tell them.
 
 mod blocks;
+mod effects;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -111,7 +112,7 @@ fn clock() -> Instant {
 fn manifest(id: &str) -> Manifest {
     let text = toml::from_str(&format!("id = \"{id}\"\nversion = \"1\"\nlicence = \"MIT\"")).unwrap();
     let table = thunk::table::<Obedient>();
-    Manifest { text, state_size: table.state_size as usize, state_align: table.state_align as usize }
+    Manifest { text, schema: None, state_size: table.state_size as usize, state_align: table.state_align as usize }
 }
 
 fn stream(id: u64) -> Stream {
@@ -314,7 +315,7 @@ fn an_open_fault_policy_lets_pass() {
 #[test]
 fn panics_at_start_and_end_are_faults() {
     let mut bench = Bench::new(&["a panic", "b pass panic"]);
-    let expected = Verdict { action: Action::Drop, rewritten: false, fault: true };
+    let expected = Verdict { action: Action::Drop, fault: true, ..Verdict::default() };
     let ended = |slot| Direction::BOTH.iter().all(|d| bench.standing(slot)[*d] == Standing::Ended(expected));
     assert!((0..4).all(ended));
     bench.end_all();
@@ -417,9 +418,9 @@ fn an_order_that_contradicts_a_manifest_is_refused() {
     };
     let (first, nat) = (text("x", "before = [\"nat\"]"), text("nat", ""));
     let last = text("log", "after = [\"nat\", \"absent\"]");
-    assert!(check_order(vec![&first, &nat, &last]).is_ok());
-    let error = check_order(vec![&nat, &first]).unwrap_err().to_string();
+    assert!(check_order(&[&first, &nat, &last]).is_ok());
+    let error = check_order(&[&nat, &first]).unwrap_err().to_string();
     assert!(error.starts_with("plugin x must come before nat"), "{error}");
-    let error = check_order(vec![&last, &nat]).unwrap_err().to_string();
+    let error = check_order(&[&last, &nat]).unwrap_err().to_string();
     assert!(error.starts_with("plugin log must come after nat"), "{error}");
 }

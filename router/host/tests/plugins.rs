@@ -186,8 +186,10 @@ fn header_word(bytes: &mut [u8], index: usize) -> &mut [u8] {
 
 #[test]
 fn files_that_are_no_fitting_plugin_are_refused() {
-    let abi = refusal_of(|bytes| header_word(bytes, 2).copy_from_slice(&2_u32.to_ne_bytes()));
-    assert!(abi.contains("ABI version 1 expected, 2 found; build it anew"), "{abi}");
+    let abi = refusal_of(|bytes| header_word(bytes, 2).copy_from_slice(&1_u32.to_ne_bytes()));
+    assert!(abi.contains("major ABI version 0 expected, 1 found; build it anew"), "{abi}");
+    let old = refusal_of(|bytes| header_word(bytes, 1).copy_from_slice(&60_u32.to_ne_bytes()));
+    assert!(old.contains("a manifest expected, a header from before the contract 0.9 found; build it anew"), "{old}");
     let size = refusal_of(|bytes| header_word(bytes, 8).copy_from_slice(&48_u32.to_ne_bytes()));
     assert!(size.contains("HeraldPacket of size 64 expected, 48 found; build it anew"), "{size}");
     let state = refusal_of(|bytes| header_word(bytes, 11).copy_from_slice(&8_u32.to_ne_bytes()));

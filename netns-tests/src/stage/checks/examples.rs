@@ -88,7 +88,7 @@ fn acknowledge(at: u64) -> Heard {
 fn books_with(dropped: u64) -> Books {
     Books::of(serde_json::json!({
         "arrived_first": 5, "arrived_second": 4, "arrived_mesh": 1, "forwarded": 4, "redirected": 3, "handed_over": 0,
-        "consumed": 1, "joined": 0, "cut": 0, "dropped": dropped, "kept": 0, "generated_dropped": 0
+        "consumed": 1, "joined": 0, "cut": 0, "injected": 0, "dropped": dropped, "kept": 0, "generated_dropped": 0
     }))
 }
 

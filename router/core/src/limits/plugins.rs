@@ -23,6 +23,27 @@ pub const PLUGIN_REASONS_MAX: usize = 64;
 /// Bytes of a drop reason's text, which is a line of a report.
 pub const PLUGIN_REASON_LEN_MAX: usize = 256;
 
+/// Notes of one stream.
+pub const NOTES_PER_STREAM_MAX: usize = 8;
+
+/// Bytes of a note's name.
+pub const NOTE_NAME_LEN_MAX: usize = 32;
+
+/// Bytes of a note's value: half a name of the DNS, so that a line of a report shows it.
+pub const NOTE_VALUE_LEN_MAX: usize = 128;
+
+/// Streams with notes at any moment: with the two before, at most 80 MiB.
+pub const NOTED_STREAMS_MAX: usize = 65_536;
+
+/// Effects that a plugin may say in one call: four for each packet of a batch.
+pub const EFFECTS_MAX: usize = 256;
+
+/// Bytes that come with the effects of one call: two of the largest packets.
+pub const EFFECT_BYTES_MAX: usize = 128 * 1024;
+
+/// Packets that plugins may make in one batch; what is more is not sent.
+pub const INJECTED_PER_BATCH_MAX: usize = 256;
+
 /// Counters that one plugin may report: some for each of its configured rules.
 pub const PLUGIN_COUNTERS_MAX: usize = 16_384;
 

@@ -248,6 +248,11 @@ impl<H: HostPart> Node<H> {
         for inspection in batch.drain(..) {
             self.judged(turn, inspection);
         }
+        turn.plugins.take_injected(&mut batch);
+        for inspection in batch.drain(..) {
+            turn.out.ledger.injected += 1;
+            self.judged(turn, inspection);
+        }
         self.batch = batch;
         self.watch_plugins(turn);
         self.tell_closed(turn);

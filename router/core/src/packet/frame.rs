@@ -85,6 +85,26 @@ impl Frame {
         self.len = self.len.min(len);
     }
 
+    /// Replaces `old_len` bytes from `from` on by others. False, and nothing changed, if those are not in the frame or the frame
+    /// would be too long. A buffer that is too small gives way to a larger one.
+    pub fn splice(&mut self, from: usize, old_len: usize, new: &[u8]) -> bool {
+        let Some(behind) = from.checked_add(old_len).filter(|behind| *behind <= self.len) else { return false };
+        let len = self.len - old_len + new.len();
+        if len > FRAME_LEN_MAX {
+            return false;
+        }
+        if OFFLOAD_HEADER_LEN + len > self.buffer.len() {
+            let mut larger = std::mem::take(&mut self.buffer).into_vec();
+            larger.resize(OFFLOAD_HEADER_LEN + len, 0);
+            self.buffer = larger.into_boxed_slice();
+        }
+        let at = OFFLOAD_HEADER_LEN + from;
+        self.buffer.copy_within(OFFLOAD_HEADER_LEN + behind..OFFLOAD_HEADER_LEN + self.len, at + new.len());
+        or_mistake(self.buffer.get_mut(at..at + new.len()), WITHIN).copy_from_slice(new);
+        self.len = len;
+        true
+    }
+
     /// The offload header.
     #[must_use]
     pub fn offload(&self) -> Offload {

@@ -8,6 +8,7 @@ mod fragment;
 mod frame;
 mod icmp;
 mod joined;
+pub mod mend;
 mod odd;
 mod offload;
 mod parse;

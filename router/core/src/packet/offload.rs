@@ -54,6 +54,18 @@ impl Offload {
         self.flags & (NEEDS_CHECKSUM | CHECKSUM_VALID) != 0 || self.gso_type != GSO_NONE
     }
 
+    /// True if the transport checksum was verified before the frame came here (`VIRTIO_NET_HDR_F_CHECKSUM_VALID`).
+    #[must_use]
+    pub fn has_valid_checksum(&self) -> bool {
+        self.flags & CHECKSUM_VALID != 0
+    }
+
+    /// How a super-frame is cut (`VIRTIO_NET_HDR_GSO_*`); 0 for one packet.
+    #[must_use]
+    pub fn gso_type(&self) -> u8 {
+        self.gso_type
+    }
+
     /// Where the checksum of a frame that [`needs_checksum`](Self::needs_checksum) starts, and where its field is, in
     /// bytes from the Ethernet header.
     #[must_use]

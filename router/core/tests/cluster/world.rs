@@ -406,7 +406,7 @@ impl World {
     pub(crate) fn check_books(&self) {
         for member in self.members.iter().filter(|m| !self.dead.contains(&m.name)) {
             let books = &member.out.ledger;
-            let came = books.arrived.first + books.arrived.second + books.arrived_mesh + books.cut;
+            let came = books.arrived.first + books.arrived.second + books.arrived_mesh + books.cut + books.injected;
             let dropped = member.out.drops().map(|(_, count)| count).sum::<u64>() - books.generated_dropped;
             let went = books.forwarded + books.redirected + books.handed_over + books.consumed + books.joined + dropped;
             let kept = member.node.frames_kept() as u64;

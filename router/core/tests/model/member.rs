@@ -339,7 +339,7 @@ impl Member {
 
     fn check_books(&self, effects: &mut Vec<Effect>) {
         let books = &self.out.ledger;
-        let came = books.arrived.first + books.arrived.second + books.arrived_mesh + books.cut;
+        let came = books.arrived.first + books.arrived.second + books.arrived_mesh + books.cut + books.injected;
         let dropped = self.out.drops().map(|(_, count)| count).sum::<u64>() - books.generated_dropped;
         let went = books.forwarded + books.redirected + books.handed_over + books.consumed + books.joined + dropped;
         let kept = self.node.frames_kept() as u64;

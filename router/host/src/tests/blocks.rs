@@ -69,17 +69,14 @@ fn plugin<const LEN: usize>(align: u32) -> (Plugin, FaultPolicy) {
         size: u32::try_from(size_of::<HeraldPlugin>()).unwrap(),
         state_size: u32::try_from(LEN).unwrap(),
         state_align: align,
-        reserved: 0,
         create: Some(create),
-        destroy: None,
         stream_started: Some(started::<LEN>),
         packets: Some(packets::<LEN>),
         stream_ended: Some(ended::<LEN>),
-        counters: None,
-        extension: None,
+        ..HeraldPlugin::NONE
     };
     let text = toml::from_str(&format!("id = \"p{LEN}\"\nversion = \"1\"\nlicence = \"MIT\"")).unwrap();
-    let manifest = Manifest { text, state_size: LEN, state_align: align as usize };
+    let manifest = Manifest { text, schema: None, state_size: LEN, state_align: align as usize };
     (Plugin::make(manifest, table, "").unwrap(), FaultPolicy::Closed)
 }
 

@@ -285,6 +285,7 @@ fn heard(verdict: said::Verdict) -> Heard {
         said::Action::Pass => Heard::Pass(scope),
         said::Action::Accept => Heard::Accept(scope),
         said::Action::Bypass => Heard::Bypass,
+        said::Action::Hold => unreachable!("the actors hold nothing"),
         said::Action::Drop => end(Action::Drop),
         said::Action::Reject => end(Action::Reject),
     }

@@ -106,6 +106,10 @@ impl Inspector for Recorder {
         self.notes.push(Note::Judged { at: now, packets, calls });
     }
 
+    fn take_injected(&mut self, injected: &mut Vec<Inspection>) {
+        self.chain.take_injected(injected);
+    }
+
     fn stream_ended(&mut self, now: Instant, stream: &Stream, totals: &Totals, reason: EndReason, head: &mut Head) {
         let ((), calls) = on_stage(self.failing, || self.chain.stream_ended(now, stream, totals, reason, head));
         let (opener, stream, returned) = (stream.opener, stream.id, totals.bytes_to_opener);

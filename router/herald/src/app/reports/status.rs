@@ -194,6 +194,8 @@ pub(super) struct FrameCounts {
     pub arrived_second: u64,
     /// Arrived over the mesh.
     pub arrived_mesh: u64,
+    /// Made by plugins; counted like what arrived.
+    pub injected: u64,
     /// Sent on by this node as chosen node.
     pub forwarded: u64,
     /// Sent to the chosen node.
@@ -363,6 +365,7 @@ fn frames(event_loop: &EventLoop) -> FrameCounts {
         arrived_first: ledger.arrived.first,
         arrived_second: ledger.arrived.second,
         arrived_mesh: ledger.arrived_mesh,
+        injected: ledger.injected,
         forwarded: ledger.forwarded,
         redirected: ledger.redirected,
         handed_over: ledger.handed_over,

@@ -16,7 +16,7 @@ impl Checker for Books {
         let member = &world.members[*place];
         let Some(node) = &member.node else { return Ok(()) };
         let books = &member.out.ledger;
-        let came = books.arrived.first + books.arrived.second + books.arrived_mesh + books.cut;
+        let came = books.arrived.first + books.arrived.second + books.arrived_mesh + books.cut + books.injected;
         let dropped = member.out.drops().map(|(_, count)| count).sum::<u64>() - books.generated_dropped;
         let went = books.forwarded + books.redirected + books.handed_over + books.consumed + books.joined + dropped;
         let kept = node.frames_kept() as u64;
