@@ -10,14 +10,15 @@
 #include <stdint.h>
 
 /**
- * Contracts with different major numbers do not understand each other. The entry symbol's name carries it.
+ * Contracts with different major numbers do not understand each other, but for 0.9, which becomes 1.0 by additions alone:
+ * hosts of 1.x load plugins of 0.9. Both have the entry symbol `herald_plugin_v1`.
  */
-#define HERALD_ABI_MAJOR 1
+#define HERALD_ABI_MAJOR 0
 
 /**
- * Counts the additions within one major number; any two of them understand each other.
+ * Counts the additions within one major number; any two from 9 on understand each other.
  */
-#define HERALD_ABI_MINOR 0
+#define HERALD_ABI_MINOR 9
 
 /**
  * Most packets in one batch.
@@ -45,6 +46,41 @@
 #define HERALD_FAULT -1
 
 /**
+ * Status of the host's functions: no hook in which this may be said runs on this thread.
+ */
+#define HERALD_NO_CALL -2
+
+/**
+ * Status of the host's functions: an argument that the contract does not allow.
+ */
+#define HERALD_WRONG -3
+
+/**
+ * Status of the host's functions: a bound is reached; the same may succeed later.
+ */
+#define HERALD_FULL -4
+
+/**
+ * Status of the host's functions: the packet has no room for that, or may not change its length.
+ */
+#define HERALD_NO_ROOM -5
+
+/**
+ * Status of the host's functions: the packet's checksum is wrong, or it is a fragment: it is not to be rewritten.
+ */
+#define HERALD_UNSOUND -6
+
+/**
+ * Status of the host's functions: there is nothing of that name.
+ */
+#define HERALD_NOTHING -7
+
+/**
+ * In place of a packet's index: the instance itself.
+ */
+#define HERALD_INSTANCE UINT32_MAX
+
+/**
  * Action: no opinion, next plugin. With a wider scope than the packet: do not ask me again within that scope.
  */
 #define HERALD_ACTION_PASS 0
@@ -60,7 +96,12 @@
 #define HERALD_ACTION_BYPASS 2
 
 /**
- * Action: end the packet silently. 3 is kept for `hold`.
+ * Action: keep the packet until `HeraldHost::resolve` or a time-out. Not from `stream_started` or `timer`.
+ */
+#define HERALD_ACTION_HOLD 3
+
+/**
+ * Action: end the packet silently.
  */
 #define HERALD_ACTION_DROP 4
 
@@ -128,6 +169,61 @@
  * Transport: ICMP or ICMPv6 error that quotes a packet of this stream.
  */
 #define HERALD_TRANSPORT_ICMP_ERROR 4
+
+/**
+ * Mark of a packet: a fragment of a datagram; only the first one has a transport header.
+ */
+#define HERALD_PACKET_FRAGMENT 1
+
+/**
+ * Mark of a packet: a whole datagram, put together from fragments.
+ */
+#define HERALD_PACKET_WHOLE 2
+
+/**
+ * Mark of a packet: its transport checksum is partial; the field holds the pseudo header's sum.
+ */
+#define HERALD_PACKET_CHECKSUM_PARTIAL 4
+
+/**
+ * Mark of a packet: somebody has verified its transport checksum already. Without this mark and the former nobody has.
+ */
+#define HERALD_PACKET_CHECKSUM_VALID 8
+
+/**
+ * Mark of a packet: odd but legal, such as overlong options; the router lets it pass.
+ */
+#define HERALD_PACKET_ODD 16
+
+/**
+ * Mark of a packet: a plugin made it.
+ */
+#define HERALD_PACKET_INJECTED 32
+
+/**
+ * Mark of a packet: an earlier plugin has rewritten it.
+ */
+#define HERALD_PACKET_REWRITTEN 64
+
+/**
+ * Segmentation: none, the frame is one packet (`virtio_net_hdr`, as all of these).
+ */
+#define HERALD_GSO_NONE 0
+
+/**
+ * Segmentation: TCP over IPv4.
+ */
+#define HERALD_GSO_TCPV4 1
+
+/**
+ * Segmentation: TCP over IPv6.
+ */
+#define HERALD_GSO_TCPV6 4
+
+/**
+ * Segmentation: several UDP datagrams behind one header.
+ */
+#define HERALD_GSO_UDP 5
 
 /**
  * End reason: both FINs were acknowledged.
@@ -252,6 +348,112 @@ typedef struct {
 } HeraldTextRoom;
 
 /**
+ * Bytes, not to be written.
+ */
+typedef struct {
+    /**
+     * First byte; null only if there are none.
+     */
+    const uint8_t *bytes;
+    /**
+     * Length in bytes.
+     */
+    uintptr_t len;
+} HeraldBytes;
+
+/**
+ * A stream that a plugin expects because of what it has read in another: the data connection that a control connection
+ * agrees on. What it says holds on this node alone, until the first such stream has started or the time is over.
+ */
+typedef struct {
+    /**
+     * Size of this structure in bytes.
+     */
+    uint32_t size;
+    /**
+     * The mark that the stream starts with.
+     */
+    uint32_t mark;
+    /**
+     * How long it is expected, in nanoseconds.
+     */
+    uint64_t time;
+    /**
+     * The opener's address, IPv4 as IPv4-mapped IPv6; all zeros: any.
+     */
+    uint8_t source[16];
+    /**
+     * The address it speaks to, in the same form.
+     */
+    uint8_t destination[16];
+    /**
+     * The port it speaks to.
+     */
+    uint16_t destination_port;
+    /**
+     * IP protocol number.
+     */
+    uint8_t protocol;
+    /**
+     * What becomes of the stream (`HERALD_ACTION_*`): with `HERALD_ACTION_PASS` the plugins judge it, with
+     * `HERALD_ACTION_ACCEPT` they see none of it, the others end it.
+     */
+    uint8_t action;
+    /**
+     * Zero.
+     */
+    uint32_t reserved;
+} HeraldExpected;
+
+/**
+ * The members of the cluster that take streams.
+ */
+typedef struct {
+    /**
+     * Size of this structure in bytes.
+     */
+    uint32_t size;
+    /**
+     * Members that are given new streams now, this node among them if it is.
+     */
+    uint32_t members;
+    /**
+     * The share of new streams that this node is given, in thousandths.
+     */
+    uint32_t share;
+    /**
+     * Counts the changes.
+     */
+    uint32_t version;
+} HeraldCluster;
+
+/**
+ * What a counter of the whole cluster says.
+ */
+typedef struct {
+    /**
+     * Size of this structure in bytes.
+     */
+    uint32_t size;
+    /**
+     * Nodes whose part is in the sum, this one included.
+     */
+    uint32_t nodes;
+    /**
+     * This node's part.
+     */
+    uint64_t own;
+    /**
+     * All parts together.
+     */
+    uint64_t sum;
+    /**
+     * Age of the oldest part, in nanoseconds.
+     */
+    uint64_t age;
+} HeraldSum;
+
+/**
  * What the host offers. It lives as long as the process.
  */
 typedef struct {
@@ -264,6 +466,14 @@ typedef struct {
      */
     uint32_t level;
     /**
+     * `HERALD_ABI_MAJOR` of the host.
+     */
+    uint32_t abi_major;
+    /**
+     * `HERALD_ABI_MINOR` of the host.
+     */
+    uint32_t abi_minor;
+    /**
      * [any] Writes a message of the named plugin to the host's log. Must not be called for each packet.
      */
     void (*log)(uint32_t level, HeraldText plugin, HeraldText message);
@@ -275,6 +485,59 @@ typedef struct {
      * [any] An addition to the contract by its name, such as `herald.x.NAME/0`; null if the host has none of it.
      */
     const void *(*extension)(HeraldText name);
+    /**
+     * [loop] In `packets`: replaces `old_len` bytes of a packet, from `from` bytes behind its Ethernet header's start, by
+     * others, which are copied. It takes effect behind the call: the packet's bytes stay what they are during it, and later
+     * plugins see what was written. The host mends lengths, checksums and the offload header. Only bytes of the transport's
+     * payload may be replaced by more or fewer, and neither those of TCP nor of a super-frame. `HERALD_NO_ROOM`,
+     * `HERALD_UNSOUND`, `HERALD_WRONG`, `HERALD_FULL`.
+     */
+    int32_t (*replace)(uint32_t at, uint32_t from, uint32_t old_len, HeraldBytes bytes);
+    /**
+     * [loop] In `packets`, `timer` or `stream_started`: sends an IP packet of the stream in a direction
+     * (`HERALD_DIRECTION_*`). Its bytes, from the IP header on, are copied; the host mends its checksums. Later plugins see
+     * it, earlier ones and this one do not. `HERALD_WRONG` if it is no packet of the stream.
+     */
+    int32_t (*inject)(uint32_t at, uint8_t direction, HeraldBytes packet);
+    /**
+     * [loop] In every hook of a stream: the stream's mark from now on, which later plugins and reports see.
+     */
+    int32_t (*mark)(uint32_t at, uint32_t mark);
+    /**
+     * [loop] In every hook of a stream: notes a value under a name, for later plugins and reports. A name's later value takes
+     * the place of the former. `HERALD_FULL` if the stream has as many notes as it may have, or a text is too long.
+     */
+    int32_t (*note)(uint32_t at, HeraldText name, HeraldText value);
+    /**
+     * [loop] In every hook of a stream: copies what was noted under a name; `HERALD_NOTHING` without such a note. What this
+     * very call has noted is seen behind it.
+     */
+    int32_t (*noted)(uint32_t at, HeraldText name, HeraldTextRoom *value);
+    /**
+     * [loop] In every hook: calls `timer` once with this token, after so many nanoseconds; of the stream, or of the instance
+     * (`HERALD_INSTANCE`).
+     */
+    int32_t (*timer)(uint32_t at, uint64_t after, uint64_t token);
+    /**
+     * [loop] In every hook of a stream: a related stream is expected.
+     */
+    int32_t (*expect)(uint32_t at, const HeraldExpected *expected);
+    /**
+     * [loop] In `packets`: a packet for which the verdict is `HERALD_ACTION_HOLD` waits at most so many nanoseconds; then it
+     * meets `action`: pass, drop or reject.
+     */
+    int32_t (*hold)(uint32_t at, uint64_t time, uint8_t action);
+    /**
+     * [loop] In every hook: all packets of a stream, by its number, that this plugin holds meet `action`: pass, drop or
+     * reject. `HERALD_NOTHING` if there are none.
+     */
+    int32_t (*resolve)(uint64_t stream, uint8_t action);
+    /**
+     * [loop] In every hook: adds to a counter of the whole cluster, declared in the manifest, under a key of at most 32 bytes;
+     * `sum` says what it has, summed over the members each second. `HERALD_NOTHING` without such a counter, `HERALD_FULL`
+     * if the key found no place.
+     */
+    int32_t (*count)(HeraldText name, HeraldBytes key, uint64_t more, HeraldSum *sum);
 } HeraldHost;
 
 /**
@@ -322,9 +585,9 @@ typedef struct {
      */
     uint16_t destination_port;
     /**
-     * Zero.
+     * The stream's mark.
      */
-    uint32_t reserved_2;
+    uint32_t mark;
     /**
      * Now, in nanoseconds of the host's monotonic clock.
      */
@@ -333,6 +596,14 @@ typedef struct {
      * Id of the chosen node, which is the node that asks.
      */
     HeraldText chosen;
+    /**
+     * Number of the stream in which a plugin has expected this one; 0 if none has.
+     */
+    uint64_t related;
+    /**
+     * Now, in nanoseconds since 1970-01-01 00:00 UTC.
+     */
+    uint64_t unix_now;
 } HeraldStream;
 
 /**
@@ -371,6 +642,22 @@ typedef struct {
      * When its last packet came, on the same clock.
      */
     uint64_t last_packet;
+    /**
+     * Id of the plugin that has ended the stream; empty if none has.
+     */
+    HeraldText by;
+    /**
+     * Its reason, such as a rule's name.
+     */
+    HeraldText why;
+    /**
+     * To be given to `each_note`.
+     */
+    const void *notes;
+    /**
+     * [loop] Calls `note` with each note of the stream, in the order in which their names came; only inside `stream_ended`.
+     */
+    void (*each_note)(const void *notes, void *context, void (*note)(void *context, HeraldText name, HeraldText value));
 } HeraldEnd;
 
 /**
@@ -379,7 +666,7 @@ typedef struct {
  */
 typedef struct {
     /**
-     * The frame, from its Ethernet header on. Not to be written in this version.
+     * The frame, from its Ethernet header on. Not to be written: `HeraldHost::replace` writes.
      */
     const uint8_t *bytes;
     /**
@@ -448,9 +735,29 @@ typedef struct {
      */
     uint8_t interface;
     /**
-     * Zeros.
+     * The stream's mark when the packet came to this plugin.
      */
-    uint32_t reserved[3];
+    uint32_t mark;
+    /**
+     * What else is known of it (`HERALD_PACKET_*`).
+     */
+    uint16_t marks;
+    /**
+     * Payload bytes of each packet on the wire, if the frame is a super-frame; else 0.
+     */
+    uint16_t gso_size;
+    /**
+     * Outermost VLAN tag as on the wire: priority, eligibility and id (IEEE 802.1Q); 0 without a tag.
+     */
+    uint16_t vlan;
+    /**
+     * VLAN tags between the Ethernet addresses and the IP header.
+     */
+    uint8_t vlan_tags;
+    /**
+     * How the frame is cut into packets (`HERALD_GSO_*`).
+     */
+    uint8_t gso_type;
 } HeraldPacket;
 
 /**
@@ -466,9 +773,9 @@ typedef struct {
      */
     uint8_t scope;
     /**
-     * Effects; 0 in this version.
+     * Zero. Effects are said by functions of `HeraldHost`.
      */
-    uint16_t effects;
+    uint16_t reserved;
     /**
      * Length of the reason in bytes.
      */
@@ -520,6 +827,10 @@ typedef struct {
      * The first verdict, to be written.
      */
     HeraldVerdict *verdicts;
+    /**
+     * Now, in nanoseconds since 1970-01-01 00:00 UTC.
+     */
+    uint64_t unix_now;
 } HeraldBatch;
 
 /**
@@ -597,10 +908,62 @@ typedef struct {
      * [any] An addition to the contract by its name; null if the plugin has none of it.
      */
     const void *(*extension)(HeraldText name);
+    /**
+     * [loop] The time of a timer has come: of a stream, with its state, or of the instance, with neither. The verdict counts
+     * for the stream from here on; one for a packet is none.
+     */
+    int32_t (*timer)(void *instance, const HeraldStream *stream, void *state, uint64_t token, HeraldVerdict *verdict);
+    /**
+     * [loop] Writes a stream's state as bytes that `stream_imported` of any build with the manifest's `state_version`
+     * understands. The state stays as it is.
+     */
+    int32_t (*stream_exported)(void *instance, const HeraldStream *stream, void *state, HeraldTextRoom *bytes);
+    /**
+     * [loop] In place of `stream_started`: makes the state of a stream that was another node's, or another build's, from
+     * bytes that `stream_exported` has written with this state version. `HERALD_WRONG`: it does not understand them, and
+     * the state is not made.
+     */
+    int32_t (*stream_imported)(void *instance,
+                               const HeraldStream *stream,
+                               HeraldBytes bytes,
+                               uint32_t version,
+                               void *state);
+    /**
+     * [control] Obeys an operator's words and writes an answer of some lines. May run while the loop's thread is inside
+     * another hook. `HERALD_WRONG`: it does not know that command, and the answer says what it knows.
+     */
+    int32_t (*command)(void *instance, HeraldText words, HeraldTextRoom *answer);
+    /**
+     * [control] Prepares something large, such as a list that is read from a file, for `adopt`: when the node starts, with
+     * no words, and when an operator says `reload`. Null: nothing is adopted; then what was written is the reason, if it is
+     * not empty.
+     */
+    void *(*prepare)(void *instance, HeraldText words, HeraldTextRoom *answer);
+    /**
+     * [loop] Between two batches: takes what `prepare` made in use and returns what was in use before, or null.
+     */
+    void *(*adopt)(void *instance, void *prepared);
+    /**
+     * [control] Frees what `adopt` returned, or what `prepare` made and nobody adopted.
+     */
+    void (*discard)(void *instance, void *prepared);
+    /**
+     * [loop] The members that take streams have changed; also called once before the first stream.
+     */
+    int32_t (*cluster_changed)(void *instance, const HeraldCluster *cluster);
+    /**
+     * Null. The place of `stream_bytes`, which gets the bytes of TCP in order.
+     */
+    const void *stream_bytes;
+    /**
+     * Null. The place of `fact`, which gets what the host's parsers read.
+     */
+    const void *fact;
 } HeraldPlugin;
 
 /**
- * The fixed part of the manifest in the ELF note; the text of `plugin.toml` follows it. The host reads it before the
+ * The fixed part of the manifest in the ELF note; the text of `plugin.toml` and the schema of the
+ * configuration follow it. The host reads it before the
  * file is loaded, so a wrong plugin never runs an instruction.
  */
 typedef struct {
@@ -664,6 +1027,10 @@ typedef struct {
      * Length of the text in bytes.
      */
     uint32_t text_len;
+    /**
+     * Length in bytes of the schema of its configuration (JSON Schema), which follows the text; 0 without one.
+     */
+    uint32_t schema_len;
 } HeraldNoteHeader;
 
 /**
@@ -682,6 +1049,24 @@ extern "C" {
  * The one function that a plugin exports (HeraldEntry). [control] Called once for each loaded library.
  */
 const HeraldPlugin *herald_plugin_v1(const HeraldHost *host);
+
+/**
+ * Copies a packet's source address, IPv4 as IPv4-mapped IPv6 (RFC 4291, section 2.5.5.2).
+ */
+static inline void herald_packet_source(const HeraldPacket *packet, uint8_t address[16]) {
+    const uint8_t *ip = packet->bytes + packet->network_at;
+    for (int i = 0; i < 16; i++)
+        address[i] = packet->ip_version == 6 ? ip[8 + i] : i < 10 ? 0 : i < 12 ? 0xff : ip[i];
+}
+
+/**
+ * Copies a packet's destination address in the same form.
+ */
+static inline void herald_packet_destination(const HeraldPacket *packet, uint8_t address[16]) {
+    const uint8_t *ip = packet->bytes + packet->network_at;
+    for (int i = 0; i < 16; i++)
+        address[i] = packet->ip_version == 6 ? ip[24 + i] : i < 10 ? 0 : i < 12 ? 0xff : ip[4 + i];
+}
 
 #ifdef __cplusplus
 }
