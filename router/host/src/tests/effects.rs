@@ -211,9 +211,11 @@ fn a_segment_is_answered_by_data_with_a_fin_and_a_reset() {
     let arrival = Arrival::parse(Interface::First, Frame::from_bytes(&segment), Came::Directly).unwrap();
     judge(&mut streams, vec![Inspection::new(arrival, To, 1, Slot::new(0))]);
     let answers = injected(&mut streams);
-    let of = |made: &Inspection| match made.arrival.headers.transport {
-        Transport::Tcp { flags, sequence, acknowledgement, .. } => (made.direction, flags.0, sequence, acknowledgement),
-        other => panic!("{other:?}"),
+    let of = |made: &Inspection| {
+        let Transport::Tcp { flags, sequence, acknowledgement, .. } = made.arrival.headers.transport else {
+            panic!("a segment is answered by segments");
+        };
+        (made.direction, flags.0, sequence, acknowledgement)
     };
     assert!(answers.iter().all(is_right));
     let (fin_ack_push, reset_ack) = (1 | 8 | 16, 4 | 16);
