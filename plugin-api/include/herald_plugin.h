@@ -489,7 +489,7 @@ typedef struct {
      * [loop] In `packets`: replaces `old_len` bytes of a packet, from `from` bytes behind its Ethernet header's start, by
      * others, which are copied. It takes effect behind the call: the packet's bytes stay what they are during it, and later
      * plugins see what was written. The host mends lengths, checksums and the offload header. Only bytes of the transport's
-     * payload may be replaced by more or fewer, and neither those of TCP nor of a super-frame. `HERALD_NO_ROOM`,
+     * payload may be replaced by more or fewer, and neither those of TCP, nor of a super-frame or a datagram that was put together. `HERALD_NO_ROOM`,
      * `HERALD_UNSOUND`, `HERALD_WRONG`, `HERALD_FULL`.
      */
     int32_t (*replace)(uint32_t at, uint32_t from, uint32_t old_len, HeraldBytes bytes);

@@ -25,7 +25,7 @@ pub struct HeraldHost {
     /// \[loop\] In `packets`: replaces `old_len` bytes of a packet, from `from` bytes behind its Ethernet header's start, by
     /// others, which are copied. It takes effect behind the call: the packet's bytes stay what they are during it, and later
     /// plugins see what was written. The host mends lengths, checksums and the offload header. Only bytes of the transport's
-    /// payload may be replaced by more or fewer, and neither those of TCP nor of a super-frame. `HERALD_NO_ROOM`,
+    /// payload may be replaced by more or fewer, and neither those of TCP, nor of a super-frame or a datagram that was put together. `HERALD_NO_ROOM`,
     /// `HERALD_UNSOUND`, `HERALD_WRONG`, `HERALD_FULL`.
     pub replace: Option<unsafe extern "C" fn(at: u32, from: u32, old_len: u32, bytes: HeraldBytes) -> i32>,
     /// \[loop\] In `packets`, `timer` or `stream_started`: sends an IP packet of the stream in a direction

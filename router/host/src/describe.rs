@@ -8,16 +8,17 @@ use herald_plugin::abi::{
     HERALD_DIRECTION_FROM_OPENER, HERALD_DIRECTION_TO_OPENER, HERALD_END_EVICTED, HERALD_END_FINISHED,
     HERALD_END_HANDED_OVER, HERALD_END_REFUSED, HERALD_END_REPLACED, HERALD_END_RESET, HERALD_END_SHUTDOWN,
     HERALD_END_TIMED_OUT, HERALD_END_VERDICT, HERALD_GSO_NONE, HERALD_INTERFACE_FIRST, HERALD_INTERFACE_SECOND,
-    HERALD_PACKET_CHECKSUM_PARTIAL, HERALD_PACKET_CHECKSUM_VALID, HERALD_PACKET_INJECTED, HERALD_PACKET_REWRITTEN,
-    HERALD_TRANSPORT_ECHO, HERALD_TRANSPORT_ICMP_ERROR, HERALD_TRANSPORT_OTHER, HERALD_TRANSPORT_TCP,
-    HERALD_TRANSPORT_UDP, HeraldEnd, HeraldPacket, HeraldStream, HeraldText,
+    HERALD_PACKET_CHECKSUM_PARTIAL, HERALD_PACKET_CHECKSUM_VALID, HERALD_PACKET_INJECTED, HERALD_PACKET_ODD,
+    HERALD_PACKET_REWRITTEN, HERALD_PACKET_WHOLE, HERALD_TRANSPORT_ECHO, HERALD_TRANSPORT_ICMP_ERROR,
+    HERALD_TRANSPORT_OTHER, HERALD_TRANSPORT_TCP, HERALD_TRANSPORT_UDP, HeraldEnd, HeraldPacket, HeraldStream,
+    HeraldText,
 };
 
 use super::library::size_u32;
 use herald_core::event::EndReason;
 use herald_core::id::Interface;
 use herald_core::inspector::{Direction, Inspection, Stream, Totals};
-use herald_core::packet::{Offload, Transport};
+use herald_core::packet::{Odd, Offload, Transport};
 use herald_core::time::Instant;
 
 /// A stream with its mark. The result points to the node's id inside `stream`.
@@ -110,7 +111,7 @@ pub(super) fn packet(inspection: &Inspection, state: *mut c_void, mark: u32) -> 
         mark,
         marks: marks(inspection, offload),
         gso_size: offload.segment_size(),
-        // Frames with tags end before they come here; who lets them in fills these, and the marks of fragments.
+        // Frames with tags end before they come here; who lets them in fills these.
         vlan: 0,
         vlan_tags: 0,
         gso_type: if offload.segment_size() == 0 { HERALD_GSO_NONE } else { offload.gso_type() & !GSO_ECN },
@@ -124,6 +125,8 @@ fn marks(inspection: &Inspection, offload: Offload) -> u16 {
     let mark = |is: bool, mark: u16| if is { mark } else { 0 };
     mark(offload.needs_checksum(), HERALD_PACKET_CHECKSUM_PARTIAL)
         | mark(offload.has_valid_checksum(), HERALD_PACKET_CHECKSUM_VALID)
+        | mark(inspection.arrival.frame.is_joined(), HERALD_PACKET_WHOLE)
+        | mark(inspection.arrival.headers.odd != Odd::No, HERALD_PACKET_ODD)
         | mark(inspection.injected, HERALD_PACKET_INJECTED)
         | mark(inspection.verdict.rewritten, HERALD_PACKET_REWRITTEN)
 }

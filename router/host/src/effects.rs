@@ -9,7 +9,8 @@ use std::{ptr, slice, str};
 
 use herald_plugin::abi::{
     HERALD_FULL, HERALD_GSO_NONE, HERALD_NO_CALL, HERALD_NO_ROOM, HERALD_NOTHING, HERALD_OK, HERALD_PACKET_FRAGMENT,
-    HERALD_TRANSPORT_TCP, HERALD_UNSOUND, HERALD_WRONG, HeraldBytes, HeraldPacket, HeraldText, HeraldTextRoom,
+    HERALD_PACKET_WHOLE, HERALD_TRANSPORT_TCP, HERALD_UNSOUND, HERALD_WRONG, HeraldBytes, HeraldPacket, HeraldText,
+    HeraldTextRoom,
 };
 
 use super::head::Head;
@@ -188,9 +189,11 @@ fn may_replace(packet: &HeraldPacket, (from, old_len): (usize, usize), len: usiz
     if len == old_len {
         return Ok(());
     }
-    let is_whole = packet.transport != HERALD_TRANSPORT_TCP && packet.gso_type == HERALD_GSO_NONE;
+    // What was put together leaves in the fragments that came.
+    let is_one = packet.gso_type == HERALD_GSO_NONE && packet.marks & HERALD_PACKET_WHOLE == 0;
+    let may_change = packet.transport != HERALD_TRANSPORT_TCP && is_one;
     let fits = end - network_at - old_len + len <= usize::from(u16::MAX);
-    if !is_whole || !fits {
+    if !may_change || !fits {
         return Err(HERALD_NO_ROOM);
     }
     if from < usize::from(packet.payload_at) { Err(HERALD_WRONG) } else { Ok(()) }

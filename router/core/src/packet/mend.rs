@@ -4,13 +4,11 @@ use std::net::IpAddr;
 
 use etherparse::checksum::Sum16BitWords;
 
-use super::{Frame, Headers, Packet};
+use super::{Frame, Headers, Packet, Transport, checksum};
 use crate::event::DropReason;
 
 const ICMP: u8 = 1;
-const TCP: u8 = 6;
 const UDP: u8 = 17;
-const ICMPV6: u8 = 58;
 
 /// Replaces `old_len` bytes of a packet, from `from` bytes behind its Ethernet header's start, and mends what depends on them.
 /// Returns the headers as they are now.
@@ -55,13 +53,10 @@ pub fn mend(frame: &mut Frame, network_at: u16) -> Result<Headers, DropReason> {
 /// False if a packet's transport checksum is wrong.
 #[must_use]
 pub fn is_sound(frame: &Frame, headers: &Headers) -> bool {
-    let offload = frame.offload();
+    let is_icmp = checksum_at(headers) == Some(ICMP_CHECKSUM_AT);
     let transport = headers.transport_bytes(frame);
-    let Some(field) = checksum_at(headers.protocol) else { return true };
-    let absent = headers.protocol == UDP && transport.get(field..field + 2) == Some(&[0, 0]);
-    let unchecked = absent && !headers.is_ipv6();
     let sum = || pseudo(headers, transport.len()).add_slice(transport).ones_complement();
-    offload.vouches_for_checksum() || unchecked || sum() == 0
+    checksum::is_right(headers, frame) && (!is_icmp || frame.offload().vouches_for_checksum() || sum() == 0)
 }
 
 fn set_lengths(frame: &mut Frame, headers: &Headers, end: usize) -> Result<(), DropReason> {
@@ -78,10 +73,16 @@ fn set_lengths(frame: &mut Frame, headers: &Headers, end: usize) -> Result<(), D
 }
 
 fn mend_transport(frame: &mut Frame, headers: &Headers) {
-    let Some(field) = checksum_at(headers.protocol) else { return };
+    let Some(field) = checksum_at(headers) else { return };
     let partial = frame.offload().needs_checksum();
-    let (transport_at, len) = (usize::from(headers.transport_at), headers.transport_bytes(frame).len());
-    let Some(transport) = frame.bytes_mut().get_mut(transport_at..headers.end as usize) else { return };
+    let mut end = headers.end as usize;
+    let transport_at = usize::from(headers.transport_at);
+    if let (Transport::Udp { .. }, [_, _, _, _, high, low, ..]) = (headers.transport, headers.transport_bytes(frame)) {
+        // What lies behind a datagram's own length is not summed up.
+        end = end.min(transport_at + usize::from(u16::from_be_bytes([*high, *low])).max(8));
+    }
+    let Some(transport) = frame.bytes_mut().get_mut(transport_at..end) else { return };
+    let len = transport.len();
     let absent = transport.get(field..field + 2) == Some(&[0, 0]);
     if headers.protocol == UDP && !headers.is_ipv6() && absent && !partial {
         return;
@@ -98,13 +99,18 @@ fn mend_transport(frame: &mut Frame, headers: &Headers) {
     put(transport, field, sum.to_ne_bytes());
 }
 
+const ICMP_CHECKSUM_AT: usize = 2;
+
 /// Where a transport's checksum lies in it.
-fn checksum_at(protocol: u8) -> Option<usize> {
-    match protocol {
-        TCP => Some(16),
-        UDP => Some(6),
-        ICMP | ICMPV6 => Some(2),
-        _ => None,
+fn checksum_at(headers: &Headers) -> Option<usize> {
+    match headers.transport {
+        Transport::Tcp { .. } => Some(16),
+        Transport::Udp { .. } => Some(6),
+        Transport::EchoRequest { .. }
+        | Transport::EchoReply { .. }
+        | Transport::IcmpError { .. }
+        | Transport::Discovery { .. } => Some(ICMP_CHECKSUM_AT),
+        Transport::Other => None,
     }
 }
 
