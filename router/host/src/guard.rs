@@ -14,7 +14,7 @@ use herald_plugin::Scope;
 use super::block::{Blocks, Home};
 use super::library::{self, Plugin};
 use super::manifest::FaultPolicy;
-use herald_core::inspector::{Action, Direction, PerDirection, Standing, Verdict};
+use herald_core::inspector::{Action, Cause, Direction, PerDirection, Standing, Verdict};
 use herald_core::limits::{PLUGIN_FAULT_TIME, PLUGIN_FAULTS_MAX};
 use herald_core::mutation::{Mutation, is_on};
 use herald_core::time::Instant;
@@ -119,6 +119,12 @@ impl Seat {
     /// It is not called any more, and what it would be asked about ends.
     pub(super) fn ends_streams(&self) -> bool {
         self.is_suspended() && self.policy == FaultPolicy::Closed
+    }
+
+    /// This seat and one of its reasons, for reports: the seat's number from 1 on in the high byte.
+    fn cause(&self, reason: u8) -> Cause {
+        let seat = u8::try_from(self.number + 1).unwrap_or_default();
+        Cause(u16::from_be_bytes([seat, reason]))
     }
 
     /// Its name, once after it was suspended.
@@ -228,13 +234,14 @@ impl Seat {
                 return Onward::Next;
             }
             (Said::Failed | Said::Suspended, FaultPolicy::Closed) => {
-                let verdict = Verdict { action: Action::Drop, rewritten: false, fault: true };
+                let verdict = Verdict { action: Action::Drop, fault: true, ..Verdict::default() };
                 // A stream on which the plugin did not fail itself is given to another node, and goes on there.
                 let scope = if said == Said::Failed { Scope::Stream } else { Scope::Packet };
                 (verdict, scope, self.book.reason(FAULT))
             }
             (Said::End { action, scope, reason }, _) => (Verdict { action, ..Verdict::default() }, scope, reason),
         };
+        let verdict = Verdict { cause: self.cause(reason), ..verdict };
         covered(scope, direction).iter().for_each(|&d| word.standing[d] = Standing::Ended(verdict));
         word.reason = reason;
         Onward::Ended(verdict)

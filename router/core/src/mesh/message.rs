@@ -304,3 +304,27 @@ pub enum Lane {
     /// Frames and the fences behind them: in order; what does not fit is dropped.
     Frames,
 }
+
+/// One query that a node puts to every other one, "what does your report say?", and the answer in pieces. The core carries the
+/// bytes between the controls of two nodes and never looks into them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inquiry {
+    /// Chosen by the asker; all pieces of the answer have it too.
+    pub id: u64,
+    /// What these bytes are.
+    pub part: InquiryPart,
+    /// At most `limits::INQUIRY_PIECE_LEN_MAX`.
+    #[serde(with = "super::wire")]
+    pub bytes: Vec<u8>,
+}
+
+/// What the bytes of an [`Inquiry`] are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum InquiryPart {
+    /// The question.
+    Question,
+    /// A piece of the answer, of which more follow, in order.
+    Piece,
+    /// The last piece of the answer.
+    LastPiece,
+}

@@ -3,10 +3,10 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::limits::{BUCKETS, MEMBERS_MAX, REFRESH_STREAMS_MAX};
+use crate::limits::{BUCKETS, INQUIRY_PIECE_LEN_MAX, MEMBERS_MAX, REFRESH_STREAMS_MAX};
 use crate::mesh::{
-    Acknowledge, Announce, Answer, Assign, Astray, Claim, Close, Compare, Decline, Fence, Handover, Heartbeat, Query,
-    Redirect, Refresh, Refuse, Relay, SyncEnd, Unheard,
+    Acknowledge, Announce, Answer, Assign, Astray, Claim, Close, Compare, Decline, Fence, Handover, Heartbeat, Inquiry,
+    Query, Redirect, Refresh, Refuse, Relay, SyncEnd, Unheard,
 };
 use crate::packet::BUFFER_LEN;
 
@@ -50,6 +50,12 @@ impl Body for Heartbeat {
     fn is_within_bounds(&self) -> bool {
         let lists = [&self.links, &self.heard.first, &self.heard.second];
         lists.iter().all(|list| list.len() <= MEMBERS_MAX) && self.padding.is_within_bounds()
+    }
+}
+
+impl Body for Inquiry {
+    fn is_within_bounds(&self) -> bool {
+        self.bytes.len() <= INQUIRY_PIECE_LEN_MAX
     }
 }
 
