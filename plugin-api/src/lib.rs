@@ -66,6 +66,8 @@ mod config;
 mod log;
 mod note;
 mod plugin;
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;
 pub mod thunk;
 mod verdict;
 mod view;
