@@ -158,7 +158,8 @@ impl EventRow {
 }
 
 /// A time since 1970 (UTC) as people write it, with microseconds (RFC 3339, section 5.6).
-fn rfc_3339(since_1970: Duration) -> String {
+#[must_use]
+pub fn rfc_3339(since_1970: Duration) -> String {
     let seconds = i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX);
     // No clock says a year above 9999.
     let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);

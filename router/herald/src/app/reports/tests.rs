@@ -228,7 +228,7 @@ fn each_report_has_its_stable_json_and_its_text() {
     for (report, (answer, (name, json, text))) in REPORTS.iter().zip(answers().into_iter().zip(SHAPES)) {
         let written = String::from_utf8(answer().unwrap()).unwrap();
         assert_eq!(written, *json, "{name}");
-        assert_eq!(cells(&(report.text)(&serde_json::from_str(json).unwrap())), *text, "{name}");
+        assert_eq!(cells(&(report.shown.text)(&serde_json::from_str(json).unwrap())), *text, "{name}");
     }
 }
 
@@ -263,7 +263,7 @@ fn what_is_not_known_is_a_dash() {
 #[test]
 fn an_empty_answer_is_no_error() {
     for report in REPORTS.iter() {
-        let text = |json: Value| (report.text)(&json);
+        let text = |json: Value| (report.shown.text)(&json);
         assert!([text(json!([])), text(json!({})), text(Value::Null)].iter().all(|t| !t.is_empty()), "{}", report.name);
     }
     assert!(Vec::<SessionRow>::text(&json!([])).contains("KIND"));
