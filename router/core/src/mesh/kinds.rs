@@ -4,7 +4,7 @@
 use super::codec::{Body, Kind};
 use super::message::{
     Acknowledge, Announce, Answer, Assign, Astray, Claim, Close, Compare, Decline, Fence, Handover, Heartbeat, Inquiry,
-    Lane, Query, Redirect, Refresh, Refuse, Relay, SyncEnd, Unheard,
+    Lane, NeighbourChanged, Query, Redirect, Refresh, Refuse, Relay, SyncEnd, Unheard,
 };
 use crate::limits::{
     CONTROL_MESSAGE_LEN_MAX, DIGESTS_LEN_MAX, HEARTBEAT_LEN_MAX, INQUIRY_LEN_MAX, MESSAGE_LEN_MAX,
@@ -132,6 +132,8 @@ messages! {
     Decline = 23: Control, Relayed, Now, SMALL_MESSAGE_LEN_MAX;
     /// A question to the whole cluster, or a piece of its answer.
     Inquiry = 27: Control, Relayed, Later, INQUIRY_LEN_MAX;
+    /// A neighbour's new MAC.
+    NeighbourChanged = 24: Control, Relayed, Now, SMALL_MESSAGE_LEN_MAX;
 }
 
 impl Message {

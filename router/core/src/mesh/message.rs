@@ -273,6 +273,18 @@ pub struct Decline {
     pub arrival: FlowKey,
 }
 
+/// "This neighbour has this MAC now; I have heard it answer." Changes what the receiver knows of a neighbour, once that has
+/// answered the receiver, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NeighbourChanged {
+    /// The network.
+    pub interface: Interface,
+    /// The neighbour.
+    pub address: IpAddr,
+    /// Its new MAC.
+    pub mac: Mac,
+}
+
 /// A message for a node that its sender cannot reach, by way of one that both have links to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Relay {

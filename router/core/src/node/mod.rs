@@ -10,6 +10,7 @@ mod inquiring;
 mod links;
 mod messages;
 mod moving;
+mod neighbours;
 mod questions;
 mod relaying;
 mod reporting;
@@ -307,6 +308,7 @@ impl<H: HostPart> Node<H> {
         self.change_view(turn, |membership, now, out| membership.deadline_reached(now, out));
         self.watch_reach(turn.now);
         self.forward.deadline_reached(turn.now, turn.out);
+        self.tell_changed(turn);
         self.redirector.deadline_reached(turn.now);
         self.parked_in_vain(turn);
         // Of a node that was stopped for long, tombstones end that must still send their fences.

@@ -45,7 +45,12 @@ impl<H: HostPart> Node<H> {
                 return self.assign(turn, assign);
             }
             Steer::To(chosen) => (chosen, None),
-            Steer::Chosen(chosen) => (chosen, Some(Step::M3)),
+            Steer::Chosen(chosen) => {
+                if arrival.came == Came::Directly {
+                    self.forward.source_seen(turn.now, &arrival, turn.out);
+                }
+                (chosen, Some(Step::M3))
+            }
             Steer::Returning(chosen) => {
                 turn.out.tell(Event::Step { step: Step::M9, flow, node: self.node });
                 turn.out.tell(Event::Step { step: Step::M10, flow, node: chosen });

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use crate::limits::{BUCKETS, INQUIRY_PIECE_LEN_MAX, MEMBERS_MAX, REFRESH_STREAMS_MAX};
 use crate::mesh::{
     Acknowledge, Announce, Answer, Assign, Astray, Claim, Close, Compare, Decline, Fence, Handover, Heartbeat, Inquiry,
-    Query, Redirect, Refresh, Refuse, Relay, SyncEnd, Unheard,
+    NeighbourChanged, Query, Redirect, Refresh, Refuse, Relay, SyncEnd, Unheard,
 };
 use crate::packet::BUFFER_LEN;
 
@@ -41,6 +41,7 @@ impl Body for Claim {}
 impl Body for Close {}
 impl Body for Decline {}
 impl Body for Fence {}
+impl Body for NeighbourChanged {}
 impl Body for Query {}
 impl Body for Refuse {}
 impl Body for Relay {}

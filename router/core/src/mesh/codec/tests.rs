@@ -16,8 +16,8 @@ use crate::id::{BootId, Epoch, Generation, Interface, Mac, NodeId, PerInterface}
 use crate::inspector::Direction;
 use crate::mesh::{
     Acknowledge, Announce, Answer, Assign, Astray, Claim, Close, Compare, Decline, Fence, Handover, Heartbeat, Inquiry,
-    InquiryPart, Lane, Likeness, Padding, Query, Redirect, Refresh, Refuse, Relay, Resume, Setting, Side, SyncEnd,
-    Unheard,
+    InquiryPart, Lane, Likeness, NeighbourChanged, Padding, Query, Redirect, Refresh, Refuse, Relay, Resume, Setting,
+    Side, SyncEnd, Unheard,
 };
 use crate::packet::{Content, Frame, Packet};
 use crate::session::Life;
@@ -155,6 +155,9 @@ fn any_message() -> impl Strategy<Value = Message> {
         any_key().prop_map(|arrival| Message::Decline(Decline { arrival })),
         (any::<u64>(), any_part(), vec(any::<u8>(), 0..2_000))
             .prop_map(|(id, part, bytes)| Message::Inquiry(Inquiry { id, part, bytes })),
+        (any_interface(), any::<std::net::IpAddr>(), any::<[u8; 6]>()).prop_map(|(interface, address, mac)| {
+            Message::NeighbourChanged(NeighbourChanged { interface, address, mac: Mac(mac) })
+        }),
         (any::<u64>(), any_key()).prop_map(|(id, key)| Message::Query(Query { id, key })),
         (any::<u64>(), any_key(), option::of(any_generation()), option::of(any_announce()))
             .prop_map(|(id, key, believed, owned)| Message::Answer(Answer { id, key, believed, owned })),
@@ -281,6 +284,7 @@ fn memory_of(spoken: &Spoken) -> usize {
             | Message::Fence(_)
             | Message::Unheard(_)
             | Message::Decline(_)
+            | Message::NeighbourChanged(_)
             | Message::Query(_)
             | Message::Answer(_),
         )

@@ -19,6 +19,7 @@ mod roles;
 mod routes;
 mod sessions;
 mod status;
+mod strangers;
 mod table;
 mod who;
 mod why;
