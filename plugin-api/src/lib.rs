@@ -71,6 +71,8 @@ mod log;
 mod note;
 mod plugin;
 mod prepared;
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;
 pub mod thunk;
 mod verdict;
 mod view;

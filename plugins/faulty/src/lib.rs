@@ -4,7 +4,10 @@
 //! ```toml
 //! when = "packet"   # or "configure", "start", "end", "never"
 //! payload = "boom"  # panics on packets whose payload begins so; empty: on every packet
+//! fault = "panic"   # what it does instead of a panic at such a packet: see `Fault`
 //! ```
+
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 use herald_plugin::prelude::*;
 use serde::Deserialize;
@@ -21,11 +24,38 @@ enum When {
     End,
 }
 
+/// What it does wrong at a packet.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Fault {
+    #[default]
+    Panic,
+    /// Reads a byte behind the packet.
+    ReadBehind,
+    /// Reads a byte before the packet.
+    ReadBefore,
+    /// Changes a byte of the packet without saying so.
+    WritePacket,
+    /// Writes a byte behind its state of the stream.
+    WriteBehindState,
+    /// Keeps some memory of every packet.
+    Leak,
+    /// Says now this and now that.
+    Waver,
+    /// Does not come back.
+    Hang,
+    /// Ends the process.
+    Exit,
+    /// Ends it by an abort.
+    Abort,
+}
+
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Faulty {
     when: When,
     payload: String,
+    fault: Fault,
 }
 
 #[expect(clippy::panic, reason = "that is what this plugin is for")]
@@ -49,7 +79,7 @@ impl Plugin for Faulty {
     fn packet(&self, seen: &mut Box<u64>, packet: &Packet<'_>) -> Verdict {
         **seen += 1;
         if self.when == When::Packet && packet.payload().starts_with(self.payload.as_bytes()) {
-            fail("packet")
+            return self.misbehave(seen, packet);
         }
         Verdict::pass()
     }
@@ -58,6 +88,40 @@ impl Plugin for Faulty {
         if self.when == When::End {
             fail("stream_ended")
         }
+    }
+}
+
+impl Faulty {
+    fn misbehave(&self, state: &mut Box<u64>, packet: &Packet<'_>) -> Verdict {
+        let frame = packet.frame();
+        let beside = match self.fault {
+            Fault::ReadBehind => frame.as_ptr().wrapping_add(frame.len()),
+            Fault::ReadBefore => frame.as_ptr().wrapping_sub(1),
+            Fault::WritePacket => frame.as_ptr().wrapping_add(frame.len() - 1),
+            Fault::WriteBehindState => std::ptr::from_mut(state).wrapping_add(1).cast(),
+            Fault::Panic => fail("packet"),
+            Fault::Leak => {
+                std::mem::forget(vec![1_u8; 64]);
+                return Verdict::pass();
+            }
+            Fault::Waver if RandomState::new().build_hasher().finish().is_multiple_of(3) => {
+                return Verdict::drop("wavers");
+            }
+            Fault::Waver => return Verdict::pass(),
+            Fault::Hang => loop {
+                std::hint::spin_loop();
+            },
+            Fault::Exit => std::process::exit(7),
+            Fault::Abort => std::process::abort(),
+        };
+        // SAFETY: none. It is what this plugin is for.
+        unsafe {
+            let byte = std::hint::black_box(beside.read_volatile());
+            if matches!(self.fault, Fault::WritePacket | Fault::WriteBehindState) {
+                beside.cast_mut().write_volatile(!byte);
+            }
+        }
+        Verdict::pass()
     }
 }
 

@@ -194,6 +194,26 @@ pub enum Event {
         /// Its priority.
         priority: u8,
     },
+    /// Another host uses an address of this node or of the cluster: told once for each outbreak.
+    AddressConflict {
+        /// The network.
+        interface: Interface,
+        /// The address.
+        address: IpAddr,
+        /// The MAC that claims it.
+        mac: Mac,
+    },
+    /// Two hosts answer for one address: told once for each outbreak.
+    NeighbourConflict {
+        /// The network.
+        interface: Interface,
+        /// The address.
+        address: IpAddr,
+        /// The MAC that had it and keeps it.
+        mac: Mac,
+        /// The other one.
+        rival: Mac,
+    },
     /// This node has no room for new streams, or has it again.
     Full {
         /// True while it has none.
@@ -254,6 +274,8 @@ impl Event {
             | Self::KeptApart { .. }
             | Self::ConfigurationDiffers { .. }
             | Self::ForeignRouter { .. }
+            | Self::AddressConflict { .. }
+            | Self::NeighbourConflict { .. }
             | Self::PluginSuspended { .. }
             | Self::NodeSuspended { .. }
             | Self::AllSuspended { .. } => true,

@@ -71,8 +71,12 @@ pub enum Action {
     Reject,
 }
 
-/// What the chain says of a packet.
+/// Who ended a packet and why, as the plugins' host numbers both. The core knows nothing of it and passes it on; 0 is nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Cause(pub u16);
+
+/// What the chain says of a packet. Verdicts are equal if they do the same with it, whoever says so.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Verdict {
     /// What becomes of it.
     pub action: Action,
@@ -80,7 +84,17 @@ pub struct Verdict {
     pub rewritten: bool,
     /// The action comes from a plugin's fault, by its fault policy.
     pub fault: bool,
+    /// Who ended it.
+    pub cause: Cause,
 }
+
+impl PartialEq for Verdict {
+    fn eq(&self, other: &Self) -> bool {
+        (self.action, self.rewritten, self.fault) == (other.action, other.rewritten, other.fault)
+    }
+}
+
+impl Eq for Verdict {}
 
 /// Whom the rest of one direction of a stream still interests, and what becomes of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

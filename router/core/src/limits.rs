@@ -7,6 +7,7 @@ mod network;
 mod plugins;
 mod probes;
 mod relay;
+mod reports;
 mod tables;
 
 use std::time::Duration;
@@ -18,6 +19,7 @@ pub use network::*;
 pub use plugins::*;
 pub use probes::*;
 pub use relay::*;
+pub use reports::*;
 pub use tables::*;
 
 /// Packets of one batch for the chain: enough to amortise a call, few enough to stay in the first-level cache.

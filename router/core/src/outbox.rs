@@ -1,11 +1,16 @@
 //! The list of things to do: the core writes it, the event loop carries it out.
 
+mod last_drops;
+
 use crate::event::{DropReason, Event};
 use crate::id::{Epoch, Interface, NodeId};
+use crate::inspector::Cause;
 use crate::limits::PACKED_FRAME_LEN_MAX;
 use crate::mesh::{Astray, Handover, Message, Redirect};
 use crate::mutation::{Mutation, is_on};
 use crate::packet::{Arrival, Frame};
+use crate::time::Instant;
+pub use last_drops::{Dropped, LastDrops};
 
 /// Where a frame that leaves came from, for the books.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +65,8 @@ pub struct Ledger {
     pub messages_stale: u64,
     /// Messages about something their sender may not speak for.
     pub messages_unauthorised: u64,
+    /// Parts of the whole cluster's query that found no room.
+    pub inquiries_lost: u64,
 }
 
 impl Ledger {
@@ -86,6 +93,12 @@ pub struct Outbox {
     /// The books.
     pub ledger: Ledger,
     dropped: [u64; DropReason::ALL.len()],
+    /// The last dropped frames, if anybody may ask for them.
+    last_drops: Option<Box<LastDrops>>,
+    /// When the present call into the node began.
+    pub(crate) now: Instant,
+    /// Where the frame arrived that this call is about.
+    pub arriving: Option<Interface>,
 }
 
 impl Default for Outbox {
@@ -97,6 +110,9 @@ impl Default for Outbox {
             spent: Vec::new(),
             ledger: Ledger::default(),
             dropped: [0; DropReason::ALL.len()],
+            last_drops: None,
+            now: Instant::default(),
+            arriving: None,
         }
     }
 }
@@ -165,6 +181,12 @@ impl Outbox {
 
     /// Ends a frame with a reason. One that was joined ends as so many as came for it.
     pub fn drop(&mut self, frame: Frame, reason: DropReason) {
+        self.drop_by(frame, reason, Cause::default());
+    }
+
+    /// Ends a frame with a reason that a plugin gave, as [`drop`](Self::drop). Kept out of the way of frames that go on.
+    #[inline(never)]
+    pub fn drop_by(&mut self, frame: Frame, reason: DropReason, cause: Cause) {
         if frame.is_joined() {
             let others = frame.pieces() - 1;
             self.ledger.cut += others;
@@ -173,7 +195,27 @@ impl Outbox {
         if !is_on(Mutation::LoseFrames) {
             self.count_drop(reason);
         }
+        if let Some(last_drops) = &mut self.last_drops {
+            last_drops.keep(self.now, &frame, reason, (self.arriving, cause));
+        }
         self.spent.push(frame);
+    }
+
+    /// From now on the last dropped frames are kept.
+    pub fn keep_drops(&mut self) {
+        self.last_drops = Some(Box::default());
+    }
+
+    /// The newest dropped frame, if they are [kept](Self::keep_drops).
+    #[must_use]
+    pub fn newest_drop(&self) -> Option<&Dropped> {
+        self.last_drops.as_ref()?.newest()
+    }
+
+    /// The last dropped frames; none unless they are [kept](Self::keep_drops).
+    #[must_use]
+    pub fn last_drops(&self) -> Vec<Dropped> {
+        self.last_drops.as_ref().map_or_else(Vec::new, |last| last.all())
     }
 
     /// A frame goes over the mesh to the node that has its stream now, from where it may go on `hops` times.

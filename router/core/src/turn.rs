@@ -19,6 +19,7 @@ pub struct Turn<'a, H> {
 impl<'a, H> Turn<'a, H> {
     /// A call at `now`.
     pub fn new(now: Instant, plugins: &'a mut dyn Inspector<Part = H>, out: &'a mut Outbox) -> Self {
+        (out.now, out.arriving) = (now, None);
         Self { now, plugins, out }
     }
 }

@@ -94,10 +94,10 @@ impl Book {
         u8::try_from(found.unwrap_or(last)).unwrap_or(u8::MAX)
     }
 
-    /// The text of a reason's place.
+    /// The text of a reason by its place.
     pub(super) fn reason_text(&self, place: u8) -> &'static str {
-        let known = self.reasons.get(usize::from(place)).and_then(|(text, _)| text.get().copied());
-        known.unwrap_or(OTHER_REASONS)
+        let text = self.reasons.get(usize::from(place)).and_then(|(text, _)| text.get().copied());
+        text.unwrap_or(OTHER_REASONS)
     }
 
     /// The counters as a row; what only the plugin knows is left empty.

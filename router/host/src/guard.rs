@@ -15,7 +15,7 @@ use super::block::{Blocks, Home};
 use super::library::{self, Plugin};
 use super::manifest::FaultPolicy;
 use herald_core::flow::FlowKey;
-use herald_core::inspector::{Action, Direction, PerDirection, Standing, Verdict};
+use herald_core::inspector::{Action, Cause, Direction, PerDirection, Standing, Verdict};
 use herald_core::limits::{PLUGIN_FAULT_TIME, PLUGIN_FAULTS_MAX};
 use herald_core::mutation::{Mutation, is_on};
 use herald_core::time::Instant;
@@ -128,6 +128,12 @@ impl Seat {
     /// It is not called any more, and what it would be asked about ends.
     pub(super) fn ends_streams(&self) -> bool {
         self.is_suspended() && self.policy == FaultPolicy::Closed
+    }
+
+    /// This seat and one of its reasons, for reports: the seat's number from 1 on in the high byte.
+    fn cause(&self, reason: u8) -> Cause {
+        let seat = u8::try_from(self.number + 1).unwrap_or_default();
+        Cause(u16::from_be_bytes([seat, reason]))
     }
 
     /// Its name.
@@ -249,6 +255,7 @@ impl Seat {
             }
             (Said::End { action, scope, reason }, _) => (Verdict { action, ..Verdict::default() }, scope, reason),
         };
+        let verdict = Verdict { cause: self.cause(reason), ..verdict };
         covered(scope, direction).iter().for_each(|&d| word.standing[d] = Standing::Ended(verdict));
         (word.reason, word.seat) = (reason, self.number);
         Onward::Ended(verdict)

@@ -7,6 +7,7 @@ mod block;
 mod book;
 mod built_in;
 mod chain;
+pub mod check;
 mod describe;
 mod effects;
 mod error;

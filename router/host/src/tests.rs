@@ -313,6 +313,16 @@ fn an_open_fault_policy_lets_pass() {
 }
 
 #[test]
+fn what_ended_a_packet_names_the_plugin_and_its_reason() {
+    let mut bench = Bench::new(&["a", "b"]);
+    let batch = vec![packet(0, To, "b=drop"), packet(1, To, "a=reject"), packet(2, To, "b=panic"), packet(3, To, "")];
+    let causes: Vec<_> = bench.0.judge(NOW, batch).into_iter().map(|verdict| verdict.cause).collect();
+    let report = bench.0.plugins.report();
+    let named: Vec<_> = causes.into_iter().map(|cause| report.cause(cause)).collect();
+    assert_eq!(named, [Some(("b", "told-to")), Some(("a", "told-so")), Some(("b", "plugin-fault")), None]);
+}
+
+#[test]
 fn panics_at_start_and_end_are_faults() {
     let mut bench = Bench::new(&["a panic", "b pass panic"]);
     let expected = Verdict { action: Action::Drop, fault: true, ..Verdict::default() };

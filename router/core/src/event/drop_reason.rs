@@ -20,6 +20,14 @@ macro_rules! drop_reasons {
     };
 }
 
+impl DropReason {
+    /// True for what plugins ended.
+    #[must_use]
+    pub fn is_verdict(self) -> bool {
+        matches!(self, Self::Verdict | Self::Rejected | Self::PluginFault)
+    }
+}
+
 drop_reasons! {
     /// A header is cut short or contradicts itself.
     Malformed = "malformed",

@@ -159,7 +159,7 @@ impl Forward {
         }
     }
 
-    /// Another host claims an address: if this node answers for it, it says so again.
+    /// Another host claims an address: if this node answers for it, it says so again, not too often.
     pub(super) fn defend(&mut self, now: Instant, interface: Interface, address: IpAddr, out: &mut Outbox) {
         if let Some(frame) = self.defence(interface, address)
             && self.schedule[interface].may_defend(now, address)

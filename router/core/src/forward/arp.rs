@@ -1,7 +1,7 @@
 //! Address resolution for IPv4 (RFC 826, RFC 5227).
 //!
-//! Learned is what this node asked for, and the sender of a request for one of its addresses. A known neighbour that
-//! announces itself is believed, but asked on its next use.
+//! Learned is what this node asked for, and the sender of a request for one of its addresses. Every message, whomever it is
+//! for, says of a known neighbour which MAC it has (RFC 826); if that is another one, both are asked.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -28,7 +28,7 @@ impl Forward {
             if mac == arp.sender_mac {
                 return out.consume(frame);
             }
-            self.defend(now, interface, arp.sender.into(), out);
+            self.conflict_heard(now, interface, (arp.sender.into(), arp.sender_mac), out);
             return out.drop(frame, DropReason::AddressConflict);
         }
         out.consume(frame);
@@ -46,10 +46,7 @@ impl Forward {
             ArpOperation::Reply if self.neighbours[interface].is_asked(sender.next_hop) => {
                 self.told(now, sender, Told { solicited: true, ..heard }, Unknown::Ignore, out);
             }
-            ArpOperation::Request | ArpOperation::Reply if arp.sender == arp.target => {
-                self.told(now, sender, heard, Unknown::Ignore, out);
-            }
-            ArpOperation::Request | ArpOperation::Reply => {}
+            ArpOperation::Request | ArpOperation::Reply => self.told(now, sender, heard, Unknown::Ignore, out),
         }
     }
 }
@@ -203,18 +200,35 @@ mod tests {
     }
 
     #[test]
-    fn a_known_neighbour_that_announces_another_mac_is_believed_and_asked_on_use() {
-        let mut router = Router::with_neighbours();
+    fn whatever_contradicts_what_is_known_has_both_macs_asked() {
         let moved = Mac([2, 0, 0, 0, 0, 0x65]);
-        router.arrives(FIRST, frame(Mac::BROADCAST, 1, (moved, CLIENT), (Mac::default(), CLIENT)));
-        assert_eq!(router.state_of(CLIENT), "stale");
+        let elsewhere = (Mac::default(), Ipv4Addr::new(10, 1, 0, 77));
+        for (name, said) in [
+            ("an announcement", frame(Mac::BROADCAST, 1, (moved, CLIENT), (Mac::default(), CLIENT))),
+            ("a question to this node", frame(Mac::BROADCAST, 1, (moved, CLIENT), (Mac::default(), OWN))),
+            ("a question to the holder", frame(Mac::BROADCAST, 1, (moved, CLIENT), (Mac::default(), VIRTUAL))),
+            ("a question to somebody", frame(Mac::BROADCAST, 1, (moved, CLIENT), elsewhere)),
+            ("an answer that nobody asked for", answers((moved, CLIENT))),
+        ] {
+            let mut router = Router::with_neighbours();
+            router.arrives(FIRST, said);
+            assert_eq!((router.state_of(CLIENT), router.mac_of(CLIENT)), ("contested", Some(CLIENT_MAC)), "{name}");
+            let sent = router.sent();
+            for mac in [CLIENT_MAC, moved] {
+                let probe = frame(mac, 1, (OWN_MAC, OWN), (Mac::default(), CLIENT));
+                assert_eq!(sent.iter().filter(|sent| sent.bytes() == probe.bytes()).count(), 1, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_message_says_who_a_neighbour_is_that_is_waited_for() {
+        let mut router = Router::new();
         router.forwards(SECOND, udp(SERVER, CLIENT, b"hello")).unwrap();
-        let sent = router.sent();
-        assert_eq!(sent[0].packet().destination, moved);
-        let probe = frame(moved, 1, (OWN_MAC, OWN), (Mac::default(), CLIENT));
-        assert_eq!(sent[1].bytes(), probe.bytes());
-        router.arrives(FIRST, answers((moved, CLIENT)));
-        assert_eq!(router.state_of(CLIENT), "reachable");
+        router.sent_one();
+        router.arrives(FIRST, asks(CLIENT, Ipv4Addr::new(10, 1, 0, 77)));
+        assert_eq!(router.sent_one().packet().destination, CLIENT_MAC);
+        assert_eq!(router.state_of(CLIENT), "stale");
     }
 
     #[test]

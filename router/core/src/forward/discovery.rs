@@ -72,23 +72,29 @@ impl Forward {
         if let Some((address, claimant)) = message.claim(source)
             && self.local[interface].claims_v6(address).is_some_and(|mac| mac != claimant)
         {
-            self.defend(now, interface, address.into(), out);
+            self.conflict_heard(now, interface, (address.into(), claimant), out);
             return out.drop(frame, DropReason::AddressConflict);
         }
         out.consume(frame);
         match message {
             Message::Solicitation { target, asker } => {
-                let Some(mac) = self.local[interface].answers_v6(target) else { return };
+                let answers = self.local[interface].answers_v6(target);
                 let asked = Asked { source, link_source: asker.unwrap_or(link_source), target };
-                if let Some(frame) = advertisement(mac, &asked) {
+                if let Some(frame) = answers.and_then(|mac| advertisement(mac, &asked)) {
                     out.transmit(interface, frame, Leaving::Generated);
                 }
                 if asker.is_some() {
                     let heard = Told { mac: asker, solicited: false, overrides: true };
-                    self.told_v6(now, Hop { interface, next_hop: source.into() }, heard, Unknown::Learn, out);
+                    let unknown = if answers.is_some() { Unknown::Learn } else { Unknown::Ignore };
+                    self.told_v6(now, Hop { interface, next_hop: source.into() }, heard, unknown, out);
                 }
             }
             Message::Advertisement { target, told } => {
+                // An answer to a unicast solicitation may leave out the MAC (RFC 4861, section 4.4): of two that are asked,
+                // the frame says which one it is.
+                let names_none = told.solicited && told.mac.is_none();
+                let mac = told.mac.or((names_none && self.is_contested(interface, target)).then_some(link_source));
+                let told = Told { mac, ..told };
                 self.told_v6(now, Hop { interface, next_hop: target.into() }, told, Unknown::Ignore, out);
             }
             Message::Other => {}
@@ -326,15 +332,34 @@ mod tests {
     }
 
     #[test]
-    fn an_unsolicited_advertisement_with_override_replaces_the_mac_of_a_known_neighbour_only() {
+    fn a_contradicting_message_has_both_macs_asked_and_makes_nobody_known() {
+        let moved = Mac([2, 0, 0, 0, 0, 0x65]);
+        let all = Said { to: "ff02::1", flags: 0x20, options: &[2, 1, 2, 0, 0, 0, 0, 0x65], ..ANSWERS };
+        let asks = Said { options: &[1, 1, 2, 0, 0, 0, 0, 0x65], ..ASKS };
+        let asks_another = Said { target: "fd00:1::77", to: "ff02::1:ff00:77", ..asks };
+        for (name, said) in [("announces", &all), ("asks this node", &asks), ("asks another", &asks_another)] {
+            let mut router = Router::with_neighbours();
+            router.arrives(FIRST, said.frame());
+            assert_eq!(router.state_of(v6("fd00:1::64")), "contested", "{name}");
+            let solicits = |mac| move |sent: &&Sent| sent.packet().destination == mac && sent.icmp().0 == 135;
+            let sent = router.sent();
+            assert!([CLIENT_MAC, moved].iter().all(|mac| sent.iter().filter(solicits(*mac)).count() == 1), "{name}");
+        }
+        let mut router = Router::with_neighbours();
+        router.arrives(FIRST, Said { target: "fd00:1::77", ..all }.frame());
+        assert_eq!(router.state_of(v6("fd00:1::77")), "unknown");
+    }
+
+    #[test]
+    fn an_answer_without_a_mac_is_its_senders() {
         let mut router = Router::with_neighbours();
         let all = Said { to: "ff02::1", flags: 0x20, options: &[2, 1, 2, 0, 0, 0, 0, 0x65], ..ANSWERS };
         router.arrives(FIRST, all.frame());
-        assert_eq!(router.state_of(v6("fd00:1::64")), "stale");
-        router.arrives(FIRST, Said { target: "fd00:1::77", ..all }.frame());
-        assert_eq!(router.state_of(v6("fd00:1::77")), "unknown");
-        router.forwards(SECOND, udp(v6("fd00:2::c8"), v6("fd00:1::64"), b"hello")).unwrap();
-        assert_eq!(router.sent()[0].packet().destination, Mac([2, 0, 0, 0, 0, 0x65]));
+        // From the old MAC: it stays.
+        router.arrives(FIRST, Said { options: &[], ..ANSWERS }.frame());
+        router.wait(crate::limits::NEIGHBOUR_CONTEST_INTERVAL);
+        assert_eq!(router.state_of(v6("fd00:1::64")), "reachable");
+        assert_eq!(router.mac_of(v6("fd00:1::64")), Some(CLIENT_MAC));
     }
 
     #[test]

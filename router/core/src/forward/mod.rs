@@ -14,8 +14,10 @@
 
 mod announce;
 mod arp;
+mod conflicts;
 mod discovery;
 mod icmp;
+mod learning;
 mod listener;
 mod local;
 mod local_arrived;
@@ -35,14 +37,17 @@ mod unresolved;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+pub use conflicts::AddressConflict;
 pub use icmp::{Received, Unreachable};
+pub use learning::NeighbourCounts;
 pub use routes::Route;
 pub use settings::{InterfaceSettings, Settings, SettingsError, StaticRoute};
 
 use self::announce::Schedule;
+use self::learning::Learning;
 use self::local::Local;
-use self::neighbour::{State, Told};
-use self::neighbours::{Neighbours, Origin, Overdue, Unknown, Waiting, Way};
+use self::neighbour::State;
+use self::neighbours::{Neighbours, Origin, Overdue, Waiting, Way};
 use self::path_mtu::PathMtus;
 use self::routes::{Found, Routes, Scope, scope_of};
 use crate::event::DropReason;
@@ -82,7 +87,7 @@ pub struct NeighbourRow {
     pub address: IpAddr,
     /// Its MAC, if it is known.
     pub mac: Option<Mac>,
-    /// `"incomplete"`, `"reachable"`, `"stale"` or `"probe"`.
+    /// `"incomplete"`, `"reachable"`, `"stale"`, `"probe"` or `"contested"`.
     pub state: &'static str,
     /// Frames that wait for it.
     pub frames: usize,
@@ -96,6 +101,8 @@ pub struct Forward {
     virtuals: Addresses,
     routes: Routes,
     neighbours: PerInterface<Neighbours>,
+    learning: Learning,
+    conflicts: PerInterface<Vec<AddressConflict>>,
     schedule: PerInterface<Schedule>,
     errors: Bucket,
     resets: Bucket,
@@ -140,6 +147,8 @@ impl Forward {
             virtuals,
             routes: Routes::new(settings)?,
             neighbours: PerInterface::from_fn(|_| Neighbours::new(settings.hash_key)),
+            learning: Learning::new(now),
+            conflicts: PerInterface::default(),
             schedule: PerInterface::from_fn(|i| {
                 let [spread, ..] = settings.hash_key.hash(&settings.interfaces[i].mac).to_le_bytes();
                 Schedule::new(spread)
@@ -216,6 +225,11 @@ impl Forward {
             while let Some(overdue) = self.neighbours[interface].overdue(now) {
                 match overdue {
                     Overdue::Ask(next_hop, mac) => self.ask(Hop { interface, next_hop }, mac, out),
+                    Overdue::AskBoth(next_hop, macs) => self.ask_both(Hop { interface, next_hop }, macs, out),
+                    Overdue::Changed(address, mac) => self.changed(interface, address, mac),
+                    Overdue::Conflict(next_hop, macs) => {
+                        self.conflicted(now, Hop { interface, next_hop }, macs, out);
+                    }
                     Overdue::Silent(queue) => {
                         queue.into_iter().for_each(|waiting| self.give_up(now, interface, waiting, out));
                     }
@@ -243,6 +257,7 @@ impl Forward {
                     State::Reachable { .. } => "reachable",
                     State::Stale { .. } => "stale",
                     State::Probe { .. } => "probe",
+                    State::Contested { .. } => "contested",
                 };
                 NeighbourRow { interface, address, mac: state.mac(), state: name, frames }
             }
@@ -314,14 +329,6 @@ impl Forward {
         }
     }
 
-    /// A message spoke of a neighbour; what waited for it leaves.
-    fn told(&mut self, now: Instant, neighbour: Hop, told: Told, unknown: Unknown, out: &mut Outbox) {
-        let Hop { interface, next_hop } = neighbour;
-        if let Some((mac, queue)) = self.neighbours[interface].told(now, next_hop, told, unknown) {
-            self.release(interface, mac, queue, out);
-        }
-    }
-
     /// Frames that waited for a neighbour leave.
     fn release(&self, interface: Interface, mac: Mac, queue: impl IntoIterator<Item = Waiting>, out: &mut Outbox) {
         for Waiting { frame, origin } in queue {
@@ -364,18 +371,6 @@ impl Forward {
             self.unreachable(now, received, Unreachable::NeighbourSilent, out);
         }
         waiting.drop(DropReason::NeighbourSilent, out);
-    }
-
-    /// Asks for a neighbour's MAC; by unicast if it is known and only its truth is asked for.
-    fn ask(&self, hop: Hop, mac: Option<Mac>, out: &mut Outbox) {
-        let local = &self.local[hop.interface];
-        let request = match hop.next_hop {
-            IpAddr::V4(target) => arp::request(local, target, mac),
-            IpAddr::V6(target) => discovery::solicitation(local, target, mac),
-        };
-        if let Some(frame) = request {
-            out.transmit(hop.interface, frame, Leaving::Generated);
-        }
     }
 }
 

@@ -1,9 +1,12 @@
 //! One neighbour: a state machine without table, time or frames (RFC 4861, sections 7.2 and 7.3, for ARP as well).
 //!
 //! `Delay` is left out: a router hears no confirmation from upper layers, so a stale neighbour is asked on its first use.
+//! Where the standards believe whoever says that a known neighbour has another MAC, here both MACs are asked: one forged
+//! message changes nothing as long as the neighbour answers, and one that has a new MAC is reached as soon as its old one has
+//! stayed silent.
 
 use crate::id::Mac;
-use crate::limits::NEIGHBOUR_REQUESTS_MAX;
+use crate::limits::{NEIGHBOUR_CONTEST_REQUESTS_MAX, NEIGHBOUR_REQUESTS_MAX};
 
 /// How far a neighbour is known.
 ///
@@ -16,11 +19,15 @@ use crate::limits::NEIGHBOUR_REQUESTS_MAX;
 ///       |  |     +-----|-----> STALE <-----------------------+     | solicited | solicited
 ///       |  |  told     |        |  ^    timed out, or told another |           |
 ///       |  |           |        |  |    MAC without override       |           |
-///       |  |           |        |  +------- told another MAC ------|---------- PROBE
-///       |  |           |        +----------------------------------+           ^ |
+///       |  |           |        |  |                               |         PROBE
+///       |  |           |        +--|-------------------------------+           ^ |
 ///       |  |           |        +---------------- used ------------------------+ |
 ///       |  +-- unanswered --+---+ timed out                                      |
 ///       +------------------------------ unanswered ------------------------------+
+///
+///   REACHABLE, STALE, PROBE -- told another MAC --> CONTESTED --+-- the old one answers ----> REACHABLE, the old one
+///                              with override                    +-- only the new one does --> REACHABLE, the new one
+///                                                               +-- neither does -----------> PROBE, the old one
 /// ```
 ///
 /// "Unanswered" is the time-out after the last of [`NEIGHBOUR_REQUESTS_MAX`] requests; earlier ones ask again.
@@ -48,6 +55,30 @@ pub(super) enum State {
         /// Requests sent.
         requests: u8,
     },
+    /// Somebody said that it has another MAC: both are being asked, by unicast; frames go on to the old one meanwhile.
+    Contested {
+        /// Where frames go.
+        mac: Mac,
+        /// The MAC that it is said to have.
+        rival: Mac,
+        /// Requests sent to each.
+        requests: u8,
+        /// Which of the two has answered.
+        answered: Answered,
+    },
+}
+
+/// Who has answered of two MACs that were asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answered {
+    /// Neither.
+    Nobody,
+    /// The old one.
+    Old,
+    /// The new one.
+    New,
+    /// Both.
+    Both,
 }
 
 /// What happens to a neighbour.
@@ -80,6 +111,8 @@ pub(super) enum Next {
     Stay,
     /// This state from now on.
     Become(State),
+    /// This state; its time runs on.
+    Note(State),
     /// This state from now on, and ask: by unicast if the MAC is known.
     Ask(State),
     /// Forget it; what waits for it is undeliverable.
@@ -94,14 +127,19 @@ impl State {
     pub(super) fn mac(self) -> Option<Mac> {
         match self {
             Self::Incomplete { .. } => None,
-            Self::Reachable { mac } | Self::Stale { mac } | Self::Probe { mac, .. } => Some(mac),
+            Self::Reachable { mac } | Self::Stale { mac } | Self::Probe { mac, .. } | Self::Contested { mac, .. } => {
+                Some(mac)
+            }
         }
     }
 
     /// The one table of transitions.
     pub(super) fn after(self, event: Event) -> Next {
         match (self, event) {
-            (Self::Incomplete { .. } | Self::Reachable { .. } | Self::Probe { .. }, Event::Used) => Next::Stay,
+            (
+                Self::Incomplete { .. } | Self::Reachable { .. } | Self::Probe { .. } | Self::Contested { .. },
+                Event::Used,
+            ) => Next::Stay,
             (Self::Stale { mac }, Event::Used) => Next::Ask(Self::Probe { mac, requests: 1 }),
             (Self::Incomplete { .. }, Event::Told(Told { mac: None, .. })) => Next::Stay,
             (Self::Incomplete { .. }, Event::Told(Told { mac: Some(mac), solicited: true, .. })) => {
@@ -112,6 +150,15 @@ impl State {
             }
             (Self::Reachable { mac } | Self::Stale { mac } | Self::Probe { mac, .. }, Event::Told(told)) => {
                 self.told_again(mac, told)
+            }
+            (Self::Contested { mac, rival, requests, answered }, Event::Told(told)) => {
+                match answered.by(told, mac, rival) {
+                    Some(answered) => Next::Note(Self::Contested { mac, rival, requests, answered }),
+                    None => Next::Stay,
+                }
+            }
+            (Self::Contested { mac, rival, requests, answered }, Event::TimedOut) => {
+                decided(mac, rival, requests, answered)
             }
             (Self::Incomplete { requests }, Event::TimedOut) if requests < NEIGHBOUR_REQUESTS_MAX => {
                 Next::Ask(Self::Incomplete { requests: requests + 1 })
@@ -131,13 +178,40 @@ impl State {
             let doubted = matches!(self, Self::Reachable { .. });
             return if doubted { Next::Become(Self::Stale { mac: known }) } else { Next::Stay };
         }
-        if told.solicited {
+        if mac != known {
+            Next::Ask(Self::Contested { mac: known, rival: mac, requests: 1, answered: Answered::Nobody })
+        } else if told.solicited {
             Next::Become(Self::Reachable { mac })
-        } else if mac != known {
-            Next::Become(Self::Stale { mac })
         } else {
             Next::Stay
         }
+    }
+}
+
+impl Answered {
+    /// What is known after a message, if that is more than before. A message without a MAC says nothing of which it is.
+    fn by(self, told: Told, old: Mac, new: Mac) -> Option<Self> {
+        let mac = told.mac.filter(|_| told.solicited)?;
+        match self {
+            Self::Nobody if mac == old => Some(Self::Old),
+            Self::Nobody if mac == new => Some(Self::New),
+            Self::Old if mac == new => Some(Self::Both),
+            Self::New if mac == old => Some(Self::Both),
+            Self::Nobody | Self::Old | Self::New | Self::Both => None,
+        }
+    }
+}
+
+/// The time for an answer is over. The old MAC stays if it has answered; the new one must be alone twice, as a request may be
+/// lost.
+fn decided(mac: Mac, rival: Mac, requests: u8, answered: Answered) -> Next {
+    match answered {
+        Answered::Old | Answered::Both => Next::Become(State::Reachable { mac }),
+        Answered::Nobody | Answered::New if requests < NEIGHBOUR_CONTEST_REQUESTS_MAX => {
+            Next::Ask(State::Contested { mac, rival, requests: requests + 1, answered })
+        }
+        Answered::New => Next::Become(State::Reachable { mac: rival }),
+        Answered::Nobody => Next::Ask(State::Probe { mac, requests: 1 }),
     }
 }
 
@@ -181,6 +255,14 @@ mod tests {
             "P3" => State::Probe { mac: OLD, requests: 3 },
             "R'" => State::Reachable { mac: NEW },
             "S'" => State::Stale { mac: NEW },
+            "C1" => contested(1, Answered::Nobody),
+            "C1o" => contested(1, Answered::Old),
+            "C1n" => contested(1, Answered::New),
+            "C1b" => contested(1, Answered::Both),
+            "C2" => contested(2, Answered::Nobody),
+            "C2o" => contested(2, Answered::Old),
+            "C2n" => contested(2, Answered::New),
+            "C2b" => contested(2, Answered::Both),
             other => panic!("{other}"),
         }
     }
@@ -189,30 +271,36 @@ mod tests {
         match text {
             "-" => Next::Stay,
             "x" => Next::Forget,
-            _ => match text.strip_prefix('?') {
-                Some(asked) => Next::Ask(state(asked)),
-                None => Next::Become(state(text)),
+            _ => match (text.strip_prefix('?'), text.strip_prefix('=')) {
+                (Some(asked), _) => Next::Ask(state(asked)),
+                (None, Some(noted)) => Next::Note(state(noted)),
+                (None, None) => Next::Become(state(text)),
             },
         }
     }
 
-    /// Every state against every event; `-` stays, `x` forgets, `?` asks, `'` has the new MAC.
+    fn contested(requests: u8, answered: Answered) -> State {
+        State::Contested { mac: OLD, rival: NEW, requests, answered }
+    }
+
+    /// Every state against every event; `-` stays, `x` forgets, `?` asks, `=` keeps the time, `'` has the new MAC. What follows
+    /// a `C` says who has answered: the old MAC, the new one, both.
     const TABLE: &str = "
-        event      I1   I3   R    S    P1   P3
-        used       -    -    -    ?P1  -    -
-        timed-out  ?I2  x    S    x    ?P2  x
-        none       -    -    -    -    -    -
-        none-o     -    -    -    -    -    -
-        none-s     -    -    R    R    R    R
-        none-so    -    -    R    R    R    R
-        old        S    S    -    -    -    -
-        old-o      S    S    -    -    -    -
-        old-s      R    R    R    R    R    R
-        old-so     R    R    R    R    R    R
-        new        S'   S'   S    -    -    -
-        new-o      S'   S'   S'   S'   S'   S'
-        new-s      R'   R'   S    -    -    -
-        new-so     R'   R'   R'   R'   R'   R'";
+        event      I1   I3   R    S    P1   P3   C1    C1o   C1n   C1b  C2    C2n   C2b
+        used       -    -    -    ?P1  -    -    -     -     -     -    -     -     -
+        timed-out  ?I2  x    S    x    ?P2  x    ?C2   R     ?C2n  R    ?P1   R'    R
+        none       -    -    -    -    -    -    -     -     -     -    -     -     -
+        none-o     -    -    -    -    -    -    -     -     -     -    -     -     -
+        none-s     -    -    R    R    R    R    -     -     -     -    -     -     -
+        none-so    -    -    R    R    R    R    -     -     -     -    -     -     -
+        old        S    S    -    -    -    -    -     -     -     -    -     -     -
+        old-o      S    S    -    -    -    -    -     -     -     -    -     -     -
+        old-s      R    R    R    R    R    R    =C1o  -     =C1b  -    =C2o  =C2b  -
+        old-so     R    R    R    R    R    R    =C1o  -     =C1b  -    =C2o  =C2b  -
+        new        S'   S'   S    -    -    -    -     -     -     -    -     -     -
+        new-o      S'   S'   ?C1  ?C1  ?C1  ?C1  -     -     -     -    -     -     -
+        new-s      R'   R'   S    -    -    -    =C1n  =C1b  -     -    =C2n  -     -
+        new-so     R'   R'   ?C1  ?C1  ?C1  ?C1  =C1n  =C1b  -     -    =C2n  -     -";
 
     #[test]
     fn every_state_and_event_has_its_transition() {
@@ -226,6 +314,6 @@ mod tests {
                 checked += 1;
             }
         }
-        assert_eq!(checked, 14 * 6);
+        assert_eq!(checked, 14 * 13);
     }
 }

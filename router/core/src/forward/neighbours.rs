@@ -3,6 +3,9 @@
 //! Bounded in every direction, and in what a stranger can do to it: addresses that never answered have a share of their
 //! own, in which the oldest makes room, and each source of packets a part of that; what a neighbour says unasked never pushes
 //! out another, and the first to go at the cap is the one whose last answer is the oldest (never answered: first of all).
+//! Claims that a neighbour has another MAC are in `contests`.
+
+mod contests;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::{Hash, Hasher};
@@ -15,12 +18,14 @@ use crate::event::DropReason;
 use crate::flow::HashKey;
 use crate::id::Mac;
 use crate::limits::{
-    NEIGHBOUR_QUEUE_FRAMES_MAX, NEIGHBOUR_QUEUES_FRAMES_MAX, NEIGHBOUR_REACHABLE_TIME, NEIGHBOUR_REQUEST_INTERVAL,
-    NEIGHBOUR_STALE_TIME, NEIGHBOURS_MAX,
+    NEIGHBOUR_CONTEST_INTERVAL, NEIGHBOUR_QUEUE_FRAMES_MAX, NEIGHBOUR_QUEUES_FRAMES_MAX, NEIGHBOUR_REACHABLE_TIME,
+    NEIGHBOUR_REQUEST_INTERVAL, NEIGHBOUR_STALE_TIME, NEIGHBOURS_MAX,
 };
 use crate::outbox::Outbox;
 use crate::packet::{Frame, Headers};
 use crate::time::Instant;
+use contests::Contest;
+pub(super) use contests::Informant;
 
 /// Frames that the queues of one interface keep: half of what all may keep, so that one dead network leaves room for the
 /// other.
@@ -81,6 +86,12 @@ pub(super) enum Unknown {
 pub(super) enum Overdue {
     /// Ask this neighbour again, by unicast if there is a MAC.
     Ask(IpAddr, Option<Mac>),
+    /// Ask both MACs that it may have, again.
+    AskBoth(IpAddr, [Mac; 2]),
+    /// This neighbour has this MAC now, by what this node has heard itself.
+    Changed(IpAddr, Mac),
+    /// The address has been claimed by two who both answer, the first of whom keeps it; told once in an outbreak.
+    Conflict(IpAddr, [Mac; 2]),
     /// This neighbour is silent; these frames waited for it.
     Silent(VecDeque<Waiting>),
 }
@@ -93,6 +104,10 @@ struct Neighbour {
     answered: Option<Instant>,
     /// While it has never had a MAC.
     question: Option<Question>,
+    /// The last claim that it has another MAC.
+    contest: Option<Contest>,
+    /// When two answered for it last.
+    conflict: Option<Instant>,
     queue: VecDeque<Waiting>,
 }
 
@@ -124,6 +139,8 @@ pub(super) struct Neighbours {
     /// Where the last frame went, as long as the next one goes there without more ado: frames come in trains.
     last: Option<(IpAddr, Mac)>,
     queued: usize,
+    /// How often two answered for one address.
+    conflicts: u64,
 }
 
 impl Neighbours {
@@ -136,6 +153,7 @@ impl Neighbours {
             pushed_out: VecDeque::new(),
             last: None,
             queued: 0,
+            conflicts: 0,
         }
     }
 
@@ -157,7 +175,7 @@ impl Neighbours {
                 self.last = mac.map(|mac| (address, mac)).or(self.last);
                 mac.map_or(Way::Asked, Way::Known)
             }
-            Next::Become(state) => {
+            Next::Become(state) | Next::Note(state) => {
                 self.enter(now, address, state);
                 mac.map_or(Way::Asked, Way::Known)
             }
@@ -206,24 +224,27 @@ impl Neighbours {
             }
             return None;
         };
-        let next = neighbour.state.after(Event::Told(told));
-        let mac = match next {
-            Next::Become(state) | Next::Ask(state) => state.mac()?,
-            Next::Stay | Next::Forget => return None,
-        };
-        let queue = std::mem::take(&mut neighbour.queue);
-        self.queued -= queue.len();
-        if let Next::Become(state) | Next::Ask(state) = next {
-            self.enter(now, address, state);
+        match neighbour.state.after(Event::Told(told)) {
+            Next::Become(state) => {
+                let queue = std::mem::take(&mut neighbour.queue);
+                self.queued -= queue.len();
+                self.enter(now, address, state);
+                state.mac().map(|mac| (mac, queue))
+            }
+            Next::Note(state) => {
+                neighbour.state = state;
+                None
+            }
+            // To ask is for who calls `contested`.
+            Next::Ask(_) | Next::Stay | Next::Forget => None,
         }
-        Some((mac, queue))
     }
 
     /// True if the neighbour has been asked and has not answered yet.
     pub(super) fn is_asked(&self, address: IpAddr) -> bool {
-        self.known
-            .get(&Place(address))
-            .is_some_and(|n| matches!(n.state, State::Incomplete { .. } | State::Probe { .. }))
+        self.known.get(&Place(address)).is_some_and(|n| {
+            matches!(n.state, State::Incomplete { .. } | State::Probe { .. } | State::Contested { .. })
+        })
     }
 
     /// Takes the next time-out that is due and asks for something.
@@ -236,12 +257,25 @@ impl Neighbours {
                 self.deadlines.pop_first();
                 continue;
             };
-            match neighbour.state.after(Event::TimedOut) {
+            let before = neighbour.state;
+            match before.after(Event::TimedOut) {
                 Next::Ask(state) => {
                     self.enter(now, address, state);
-                    return Some(Overdue::Ask(address, state.mac()));
+                    return Some(match state {
+                        State::Contested { mac, rival, .. } => Overdue::AskBoth(address, [mac, rival]),
+                        State::Incomplete { .. }
+                        | State::Reachable { .. }
+                        | State::Stale { .. }
+                        | State::Probe { .. } => Overdue::Ask(address, state.mac()),
+                    });
                 }
-                Next::Become(state) => self.enter(now, address, state),
+                Next::Become(state) | Next::Note(state) => {
+                    self.enter(now, address, state);
+                    let decided = self.decided(now, address, before);
+                    if decided.is_some() {
+                        return decided;
+                    }
+                }
                 Next::Stay | Next::Forget => {
                     let queue = self.forget(address);
                     if !queue.is_empty() {
@@ -294,7 +328,15 @@ impl Neighbours {
 
     fn insert(&mut self, now: Instant, address: IpAddr, state: State, question: Option<Question>) {
         let deadline = now + time_in(state);
-        let neighbour = Neighbour { state, deadline, answered: None, question, queue: VecDeque::new() };
+        let neighbour = Neighbour {
+            state,
+            deadline,
+            answered: None,
+            question,
+            contest: None,
+            conflict: None,
+            queue: VecDeque::new(),
+        };
         self.known.insert(Place(address), neighbour);
         question.into_iter().for_each(|question| self.unresolved.insert(question));
         self.deadlines.insert((deadline, address));
@@ -340,6 +382,7 @@ impl Neighbours {
 fn time_in(state: State) -> Duration {
     match state {
         State::Incomplete { .. } | State::Probe { .. } => NEIGHBOUR_REQUEST_INTERVAL,
+        State::Contested { .. } => NEIGHBOUR_CONTEST_INTERVAL,
         State::Reachable { .. } => NEIGHBOUR_REACHABLE_TIME,
         State::Stale { .. } => NEIGHBOUR_STALE_TIME,
     }

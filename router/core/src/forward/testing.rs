@@ -6,6 +6,8 @@ use std::time::Duration;
 use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 use herald_testing::frames::{self, Ip};
 
+use super::neighbour::Told;
+use super::neighbours::Unknown;
 use super::*;
 use crate::flow::HashKey;
 use crate::packet::{Content, OFFLOAD_HEADER_LEN, Packet, Transport};
@@ -177,6 +179,12 @@ impl Router {
 
     pub(super) fn dropped(&self, reason: DropReason) -> u64 {
         self.out.drops().find(|(r, _)| *r == reason).map_or(0, |(_, count)| count)
+    }
+
+    /// Where frames to a neighbour go.
+    pub(super) fn mac_of(&self, address: impl Into<IpAddr>) -> Option<Mac> {
+        let address = address.into();
+        self.forward.neighbours().iter().find(|row| row.address == address).and_then(|row| row.mac)
     }
 
     pub(super) fn state_of(&self, address: impl Into<IpAddr>) -> &'static str {

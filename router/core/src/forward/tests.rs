@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use herald_testing::frames::{self, ACK, Segment};
 
+use super::neighbour::Told;
+use super::neighbours::Unknown;
 use super::testing::*;
 use super::*;
 use crate::packet::{Content, Transport};

@@ -21,6 +21,32 @@ pub const NEIGHBOURS_UNRESOLVED_SOURCE_MAX: usize = NEIGHBOURS_UNRESOLVED_MAX / 
 /// Requests until a neighbour counts as silent (RFC 4861, section 10: `MAX_MULTICAST_SOLICIT`, `MAX_UNICAST_SOLICIT`).
 pub const NEIGHBOUR_REQUESTS_MAX: u8 = 3;
 
+/// Requests to each of two MACs that a neighbour may have, until it is decided which one it is: one may be lost.
+pub const NEIGHBOUR_CONTEST_REQUESTS_MAX: u8 = 2;
+
+/// Time that each of these requests waits for an answer: of a host on the link, even a busy one. The other nodes must know of a
+/// new MAC within a second, and ask for themselves when the first has heard its answer.
+pub const NEIGHBOUR_CONTEST_INTERVAL: Duration = Duration::from_millis(150);
+
+/// Time in which the same MAC is not asked again whether it is a neighbour's: whoever repeats a claim costs no more.
+pub const NEIGHBOUR_CONTEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Claims in a second that known neighbours have other MACs, on one interface, which are looked into: two requests each to two
+/// MACs. Without the others a new MAC is found when the old one does not answer any more.
+pub const NEIGHBOUR_CONTESTS_PER_SECOND_MAX: u32 = 100;
+
+/// The same at once: a failed switch that moved a rack of hosts, not a flood.
+pub const NEIGHBOUR_CONTESTS_BURST_MAX: u32 = 200;
+
+/// Conflicts between two hosts that one node tells of in a second, of one interface; all are counted.
+pub const NEIGHBOUR_CONFLICTS_PER_SECOND_MAX: u32 = 1;
+
+/// The same at once.
+pub const NEIGHBOUR_CONFLICTS_BURST_MAX: u32 = 16;
+
+/// Time without a claim after which a conflict of addresses is over, and is told again if it comes back.
+pub const CONFLICT_TIME: Duration = Duration::from_secs(60);
+
 /// Connected networks and static routes of each family: they are scanned one by one for every packet.
 pub const ROUTES_MAX: usize = 128;
 
@@ -65,4 +91,9 @@ pub const NEIGHBOUR_REACHABLE_TIME: Duration = Duration::from_secs(30);
 pub const NEIGHBOUR_STALE_TIME: Duration = Duration::from_secs(600);
 
 const _: () = assert!(NEIGHBOURS_UNRESOLVED_MAX < NEIGHBOURS_MAX);
+// This node's contest and that of the next one, which begins when the first is decided.
+const _: () = assert!(
+    2 * NEIGHBOUR_CONTEST_INTERVAL.as_millis() * NEIGHBOUR_CONTEST_REQUESTS_MAX as u128
+        <= NEIGHBOUR_CONTEST_PAUSE.as_millis()
+);
 const _: () = assert!(NEIGHBOUR_QUEUE_FRAMES_MAX <= NEIGHBOUR_QUEUES_FRAMES_MAX);

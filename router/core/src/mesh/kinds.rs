@@ -3,11 +3,12 @@
 
 use super::codec::{Body, Kind};
 use super::message::{
-    Acknowledge, Announce, Answer, Assign, Astray, Claim, Close, Compare, Decline, Fence, Handover, Heartbeat, Lane,
-    Query, Redirect, Refresh, Refuse, Relay, SyncEnd, Unheard,
+    Acknowledge, Announce, Answer, Assign, Astray, Claim, Close, Compare, Decline, Fence, Handover, Heartbeat, Inquiry,
+    Lane, NeighbourChanged, Query, Redirect, Refresh, Refuse, Relay, SyncEnd, Unheard,
 };
 use crate::limits::{
-    CONTROL_MESSAGE_LEN_MAX, DIGESTS_LEN_MAX, HEARTBEAT_LEN_MAX, MESSAGE_LEN_MAX, SMALL_MESSAGE_LEN_MAX,
+    CONTROL_MESSAGE_LEN_MAX, DIGESTS_LEN_MAX, HEARTBEAT_LEN_MAX, INQUIRY_LEN_MAX, MESSAGE_LEN_MAX,
+    SMALL_MESSAGE_LEN_MAX,
 };
 
 /// Whether a message may take a detour by another member.
@@ -129,6 +130,10 @@ messages! {
     Astray = 20: Frames, Direct, Now, MESSAGE_LEN_MAX;
     /// A stream without room.
     Decline = 23: Control, Relayed, Now, SMALL_MESSAGE_LEN_MAX;
+    /// A question to the whole cluster, or a piece of its answer.
+    Inquiry = 27: Control, Relayed, Later, INQUIRY_LEN_MAX;
+    /// A neighbour's new MAC.
+    NeighbourChanged = 24: Control, Relayed, Now, SMALL_MESSAGE_LEN_MAX;
 }
 
 impl Message {

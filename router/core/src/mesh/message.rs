@@ -273,6 +273,18 @@ pub struct Decline {
     pub arrival: FlowKey,
 }
 
+/// "This neighbour has this MAC now; I have heard it answer." Changes what the receiver knows of a neighbour, once that has
+/// answered the receiver, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NeighbourChanged {
+    /// The network.
+    pub interface: Interface,
+    /// The neighbour.
+    pub address: IpAddr,
+    /// Its new MAC.
+    pub mac: Mac,
+}
+
 /// A message for a node that its sender cannot reach, by way of one that both have links to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Relay {
@@ -303,4 +315,28 @@ pub enum Lane {
     Control,
     /// Frames and the fences behind them: in order; what does not fit is dropped.
     Frames,
+}
+
+/// One query that a node puts to every other one, "what does your report say?", and the answer in pieces. The core carries the
+/// bytes between the controls of two nodes and never looks into them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inquiry {
+    /// Chosen by the asker; all pieces of the answer have it too.
+    pub id: u64,
+    /// What these bytes are.
+    pub part: InquiryPart,
+    /// At most `limits::INQUIRY_PIECE_LEN_MAX`.
+    #[serde(with = "super::wire")]
+    pub bytes: Vec<u8>,
+}
+
+/// What the bytes of an [`Inquiry`] are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum InquiryPart {
+    /// The question.
+    Question,
+    /// A piece of the answer, of which more follow, in order.
+    Piece,
+    /// The last piece of the answer.
+    LastPiece,
 }

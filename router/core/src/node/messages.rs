@@ -41,7 +41,9 @@ impl<H: HostPart> Node<H> {
             Message::Compare(compare) => self.compare_arrived(turn, from, &compare),
             Message::SyncEnd(end) => self.sync_ended(turn, from, &end),
             Message::Relay(relay) => self.relay_arrived(turn, from, relay),
+            Message::Inquiry(inquiry) => self.inquiry_arrived(from, inquiry, turn.out),
             Message::Decline(decline) => self.declined(turn, from, &decline),
+            Message::NeighbourChanged(changed) => self.neighbour_changed(turn, from, &changed),
             Message::Unheard(unheard) => self.was_unheard(turn, from, unheard.interface),
         }
     }

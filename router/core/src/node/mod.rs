@@ -6,9 +6,11 @@ mod astray;
 mod early;
 mod entrance;
 mod fragments;
+mod inquiring;
 mod links;
 mod messages;
 mod moving;
+mod neighbours;
 mod questions;
 mod relaying;
 mod reporting;
@@ -29,7 +31,7 @@ use crate::id::{BootId, Interface, Mac, NodeId, PerInterface};
 use crate::inspector::{HostPart, Inspection, Readiness};
 use crate::limits::{ASTRAY_BURST_MAX, ASTRAY_PER_SECOND_MAX, BATCH_PACKETS_MAX};
 use crate::membership::{InterfaceState, Membership};
-use crate::mesh::{Announce, Answer};
+use crate::mesh::{Announce, Answer, Inquiry};
 use crate::mistake::take_mistakes;
 use crate::mutation::{Mutation, is_on};
 use crate::packet::{Arrival, Came, Content, Frame, Headers, Packet, Transport, probe, vrrp};
@@ -38,6 +40,7 @@ use crate::time::{Bucket, Instant};
 use crate::turn::Turn;
 use early::{Awaited, Early, EarlyFrames};
 use entrance::Entrance;
+pub use inquiring::Reach;
 use moving::Drain;
 pub use moving::Remaining;
 pub use reporting::{Asked, owner_query};
@@ -75,6 +78,8 @@ pub struct Node<H> {
     fragments: Fragments,
     delayed: VecDeque<(Instant, NodeId, Announce)>,
     answers: Vec<Answer>,
+    /// Of the whole cluster's query: what nobody has fetched yet.
+    inquiries: Vec<(NodeId, Inquiry)>,
     /// Keys of parked frames that were answered.
     answered: Vec<FlowKey>,
     keeping: PerInterface<Keeping>,
@@ -144,6 +149,7 @@ impl<H: HostPart> Node<H> {
             fragments: Fragments::new(settings.hash_key),
             delayed: VecDeque::new(),
             answers: Vec::new(),
+            inquiries: Vec::new(),
             answered: Vec::new(),
             keeping: PerInterface::default(),
             complete: PerInterface::default(),
@@ -161,6 +167,7 @@ impl<H: HostPart> Node<H> {
     /// A frame came in at an interface. Packets for the plugins wait for [`batch_ended`](Self::batch_ended).
     pub fn frame_arrived(&mut self, turn: &mut Turn<'_, H>, interface: Interface, frame: Frame) {
         turn.out.ledger.arrived[interface] += 1;
+        turn.out.arriving = Some(interface);
         if self.view.is_lease_over(turn.now) {
             if !self.view.is_admitted() {
                 return self.overhear(turn, interface, frame);
@@ -306,6 +313,7 @@ impl<H: HostPart> Node<H> {
         self.change_view(turn, |membership, now, out| membership.deadline_reached(now, out));
         self.watch_reach(turn.now);
         self.forward.deadline_reached(turn.now, turn.out);
+        self.tell_changed(turn);
         self.redirector.deadline_reached(turn.now);
         self.parked_in_vain(turn);
         // Of a node that was stopped for long, tombstones end that must still send their fences.

@@ -45,7 +45,12 @@ impl<H: HostPart> Node<H> {
                 return self.assign(turn, assign);
             }
             Steer::To(chosen) => (chosen, None),
-            Steer::Chosen(chosen) => (chosen, Some(Step::M3)),
+            Steer::Chosen(chosen) => {
+                if arrival.came == Came::Directly {
+                    self.forward.source_seen(turn.now, &arrival, turn.out);
+                }
+                (chosen, Some(Step::M3))
+            }
             Steer::Returning(chosen) => {
                 turn.out.tell(Event::Step { step: Step::M9, flow, node: self.node });
                 turn.out.tell(Event::Step { step: Step::M10, flow, node: chosen });
@@ -123,6 +128,7 @@ impl<H: HostPart> Node<H> {
 
     /// A packet is judged.
     pub(super) fn judged(&mut self, turn: &mut Turn<'_, H>, inspection: Inspection) {
+        turn.out.arriving = Some(inspection.arrival.interface);
         let judged = self.chosen.judge(&inspection, turn.out);
         let Inspection { mut arrival, direction, slot, verdict, .. } = inspection;
         let verdict = match judged {
@@ -132,12 +138,14 @@ impl<H: HostPart> Node<H> {
         };
         match verdict.action {
             Action::Pass => {}
-            Action::Drop if verdict.fault => return turn.out.drop(arrival.frame, DropReason::PluginFault),
-            Action::Drop => return turn.out.drop(arrival.frame, DropReason::Verdict),
+            Action::Drop if verdict.fault => {
+                return turn.out.drop_by(arrival.frame, DropReason::PluginFault, verdict.cause);
+            }
+            Action::Drop => return turn.out.drop_by(arrival.frame, DropReason::Verdict, verdict.cause),
             Action::Reject => {
                 let Arrival { interface, headers, frame, .. } = arrival;
                 self.forward.reject(turn.now, Received { interface, headers: &headers, frame: &frame }, turn.out);
-                return turn.out.drop(frame, DropReason::Rejected);
+                return turn.out.drop_by(frame, DropReason::Rejected, verdict.cause);
             }
         }
         if verdict.rewritten {

@@ -6,11 +6,12 @@ use std::time::Duration;
 use herald_core::event::DropReason;
 use herald_core::flow::FlowKey;
 use herald_core::id::{BootId, Epoch, Generation, Interface};
-use herald_core::limits::BUCKETS;
+use herald_core::limits::{BUCKETS, INQUIRIES_MAX};
 use herald_core::mesh::{
-    Acknowledge, Announce, Answer, Assign, Astray, Claim, Close, Compare, Fence, Handover, Message, Redirect, Refresh,
-    Refuse, Relay, SyncEnd, codec,
+    Acknowledge, Announce, Answer, Assign, Astray, Claim, Close, Compare, Fence, Handover, Inquiry, InquiryPart,
+    Message, Redirect, Refresh, Refuse, Relay, SyncEnd, codec,
 };
+use herald_core::node::Reach;
 use herald_core::outbox::Ledger;
 use herald_core::session::Life;
 use herald_testing::frames::{self, ACK, SYN_ACK};
@@ -36,6 +37,21 @@ fn unauthorised(ledger: &Ledger) -> u64 {
 
 fn stale(ledger: &Ledger) -> u64 {
     ledger.messages_stale
+}
+
+#[test]
+fn what_members_ask_the_cluster_is_kept_within_bounds_for_who_fetches_it() {
+    let mut world = World::new(&Choices::default());
+    let inquiry = |id| Inquiry { id, part: InquiryPart::Question, bytes: b"/drops".to_vec() };
+    for id in 0..=INQUIRIES_MAX as u64 {
+        world.say("a", "c", Message::Inquiry(inquiry(id)));
+    }
+    let member = world.members.iter_mut().find(|member| member.name == "c").unwrap();
+    let taken = member.node.take_inquiries();
+    assert_eq!((taken.len(), &taken[0]), (INQUIRIES_MAX, &(named("a"), inquiry(0))));
+    assert_eq!((member.out.ledger.inquiries_lost, member.node.take_inquiries().len()), (1, 0));
+    let reach: Vec<_> = member.node.reach().collect();
+    assert_eq!(reach, ["a", "b"].map(|name| (named(name), Reach::By(named(name)))));
 }
 
 #[test]

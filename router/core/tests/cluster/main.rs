@@ -6,6 +6,7 @@ mod doors;
 mod forged_life;
 mod fragments;
 mod hostile;
+mod neighbours;
 mod room;
 mod standing;
 mod suspended;

@@ -21,7 +21,7 @@ use herald_core::session::{Bounds, Midstream, Timeouts};
 use herald_core::time::Instant;
 use herald_core::turn::Turn;
 use herald_testing::frames::{self, ACK, Segment};
-use herald_testing::layout::{self, NODES, Place, host_mac, named};
+use herald_testing::layout::{self, HOST, NODES, Place, host_mac, named};
 
 /// What a test may set.
 #[derive(Clone)]
@@ -114,6 +114,8 @@ pub(crate) struct World {
     pub(crate) now: Instant,
     pub(crate) members: Vec<Member>,
     pub(crate) wire: Vec<Seen>,
+    /// The MACs of the hosts now.
+    pub(crate) host_macs: PerInterface<Mac>,
     /// Packets that reached the hosts.
     pub(crate) at_client: Vec<Vec<u8>>,
     pub(crate) at_server: Vec<Vec<u8>>,
@@ -155,6 +157,7 @@ impl World {
             now,
             members: NODES.into_iter().enumerate().map(member).collect(),
             wire: Vec::new(),
+            host_macs: PerInterface::from_fn(host_mac),
             at_client: Vec::new(),
             at_server: Vec::new(),
             paused: None,
@@ -235,7 +238,7 @@ impl World {
             }
         }
         let Ok(packet) = packet else { return };
-        if from.is_some() && (packet.destination == host_mac(interface) || packet.destination == Mac::BROADCAST) {
+        if from.is_some() && (packet.destination == self.host_macs[interface] || packet.destination == Mac::BROADCAST) {
             self.host_receives(interface, &packet, bytes);
         }
     }
@@ -243,7 +246,8 @@ impl World {
     fn host_receives(&mut self, interface: Interface, packet: &Packet, bytes: &[u8]) {
         match packet.content {
             Content::Arp(_) => {
-                if let Some(reply) = layout::arp_answer(interface, bytes) {
+                let host = (self.host_macs[interface].0, layout::v4(interface, HOST));
+                if let Some(reply) = frames::arp_answer(bytes, host) {
                     self.switch(None, interface, &reply);
                 }
             }

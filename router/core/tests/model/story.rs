@@ -85,6 +85,8 @@ pub(crate) fn words(scenario: &Scenario, message: &Message) -> String {
         }
         Message::Unheard(unheard) => format!("Unheard, the {} redirector does not answer", unheard.interface),
         Message::Decline(d) => format!("Decline, no room for stream {}", stream(&d.arrival)),
+        Message::Inquiry(_) => "Inquiry".to_owned(),
+        Message::NeighbourChanged(changed) => format!("NeighbourChanged, {} is at {}", changed.address, changed.mac),
         Message::Relay(_) => "Relay".to_owned(),
     }
 }

@@ -223,8 +223,11 @@ impl World {
 
     fn say(&mut self, word: u8) {
         let actions = [Action::Pass, Action::Drop, Action::Reject];
-        let verdict =
-            |bits: u8| Verdict { action: actions[usize::from(bits & 3) % 3], rewritten: false, fault: bits & 4 != 0 };
+        let verdict = |bits: u8| Verdict {
+            action: actions[usize::from(bits & 3) % 3],
+            fault: bits & 4 != 0,
+            ..Verdict::default()
+        };
         let standing = |bits: u8| match bits & 3 {
             0 | 1 => Standing::Inspected,
             2 => Standing::Uninspected,

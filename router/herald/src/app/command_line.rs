@@ -7,6 +7,8 @@ use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 
 use super::keys_command::KeysCommand;
 use super::lab_command::LabCommand;
+use super::plugin_command::PluginCommand;
+use super::replay::ReplayArguments;
 use super::reports::{REPORTS, Report};
 use super::stream;
 
@@ -41,12 +43,27 @@ pub enum Command {
     // In the help it stands beside `sessions`.
     #[command(display_order = 5)]
     Who(WhoArguments),
+    /// Show why the last frames were dropped here, or those of a stream on all nodes
+    ///
+    /// Every node remembers the last frames that ended there: 256 that plugins ended, and 16 of every other reason. A stream is
+    /// named by its ends in either order, as for `herald who`; then all nodes are asked.
+    #[command(display_order = 6)]
+    Why(WhyArguments),
     /// Give up this node's roles and streams, and wait until it has none
     Drain(DrainArguments),
     /// Let this node take roles and streams again
     Undrain(ReportArguments),
     /// Show what happened here, as JSON lines
     Events(EventsArguments),
+    /// Show what a configuration makes of the packets of a capture, offline
+    ///
+    /// One node that holds both redirectors takes every packet, in the time of the capture. A packet arrives at the interface
+    /// that the capture names (`first` or `second`), or where the routes lead to its source. Plugins that write files write them
+    /// here, too. The same capture and configuration always give the same result.
+    Replay(ReplayArguments),
+    /// Make and check plugins
+    #[command(subcommand)]
+    Plugin(PluginCommand),
     /// Build, use, break and remove a cluster and two networks on this machine
     #[command(subcommand)]
     Lab(LabCommand),
@@ -110,19 +127,30 @@ pub struct ReportArguments {
     pub json: bool,
 }
 
+/// A report that the whole cluster can give.
+#[derive(Debug, Args)]
+pub struct ClusterArguments {
+    /// The report.
+    #[command(flatten)]
+    pub report: ReportArguments,
+    /// Ask all nodes; who does not answer is named
+    #[arg(long)]
+    pub cluster: bool,
+}
+
 /// One of the reports of a node, each a command of its own.
 #[derive(Debug)]
 pub struct ReportCommand {
     /// Which one.
     pub report: &'static Report,
     /// Of which node, and how to print it.
-    pub arguments: ReportArguments,
+    pub arguments: ClusterArguments,
 }
 
 impl Subcommand for ReportCommand {
     fn augment_subcommands(command: clap::Command) -> clap::Command {
         let subcommand =
-            |report: &Report| ReportArguments::augment_args(clap::Command::new(report.name)).about(report.about);
+            |report: &Report| ClusterArguments::augment_args(clap::Command::new(report.name)).about(report.about);
         command.subcommands(REPORTS.iter().map(subcommand))
     }
 
@@ -140,7 +168,7 @@ impl FromArgMatches for ReportCommand {
         let (name, matches) = matches.subcommand().ok_or(clap::Error::new(ErrorKind::MissingSubcommand))?;
         let report = REPORTS.iter().find(|report| report.name == name);
         let report = report.ok_or(clap::Error::new(ErrorKind::InvalidSubcommand))?;
-        Ok(Self { report, arguments: ReportArguments::from_arg_matches(matches)? })
+        Ok(Self { report, arguments: ClusterArguments::from_arg_matches(matches)? })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -176,6 +204,35 @@ impl WhoArguments {
     }
 }
 
+/// `herald why`.
+#[derive(Debug, Args)]
+pub struct WhyArguments {
+    /// Protocol and both ends of a stream, in either order, as in: tcp 10.1.0.100:41234 10.2.0.100:80
+    #[arg(value_name = "STREAM", num_args = 0..=3)]
+    pub stream: Vec<String>,
+    /// How many of the last frames, of each node
+    #[arg(long, value_name = "NUMBER", default_value_t = 20)]
+    pub last: u16,
+    /// The report.
+    #[command(flatten)]
+    pub report: ClusterArguments,
+}
+
+impl WhyArguments {
+    /// The path of the report.
+    ///
+    /// # Errors
+    /// When the words name no stream.
+    pub fn path(&self) -> Result<String, stream::StreamError> {
+        let text = self.stream.join(" ");
+        if !self.stream.is_empty() {
+            stream::parse(&text)?;
+        }
+        let words = text.split_whitespace().map(|word| format!("/{word}"));
+        Ok(format!("/why/{}{}", self.last, words.collect::<String>()))
+    }
+}
+
 /// `herald drain`.
 #[derive(Debug, Args)]
 pub struct DrainArguments {
@@ -193,9 +250,9 @@ pub struct EventsArguments {
     /// Only events with a number above this
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     pub after: u64,
-    /// The report; it is JSON in any case.
+    /// The report; it is JSON in any case. With --cluster each line says who tells it, as `told_by`.
     #[command(flatten)]
-    pub report: ReportArguments,
+    pub report: ClusterArguments,
 }
 
 #[cfg(test)]
@@ -218,8 +275,8 @@ mod tests {
         let help = CommandLine::command().render_help().to_string();
         let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
         let commands: Vec<_> = commands.filter_map(|line| line.split_whitespace().next()).collect();
-        let expected = "run config status members roles sessions who drops plugins neighbours routes drain undrain events \
-            lab keys doctor";
+        let expected = "run config status members roles sessions who drops why plugins neighbours routes drain undrain events \
+            replay plugin lab keys doctor";
         assert_eq!(commands.join(" "), expected);
         assert!(help.contains("  routes      Show connected networks and static routes\n"), "{help}");
         assert!(help.lines().all(|line| line.len() <= 110), "{help}");
@@ -228,10 +285,11 @@ mod tests {
     #[test]
     fn each_report_is_a_command_with_the_same_options() {
         for report in REPORTS.iter() {
-            let line = format!("herald {} --json --control x", report.name);
+            let line = format!("herald {} --json --cluster --control x", report.name);
             let Command::Report(command) = parse(&line).unwrap().command else { panic!("{line}") };
             assert_eq!(command.report.name, report.name);
-            assert!(command.arguments.json && command.arguments.node.control.ends_with("x"), "{line}");
+            let ClusterArguments { report, cluster } = command.arguments;
+            assert!(cluster && report.json && report.node.control.ends_with("x"), "{line}");
         }
     }
 
@@ -246,6 +304,17 @@ mod tests {
         let quoted = ["herald", "who", "udp [fd00::1]:1 [fd00::2]:2", "--control", "x"];
         let Command::Who(who) = CommandLine::try_parse_from(quoted).unwrap().command else { panic!("who") };
         assert_eq!(who.path().unwrap(), "/who/udp/[fd00::1]:1/[fd00::2]:2");
+    }
+
+    #[test]
+    fn why_takes_a_stream_or_none() {
+        for (line, path) in [
+            ("herald why --control x", "/why/20"),
+            ("herald why --last 3 udp [fd00::1]:1 [fd00::2]:2 --control x", "/why/3/udp/[fd00::1]:1/[fd00::2]:2"),
+        ] {
+            let Command::Why(why) = parse(line).unwrap().command else { panic!("{line}") };
+            assert_eq!(why.path().unwrap(), path);
+        }
     }
 
     #[test]

@@ -3,16 +3,19 @@
 use std::io;
 use std::process::ExitCode;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::command_line::{
-    Command, ConfigArguments, ConfigCommand, NodeArguments, ReportArguments, ReportCommand, RunArguments,
+    ClusterArguments, Command, ConfigArguments, ConfigCommand, EventsArguments, NodeArguments, ReportArguments,
+    ReportCommand, RunArguments, WhyArguments,
 };
 use super::config::{Config, ConfigError, Place};
 use super::control::client::{self, ClientError};
 use super::lab_command::LabCommandError;
 use super::logging::{self, Format};
-use super::reports::{Text, Who};
+use super::plugin_command::{self, NewError, PluginError};
+use super::replay::{self, ReplayError};
+use super::reports::{Shown, Text, Who, cluster_text, why_lines, why_text};
 use super::run::{self, RunError};
 use super::stream::StreamError;
 use super::{doctor, drain, keys_command, lab_command, output};
@@ -54,6 +57,12 @@ pub enum CommandError {
     /// Keys could not be made.
     #[error(transparent)]
     Keys(#[from] FolderError),
+    /// A plugin was not made or not accepted.
+    #[error(transparent)]
+    Plugin(#[from] PluginError),
+    /// A capture could not be replayed.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
     /// The checks of this machine could not be run.
     #[error(transparent)]
     Doctor(#[from] LabError),
@@ -79,6 +88,8 @@ impl CommandError {
         match self {
             Self::Stream(_)
             | Self::Config(ConfigError::Flag(_))
+            | Self::Replay(ReplayError::Config(ConfigError::Flag(_)))
+            | Self::Plugin(PluginError::New(NewError::Name(_)))
             | Self::Lab(LabCommandError::Lab(LabError::Usage(_))) => 2,
             Self::Config(_)
             | Self::Show(_)
@@ -89,6 +100,8 @@ impl CommandError {
             | Self::Run(_)
             | Self::Lab(_)
             | Self::Keys(_)
+            | Self::Plugin(_)
+            | Self::Replay(_)
             | Self::Doctor(_)
             | Self::NotDrained { .. }
             | Self::Output(_) => 1,
@@ -108,13 +121,20 @@ pub fn execute(command: Command) -> Result<ExitCode, CommandError> {
         Command::Run(arguments) => run_node(&arguments),
         Command::Config(ConfigCommand::Check(arguments)) => check(&arguments),
         Command::Config(ConfigCommand::Show(arguments)) => show_config(&arguments),
-        Command::Report(ReportCommand { report, arguments }) => show(&arguments, &report.path(), report.text),
+        Command::Report(ReportCommand { report, arguments: ClusterArguments { report: arguments, cluster: true } }) => {
+            show(&arguments, &format!("/cluster{}", report.path()), |json| cluster_text(json, report.shown))
+        }
+        Command::Report(ReportCommand {
+            report,
+            arguments: ClusterArguments { report: arguments, cluster: false },
+        }) => show(&arguments, &report.path(), report.shown.text),
+        Command::Why(arguments) => why(&arguments),
         Command::Who(arguments) => show(&arguments.report, &arguments.path()?, Who::text),
+        Command::Plugin(command) => Ok(plugin_command::run(&command)?),
+        Command::Replay(arguments) => Ok(replay::run(&arguments)?),
         Command::Drain(arguments) => drain::drain(&arguments),
         Command::Undrain(arguments) => drain::undrain(&arguments),
-        Command::Events(arguments) => {
-            print(&fetch(&arguments.report.node, &format!("/events?after={}", arguments.after))?)
-        }
+        Command::Events(arguments) => events(&arguments),
     }?;
     Ok(ExitCode::SUCCESS)
 }
@@ -162,7 +182,38 @@ fn show_config(arguments: &ConfigArguments) -> Result<(), CommandError> {
     print(&Config::load(&arguments.file, &arguments.set)?.to_toml()?)
 }
 
-fn show(arguments: &ReportArguments, path: &str, text: fn(&Value) -> String) -> Result<(), CommandError> {
+fn events(arguments: &EventsArguments) -> Result<(), CommandError> {
+    let ClusterArguments { report, cluster } = &arguments.report;
+    let path = format!("/events?after={}", arguments.after);
+    if !cluster {
+        return print(&fetch(&report.node, &path)?);
+    }
+    let answers: Value = serde_json::from_str(&fetch(&report.node, &format!("/cluster{path}"))?)?;
+    let mut lines = String::new();
+    for (node, answer) in answers.as_object().into_iter().flatten() {
+        for event in answer.get("report").and_then(Value::as_array).into_iter().flatten() {
+            // `node` is another party of an event already.
+            lines += &format!("{{\"told_by\":\"{node}\",{}\n", event.to_string().trim_start_matches('{'));
+        }
+        if let Some(error) = answer.get("error").and_then(Value::as_str) {
+            lines += &format!("{}\n", json!({ "told_by": node, "error": error }));
+        }
+    }
+    print(&lines)
+}
+
+/// The last dropped frames: of one node, or of the whole cluster, which is where one looks for those of a stream.
+fn why(arguments: &WhyArguments) -> Result<(), CommandError> {
+    let ClusterArguments { report, cluster } = &arguments.report;
+    let path = arguments.path()?;
+    if *cluster || !arguments.stream.is_empty() {
+        let shown = Shown { text: why_text, lines: |json| Some(why_lines(json)) };
+        return show(report, &format!("/cluster{path}"), |json| cluster_text(json, shown));
+    }
+    show(report, &path, why_text)
+}
+
+fn show(arguments: &ReportArguments, path: &str, text: impl Fn(&Value) -> String) -> Result<(), CommandError> {
     let json = fetch(&arguments.node, path)?;
     if arguments.json {
         return print(&(json + "\n"));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mio::Poll;
+use tokio::sync::mpsc;
 
 use super::config::{Config, Draft, MeshOptions, MidstreamOption, RedirectOption, RedirectorsOption, RolesOption};
 use super::control::{self, ControlSocket, Shared, SocketError};
@@ -24,7 +25,7 @@ use herald_core::chosen::HoldMax;
 use herald_core::flow::HashKey;
 use herald_core::forward::{self, InterfaceSettings, StaticRoute};
 use herald_core::id::{BootId, Interface, Mac, NodeId, PerInterface};
-use herald_core::limits::BUCKETS;
+use herald_core::limits::{BUCKETS, INQUIRIES_ANSWERED_MAX};
 use herald_core::membership::{self, AdvertSettings, Preemption, ProbeSettings, RolesMode};
 use herald_core::mesh::codec::{VERSION_MAX, VERSION_MIN};
 use herald_core::mesh::{Hello, Side};
@@ -102,16 +103,30 @@ pub fn run(config: &Config, log: &Log) -> Result<(), RunError> {
     let waker = event_loop::waker(&poll).map_err(system("cannot make a waker"))?;
     let (asker, questions) = control::questions(Arc::new(waker));
     let published = Published::default();
-    let shared = Shared { published: published.clone(), plugins: plugins.report() };
     let (node_id, cluster) = (config.options.node, config.options.cluster.id.clone());
+    let shared = Shared { published: published.clone(), plugins: plugins.report(), node: node_id };
+    let (inquired, inquiries) = mpsc::channel(INQUIRIES_ANSWERED_MAX);
     let about = About { node: node_id, cluster, started, log: log.books(), bounds };
     let progress = Arc::new(Progress::default());
     let knocks = Knocks::new(KNOCKS_FIRST_TOKEN, peer_addresses(config));
     let seen = Arc::clone(&progress);
-    let parts =
-        Parts { poll, node, plugins, ports, peers, knocks, signals, questions, published, progress: seen, about };
+    let parts = Parts {
+        poll,
+        node,
+        plugins,
+        ports,
+        peers,
+        knocks,
+        signals,
+        questions,
+        inquired,
+        published,
+        progress: seen,
+        about,
+    };
     let mut event_loop = EventLoop::new(parts).map_err(system("cannot watch the node's descriptors"))?;
-    let _control = control::start(socket, asker, shared).map_err(system("cannot start the control thread"))?;
+    let _control =
+        control::start(socket, asker, shared, inquiries).map_err(system("cannot start the control thread"))?;
     let mut descriptors = Descriptors::default();
     let look = move || {
         losses.look();
@@ -209,7 +224,7 @@ fn own_addresses(config: &Config) -> PerInterface<Vec<std::net::IpAddr>> {
 }
 
 /// Plugins named without a slash lie beside the executable.
-fn host_settings() -> Result<herald_host::Settings, RunError> {
+pub(super) fn host_settings() -> Result<herald_host::Settings, RunError> {
     let executable = std::env::current_exe();
     let executable = executable.map_err(|error| RunError::System { what: "cannot find the executable", error })?;
     let directory = executable.parent().map_or_else(PathBuf::new, PathBuf::from);
@@ -220,7 +235,7 @@ fn unix_nanos() -> u64 {
     u64::try_from(clock::wall().as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn plugin_settings(config: &Config) -> Vec<PluginSettings> {
+pub(super) fn plugin_settings(config: &Config) -> Vec<PluginSettings> {
     let plugins = config.options.plugins.iter();
     plugins.map(|p| PluginSettings { name: p.name.clone(), config: p.config.to_string(), fault: None }).collect()
 }
@@ -246,7 +261,7 @@ pub(super) fn plan(config: &Config, states: usize) -> Plan {
 }
 
 /// What the core is told: the configuration in its terms, and the random numbers of this boot.
-fn node_settings(config: &Config, boot: BootId, (hash_key, first_nonce): (HashKey, u64)) -> node::Settings {
+pub(super) fn node_settings(config: &Config, boot: BootId, (hash_key, first_nonce): (HashKey, u64)) -> node::Settings {
     let options = &config.options;
     node::Settings {
         node: options.node,

@@ -73,6 +73,8 @@ impl Coverage {
                 | Event::KeptApart { .. }
                 | Event::ConfigurationDiffers { .. }
                 | Event::ForeignRouter { .. }
+                | Event::AddressConflict { .. }
+                | Event::NeighbourConflict { .. }
                 | Event::Full { .. }
                 | Event::ShortOfMemory { .. }
                 | Event::MakingRoom { .. }

@@ -3,10 +3,10 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::limits::{BUCKETS, MEMBERS_MAX, REFRESH_STREAMS_MAX};
+use crate::limits::{BUCKETS, INQUIRY_PIECE_LEN_MAX, MEMBERS_MAX, REFRESH_STREAMS_MAX};
 use crate::mesh::{
-    Acknowledge, Announce, Answer, Assign, Astray, Claim, Close, Compare, Decline, Fence, Handover, Heartbeat, Query,
-    Redirect, Refresh, Refuse, Relay, SyncEnd, Unheard,
+    Acknowledge, Announce, Answer, Assign, Astray, Claim, Close, Compare, Decline, Fence, Handover, Heartbeat, Inquiry,
+    NeighbourChanged, Query, Redirect, Refresh, Refuse, Relay, SyncEnd, Unheard,
 };
 use crate::packet::BUFFER_LEN;
 
@@ -41,6 +41,7 @@ impl Body for Claim {}
 impl Body for Close {}
 impl Body for Decline {}
 impl Body for Fence {}
+impl Body for NeighbourChanged {}
 impl Body for Query {}
 impl Body for Refuse {}
 impl Body for Relay {}
@@ -50,6 +51,12 @@ impl Body for Heartbeat {
     fn is_within_bounds(&self) -> bool {
         let lists = [&self.links, &self.heard.first, &self.heard.second];
         lists.iter().all(|list| list.len() <= MEMBERS_MAX) && self.padding.is_within_bounds()
+    }
+}
+
+impl Body for Inquiry {
+    fn is_within_bounds(&self) -> bool {
+        self.bytes.len() <= INQUIRY_PIECE_LEN_MAX
     }
 }
 

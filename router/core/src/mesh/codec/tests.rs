@@ -15,8 +15,9 @@ use crate::flow::FlowKey;
 use crate::id::{BootId, Epoch, Generation, Interface, Mac, NodeId, PerInterface};
 use crate::inspector::Direction;
 use crate::mesh::{
-    Acknowledge, Announce, Answer, Assign, Astray, Claim, Close, Compare, Decline, Fence, Handover, Heartbeat, Lane,
-    Likeness, Padding, Query, Redirect, Refresh, Refuse, Relay, Resume, Setting, Side, SyncEnd, Unheard,
+    Acknowledge, Announce, Answer, Assign, Astray, Claim, Close, Compare, Decline, Fence, Handover, Heartbeat, Inquiry,
+    InquiryPart, Lane, Likeness, NeighbourChanged, Padding, Query, Redirect, Refresh, Refuse, Relay, Resume, Setting,
+    Side, SyncEnd, Unheard,
 };
 use crate::packet::{Content, Frame, Packet};
 use crate::session::Life;
@@ -127,6 +128,10 @@ fn any_heartbeat() -> impl Strategy<Value = Heartbeat> {
         )
 }
 
+fn any_part() -> impl Strategy<Value = InquiryPart> {
+    prop_oneof![Just(InquiryPart::Question), Just(InquiryPart::Piece), Just(InquiryPart::LastPiece)]
+}
+
 fn any_message() -> impl Strategy<Value = Message> {
     prop_oneof![
         any_heartbeat().prop_map(Message::Heartbeat),
@@ -148,6 +153,11 @@ fn any_message() -> impl Strategy<Value = Message> {
             .prop_map(|(source, target, bytes)| Message::Relay(Relay { source, target, bytes })),
         any_interface().prop_map(|interface| Message::Unheard(Unheard { interface })),
         any_key().prop_map(|arrival| Message::Decline(Decline { arrival })),
+        (any::<u64>(), any_part(), vec(any::<u8>(), 0..2_000))
+            .prop_map(|(id, part, bytes)| Message::Inquiry(Inquiry { id, part, bytes })),
+        (any_interface(), any::<std::net::IpAddr>(), any::<[u8; 6]>()).prop_map(|(interface, address, mac)| {
+            Message::NeighbourChanged(NeighbourChanged { interface, address, mac: Mac(mac) })
+        }),
         (any::<u64>(), any_key()).prop_map(|(id, key)| Message::Query(Query { id, key })),
         (any::<u64>(), any_key(), option::of(any_generation()), option::of(any_announce()))
             .prop_map(|(id, key, believed, owned)| Message::Answer(Answer { id, key, believed, owned })),
@@ -259,6 +269,7 @@ fn memory_of(spoken: &Spoken) -> usize {
         }
         Spoken::Message(_, Message::Redirect(r)) => r.wire.capacity(),
         Spoken::Message(_, Message::Relay(r)) => r.bytes.capacity(),
+        Spoken::Message(_, Message::Inquiry(i)) => i.bytes.capacity(),
         Spoken::Message(_, Message::Refresh(r)) => r.streams.capacity() * size_of::<Announce>(),
         Spoken::Message(_, Message::Handover(h)) => h.wire.capacity(),
         Spoken::Message(_, Message::Astray(a)) => a.wire.capacity(),
@@ -273,6 +284,7 @@ fn memory_of(spoken: &Spoken) -> usize {
             | Message::Fence(_)
             | Message::Unheard(_)
             | Message::Decline(_)
+            | Message::NeighbourChanged(_)
             | Message::Query(_)
             | Message::Answer(_),
         )

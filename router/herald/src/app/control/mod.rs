@@ -3,6 +3,7 @@
 
 pub mod client;
 mod clients;
+mod cluster;
 mod server;
 mod socket;
 
@@ -17,11 +18,12 @@ pub use server::{Control, Shared, start};
 pub use socket::{ControlSocket, SocketError};
 
 use super::drain::Draining;
-use super::event_loop::EventLoop;
+use super::event_loop::{Answered, EventLoop, NodeAnswer};
 use super::published::Complete;
 use super::reports::{Answer, EventRow, Read, Who};
 use herald_core::flow::FlowKey;
 use herald_core::membership::Service;
+use herald_core::outbox::Dropped;
 
 /// Questions that wait for the loop; more people than this do not ask at once.
 const QUESTIONS_MAX: usize = 64;
@@ -45,6 +47,12 @@ pub enum Question {
     Who(FlowKey, Reply<Who>),
     /// `drain` and `undrain`; the answer is what is left to give away.
     Serve(Service, Reply<Draining>),
+    /// The question that goes to all members.
+    Cluster(String, Reply<Vec<NodeAnswer>>),
+    /// What a member asked is answered.
+    Answered(Answered),
+    /// `why`: the last dropped frames.
+    Dropped(Reply<Vec<Dropped>>),
     /// `events`: at most [`EVENTS_ANSWER_MAX`] whose number is above this.
     Events(u64, Reply<Vec<EventRow>>),
 }
@@ -87,13 +95,21 @@ impl Asker {
     /// When the loop cannot take the question or does not answer.
     pub async fn ask<T>(&self, question: impl FnOnce(Reply<T>) -> Question) -> Result<T, AskError> {
         let (reply, answer) = oneshot::channel();
-        self.queue.try_send(question(reply)).map_err(|error| match error {
+        self.tell(question(reply))?;
+        let answered = tokio::time::timeout(ANSWER_TIME_MAX, answer).await.map_err(|_| AskError::Late)?;
+        answered.map_err(|_| AskError::Stopping)
+    }
+
+    /// Gives the loop something to which there is no answer.
+    ///
+    /// # Errors
+    /// When the loop cannot take it.
+    pub fn tell(&self, question: Question) -> Result<(), AskError> {
+        self.queue.try_send(question).map_err(|error| match error {
             TrySendError::Full(_) => AskError::Busy,
             TrySendError::Disconnected(_) => AskError::Stopping,
         })?;
-        self.waker.wake().map_err(|_| AskError::Stopping)?;
-        let answered = tokio::time::timeout(ANSWER_TIME_MAX, answer).await.map_err(|_| AskError::Late)?;
-        answered.map_err(|_| AskError::Stopping)
+        self.waker.wake().map_err(|_| AskError::Stopping)
     }
 }
 

@@ -9,14 +9,17 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::clients::Clients;
+use super::cluster;
 use super::{AskError, Asker, ControlSocket, EVENTS_ANSWER_MAX, Question};
 use crate::app::drain::Draining;
+use crate::app::event_loop::Inquired;
 use crate::app::published::Published;
 use crate::app::reports::{EventRow, REPORTS, Report, Source};
 use crate::app::stream;
+use herald_core::id::NodeId;
 use herald_core::membership::Service;
 
 /// What the control thread may read by itself.
@@ -26,6 +29,8 @@ pub struct Shared {
     pub published: Published,
     /// What is counted of the plugins.
     pub plugins: herald_host::Report,
+    /// This node.
+    pub node: NodeId,
 }
 
 /// The running control thread. Dropping it ends the thread and removes the socket.
@@ -45,18 +50,25 @@ impl Drop for Control {
     }
 }
 
-/// Answers at `socket` from a thread of its own until the result is dropped.
+/// Answers at `socket`, and what members ask by `inquiries`, from a thread of its own until the result is dropped.
 ///
 /// # Errors
 /// When the thread or its runtime cannot be made.
-pub fn start(socket: ControlSocket, asker: Asker, shared: Shared) -> io::Result<Control> {
+pub fn start(
+    socket: ControlSocket,
+    asker: Asker,
+    shared: Shared,
+    inquiries: mpsc::Receiver<Inquired>,
+) -> io::Result<Control> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let listener = socket.listener()?;
     let (stop, stopped) = oneshot::channel::<()>();
     let thread = std::thread::Builder::new().name("control".to_owned()).spawn(move || {
         runtime.block_on(async {
+            let desk = Desk { asker, shared };
             tokio::select! {
-                result = serve(listener, Desk { asker, shared }) => {
+                () = cluster::answer_members(desk.clone(), inquiries) => {}
+                result = serve(listener, desk) => {
                     if let Err(error) = result {
                         tracing::error!("the control API has ended: {error}");
                     }
@@ -69,10 +81,11 @@ pub fn start(socket: ControlSocket, asker: Asker, shared: Shared) -> io::Result<
     Ok(Control { stop: Some(stop), thread: Some(thread) })
 }
 
+/// What a question is answered with.
 #[derive(Clone)]
-struct Desk {
-    asker: Asker,
-    shared: Shared,
+pub(super) struct Desk {
+    pub(super) asker: Asker,
+    pub(super) shared: Shared,
 }
 
 async fn serve(listener: std::os::unix::net::UnixListener, desk: Desk) -> io::Result<()> {
@@ -85,6 +98,9 @@ async fn serve(listener: std::os::unix::net::UnixListener, desk: Desk) -> io::Re
         .route("/drain", post(|desk| serve_as(desk, Service::Draining)))
         .route("/undrain", post(|desk| serve_as(desk, Service::Normal)))
         .route("/events", get(events))
+        .route("/why/{last}", get(cluster::own))
+        .route("/why/{last}/{protocol}/{source}/{destination}", get(cluster::own))
+        .route("/cluster/{*report}", get(cluster::everybody))
         .fallback(|| async { (StatusCode::NOT_FOUND, "there is no such report") })
         .with_state(desk);
     axum::serve(clients, router).await
@@ -106,9 +122,14 @@ async fn answer(desk: Desk, report: &'static Report) -> Result<Response, AskErro
         }
     };
     Ok(match answer() {
-        Ok(json) => ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
+        Ok(text) => json(text),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     })
+}
+
+/// An answer in JSON.
+pub(super) fn json(text: Vec<u8>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
 }
 
 async fn serve_as(State(desk): State<Desk>, service: Service) -> Result<Json<Draining>, AskError> {

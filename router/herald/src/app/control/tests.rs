@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
 use mio::{Events, Poll, Token};
+use tokio::sync::mpsc;
 
 use super::*;
+use crate::app::event_loop::{Inquired, NodeAnswer, Silence};
 use crate::app::published::{Published, Publisher};
 use crate::app::reports::{REPORTS, Source, unwritten};
 use crate::io::clock;
@@ -29,6 +31,7 @@ fn no_plugins() -> Report {
 struct Fake {
     control: Option<Control>,
     answering: Option<JoinHandle<()>>,
+    inquired: mpsc::Sender<Inquired>,
     path: PathBuf,
     _folder: tempfile::TempDir,
 }
@@ -39,8 +42,9 @@ impl Fake {
         let path = folder.path().join("a.sock");
         let mut poll = Poll::new().unwrap();
         let (asker, questions) = questions(Arc::new(Waker::new(poll.registry(), Token(0)).unwrap()));
-        let shared = Shared { published: Published::default(), plugins: no_plugins() };
-        let control = start(ControlSocket::bind(&path).unwrap(), asker, shared).unwrap();
+        let shared = Shared { published: Published::default(), plugins: no_plugins(), node: node("a") };
+        let (inquired, inquiries) = mpsc::channel(1);
+        let control = start(ControlSocket::bind(&path).unwrap(), asker, shared, inquiries).unwrap();
         let answering = std::thread::spawn(move || {
             let mut events = Events::with_capacity(1);
             loop {
@@ -51,7 +55,7 @@ impl Fake {
                 }
             }
         });
-        Self { control: Some(control), answering: Some(answering), path, _folder: folder }
+        Self { control: Some(control), answering: Some(answering), inquired, path, _folder: folder }
     }
 
     fn report(&self, report: &str) -> Result<String, client::ClientError> {
@@ -87,6 +91,14 @@ fn canned(question: Question) {
             publisher.begin(reply);
             publisher.publish(|_| None);
         }
+        Question::Cluster(question, reply) => {
+            assert_eq!(question, "/drops");
+            let said = |id, said| NodeAnswer { node: node(id), said };
+            let answer = b"{\"after_us\":0}\n{\"no-route\":2}".to_vec();
+            reply.send(vec![said("c", Ok((answer, clock::now()))), said("b", Err(Silence::Late))]).unwrap();
+        }
+        Question::Answered(_) => panic!("no member has asked"),
+        Question::Dropped(reply) => reply.send(Vec::new()).unwrap(),
         Question::Serve(service, reply) => {
             reply.send(Draining { draining: service == Service::Draining, roles: 1, streams: 2 }).unwrap();
         }
@@ -120,12 +132,48 @@ fn all_events_come_in_order_though_each_answer_is_bounded() {
 }
 
 #[test]
-fn wrong_questions_are_refused_with_a_reason() {
+fn the_cluster_answers_node_by_node() {
     let fake = Fake::start(canned);
+    let answer: serde_json::Value = serde_json::from_str(&fake.report("/cluster/drops").unwrap()).unwrap();
+    assert_eq!(answer["a"]["report"], serde_json::json!([["mid-stream", 4]]), "its own, as without the others");
+    assert_eq!(answer["c"]["report"], serde_json::json!({"no-route": 2}));
+    assert!(answer["c"]["age_ms"].is_u64() && answer["b"]["error"].as_str().unwrap().starts_with("no answer in time"));
+    assert_eq!(fake.report("/why/20").unwrap(), "[]");
+}
+
+#[test]
+fn what_members_ask_is_answered() {
+    let (answered, answers) = std::sync::mpsc::channel();
+    let fake = Fake::start(move |question| {
+        if let Question::Answered(answer) = question { answered.send(answer).unwrap() } else { canned(question) }
+    });
+    for (id, question, expected) in [
+        (7, "/drops", "}\n[[\"mid-stream\",4]]"),
+        (8, "/events?after=2498", "\"number\":2499,"),
+        (9, "/why/1/udp/10.1.0.1:1/10.2.0.1:2", "}\n[]"),
+        (10, "/why/x", "no number of frames"),
+        (11, "/drain", "is no report of its version"),
+    ] {
+        let arrived = clock::now();
+        let inquired = Inquired { from: node("b"), id, question: question.into(), arrived };
+        fake.inquired.blocking_send(inquired).unwrap();
+        let answer = answers.recv_timeout(Duration::from_secs(20)).unwrap();
+        let text = String::from_utf8(answer.bytes).unwrap();
+        assert_eq!((answer.to, answer.id), (node("b"), id));
+        assert!(text.contains(expected), "{question}: {text}");
+    }
+}
+
+#[test]
+fn wrong_questions_are_refused_with_a_reason() {
+    let fake = Fake::start(|question| {
+        if let Question::Cluster(_, reply) = question { reply.send(Vec::new()).unwrap() } else { canned(question) }
+    });
     for (path, reason) in [
         ("/nothing", "there is no such report"),
         ("/who/tcp/10.1.0.100/10.2.0.100:80", "\"10.1.0.100\" is no address with port"),
         ("/who/xyz/10.1.0.100:1/10.2.0.100:80", "\"xyz\" is no protocol"),
+        ("/cluster/nothing", "is no report of its version"),
     ] {
         let error = fake.report(path).unwrap_err().to_string();
         assert!(error.contains(reason), "{path}: {error}");
@@ -164,7 +212,13 @@ fn clients_that_say_nothing_or_read_nothing_lose_their_places() {
     let fake = Fake::start(|question| match question {
         // More than a socket takes.
         Question::Report(_, reply) => reply.send(unwritten("x".repeat(4 << 20))).ok().unwrap(),
-        Question::Sessions(_) | Question::Who(..) | Question::Serve(..) | Question::Events(..) => {}
+        Question::Sessions(_)
+        | Question::Who(..)
+        | Question::Serve(..)
+        | Question::Events(..)
+        | Question::Cluster(..)
+        | Question::Answered(_)
+        | Question::Dropped(_) => {}
     });
     let come = || UnixStream::connect(&fake.path).unwrap();
     let mut silent: Vec<_> = (0..2 * clients::CLIENTS_MAX).map(|_| come()).collect();

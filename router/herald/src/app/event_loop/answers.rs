@@ -35,6 +35,7 @@ impl EventLoop {
             self.waiting.heard(self.parts.node.take_answers());
             self.waiting.finish(clock::now());
         }
+        self.serve_cluster();
     }
 
     /// The asker may have gone meanwhile; then nobody misses the answer.
@@ -42,6 +43,9 @@ impl EventLoop {
         match question {
             Question::Report(read, reply) => drop(reply.send(read(self))),
             Question::Events(after, reply) => drop(reply.send(self.rings.rows(after))),
+            Question::Cluster(question, reply) => self.ask_cluster(question.as_bytes(), reply),
+            Question::Answered(answer) => self.answer_member(answer),
+            Question::Dropped(reply) => drop(reply.send(self.out.last_drops())),
             Question::Sessions(reply) => self.publisher.begin(reply),
             Question::Serve(service, reply) => {
                 let now = clock::now();

@@ -1,7 +1,9 @@
 //! Events as log lines: what an operator wants to know is told, the steps of single streams only for debugging.
 
+use std::net::IpAddr;
+
 use herald_core::event::Event;
-use herald_core::id::{Interface, NodeId};
+use herald_core::id::{Interface, Mac, NodeId};
 
 /// Logs an event.
 pub(super) fn log(event: &Event) {
@@ -62,6 +64,8 @@ pub(super) fn log(event: &Event) {
              {priority} on the {interface} interface, which is this cluster's: hosts lose packets to it until one of the two \
              has another VRID"
         ),
+        Event::AddressConflict { interface, address, mac } => log_conflict(*interface, *address, *mac),
+        Event::NeighbourConflict { interface, address, mac, rival } => log_rivals(*interface, *address, [*mac, *rival]),
         // Told with what is to be done, where the keys and addresses are known.
         Event::KeptApart { .. } | Event::ConfigurationDiffers { .. } => {}
         // The host has said so, with the plugin's fault policy.
@@ -100,4 +104,15 @@ fn log_all_suspended(suspended: bool) {
     } else {
         tracing::info!("streams go to nodes without a suspended plugin again");
     }
+}
+
+fn log_conflict(interface: Interface, address: IpAddr, mac: Mac) {
+    tracing::error!(
+        "another host, with MAC {mac}, uses {address} of this node or its cluster on the {interface} interface: who asks for it \
+         hears two answers; give one of them another address"
+    );
+}
+
+fn log_rivals(interface: Interface, address: IpAddr, [mac, rival]: [Mac; 2]) {
+    tracing::warn!("two hosts answer for {address} on the {interface} interface: {mac}, which keeps it, and {rival}");
 }

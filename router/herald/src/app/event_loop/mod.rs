@@ -2,6 +2,7 @@
 //! lets the node decide, and carries out what it decided before it waits again.
 
 mod answers;
+mod cluster;
 mod log;
 mod port;
 mod ring;
@@ -15,7 +16,9 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use mio::{Events, Interest, Poll, Token, Waker};
+use tokio::sync::mpsc;
 
+pub use cluster::{Answered, Inquired, NodeAnswer, Silence};
 pub use port::Port;
 
 use super::control::Question;
@@ -25,6 +28,7 @@ use super::watchdog::{Phase, Progress};
 use crate::io::knocks::Knocks;
 use crate::io::peers::{PeerEvent, Peers, Said};
 use crate::io::{Pool, StopSignals, Timer, clock};
+use cluster::Cluster;
 use herald_core::event::Event;
 use herald_core::id::{Interface, NodeId, PerInterface};
 use herald_core::limits::{REFUSAL_LINES_BURST_MAX, REFUSAL_LINES_PER_SECOND_MAX};
@@ -75,6 +79,8 @@ pub struct Parts {
     pub signals: StopSignals,
     /// Questions of the control thread, which wakes the loop for each.
     pub questions: Receiver<Question>,
+    /// Takes what members ask.
+    pub inquired: mpsc::Sender<Inquired>,
     /// What readers of the session tables take.
     pub published: Published,
     /// Where the watchdog looks.
@@ -112,6 +118,7 @@ pub struct EventLoop {
     told: Vec<PeerEvent>,
     waiting: Waiting,
     publisher: Publisher,
+    cluster: Cluster,
     /// Lines of the log about refused connections: strangers must not fill the disk.
     refusal_lines: Bucket,
     asked: bool,
@@ -144,9 +151,13 @@ impl EventLoop {
         let mut timer = Timer::new()?;
         registry.register(&mut timer, TIMER, Interest::READABLE)?;
         let pool = Pool::new(parts.about.bounds.frames);
+        // A number that no earlier run of this node has come to.
+        let cluster = Cluster::new(parts.inquired.clone(), parts.about.started.as_nanos());
+        let mut out = Outbox::default();
+        out.keep_drops();
         Ok(Self {
             parts,
-            out: Outbox::default(),
+            out,
             pool,
             rings: Rings::new(),
             timer,
@@ -154,6 +165,7 @@ impl EventLoop {
             told: Vec::new(),
             waiting: Waiting::default(),
             publisher,
+            cluster,
             refusal_lines: Bucket::new(clock::now(), REFUSAL_LINES_PER_SECOND_MAX, REFUSAL_LINES_BURST_MAX),
             asked: false,
             bulk: false,
@@ -203,7 +215,7 @@ impl EventLoop {
 
     /// True if there is more to do at once than frames.
     fn has_more(&self) -> bool {
-        self.asked || self.bulk || self.publisher.is_busy()
+        self.asked || self.bulk || self.publisher.is_busy() || self.cluster.has_more()
     }
 
     /// One turn: what happened, then the questions, then the deadlines.

@@ -97,7 +97,7 @@ impl EventLoop {
 
     fn next_deadline(&self) -> Instant {
         let peers = self.parts.peers.as_ref().and_then(Peers::next_deadline);
-        let due = [self.parts.node.next_deadline(), peers, self.waiting.next_deadline()];
+        let due = [self.parts.node.next_deadline(), peers, self.waiting.next_deadline(), self.cluster.next_deadline()];
         due.into_iter().flatten().min().unwrap_or(Instant::NEVER)
     }
 

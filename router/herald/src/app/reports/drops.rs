@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::Report;
-use super::table::{Text, cell, table};
+use super::table::{Lines, Text, cell, table};
 use crate::app::event_loop::EventLoop;
 use herald_core::id::Interface;
 
@@ -22,8 +22,20 @@ pub(super) type Drops = BTreeMap<&'static str, u64>;
 
 impl Text for Drops {
     fn text(json: &Value) -> String {
-        let lines = json.as_object().into_iter().flatten();
-        table(["REASON", "COUNT"], lines.map(|(reason, count)| vec![reason.clone(), cell(count)]))
+        let Lines { headings, lines } = rows(json);
+        table(headings, lines)
+    }
+
+    fn lines(json: &Value) -> Option<Lines> {
+        Some(rows(json))
+    }
+}
+
+fn rows(json: &Value) -> Lines {
+    let lines = json.as_object().into_iter().flatten();
+    Lines {
+        headings: ["REASON", "COUNT"].map(str::to_owned).to_vec(),
+        lines: lines.map(|(reason, count)| vec![reason.clone(), cell(count)]).collect(),
     }
 }
 

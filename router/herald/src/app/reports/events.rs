@@ -1,6 +1,7 @@
 //! `herald events`: what happened at this node, one JSON object a line. It has a command and a path of its own, because its
 //! answer has no end and comes in portions.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -35,13 +36,13 @@ pub struct EventRow {
     /// The interface of the flow or role.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interface: Option<Interface>,
-    /// The MAC of a foreign router.
+    /// The MAC of a foreign router, or of a host that uses another's address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mac: Option<Mac>,
     /// The flow's protocol.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protocol: Option<String>,
-    /// The flow's source address and port; the address of a foreign router.
+    /// The flow's source address and port; the address of a foreign router, or one that two use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// The flow's destination address and port.
@@ -118,13 +119,13 @@ impl EventRow {
             Event::AcknowledgesLate { peer, late: false } => Self::of_node("acknowledges-in-time", peer),
             Event::KeptApart { peer, reason } => Self { reason: Some(reason), ..Self::of_node("kept-apart", peer) },
             Event::ConfigurationDiffers { peer } => Self::of_node("configuration-differs", peer),
-            Event::ForeignRouter { interface, address, mac, .. } => Self {
-                event: "foreign-router",
-                interface: Some(interface),
-                source: Some(address.to_string()),
-                mac: Some(mac),
-                ..Self::default()
-            },
+            Event::ForeignRouter { interface, address, mac, .. } => {
+                Self::host("foreign-router", interface, address, mac)
+            }
+            Event::AddressConflict { interface: at, address, mac } => Self::host("address-conflict", at, address, mac),
+            Event::NeighbourConflict { interface, address, rival, .. } => {
+                Self::host("neighbour-conflict", interface, address, rival)
+            }
             Event::Full { full: true } => Self { event: "full", ..Self::default() },
             Event::Full { full: false } => Self { event: "room-again", ..Self::default() },
             Event::ShortOfMemory { sessions } => {
@@ -152,13 +153,18 @@ impl EventRow {
         }
     }
 
+    fn host(event: &'static str, interface: Interface, address: IpAddr, mac: Mac) -> Self {
+        Self { event, interface: Some(interface), source: Some(address.to_string()), mac: Some(mac), ..Self::default() }
+    }
+
     fn of_node(event: &'static str, node: NodeId) -> Self {
         Self { event, node: Some(node), ..Self::default() }
     }
 }
 
 /// A time since 1970 (UTC) as people write it, with microseconds (RFC 3339, section 5.6).
-fn rfc_3339(since_1970: Duration) -> String {
+#[must_use]
+pub fn rfc_3339(since_1970: Duration) -> String {
     let seconds = i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX);
     // No clock says a year above 9999.
     let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);

@@ -9,6 +9,7 @@
 //! A new report is one file like `routes.rs`: a row, its `columns!`, the function that reads the rows, and the entry, which
 //! gets its line in the list below.
 
+mod cluster;
 mod drops;
 mod events;
 mod members;
@@ -18,19 +19,22 @@ mod roles;
 mod routes;
 mod sessions;
 mod status;
+mod strangers;
 mod table;
 mod who;
+mod why;
 
 use std::fmt;
 use std::sync::LazyLock;
 
 use serde::Serialize;
-use serde_json::Value;
 
-pub use events::{EventRow, step_name};
+pub use cluster::{Shown, cluster_text};
+pub use events::{EventRow, rfc_3339, step_name};
 pub use sessions::SessionRow;
-pub use table::{Text, table};
+pub use table::{Lines, Text, table};
 pub use who::Who;
+pub use why::{WhyRow, why_lines, why_rows, why_text};
 
 use super::control::Shared;
 use super::event_loop::EventLoop;
@@ -60,8 +64,8 @@ pub struct Report {
     pub about: &'static str,
     /// Where its answer comes from.
     pub source: Source,
-    /// Makes text for people of the answer's JSON.
-    pub text: fn(&Value) -> String,
+    /// How people see the answer's JSON.
+    pub shown: Shown,
 }
 
 impl fmt::Debug for Report {
@@ -92,7 +96,7 @@ impl Report {
     where
         T: Serialize + Text + Send + 'static,
     {
-        Self { name, about, source: Source::Loop(Box::new(move |from| unwritten(read(from)))), text: T::text }
+        Self { name, about, source: Source::Loop(Box::new(move |from| unwritten(read(from)))), shown: shown::<T>() }
     }
 
     /// A report that is read beside the event loop, which does not notice: for what may be long.
@@ -100,7 +104,7 @@ impl Report {
     where
         T: Serialize + Text + Send + 'static,
     {
-        Self { name, about, source: Source::Shared(Box::new(move |from| unwritten(read(from)))), text: T::text }
+        Self { name, about, source: Source::Shared(Box::new(move |from| unwritten(read(from)))), shown: shown::<T>() }
     }
 
     /// Where it is asked for.
@@ -108,6 +112,11 @@ impl Report {
     pub fn path(&self) -> String {
         format!("/{}", self.name)
     }
+}
+
+/// How an answer of this type is shown.
+fn shown<T: Text>() -> Shown {
+    Shown { text: T::text, lines: T::lines }
 }
 
 /// An answer of any shape.

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::table::{Text, columns};
-use super::{Report, Source, unwritten};
+use super::table::columns;
+use super::{Report, Source, shown as shown_as, unwritten};
 use crate::io::clock;
 use herald_core::flow::protocol_name;
 use herald_core::id::{Interface, NodeId};
@@ -13,7 +13,12 @@ use herald_core::time::Instant;
 /// The tables may be long: the loop publishes them part by part and goes on meanwhile.
 pub(super) fn report() -> Report {
     let (name, about) = ("sessions", "Show this node's redirector and marker sessions");
-    Report { name, about, source: Source::Sessions(|rows| unwritten(shown(&rows))), text: <Vec<SessionRow>>::text }
+    Report {
+        name,
+        about,
+        source: Source::Sessions(|rows| unwritten(shown(&rows))),
+        shown: shown_as::<Vec<SessionRow>>(),
+    }
 }
 
 /// One line of `herald sessions`.

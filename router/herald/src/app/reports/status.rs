@@ -1,7 +1,5 @@
 //! `herald status`: all of a node at one glance.
 
-use std::net::IpAddr;
-
 use serde::Serialize;
 use serde_json::Value;
 
@@ -9,6 +7,7 @@ use super::Report;
 use super::drops::{self, Drops};
 use super::members::{self, MemberRow};
 use super::roles::{self, Role, Roles};
+use super::strangers::{self, AddressConflictRow, ForeignRouterRow};
 use super::table::{Columns, Text, at, cell, columns, key, listed, per_interface};
 use crate::app::event_loop::EventLoop;
 use crate::app::logging::LineCounts;
@@ -17,7 +16,7 @@ use crate::io::{Usable, clock};
 use herald_core::chosen::Class;
 use herald_core::id::{Interface, Mac, NodeId, PerInterface};
 use herald_core::inspector::HostPart;
-use herald_core::membership::{ForeignRouter, Membership};
+use herald_core::membership::Membership;
 use herald_core::node::Node;
 
 pub(super) fn report() -> Report {
@@ -49,6 +48,8 @@ pub(super) struct Status {
     pub plugins: &'static str,
     /// Routers that are no members and advertise a virtual router of the cluster now.
     pub foreign_routers: Vec<ForeignRouterRow>,
+    /// Other hosts that use addresses of this node or of the cluster now.
+    pub address_conflicts: Vec<AddressConflictRow>,
     /// Sessions in the tables.
     pub sessions: SessionCounts,
     /// What the tables have room for.
@@ -78,25 +79,6 @@ pub(super) struct MessageCounts {
     pub unauthorised: u64,
 }
 
-/// A router that is no member and advertises a virtual router of the cluster.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct ForeignRouterRow {
-    /// The network.
-    pub interface: Interface,
-    /// Its address.
-    pub address: IpAddr,
-    /// The MAC that its last advert came from.
-    pub mac: Mac,
-    /// The virtual router.
-    pub vrid: u8,
-    /// The priority in its last advert.
-    pub priority: u8,
-    /// Milliseconds since that.
-    pub heard_ms_ago: u64,
-}
-
-columns!(ForeignRouterRow { interface, address, mac, vrid, priority, heard_ms_ago });
-
 /// One interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct InterfaceStatus {
@@ -114,9 +96,20 @@ pub(super) struct InterfaceStatus {
     pub adverts: AdvertStatus,
     /// Challenges by which members prove that they live.
     pub probes: ProbeStatus,
+    /// Neighbours that others speak for.
+    pub neighbours: NeighbourStatus,
 }
 
 columns!(InterfaceStatus { tap, state, mac, queue_lost });
+
+/// Claims that known neighbours have other MACs, since the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct NeighbourStatus {
+    /// Two hosts answered for one address.
+    pub conflicts: u64,
+    /// There were too many to ask about them.
+    pub unasked: u64,
+}
 
 /// VRRP adverts since the start; those that were refused are among the drops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -245,10 +238,9 @@ impl Text for Status {
         ]);
         let members = Vec::<MemberRow>::text(at(json, key!(Status, members)));
         let foreign = at(json, key!(Status, foreign_routers));
-        let foreign = match foreign.as_array().map_or(0, Vec::len) {
-            0 => "foreign routers: none\n".to_owned(),
-            _ => format!("foreign routers:\n{}", Vec::<ForeignRouterRow>::text(foreign)),
-        };
+        let foreign = list("foreign routers", foreign, Vec::<ForeignRouterRow>::text);
+        let conflicts = at(json, key!(Status, address_conflicts));
+        let conflicts = list("address conflicts", conflicts, Vec::<AddressConflictRow>::text);
         let counts = [
             ("sessions", key!(Status, sessions)),
             ("room", key!(Status, room)),
@@ -261,7 +253,15 @@ impl Text for Status {
             ("lines of the log", key!(Status, log)),
         ];
         let counts = counts.map(|(what, key)| format!("{what}: {}\n", listed(at(json, key)))).concat();
-        [head, interfaces, members, foreign, counts].join("\n")
+        [head, interfaces, members, foreign, conflicts, counts].join("\n")
+    }
+}
+
+/// A table under its name, or that there is nothing of it.
+fn list(name: &str, rows: &Value, text: fn(&Value) -> String) -> String {
+    match rows.as_array().map_or(0, Vec::len) {
+        0 => format!("{name}: none\n"),
+        _ => format!("{name}:\n{}", text(rows)),
     }
 }
 
@@ -277,7 +277,8 @@ fn status(event_loop: &EventLoop) -> Status {
         roles: roles::roles(event_loop),
         members: members::rows(event_loop),
         plugins: plugins(parts.about.node, parts.node.membership()),
-        foreign_routers: foreign_routers(event_loop),
+        foreign_routers: strangers::foreign_routers(event_loop),
+        address_conflicts: strangers::address_conflicts(event_loop),
         sessions: session_counts(&parts.node),
         room: room(event_loop),
         streams: StreamCounts { chosen_unasked: ledger.unasked },
@@ -302,19 +303,6 @@ fn plugins(node: NodeId, membership: &Membership) -> &'static str {
     } else {
         "ok"
     }
-}
-
-fn foreign_routers(event_loop: &EventLoop) -> Vec<ForeignRouterRow> {
-    let now = clock::now();
-    let row = |router: ForeignRouter| ForeignRouterRow {
-        interface: router.interface,
-        address: router.address,
-        mac: router.mac,
-        vrid: router.vrid,
-        priority: router.priority,
-        heard_ms_ago: u64::try_from(now.since(router.heard).as_millis()).unwrap_or(u64::MAX),
-    };
-    event_loop.parts.node.membership().foreign_routers(now).map(row).collect()
 }
 
 fn room(event_loop: &EventLoop) -> Room {
@@ -344,6 +332,7 @@ fn evicted(event_loop: &EventLoop) -> Evicted {
 fn interface_status(event_loop: &EventLoop, interface: Interface) -> InterfaceStatus {
     let port = &event_loop.parts.ports[interface];
     let membership = event_loop.parts.node.membership();
+    let neighbours = event_loop.parts.node.forward().neighbour_counts(interface);
     let (adverts, probes) = (membership.advert_counts(interface), membership.probe_counts(interface));
     InterfaceStatus {
         tap: port.name.clone(),
@@ -356,6 +345,7 @@ fn interface_status(event_loop: &EventLoop, interface: Interface) -> InterfaceSt
         queue_lost: port.tap.queue().lost(),
         adverts: AdvertStatus { sent: adverts.sent, heard: adverts.heard },
         probes: ProbeStatus { sent: probes.sent, answered: probes.answered },
+        neighbours: NeighbourStatus { conflicts: neighbours.conflicts, unasked: neighbours.unasked },
     }
 }
 

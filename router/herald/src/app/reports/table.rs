@@ -10,6 +10,21 @@ use herald_core::id::Interface;
 pub trait Text {
     /// The text of such an answer's JSON. A value that is missing there, by a node of another version, is a dash.
     fn text(json: &Value) -> String;
+
+    /// The same as rows, if it has them: those of several nodes make one table.
+    fn lines(json: &Value) -> Option<Lines> {
+        let _ = json;
+        None
+    }
+}
+
+/// A table before it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lines {
+    /// What the columns are.
+    pub headings: Vec<String>,
+    /// The rows, each with a text for each column.
+    pub lines: Vec<Vec<String>>,
 }
 
 /// A row of a table; made by [`columns!`].
@@ -20,8 +35,20 @@ pub trait Columns {
 
 impl<R: Columns> Text for Vec<R> {
     fn text(json: &Value) -> String {
-        let rows = json.as_array().into_iter().flatten();
-        table(R::COLUMNS.iter().map(|key| heading(key)), rows.map(|row| cells(row, R::COLUMNS).collect()))
+        let Lines { headings, lines } = rows(json, R::COLUMNS);
+        table(headings, lines)
+    }
+
+    fn lines(json: &Value) -> Option<Lines> {
+        Some(rows(json, R::COLUMNS))
+    }
+}
+
+fn rows(json: &Value, columns: &[&'static str]) -> Lines {
+    let rows = json.as_array().into_iter().flatten();
+    Lines {
+        headings: columns.iter().map(|key| heading(key)).collect(),
+        lines: rows.map(|row| cells(row, columns).collect()).collect(),
     }
 }
 

@@ -8,9 +8,10 @@ use super::neighbours::NeighbourRow;
 use super::roles::{Role, Roles};
 use super::routes::RouteRow;
 use super::status::{
-    AdvertStatus, Evicted, ForeignRouterRow, FrameCounts, InterfaceStatus, MessageCounts, ProbeStatus, Room,
+    AdvertStatus, Evicted, FrameCounts, InterfaceStatus, MessageCounts, NeighbourStatus, ProbeStatus, Room,
     SessionCounts, Status, StreamCounts, session_counts,
 };
+use super::strangers::{AddressConflictRow, ForeignRouterRow};
 use super::table::Columns;
 use super::*;
 use crate::app::logging::LineCounts;
@@ -72,6 +73,7 @@ fn status() -> Status {
         queue_lost: 5,
         adverts,
         probes,
+        neighbours: NeighbourStatus { conflicts: 6, unasked: 7 },
     };
     Status {
         node: "a".parse().unwrap(),
@@ -84,6 +86,13 @@ fn status() -> Status {
         members: members(),
         plugins: "suspended",
         foreign_routers: vec![foreign_router()],
+        address_conflicts: vec![AddressConflictRow {
+            interface: Interface::Second,
+            address: "10.2.0.1".parse().unwrap(),
+            mac: Mac([2, 0, 0, 0, 0, 0x66]),
+            claims: 3,
+            heard_ms_ago: 50,
+        }],
         sessions: SessionCounts { redirector: 4, marker: 5 },
         room: Room { half_open: 1, one_way: 2, marker_max: 1_000, redirector_max: 2_000, short_of_memory: false },
         streams: StreamCounts::default(),
@@ -148,7 +157,7 @@ fn route() -> RouteRow {
 const SHAPES: &[(&str, &str, &str)] = &[
     (
         "status",
-        r#"{"node":"a","cluster":"three","version":"0.1.0","pid":7,"uptime_ms":61500,"interfaces":{"first":{"tap":"herald-first","state":"up","mac":"02:00:00:00:00:01","offloads":"checksum","queue_lost":5,"adverts":{"sent":1,"heard":2},"probes":{"sent":4,"answered":3}},"second":{"tap":"herald-second","state":"up","mac":"02:00:00:00:00:02","offloads":"checksum","queue_lost":5,"adverts":{"sent":1,"heard":2},"probes":{"sent":4,"answered":3}}},"roles":{"first":{"holder":"a","epoch":3},"second":null},"members":[{"node":"a","state":"alive","link":"up","in_sync":true,"full":false,"weight":100,"plugins":"suspended","refused":null,"differs":[]},{"node":"b","state":"dead","link":"down","in_sync":false,"full":false,"weight":100,"plugins":"ok","refused":"differs in redirect","differs":["midstream","routes"]}],"plugins":"suspended","foreign_routers":[{"interface":"first","address":"10.1.0.200","mac":"00:00:5e:00:01:01","vrid":1,"priority":200,"heard_ms_ago":40}],"sessions":{"redirector":4,"marker":5},"room":{"half_open":1,"one_way":2,"marker_max":1000,"redirector_max":2000,"short_of_memory":false},"streams":{"chosen_unasked":0},"evicted":{"ended":0,"half_open":0,"one_way":6,"answered":0,"established":0,"redirector":0},"frames":{"arrived_first":9,"arrived_second":0,"arrived_mesh":0,"injected":0,"forwarded":0,"redirected":0,"handed_over":0,"handed_to_holder":0,"straight":0,"unproven":0,"consumed":0,"joined":0,"cut":0,"dropped":0,"kept":0,"generated":0,"generated_dropped":0,"buffers_taken":0},"drops":{},"refusals":{"not-tls":3},"messages":{"stale":1,"unauthorised":2},"log":{"waiting":3,"lost":2,"left_out":1}}"#,
+        r#"{"node":"a","cluster":"three","version":"0.1.0","pid":7,"uptime_ms":61500,"interfaces":{"first":{"tap":"herald-first","state":"up","mac":"02:00:00:00:00:01","offloads":"checksum","queue_lost":5,"adverts":{"sent":1,"heard":2},"probes":{"sent":4,"answered":3},"neighbours":{"conflicts":6,"unasked":7}},"second":{"tap":"herald-second","state":"up","mac":"02:00:00:00:00:02","offloads":"checksum","queue_lost":5,"adverts":{"sent":1,"heard":2},"probes":{"sent":4,"answered":3},"neighbours":{"conflicts":6,"unasked":7}}},"roles":{"first":{"holder":"a","epoch":3},"second":null},"members":[{"node":"a","state":"alive","link":"up","in_sync":true,"full":false,"weight":100,"plugins":"suspended","refused":null,"differs":[]},{"node":"b","state":"dead","link":"down","in_sync":false,"full":false,"weight":100,"plugins":"ok","refused":"differs in redirect","differs":["midstream","routes"]}],"plugins":"suspended","foreign_routers":[{"interface":"first","address":"10.1.0.200","mac":"00:00:5e:00:01:01","vrid":1,"priority":200,"heard_ms_ago":40}],"address_conflicts":[{"interface":"second","address":"10.2.0.1","mac":"02:00:00:00:00:66","claims":3,"heard_ms_ago":50}],"sessions":{"redirector":4,"marker":5},"room":{"half_open":1,"one_way":2,"marker_max":1000,"redirector_max":2000,"short_of_memory":false},"streams":{"chosen_unasked":0},"evicted":{"ended":0,"half_open":0,"one_way":6,"answered":0,"established":0,"redirector":0},"frames":{"arrived_first":9,"arrived_second":0,"arrived_mesh":0,"injected":0,"forwarded":0,"redirected":0,"handed_over":0,"handed_to_holder":0,"straight":0,"unproven":0,"consumed":0,"joined":0,"cut":0,"dropped":0,"kept":0,"generated":0,"generated_dropped":0,"buffers_taken":0},"drops":{},"refusals":{"not-tls":3},"messages":{"stale":1,"unauthorised":2},"log":{"waiting":3,"lost":2,"left_out":1}}"#,
         "node a of cluster three, up 61 s, version 0.1.0, process 7, plugins suspended\n\n\
          INTERFACE|TAP|STATE|MAC|QUEUE LOST|HOLDER|EPOCH\n\
          first|herald-first|up|02:00:00:00:00:01|5|a|3\n\
@@ -159,6 +168,9 @@ const SHAPES: &[(&str, &str, &str)] = &[
          foreign routers:\n\
          INTERFACE|ADDRESS|MAC|VRID|PRIORITY|HEARD MS AGO\n\
          first|10.1.0.200|00:00:5e:00:01:01|1|200|40\n\n\
+         address conflicts:\n\
+         INTERFACE|ADDRESS|MAC|CLAIMS|HEARD MS AGO\n\
+         second|10.2.0.1|02:00:00:00:00:66|3|50\n\n\
          sessions: marker 5, redirector 4\n\
          room: half_open 1, marker_max 1000, one_way 2, redirector_max 2000, short_of_memory no\n\
          streams: chosen_unasked 0\n\
@@ -228,7 +240,7 @@ fn each_report_has_its_stable_json_and_its_text() {
     for (report, (answer, (name, json, text))) in REPORTS.iter().zip(answers().into_iter().zip(SHAPES)) {
         let written = String::from_utf8(answer().unwrap()).unwrap();
         assert_eq!(written, *json, "{name}");
-        assert_eq!(cells(&(report.text)(&serde_json::from_str(json).unwrap())), *text, "{name}");
+        assert_eq!(cells(&(report.shown.text)(&serde_json::from_str(json).unwrap())), *text, "{name}");
     }
 }
 
@@ -263,7 +275,7 @@ fn what_is_not_known_is_a_dash() {
 #[test]
 fn an_empty_answer_is_no_error() {
     for report in REPORTS.iter() {
-        let text = |json: Value| (report.text)(&json);
+        let text = |json: Value| (report.shown.text)(&json);
         assert!([text(json!([])), text(json!({})), text(Value::Null)].iter().all(|t| !t.is_empty()), "{}", report.name);
     }
     assert!(Vec::<SessionRow>::text(&json!([])).contains("KIND"));
