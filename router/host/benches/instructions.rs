@@ -55,7 +55,8 @@ const CASES: &[Case] = &[
     ("one-node", one_node),
     ("one-node-two-plugins", one_node_with_plugins),
     ("redirected", redirected),
-    ("chosen", chosen),
+    ("chosen", || chosen(Checksums::Partial)),
+    ("chosen-summed", || chosen(Checksums::Whole)),
 ];
 
 /// A plugin that looks at every packet and passes it.
@@ -84,17 +85,28 @@ struct Replay<P: Inspector> {
     frames: Vec<(Interface, Vec<u8>)>,
     pool: Vec<Frame>,
     now: Instant,
+    checksums: Checksums,
+}
+
+/// What the TAP says of the frames' checksums.
+#[derive(Clone, Copy)]
+enum Checksums {
+    /// They are partial, as of hosts on this machine.
+    Partial = 1,
+    /// Nothing: the node sums up.
+    Whole = 0,
 }
 
 impl<P: Inspector> Replay<P> {
     fn new(now: Instant, node: Node<P::Part>, plugins: P) -> Self {
         let pool = (0..BATCH_PACKETS_MAX * 2).map(|_| Frame::with_full_buffer()).collect();
-        Self { node, plugins, out: Outbox::default(), frames: Vec::new(), pool, now }
+        Self { node, plugins, out: Outbox::default(), frames: Vec::new(), pool, now, checksums: Checksums::Partial }
     }
 
     fn arrives(&mut self, interface: Interface, bytes: &[u8]) {
         let mut frame = self.pool.pop().unwrap_or_else(Frame::with_full_buffer);
         frame.buffer_mut()[..OFFLOAD_HEADER_LEN].fill(0);
+        frame.buffer_mut()[0] = self.checksums as u8;
         frame.buffer_mut()[OFFLOAD_HEADER_LEN..][..bytes.len()].copy_from_slice(bytes);
         frame.filled(OFFLOAD_HEADER_LEN + bytes.len());
         self.node.frame_arrived(&mut Turn::new(self.now, &mut self.plugins, &mut self.out), interface, frame);
@@ -181,7 +193,7 @@ fn one_node_with_plugins() -> Box<dyn Runs> {
 }
 
 /// One of three nodes, where the third is chosen for every stream, with the frames that come to it from `senders`.
-fn of_three(place: usize, senders: &[(Interface, [Mac; 2], Segment<'_>)]) -> Box<dyn Runs> {
+fn of_three(place: usize, checksums: Checksums, senders: &[(Interface, [Mac; 2], Segment<'_>)]) -> Box<dyn Runs> {
     let choices = Choices { redirectors: Redirectors::LastResort, ..Choices::default() };
     let mut world = World::new(&choices);
     for port in ports() {
@@ -192,19 +204,20 @@ fn of_three(place: usize, senders: &[(Interface, [Mac; 2], Segment<'_>)]) -> Box
     let now = world.now;
     let mut replay = Replay::new(now, world.members.swap_remove(place).node, Nothing);
     let frames = |port| senders.iter().map(move |&(interface, macs, said)| segment(interface, macs, port, said));
-    replay.frames = ports().flat_map(frames).collect();
+    (replay.frames, replay.checksums) = (ports().flat_map(frames).collect(), checksums);
     Box::new(replay)
 }
 
 fn redirected() -> Box<dyn Runs> {
     let first = Interface::First;
-    of_three(0, &[(first, [host_mac(first), virtual_macs(first)[0]], DATA)])
+    of_three(0, Checksums::Partial, &[(first, [host_mac(first), virtual_macs(first)[0]], DATA)])
 }
 
-fn chosen() -> Box<dyn Runs> {
+fn chosen(checksums: Checksums) -> Box<dyn Runs> {
     let (first, second) = (Interface::First, Interface::Second);
     of_three(
         2,
+        checksums,
         &[
             (first, [node_mac(first, 0), node_mac(first, 2)], DATA),
             (second, [node_mac(second, 1), node_mac(second, 2)], DATA_BACK),

@@ -16,9 +16,14 @@ impl Sum {
     fn add_bytes(self, bytes: &[u8]) -> Self {
         let (words, rest) = bytes.as_chunks::<8>();
         let sum = words.iter().fold(self, |sum, word| sum.add(u64::from_ne_bytes(*word)));
-        let mut last = [0; 8];
-        last.iter_mut().zip(rest).for_each(|(place, byte)| *place = *byte);
-        sum.add(u64::from_ne_bytes(last))
+        let (halves, rest) = rest.as_chunks::<4>();
+        let sum = halves.iter().fold(sum, |sum, half| sum.add(u32::from_ne_bytes(*half).into()));
+        match *rest {
+            [] => sum,
+            [a] => sum.add(u16::from_ne_bytes([a, 0]).into()),
+            [a, b] => sum.add(u16::from_ne_bytes([a, b]).into()),
+            [a, b, c, ..] => sum.add(u32::from_ne_bytes([a, b, c, 0]).into()),
+        }
     }
 
     /// In sixteen bits.

@@ -172,6 +172,11 @@ impl TcpFlags {
     pub fn ack(self) -> bool {
         self.0 & Self::ACK != 0
     }
+    /// ACK is set, and neither SYN, FIN nor RST.
+    #[must_use]
+    pub fn only_acknowledges(self) -> bool {
+        self.0 & (Self::FIN | Self::SYN | Self::RST | Self::ACK) == Self::ACK
+    }
     /// The first segment of a connection: SYN without ACK, RST or FIN.
     #[must_use]
     pub fn opens(self) -> bool {

@@ -179,6 +179,13 @@ impl Life {
     pub fn packet_passed(&mut self, direction: Direction, headers: &Headers) -> bool {
         let answers = direction == Direction::ToOpener && !std::mem::replace(&mut self.answered, true);
         let Some(segment) = Segment::of(headers) else { return answers };
+        if self.state == State::Established && segment.flags.only_acknowledges() {
+            let Segment { sequence, acknowledgement, payload, window, .. } = segment;
+            let (sender, receiver) = self.halves(direction);
+            if sender.carries_on(receiver, (sequence, acknowledgement), (payload, window)) {
+                return answers;
+            }
+        }
         let before = self.state;
         if segment.flags.rst() {
             self.reset_passed(direction, &segment);

@@ -1,5 +1,6 @@
 use super::*;
 use crate::packet::Odd;
+use proptest::prelude::*;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -372,4 +373,23 @@ fn a_stream_that_is_picked_up_is_believed_from_what_comes_first() {
     pass(&mut life, &script[..4]);
     let mut acknowledged = life;
     pass(&mut acknowledged, &[(BACK, ACK, 910, 5_101, 0, Closing), script[4]]);
+}
+
+proptest! {
+    #[test]
+    fn the_short_way_of_an_ordinary_segment_leads_where_the_long_one_does(
+        steps in prop::collection::vec((any::<bool>(), 0_u32..8, 0_u32..8, 0_u32..4, 0_u16..6, any::<bool>()), 1..40)
+    ) {
+        let mut life = run(&HANDSHAKE);
+        for (from_opener, sequence, ack, payload, window, finishes) in steps {
+            let (direction, base) = if from_opener { (OUT, (100, 500)) } else { (BACK, (500, 100)) };
+            let flags = if finishes && payload == 0 { FIN | ACK } else { ACK };
+            let segment = headers(flags, base.0 + sequence, base.1 + ack, payload, (window, None));
+            let mut long = life;
+            life.packet_passed(direction, &segment);
+            long.answered |= direction == BACK;
+            long.segment_passed(direction, &Segment::of(&segment).unwrap());
+            prop_assert_eq!(life, long);
+        }
+    }
 }
