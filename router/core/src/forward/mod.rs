@@ -10,7 +10,7 @@
 //!                       unreachable
 //! ```
 //!
-//! A packet that is too long for its way out becomes fragments where it leaves ([`too_long`]), if it may.
+//! A packet that is too long for its way out becomes fragments where it leaves (`too_long`), if it may.
 
 mod announce;
 mod arp;
