@@ -48,10 +48,15 @@ fn lives(seed: u64, choices: &mut Choices, steps: &mut Vec<Step>) {
         choices.midstream = Midstream::Reset;
     }
     if chance.happens(50) {
-        for _ in 0..chance.between(1, 12) {
-            let key = u16::try_from(chance.below(16)).unwrap();
-            let what = if chance.happens(70) { Hostility::Syn(key) } else { Hostility::Reset(key) };
-            add(steps, moment(chance), Action::Hostile { interface: chance.pick(&Interface::BOTH), what });
+        let opens = steps.iter().filter_map(|step| match step.action {
+            Action::Open(open) if open.is_tcp() => Some((step.at_ms, open)),
+            _ => None,
+        });
+        let opens: Vec<_> = opens.collect();
+        for _ in 0..if opens.is_empty() { 0 } else { chance.between(4, 16) } {
+            let (at_ms, open) = chance.pick(&opens);
+            let what = if chance.happens(50) { Hostility::Syn(open.key) } else { Hostility::Reset(open.key) };
+            add(steps, at_ms + chance.between(100, 3_000), Action::Hostile { interface: open.from, what });
         }
     }
 }
