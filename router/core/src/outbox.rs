@@ -127,7 +127,7 @@ impl Outbox {
         if is_long || !frame.has_full_buffer() {
             return frame;
         }
-        let Some(packed) = Frame::from_wire(frame.wire()) else { return frame };
+        let Some(packed) = frame.copied() else { return frame };
         self.spent.push(frame);
         packed
     }
@@ -225,7 +225,7 @@ impl Outbox {
             return self.part(frame, fragments, |out, fragment| out.hand_over(to, interface, hops, fragment));
         }
         self.ledger.handed_over += 1;
-        self.send(to, Message::Handover(Handover { interface, hops, wire: frame.wire().to_vec() }));
+        self.send(to, Message::Handover(Handover { interface, hops, wire: frame.to_wire() }));
         self.spent.push(frame);
     }
 
@@ -237,7 +237,7 @@ impl Outbox {
         }
         self.ledger.handed_over += 1;
         self.ledger.handed_to_holder += 1;
-        self.send(holder, Message::Astray(Astray { interface, wire: frame.wire().to_vec() }));
+        self.send(holder, Message::Astray(Astray { interface, wire: frame.to_wire() }));
         self.spent.push(frame);
     }
 
@@ -248,7 +248,7 @@ impl Outbox {
             return self.part(frame, fragments, |out, fragment| out.redirect(to, interface, epoch, fragment));
         }
         self.ledger.redirected += 1;
-        self.send(to, Message::Redirect(Redirect { interface, epoch, wire: frame.wire().to_vec() }));
+        self.send(to, Message::Redirect(Redirect { interface, epoch, wire: frame.to_wire() }));
         self.spent.push(frame);
     }
 

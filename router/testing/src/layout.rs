@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use herald_core::chosen::HoldMax;
 use herald_core::flow::HashKey;
-use herald_core::forward;
+use herald_core::forward::{self, ReversePath};
 use herald_core::id::{BootId, Interface, Mac, NodeId, PerInterface};
 use herald_core::inspector::HostPart;
 use herald_core::limits::BUCKETS;
@@ -177,6 +177,8 @@ pub fn settings(place: Place, nodes: usize) -> Settings {
         forward: forward::Settings {
             interfaces: PerInterface::from_fn(|i| interface_settings(i, place)),
             routes: Vec::new(),
+            reverse_path: ReversePath::Loose,
+            icmp_redirects: false,
             hash_key: HashKey([3; 16]),
         },
         choice: choice::Settings {
@@ -230,6 +232,7 @@ fn interface_settings(interface: Interface, place: Place) -> forward::InterfaceS
         addresses: node_addresses(interface, place).into_iter().map(|a| network(a).parse().unwrap()).collect(),
         virtual_addresses: addresses(interface, CLUSTER),
         mtu: 1500,
+        vlan: None,
     }
 }
 

@@ -4,7 +4,7 @@ use super::{Chosen, Punctuality};
 use crate::event::Event;
 use crate::flow::FlowKey;
 use crate::id::{BootId, Generation, NodeId, Slot};
-use crate::inspector::HostPart;
+use crate::inspector::{Direction, HostPart};
 use crate::limits::HEARTBEAT_INTERVAL;
 use crate::mesh::Announce;
 use crate::outbox::Outbox;
@@ -34,18 +34,26 @@ impl<H: HostPart> Chosen<H> {
     pub fn note_told(&mut self, slot: Slot) {
         let session = self.markers.at_mut(slot);
         let before = session.told.replace(session.generation);
-        if before != session.told {
-            for generation in before.into_iter().chain(session.told) {
-                self.digests.toggle(session.identity, generation);
-            }
+        let after = session.told;
+        if before != after {
+            before.into_iter().chain(after).for_each(|generation| self.toggle(slot, generation));
         }
     }
 
     /// The redirectors are to know nothing of the stream.
     pub(super) fn note_untold(&mut self, slot: Slot) {
-        let session = self.markers.at_mut(slot);
-        if let Some(generation) = session.told.take() {
-            self.digests.toggle(session.identity, generation);
+        if let Some(generation) = self.markers.at_mut(slot).told.take() {
+            self.toggle(slot, generation);
+        }
+    }
+
+    /// Adds a stream in one generation to the digests of the interfaces where its directions arrive, or takes it away.
+    fn toggle(&mut self, slot: Slot, generation: u32) {
+        let session = self.markers.at(slot);
+        for direction in Direction::BOTH {
+            if let Some(key) = session.key(direction) {
+                self.digests[key.interface()].toggle(session.identity, generation, direction);
+            }
         }
     }
 

@@ -103,7 +103,7 @@ pub(super) fn end_of_silence<H: HostPart>(session: &MarkerSession<H>) -> EndReas
     match session.life.state() {
         State::Closed if session.life.was_reset() => EndReason::Reset,
         State::Closed => EndReason::Finished,
-        State::Opening | State::Established | State::Closing | State::Active => EndReason::TimedOut,
+        State::Opening | State::OneWay | State::Established | State::Closing | State::Active => EndReason::TimedOut,
     }
 }
 

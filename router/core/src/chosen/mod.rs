@@ -6,17 +6,19 @@ mod ending;
 mod hold;
 mod meeting;
 mod moving;
+mod outcome;
 mod room;
 
 pub use breaker::{Breakers, Punctuality};
 pub use hold::{Held, Hold, HoldMax};
 pub use moving::{FenceDue, FenceError, Fenced};
+pub use outcome::{Judged, Unbegun};
 pub use room::{Class, Room};
 
 use crate::event::{DropReason, Event, Step};
 use crate::flow::{FlowKey, HashKey, HashedKey};
-use crate::id::{Generation, NodeId, Slot};
-use crate::inspector::{Direction, HostPart, Inspection, PerDirection, Standing, Verdict};
+use crate::id::{Generation, NodeId, PerInterface, Slot};
+use crate::inspector::{Direction, HostPart, Inspection, PerDirection, Standing};
 use crate::mesh::Close;
 use crate::mutation::{Mutation, is_on};
 use crate::outbox::Outbox;
@@ -59,8 +61,8 @@ pub struct Chosen<H> {
     pub breakers: Breakers,
     /// Streams that ended; both redirectors must be told.
     pub closed: Vec<Close>,
-    /// What both redirectors were told.
-    pub digests: Digests,
+    /// What the redirector of each interface was told.
+    pub digests: PerInterface<Digests>,
     /// Frames that wait for the fence of their stream.
     pub fenced: Fenced,
     /// Who makes room in the table of sessions.
@@ -113,7 +115,7 @@ impl<H: HostPart> Chosen<H> {
             hold: Hold::new(settings.hold_max, settings.hash_key),
             breakers: Breakers::default(),
             closed: Vec::new(),
-            digests: Digests::new(settings.buckets),
+            digests: PerInterface::from_fn(|_| Digests::new(settings.buckets)),
             fenced: Fenced::new(settings.hash_key),
             room: Room::new(settings.bounds, settings.hash_key),
             declined: Vec::new(),
@@ -125,14 +127,15 @@ impl<H: HostPart> Chosen<H> {
     }
 
     /// Finds or makes the packet's marker session. `key` is the packet's. One that ends by an earlier word on its stream has
-    /// that verdict already. `choose` gives the choice hash of a new stream whose first packet came so, or `None` if this node
-    /// may not make it.
+    /// that verdict already. `begin` gives the choice hash of a new stream whose first packet came so, if this node may make
+    /// it; `opening` says what that packet may be.
     pub fn accept(
         &mut self,
         turn: &mut Turn<'_, H>,
         key: &HashedKey,
         arrival: Arrival,
-        choose: impl Fn(&FlowKey, Came) -> Option<u64>,
+        opening: impl Fn(&Arrival) -> Opening,
+        begin: impl Fn(&Arrival, Came) -> Result<u64, Unbegun>,
     ) -> Accepted {
         let (packets, bytes) = arrival.size();
         let size = Count { packets, bytes };
@@ -159,17 +162,19 @@ impl<H: HostPart> Chosen<H> {
             Meeting::New { generation, slot } => {
                 // A key that this node has already stays its own.
                 let came = if slot.is_some() { Came::Directly } else { arrival.came };
-                let opening = Opening::of(&arrival.headers);
                 // What a host sends straight to this node may be of any stream, whatever it looks like.
-                let refused = self.may_start(opening).err().filter(|_| came != Came::Straight);
+                let refused = self.may_start(opening(&arrival)).err().filter(|_| came != Came::Straight);
                 let started = match refused {
                     Some(reason) => Err(reason),
-                    None => {
-                        let Some(choice) = choose(&key.key, came) else { return Accepted::Astray(arrival) };
-                        let (opener, midstream) = (key.key, opening == Opening::Midstream);
-                        let life = Life::started(&arrival.headers);
-                        self.start(turn, slot, &NewMarker { opener, midstream, choice, generation, life, size })
-                    }
+                    None => match begin(&arrival, came) {
+                        Ok(choice) => {
+                            let midstream = Opening::of(&arrival.headers) == Opening::Midstream;
+                            let (opener, life) = (key.key, Life::started(&arrival.headers));
+                            self.start(turn, slot, &NewMarker { opener, midstream, choice, generation, life, size })
+                        }
+                        Err(Unbegun::Astray) => return Accepted::Astray(arrival),
+                        Err(Unbegun::Dropped(reason)) => Err(reason),
+                    },
                 };
                 match started {
                     Ok(slot) => (slot, Direction::FromOpener),
@@ -325,15 +330,4 @@ impl<H: HostPart> Chosen<H> {
         let moving = [self.fences.next(), self.fenced.next_deadline(), self.full_until()];
         [self.deadlines.next(), self.hold.next_deadline()].into_iter().chain(moving).flatten().min()
     }
-}
-
-/// What becomes of a packet that the plugins have seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Judged {
-    /// This.
-    Stands(Verdict),
-    /// Its stream was lost or ended while they had it: it must come in anew.
-    Anew,
-    /// Its stream made room for others while they had it. It ends with it, or it would push out another in turn.
-    Evicted,
 }

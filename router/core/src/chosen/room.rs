@@ -69,7 +69,7 @@ impl Class {
         match (life.state(), life.is_answered()) {
             (State::Closed, _) => Self::Ended,
             (State::Opening, _) => Self::HalfOpen,
-            (State::Established | State::Closing | State::Active, false) => Self::OneWay,
+            (State::OneWay, _) | (State::Established | State::Closing | State::Active, false) => Self::OneWay,
             (State::Established, true) => Self::Established,
             (State::Closing | State::Active, true) => Self::Answered,
         }

@@ -65,12 +65,18 @@ drop_reasons! {
     FragmentsFull = "fragments-full",
     /// The rest of a fragment's datagram did not come in time (ICMP time exceeded was sent if the first was there).
     FragmentTimedOut = "fragment-timed-out",
-    /// A VLAN tag on an interface that has none.
+    /// A VLAN tag on an interface that has none, or a second one.
     VlanTagged = "vlan-tagged",
+    /// Not the VLAN tag of the interface, or none.
+    WrongVlan = "wrong-vlan",
     /// Neither ARP, IPv4 nor IPv6.
     EtherType = "ether-type",
     /// An address that may not be on a wire or may not be forwarded (RFC 1812, section 5.3.7; RFC 4291).
     Martian = "martian",
+    /// There is no route to the packet's source, or it leads over another interface than that of its arrival (RFC 3704).
+    ReversePath = "reverse-path",
+    /// Its source says by which routers it is to go (RFC 7126, sections 4.3 and 4.4; RFC 5095).
+    SourceRoute = "source-route",
     /// Multicast or broadcast that is not for this node; none is forwarded.
     Multicast = "multicast",
     /// Ethernet destination is neither this node's MAC nor one it answers for (switches flood).
@@ -139,7 +145,7 @@ drop_reasons! {
     NeighboursFull = "neighbours-full",
     /// Larger than the next network's MTU.
     TooBig = "too-big",
-    /// The route leads back out of the interface the packet arrived at.
+    /// The route leads back to the host that the packet is from.
     SameInterface = "same-interface",
     /// The stream's hold is full.
     HoldFull = "hold-full",

@@ -79,7 +79,9 @@ impl Forward {
         match message {
             Message::Solicitation { target, asker } => {
                 let answers = self.local[interface].answers_v6(target);
-                let asked = Asked { source, link_source: asker.unwrap_or(link_source), target };
+                // RFC 4861, section 7.2.7: another router's answer is as good.
+                let overrides = !self.local[interface].is_anycast(target);
+                let asked = Asked { source, link_source: asker.unwrap_or(link_source), target, overrides };
                 if let Some(frame) = answers.and_then(|mac| advertisement(mac, &asked)) {
                     out.transmit(interface, frame, Leaving::Generated);
                 }
@@ -174,13 +176,15 @@ struct Asked {
     source: Ipv6Addr,
     link_source: Mac,
     target: Ipv6Addr,
+    /// The answer takes the place of what the asker has.
+    overrides: bool,
 }
 
 /// Answers a solicitation (RFC 4861, section 7.2.4); one that detects duplicates is answered to all nodes.
 fn advertisement(mac: Mac, asked: &Asked) -> Option<Frame> {
     let known = !asked.source.is_unspecified();
     let (to, destination) = if known { (asked.link_source, asked.source) } else { (group_mac(ALL_NODES), ALL_NODES) };
-    let flags = NeighborAdvertisementHeader { router: true, solicited: known, r#override: true };
+    let flags = NeighborAdvertisementHeader { router: true, solicited: known, r#override: asked.overrides };
     let ends = Ends { to, from: mac, source: asked.target, destination };
     let option = (NdpOptionType::TARGET_LINK_LAYER_ADDRESS, mac);
     message(&ends, Icmpv6Type::NeighborAdvertisement(flags), asked.target, option)

@@ -104,14 +104,14 @@ impl Forward {
     }
 
     /// The own address that speaks towards `peer` at `interface`; the other interface's if that has none of the family.
-    fn speaker(&self, interface: Interface, peer: IpAddr) -> Option<IpAddr> {
+    pub(super) fn speaker(&self, interface: Interface, peer: IpAddr) -> Option<IpAddr> {
         [interface, interface.other()].into_iter().find_map(|i| self.local[i].source_towards(peer))
     }
 }
 
 /// True for one host's address.
-fn is_host(address: IpAddr) -> bool {
-    let broadcast = matches!(address, IpAddr::V4(v4) if v4.octets().first().is_some_and(|&b| b == 0 || b >= 240));
+pub(super) fn is_host(address: IpAddr) -> bool {
+    let broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
     !address.is_unspecified() && !address.is_multicast() && !address.is_loopback() && !broadcast
 }
 

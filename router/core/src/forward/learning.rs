@@ -54,12 +54,15 @@ pub struct NeighbourCounts {
 impl Forward {
     /// A message spoke of a neighbour; what waited for it leaves. If it contradicts what is known, both MACs are asked.
     pub(super) fn told(&mut self, now: Instant, neighbour: Hop, told: Told, unknown: Unknown, out: &mut Outbox) {
+        if told.mac.is_some() {
+            self.routes.gateways.spoke(&neighbour);
+        }
         if self.contested(now, neighbour, (told, Informant::Frame), out) {
             return;
         }
         let Hop { interface, next_hop } = neighbour;
         if let Some((mac, queue)) = self.neighbours[interface].told(now, next_hop, told, unknown) {
-            self.release(interface, mac, queue, out);
+            self.release(now, (interface, mac), queue, out);
         }
     }
 

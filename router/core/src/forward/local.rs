@@ -33,6 +33,7 @@ pub(super) struct Local {
     v6: Vec<Ipv6Net>,
     virtual_v4: Vec<Ipv4Addr>,
     virtual_v6: Vec<Ipv6Addr>,
+    anycast: Vec<Ipv6Addr>,
 }
 
 impl Local {
@@ -48,6 +49,7 @@ impl Local {
             v6: Vec::new(),
             virtual_v4: Vec::new(),
             virtual_v6: Vec::new(),
+            anycast: Vec::new(),
         };
         for address in &settings.addresses {
             match *address {
@@ -55,6 +57,8 @@ impl Local {
                 IpNet::V6(net) => local.v6.push(net),
             }
         }
+        // On a link between two routers there is none (RFC 6164).
+        local.anycast = local.v6.iter().filter(|net| net.prefix_len() < 127).map(Ipv6Net::network).collect();
         for address in &settings.virtual_addresses {
             match *address {
                 IpAddr::V4(v4) => local.virtual_v4.push(v4),
@@ -80,7 +84,19 @@ impl Local {
         if self.own_v6().any(|own| own == address) {
             return Some(self.mac);
         }
-        (self.is_holder() && self.virtual_v6.contains(&address)).then_some(self.virtual_mac_v6)
+        let is_virtual = self.virtual_v6.contains(&address) || self.is_anycast(address);
+        (self.is_holder() && is_virtual).then_some(self.virtual_mac_v6)
+    }
+
+    /// True for the address of all routers of one of this interface's networks (RFC 4291, section 2.6.1): other routers have it,
+    /// too.
+    pub(super) fn is_anycast(&self, address: Ipv6Addr) -> bool {
+        self.anycast.contains(&address)
+    }
+
+    /// The addresses of all routers of this interface's networks.
+    pub(super) fn anycast(&self) -> &[Ipv6Addr] {
+        &self.anycast
     }
 
     /// The MAC that belongs to an IPv4 address of this node or of the cluster, whoever answers for it.
@@ -133,9 +149,9 @@ impl Local {
         groups
     }
 
-    /// The groups of the virtual addresses.
+    /// The groups of the virtual addresses, and of those that all routers have.
     pub(super) fn virtual_groups(&self) -> impl Iterator<Item = Ipv6Addr> {
-        self.virtual_v6.iter().copied().map(solicited_node)
+        self.virtual_v6.iter().chain(&self.anycast).copied().map(solicited_node)
     }
 
     /// True if the address is one of a neighbour on this interface's link.
@@ -146,6 +162,34 @@ impl Local {
             }
             IpAddr::V6(v6) => v6.is_unicast_link_local() || self.v6.iter().any(|net| net.contains(&v6)),
         }
+    }
+
+    /// The address of the cluster that `peer` has as its gateway: of its network if there is one there; of IPv6 the link-local
+    /// one.
+    pub(super) fn gateway_towards(&self, peer: IpAddr) -> Option<IpAddr> {
+        match peer {
+            IpAddr::V4(peer) => {
+                let near = |gateway: &&Ipv4Addr| self.are_in_one_network(peer, **gateway);
+                self.virtual_v4.iter().find(near).map(|gateway| (*gateway).into())
+            }
+            IpAddr::V6(_) => {
+                let link_local = |gateway: &&Ipv6Addr| gateway.is_unicast_link_local();
+                self.virtual_v6.iter().find(link_local).map(|gateway| (*gateway).into())
+            }
+        }
+    }
+
+    /// The address that the cluster answers with where one that is no host's was asked: its own in the asker's network.
+    pub(super) fn virtual_towards(&self, peer: Ipv6Addr) -> Option<Ipv6Addr> {
+        let in_network = |own: &&Ipv6Addr| self.v6.iter().any(|net| net.contains(&peer) && net.contains(*own));
+        let likes = |own: &&Ipv6Addr| own.is_unicast_link_local() == peer.is_unicast_link_local();
+        let all = || self.virtual_v6.iter();
+        all().find(in_network).or_else(|| all().find(likes)).or_else(|| all().next()).copied()
+    }
+
+    /// True if one of this interface's networks has both addresses.
+    pub(super) fn are_in_one_network(&self, one: Ipv4Addr, other: Ipv4Addr) -> bool {
+        self.v4.iter().any(|net| net.contains(&one) && net.contains(&other))
     }
 
     /// The own address to speak to `peer` from: in its network if there is one, else the first; link-local only to

@@ -4,11 +4,13 @@ use std::net::IpAddr;
 
 use etherparse::checksum::Sum16BitWords;
 
-use super::icmp::HOP_LIMIT;
+use super::icmp::{HOP_LIMIT, is_host};
+use super::local::{ALL_NODES, ALL_ROUTERS};
 use super::path_mtu::Learned;
 use super::quote::transport_checksum;
-use super::{Forward, Received, Unreachable};
+use super::{Forward, Received, Unreachable, options};
 use crate::event::DropReason;
+use crate::flow::Hop;
 use crate::id::Interface;
 use crate::outbox::Outbox;
 use crate::packet::rewrite::finish_checksum;
@@ -28,7 +30,7 @@ impl Forward {
         out: &mut Outbox,
     ) {
         if !self.is_own_address(headers.destination) {
-            if !self.is_virtual_address(headers.destination) {
+            if !self.is_virtual_address(headers.destination) && !Self::is_asked_group(headers) {
                 return out.drop(frame, DropReason::LocalUnhandled);
             }
             if !self.local[interface].is_holder() {
@@ -52,7 +54,8 @@ impl Forward {
     }
 
     /// Turns an echo request into its reply and sends it (RFC 792; RFC 1812, section 4.3.3.6; RFC 4443, section 4.2).
-    /// A request with IP options or extension headers is not answered: they would not hold for the way back.
+    /// IPv4 options come back, with this router in a recorded route (RFC 1122, section 3.2.2.6). A request with a source route
+    /// or with extension headers is not answered: they would not hold for the way back.
     fn echo(&mut self, now: Instant, interface: Interface, headers: &Headers, mut frame: Frame, out: &mut Outbox) {
         if let Some(plain) = cut::without_fragment_header(&frame, headers)
             && let Ok(headers) = Packet::parse_ip(&plain)
@@ -60,28 +63,60 @@ impl Forward {
             out.spent.push(frame);
             return self.echo(now, interface, &headers, plain, out);
         }
-        let plain_len = if headers.is_ipv6() { 40 } else { 20 };
-        let plain = headers.transport_at == headers.network_at + plain_len && frame.offload().segment_size() == 0;
-        let way = self.way_back(&Received { interface, headers, frame: &frame });
-        let (true, Some(hop)) = (plain, way) else { return out.drop(frame, DropReason::LocalUnhandled) };
+        let plain = !headers.is_ipv6() || headers.transport_at == headers.network_at + 40;
+        let (true, Some((speaker, hop))) = (plain, self.echo_from(interface, headers, &frame)) else {
+            return out.drop(frame, DropReason::LocalUnhandled);
+        };
+        if let Err(reason) = options::check(headers, &frame) {
+            return out.drop(frame, reason);
+        }
+        if frame.offload().segment_size() != 0 {
+            return out.drop(frame, DropReason::LocalUnhandled);
+        }
         finish_checksum(&mut frame);
         if icmp_checksum(headers, &frame) != 0 {
             return out.drop(frame, DropReason::IcmpChecksum);
         }
-        turn_into_reply(headers, &mut frame);
+        if let IpAddr::V4(own) = speaker {
+            options::fill_in(headers, &mut frame, own, now);
+        }
+        turn_into_reply(headers, speaker, &mut frame);
         // As for the books, the request ends here and the reply is made here.
         out.count_consumed(&frame);
         frame.forget_fragments();
         self.originate(now, hop, frame, out);
     }
+
+    /// True for a ping to all routers or all nodes of a link (RFC 4291, section 2.7.1), which the holder answers.
+    #[must_use]
+    pub fn is_asked_group(headers: &Headers) -> bool {
+        let is_group = matches!(headers.destination, IpAddr::V6(v6) if v6 == ALL_ROUTERS || v6 == ALL_NODES);
+        is_group && matches!(headers.transport, Transport::EchoRequest { .. })
+    }
+
+    /// The address that answers a ping, and the way of its answer. Where all routers were asked, the cluster answers with an
+    /// address that is its own.
+    fn echo_from(&self, interface: Interface, headers: &Headers, frame: &Frame) -> Option<(IpAddr, Hop)> {
+        let (source, destination) = (headers.source, headers.destination);
+        let (IpAddr::V6(peer), IpAddr::V6(asked)) = (source, destination) else {
+            return Some((destination, self.way_back(&Received { interface, headers, frame })?));
+        };
+        let is_group = Self::is_asked_group(headers);
+        if !is_group && !Interface::BOTH.iter().any(|i| self.local[*i].is_anycast(asked)) {
+            return Some((destination, self.way_back(&Received { interface, headers, frame })?));
+        }
+        let ours = self.is_own_address(source) || self.is_virtual_address(source);
+        let hop = self.way_to(interface, source).filter(|_| is_host(source) && !ours)?;
+        Some((self.local[interface].virtual_towards(peer)?.into(), hop))
+    }
 }
 
-/// Swaps the addresses and rewrites type, TTL and checksums. Everything else of the request comes back as it was.
-fn turn_into_reply(headers: &Headers, frame: &mut Frame) {
+/// Writes the reply's addresses, type, TTL and checksums. Everything else of the request comes back as it was.
+fn turn_into_reply(headers: &Headers, speaker: IpAddr, frame: &mut Frame) {
     let (network, transport) = (usize::from(headers.network_at), usize::from(headers.transport_at));
     let reply_type = if headers.is_ipv6() { 129 } else { 0 };
     if let Some(ip) = frame.bytes_mut().get_mut(network..transport) {
-        match (headers.source, headers.destination) {
+        match (headers.source, speaker) {
             (IpAddr::V4(asker), IpAddr::V4(asked)) => {
                 write(ip, 8, &[HOP_LIMIT]);
                 write(ip, 12, &asked.octets());
@@ -99,13 +134,13 @@ fn turn_into_reply(headers: &Headers, frame: &mut Frame) {
         }
     }
     write(frame.bytes_mut(), transport, &[reply_type, 0, 0, 0]);
-    let sum = icmp_checksum(headers, frame);
+    let sum = icmp_checksum(&Headers { destination: speaker, ..*headers }, frame);
     write(frame.bytes_mut(), transport + 2, &sum.to_be_bytes());
     frame.set_offload(Offload::default());
 }
 
 /// The checksum over an ICMP message as it stands: 0 if its field is right, the right value if its field is 0. The pseudo
-/// header of a request and of its reply have the same sum.
+/// header's sum is the same for both orders of its addresses.
 fn icmp_checksum(headers: &Headers, frame: &Frame) -> u16 {
     let icmp = headers.transport_bytes(frame);
     if headers.is_ipv6() {
@@ -177,6 +212,35 @@ mod tests {
         let sent = router.sent_one();
         assert_eq!(sent.headers().transport, Transport::EchoReply { identifier: 0x1234 });
         assert_eq!(sent.bytes().len(), request.bytes().len());
+    }
+
+    #[test]
+    fn where_all_routers_are_asked_the_holder_answers_with_an_address_of_the_cluster() {
+        for (from, to, speaker) in [
+            ("fe80::64", "ff02::2", "fe80::200:5eff:fe00:201"),
+            ("fe80::64", "ff02::1", "fe80::200:5eff:fe00:201"),
+            ("fd00:1::64", "ff02::2", "fd00:1::1"),
+            ("fd00:1::64", "fd00:1::", "fd00:1::1"),
+            ("fd00:1::64", "fd00:2::", "fd00:1::1"),
+        ] {
+            let mut router = Router::with_neighbours().holding(FIRST);
+            let mut frame = ping(v6(from), v6(to), b"0123456789");
+            if to.starts_with("ff") {
+                frame.bytes_mut()[..6].copy_from_slice(&[0x33, 0x33, 0, 0, 0, 2]);
+            }
+            router.arrives(FIRST, frame);
+            let sent = router.sent_one();
+            assert_eq!(sent.headers().transport, Transport::EchoReply { identifier: 0x1234 }, "{to}");
+            assert_eq!((sent.headers().source, sent.headers().destination), (v6(speaker).into(), v6(from).into()));
+            assert_eq!(super::icmp_checksum(&sent.headers(), &sent.frame), 0, "{to}");
+            let mut other = Router::with_neighbours();
+            other.arrives(FIRST, ping(v6(from), v6(to), b"0123456789"));
+            assert!(other.sent().is_empty(), "{to} is answered once");
+        }
+        let mut router = Router::with_neighbours().holding(FIRST);
+        router.arrives(FIRST, udp(v6("fe80::64"), v6("ff02::2"), b"x"));
+        assert!(router.sent().is_empty());
+        assert_eq!(router.dropped(DropReason::LocalUnhandled), 1);
     }
 
     #[test]

@@ -16,18 +16,24 @@ mod announce;
 mod arp;
 mod conflicts;
 mod discovery;
+mod gateways;
 mod icmp;
 mod learning;
 mod listener;
 mod local;
 mod local_arrived;
+mod martians;
 mod neighbour;
 mod neighbours;
+mod options;
 mod path_mtu;
 mod quote;
+mod report;
 mod reset;
+mod reverse;
 mod routes;
 mod settings;
+mod shorter_way;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -40,16 +46,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub use conflicts::AddressConflict;
 pub use icmp::{Received, Unreachable};
 pub use learning::NeighbourCounts;
+pub use report::NeighbourRow;
 pub use routes::Route;
-pub use settings::{InterfaceSettings, Settings, SettingsError, StaticRoute};
+pub use settings::{InterfaceSettings, ReversePath, Settings, SettingsError, StaticRoute};
 
 use self::announce::Schedule;
 use self::learning::Learning;
 use self::local::Local;
-use self::neighbour::State;
+use self::martians::{Scope, scope_of};
 use self::neighbours::{Neighbours, Origin, Overdue, Waiting, Way};
 use self::path_mtu::PathMtus;
-use self::routes::{Found, Routes, Scope, scope_of};
+use self::routes::{Found, Routes};
 use crate::event::DropReason;
 use crate::flow::{HashKey, Hop};
 use crate::id::{Interface, Mac, PerInterface};
@@ -78,21 +85,6 @@ pub struct Unroutable {
     pub answer: Option<Unreachable>,
 }
 
-/// One neighbour, for reports.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NeighbourRow {
-    /// Where it is.
-    pub interface: Interface,
-    /// Its address.
-    pub address: IpAddr,
-    /// Its MAC, if it is known.
-    pub mac: Option<Mac>,
-    /// `"incomplete"`, `"reachable"`, `"stale"`, `"probe"` or `"contested"`.
-    pub state: &'static str,
-    /// Frames that wait for it.
-    pub frames: usize,
-}
-
 /// The router of one node.
 #[derive(Debug)]
 pub struct Forward {
@@ -108,6 +100,8 @@ pub struct Forward {
     resets: Bucket,
     paths: PathMtus,
     hash_key: HashKey,
+    reverse_path: ReversePath,
+    icmp_redirects: bool,
 }
 
 /// A few addresses, by family: asked for with every packet.
@@ -140,7 +134,7 @@ impl Forward {
         };
         let virtuals = Addresses {
             v4: both.iter().flat_map(|l| l.virtual_v4()).copied().collect(),
-            v6: both.iter().flat_map(|l| l.virtual_v6()).copied().collect(),
+            v6: both.iter().flat_map(|l| l.virtual_v6().iter().chain(l.anycast())).copied().collect(),
         };
         Ok(Self {
             own,
@@ -157,6 +151,8 @@ impl Forward {
             resets: Bucket::new(now, RESETS_PER_SECOND_MAX, RESETS_BURST_MAX),
             paths: PathMtus::new(settings.hash_key),
             hash_key: settings.hash_key,
+            reverse_path: settings.reverse_path,
+            icmp_redirects: settings.icmp_redirects,
             local,
         })
     }
@@ -167,17 +163,24 @@ impl Forward {
         self.own.contains(address)
     }
 
-    /// True for an address of the cluster on either interface, whoever answers for it now.
+    /// True for an address of the cluster on either interface, whoever answers for it now; those of all routers are among them.
     #[must_use]
     pub fn is_virtual_address(&self, address: IpAddr) -> bool {
         self.virtuals.contains(address)
     }
 
-    /// Where a packet that arrived at `arrived` goes next. Nothing changes by the look-up.
+    /// Where a packet that arrived at `arrived` goes next; of several gateways `spread` says which. Nothing changes by the
+    /// look-up.
     ///
     /// # Errors
     /// Why it cannot go anywhere, and what its source must be told.
-    pub fn route(&self, arrived: Interface, headers: &Headers, frame: &Frame) -> Result<Hop, Unroutable> {
+    pub fn route(
+        &self,
+        arrived: Interface,
+        headers: &Headers,
+        frame: &Frame,
+        spread: impl FnOnce() -> u64,
+    ) -> Result<Hop, Unroutable> {
         match scope_of(headers.source, headers.destination) {
             Scope::Global => {}
             Scope::Martian => return Err(Unroutable::silent(DropReason::Martian)),
@@ -188,14 +191,21 @@ impl Forward {
         }
         let hop = match self.routes.look_up(headers.destination) {
             Found::Hop(hop) => hop,
+            Found::Several(number) => {
+                let no_route = Unroutable::told(DropReason::NoRoute, Unreachable::NoRoute);
+                self.routes.gateways.pick(number, spread()).ok_or(no_route)?
+            }
             Found::Broadcast => return Err(Unroutable::silent(DropReason::Multicast)),
             Found::Nothing => return Err(Unroutable::told(DropReason::NoRoute, Unreachable::NoRoute)),
         };
-        if hop.interface == arrived {
+        if hop.interface == arrived && reverse::turns_on_the_spot(headers, &hop) {
             return Err(Unroutable::silent(DropReason::SameInterface));
         }
         if headers.hop_limit <= 1 {
             return Err(Unroutable::told(DropReason::TtlExceeded, Unreachable::TimeExceeded));
+        }
+        if options::are_there(headers) {
+            options::check(headers, frame).map_err(Unroutable::silent)?;
         }
         let mtu = self.local[hop.interface].mtu;
         if wire_len(headers, frame) > usize::from(mtu) {
@@ -208,9 +218,9 @@ impl Forward {
     /// yet, the frame waits; if it stays silent, the packet's source is told.
     pub fn transmit(&mut self, now: Instant, hop: Hop, headers: &Headers, frame: Frame, out: &mut Outbox) {
         match self.neighbours[hop.interface].used(now, &headers.source, hop.next_hop) {
-            Way::Known(mac) => self.leave_transit(hop.interface, mac, headers, frame, out),
+            Way::Known(mac) => self.leave_transit(now, (hop.interface, mac), headers, frame, out),
             Way::Doubtful(mac) => {
-                self.leave_transit(hop.interface, mac, headers, frame, out);
+                self.leave_transit(now, (hop.interface, mac), headers, frame, out);
                 self.ask(hop, Some(mac), out);
             }
             way @ (Way::Asked | Way::Unasked | Way::Full) => {
@@ -230,12 +240,17 @@ impl Forward {
                     Overdue::Conflict(next_hop, macs) => {
                         self.conflicted(now, Hop { interface, next_hop }, macs, out);
                     }
-                    Overdue::Silent(queue) => {
-                        queue.into_iter().for_each(|waiting| self.give_up(now, interface, waiting, out));
+                    Overdue::Silent(next_hop, queue) => {
+                        let hop = Hop { interface, next_hop };
+                        self.routes.gateways.fell_silent(now, hop);
+                        queue.into_iter().for_each(|waiting| self.give_up(now, hop, waiting, out));
                     }
                 }
             }
             self.announce_due(now, interface, out);
+        }
+        while let Some(hop) = self.routes.gateways.next_due(now) {
+            self.ask(hop, None, out);
         }
         self.paths.deadline_reached(now);
     }
@@ -244,61 +259,15 @@ impl Forward {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         let of = |i: Interface| [self.neighbours[i].next_deadline(), self.schedule[i].next_deadline()];
-        Interface::BOTH.into_iter().flat_map(of).flatten().chain(self.paths.next_deadline()).min()
-    }
-
-    /// All neighbours, ordered by interface and address.
-    #[must_use]
-    pub fn neighbours(&self) -> Vec<NeighbourRow> {
-        let row = |interface| {
-            move |(address, state, frames): (IpAddr, State, usize)| {
-                let name = match state {
-                    State::Incomplete { .. } => "incomplete",
-                    State::Reachable { .. } => "reachable",
-                    State::Stale { .. } => "stale",
-                    State::Probe { .. } => "probe",
-                    State::Contested { .. } => "contested",
-                };
-                NeighbourRow { interface, address, mac: state.mac(), state: name, frames }
-            }
-        };
-        let mut rows: Vec<_> =
-            Interface::BOTH.into_iter().flat_map(|i| self.neighbours[i].iter().map(row(i))).collect();
-        rows.sort_unstable_by_key(|r| (r.interface, r.address));
-        rows
-    }
-
-    /// All routes, IPv4 before IPv6, the longest prefix first.
-    pub fn routes(&self) -> impl Iterator<Item = Route> {
-        self.routes.iter()
-    }
-
-    /// Transit frames that wait for a neighbour: the neighbour queues' part of `kept` in the books.
-    #[must_use]
-    pub fn frames_queued(&self) -> usize {
-        Interface::BOTH.into_iter().map(|i| self.neighbours[i].transit_kept()).sum()
-    }
-
-    /// ICMP errors that were not sent because there were too many.
-    #[must_use]
-    pub fn errors_suppressed(&self) -> u64 {
-        self.errors.refused()
-    }
-
-    /// TCP resets that were not sent because there were too many.
-    #[must_use]
-    pub fn resets_suppressed(&self) -> u64 {
-        self.resets.refused()
+        let others = [self.routes.gateways.next_deadline(), self.paths.next_deadline()];
+        Interface::BOTH.into_iter().flat_map(of).chain(others).flatten().min()
     }
 
     /// Where a packet of this node's own goes. A link-local destination is on the link of `interface`.
     fn way_to(&self, interface: Interface, destination: IpAddr) -> Option<Hop> {
         match destination {
             IpAddr::V6(v6) if v6.is_unicast_link_local() => Some(Hop { interface, next_hop: destination }),
-            IpAddr::V4(_) | IpAddr::V6(_) => match self.routes.look_up(destination) {
-                Found::Hop(hop) => Some(hop),
-                Found::Broadcast | Found::Nothing => None,
-            },
+            IpAddr::V4(_) | IpAddr::V6(_) => self.routes.hop_to(destination, 0),
         }
     }
 
@@ -330,22 +299,40 @@ impl Forward {
     }
 
     /// Frames that waited for a neighbour leave.
-    fn release(&self, interface: Interface, mac: Mac, queue: impl IntoIterator<Item = Waiting>, out: &mut Outbox) {
+    fn release(
+        &self,
+        now: Instant,
+        (interface, mac): (Interface, Mac),
+        queue: impl IntoIterator<Item = Waiting>,
+        out: &mut Outbox,
+    ) {
         for Waiting { frame, origin } in queue {
             match origin {
-                Origin::Transit(headers) => self.leave_transit(interface, mac, &headers, frame, out),
+                Origin::Transit(headers) => self.leave_transit(now, (interface, mac), &headers, frame, out),
                 Origin::Generated => self.leave_generated(interface, mac, frame, out),
             }
         }
     }
 
-    fn leave_transit(&self, interface: Interface, to: Mac, headers: &Headers, mut frame: Frame, out: &mut Outbox) {
+    fn leave_transit(
+        &self,
+        now: Instant,
+        (interface, to): (Interface, Mac),
+        headers: &Headers,
+        mut frame: Frame,
+        out: &mut Outbox,
+    ) {
         if !is_on(Mutation::KeepHopLimit) {
             decrement_hop_limit(&mut frame, headers);
         }
         // What a network has put behind the packet stays there.
         frame.truncate(headers.end as usize);
         let local = &self.local[interface];
+        if options::are_there(headers)
+            && let Some(IpAddr::V4(own)) = self.speaker(interface, headers.destination)
+        {
+            options::fill_in(headers, &mut frame, own, now);
+        }
         let source = if is_on(Mutation::VirtualSource) { local.virtual_mac_v4 } else { local.mac };
         set_macs(&mut frame, to, source);
         if frame.bytes().len() > usize::from(local.mtu) + ETHERNET_LEN {
@@ -364,13 +351,20 @@ impl Forward {
         out.transmit(interface, frame, Leaving::Generated);
     }
 
-    /// The neighbour at `interface` that this frame waited for is silent.
-    fn give_up(&mut self, now: Instant, interface: Interface, waiting: Waiting, out: &mut Outbox) {
-        if let Origin::Transit(headers) = &waiting.origin {
-            let received = Received { interface: interface.other(), headers, frame: &waiting.frame };
-            self.unreachable(now, received, Unreachable::NeighbourSilent, out);
+    /// The neighbour that this frame waited for is silent. If it is one of several gateways, another one takes the frame.
+    fn give_up(&mut self, now: Instant, silent: Hop, waiting: Waiting, out: &mut Outbox) {
+        let Origin::Transit(headers) = waiting.origin else {
+            return waiting.drop(DropReason::NeighbourSilent, out);
+        };
+        if let Found::Several(number) = self.routes.look_up(headers.destination)
+            && let Some(hop) = self.routes.gateways.pick_heard(number, 0)
+        {
+            return self.transmit(now, hop, &headers, waiting.frame, out);
         }
-        waiting.drop(DropReason::NeighbourSilent, out);
+        // Where it arrived says nothing here: its source is no link-local one.
+        let received = Received { interface: silent.interface.other(), headers: &headers, frame: &waiting.frame };
+        self.unreachable(now, received, Unreachable::NeighbourSilent, out);
+        out.drop(waiting.frame, DropReason::NeighbourSilent);
     }
 }
 

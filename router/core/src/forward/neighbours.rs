@@ -92,8 +92,8 @@ pub(super) enum Overdue {
     Changed(IpAddr, Mac),
     /// The address has been claimed by two who both answer, the first of whom keeps it; told once in an outbreak.
     Conflict(IpAddr, [Mac; 2]),
-    /// This neighbour is silent; these frames waited for it.
-    Silent(VecDeque<Waiting>),
+    /// This neighbour was asked and is silent; these frames waited for it.
+    Silent(IpAddr, VecDeque<Waiting>),
 }
 
 #[derive(Debug)]
@@ -240,6 +240,11 @@ impl Neighbours {
         }
     }
 
+    /// The MAC of a neighbour, if it is known.
+    pub(super) fn mac(&self, address: IpAddr) -> Option<Mac> {
+        self.known.get(&Place(address)).and_then(|neighbour| neighbour.state.mac())
+    }
+
     /// True if the neighbour has been asked and has not answered yet.
     pub(super) fn is_asked(&self, address: IpAddr) -> bool {
         self.known.get(&Place(address)).is_some_and(|n| {
@@ -277,9 +282,10 @@ impl Neighbours {
                     }
                 }
                 Next::Stay | Next::Forget => {
+                    let was_asked = self.is_asked(address);
                     let queue = self.forget(address);
-                    if !queue.is_empty() {
-                        return Some(Overdue::Silent(queue));
+                    if was_asked {
+                        return Some(Overdue::Silent(address, queue));
                     }
                 }
             }

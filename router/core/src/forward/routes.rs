@@ -3,15 +3,16 @@
 //! A look-up is a scan over the prefixes, the longest first: with the handful of routes that this router has
 //! ([`ROUTES_MAX`]) that is cheaper than any tree.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::ops::BitAnd;
 
 use ipnet::IpNet;
 
+use super::gateways::Gateways;
 use super::settings::{Settings, SettingsError, StaticRoute};
 use crate::flow::Hop;
 use crate::id::Interface;
-use crate::limits::ROUTES_MAX;
+use crate::limits::{GATEWAYS_MAX, ROUTES_MAX};
 
 /// A route, for reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,10 +30,23 @@ pub struct Route {
 pub(super) enum Found {
     /// It is there.
     Hop(Hop),
-    /// It is the broadcast or network address of a connected network (RFC 2644; RFC 1122, section 3.2.1.3).
+    /// It is behind one of several gateways: their number for [`Gateways`].
+    Several(usize),
+    /// It is the broadcast address of a connected network (RFC 2644).
     Broadcast,
     /// No route.
     Nothing,
+}
+
+/// Where a prefix leads.
+#[derive(Clone, Copy, Debug)]
+enum Target {
+    /// To the network of an interface.
+    Connected(Interface),
+    /// To a gateway.
+    Gateway(Hop),
+    /// To one of several, by their number.
+    Several(usize),
 }
 
 /// One prefix as the scan wants it.
@@ -40,7 +54,8 @@ pub(super) enum Found {
 struct Prefix<B> {
     bits: B,
     mask: B,
-    route: Route,
+    to: IpNet,
+    target: Target,
 }
 
 /// All routes, the longest prefixes first.
@@ -48,20 +63,26 @@ struct Prefix<B> {
 pub(super) struct Routes {
     v4: Vec<Prefix<u32>>,
     v6: Vec<Prefix<u128>>,
+    pub(super) gateways: Gateways,
 }
 
 impl Routes {
     pub(super) fn new(settings: &Settings) -> Result<Self, SettingsError> {
-        let mut routes = Self { v4: Vec::new(), v6: Vec::new() };
+        let mut routes = Self { v4: Vec::new(), v6: Vec::new(), gateways: Gateways::default() };
         for interface in Interface::BOTH {
             for address in &settings.interfaces[interface].addresses {
-                routes.add(Route { to: address.trunc(), interface, via: None });
+                routes.add(address.trunc(), Target::Connected(interface));
             }
         }
         routes.sort();
-        let gateways: Vec<Route> =
-            settings.routes.iter().map(|r| routes.through_gateway(r)).collect::<Result<_, _>>()?;
-        gateways.into_iter().for_each(|route| routes.add(route));
+        let hops: Vec<Vec<Hop>> = settings.routes.iter().map(|r| routes.hops(r)).collect::<Result<_, _>>()?;
+        for (route, hops) in settings.routes.iter().zip(hops) {
+            let target = match hops[..] {
+                [hop] => Target::Gateway(hop),
+                [..] => Target::Several(routes.gateways.add(hops)),
+            };
+            routes.add(route.to.trunc(), target);
+        }
         routes.sort();
         if routes.v4.len().max(routes.v6.len()) > ROUTES_MAX {
             return Err(SettingsError::TooManyRoutes);
@@ -75,41 +96,71 @@ impl Routes {
             IpAddr::V4(v4) => match longest(&self.v4, v4.to_bits()) {
                 None => Found::Nothing,
                 Some(prefix) if prefix.is_broadcast(v4) => Found::Broadcast,
-                Some(prefix) => Found::Hop(prefix.route.hop(address)),
+                Some(prefix) => prefix.target.towards(address),
             },
-            IpAddr::V6(v6) => match longest(&self.v6, v6.to_bits()) {
-                None => Found::Nothing,
-                Some(prefix) => Found::Hop(prefix.route.hop(address)),
-            },
+            IpAddr::V6(v6) => longest(&self.v6, v6.to_bits()).map_or(Found::Nothing, |p| p.target.towards(address)),
         }
     }
 
-    /// Every route, IPv4 before IPv6, the longest prefix first.
-    pub(super) fn iter(&self) -> impl Iterator<Item = Route> {
-        self.v4.iter().map(|p| p.route).chain(self.v6.iter().map(|p| p.route))
+    /// The same, of several gateways the one that `spread` chooses.
+    pub(super) fn hop_to(&self, address: IpAddr, spread: u64) -> Option<Hop> {
+        match self.look_up(address) {
+            Found::Hop(hop) => Some(hop),
+            Found::Several(number) => self.gateways.pick(number, spread),
+            Found::Broadcast | Found::Nothing => None,
+        }
     }
 
-    /// A gateway is a neighbour: it must be in a connected network.
-    fn through_gateway(&self, route: &StaticRoute) -> Result<Route, SettingsError> {
-        let StaticRoute { to, via } = *route;
+    /// Every route, IPv4 before IPv6, the longest prefix first; of several gateways each.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Route> {
+        let all = self.v4.iter().map(|p| (p.to, p.target)).chain(self.v6.iter().map(|p| (p.to, p.target)));
+        all.flat_map(|(to, target)| {
+            let through = move |hop: &Hop| Route { to, interface: hop.interface, via: Some(hop.next_hop) };
+            match target {
+                Target::Connected(interface) => vec![Route { to, interface, via: None }],
+                Target::Gateway(hop) => vec![through(&hop)],
+                Target::Several(number) => self.gateways.of(number).iter().map(through).collect(),
+            }
+        })
+    }
+
+    /// The gateways of a route. Each is a neighbour: it must be in a connected network, or named with its link.
+    fn hops(&self, route: &StaticRoute) -> Result<Vec<Hop>, SettingsError> {
+        let to = route.to;
+        if route.via.is_empty() || route.via.len() > GATEWAYS_MAX {
+            return Err(SettingsError::Gateways { to });
+        }
+        route.via.iter().map(|via| self.neighbour(to, *via, route.interface)).collect()
+    }
+
+    fn neighbour(&self, to: IpNet, via: IpAddr, named: Option<Interface>) -> Result<Hop, SettingsError> {
         if to.addr().is_ipv4() != via.is_ipv4() {
             return Err(SettingsError::GatewayFamily { to, via });
         }
-        match self.look_up(via) {
-            Found::Hop(hop) => Ok(Route { to: to.trunc(), interface: hop.interface, via: Some(via) }),
-            Found::Broadcast | Found::Nothing => Err(SettingsError::GatewayNotConnected { to, via }),
+        if matches!(via, IpAddr::V6(v6) if v6.is_unicast_link_local()) {
+            let interface = named.ok_or(SettingsError::GatewayWithoutInterface { to, via })?;
+            return Ok(Hop { interface, next_hop: via });
+        }
+        match (self.look_up(via), named) {
+            (Found::Hop(hop), Some(interface)) if hop.interface != interface => {
+                Err(SettingsError::GatewayElsewhere { to, via, interface })
+            }
+            (Found::Hop(hop), _) => Ok(hop),
+            (Found::Several(_) | Found::Broadcast | Found::Nothing, _) => {
+                Err(SettingsError::GatewayNotConnected { to, via })
+            }
         }
     }
 
-    fn add(&mut self, route: Route) {
-        match route.to {
+    fn add(&mut self, to: IpNet, target: Target) {
+        match to {
             IpNet::V4(net) => {
                 let (bits, mask) = (net.network().to_bits(), net.netmask().to_bits());
-                self.v4.push(Prefix { bits, mask, route });
+                self.v4.push(Prefix { bits, mask, to, target });
             }
             IpNet::V6(net) => {
                 let (bits, mask) = (net.network().to_bits(), net.netmask().to_bits());
-                self.v6.push(Prefix { bits, mask, route });
+                self.v6.push(Prefix { bits, mask, to, target });
             }
         }
     }
@@ -121,70 +172,28 @@ impl Routes {
     }
 }
 
-impl Route {
-    fn hop(&self, destination: IpAddr) -> Hop {
-        Hop { interface: self.interface, next_hop: self.via.unwrap_or(destination) }
+impl Target {
+    fn towards(self, destination: IpAddr) -> Found {
+        match self {
+            Self::Connected(interface) => Found::Hop(Hop { interface, next_hop: destination }),
+            Self::Gateway(hop) => Found::Hop(hop),
+            Self::Several(number) => Found::Several(number),
+        }
     }
 }
 
 impl Prefix<u32> {
-    /// A network of at least four addresses has a broadcast address; smaller ones have none (RFC 3021).
+    /// A network of at least four addresses has a broadcast address; smaller ones have none (RFC 3021). The lowest address is
+    /// one of a host: what RFC 1122, section 3.2.1.3, kept for broadcasts of old is used so by none, and kernels of today
+    /// take it for a host's.
     fn is_broadcast(&self, address: Ipv4Addr) -> bool {
         let hosts = !self.mask;
-        let host = address.to_bits() & hosts;
-        self.route.via.is_none() && hosts > 1 && (host == 0 || host == hosts)
+        matches!(self.target, Target::Connected(_)) && hosts > 1 && address.to_bits() & hosts == hosts
     }
 }
 
 fn longest<B: Copy + PartialEq + BitAnd<Output = B>>(prefixes: &[Prefix<B>], address: B) -> Option<&Prefix<B>> {
     prefixes.iter().find(|p| address & p.mask == p.bits)
-}
-
-/// Why an address pair may not be forwarded (RFC 1812, sections 4.2.2.11, 5.3.7; RFC 3927, section 7; RFC 4291,
-/// sections 2.5 and 2.7).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scope {
-    /// Both may cross a router.
-    Global,
-    /// Not on this wire, or not across a router.
-    Martian,
-    /// To a group.
-    Multicast,
-}
-
-/// The scope of a packet's addresses.
-pub(super) fn scope_of(source: IpAddr, destination: IpAddr) -> Scope {
-    match (source, destination) {
-        (IpAddr::V4(from), IpAddr::V4(to)) => {
-            if to.is_multicast() || to.is_broadcast() {
-                Scope::Multicast
-            } else if stays_v4(from) || from.is_multicast() || stays_v4(to) {
-                Scope::Martian
-            } else {
-                Scope::Global
-            }
-        }
-        (IpAddr::V6(from), IpAddr::V6(to)) => {
-            if to.is_multicast() {
-                Scope::Multicast
-            } else if stays_v6(from) || from.is_multicast() || stays_v6(to) {
-                Scope::Martian
-            } else {
-                Scope::Global
-            }
-        }
-        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => Scope::Martian,
-    }
-}
-
-/// "This network", loopback, link-local and reserved addresses, with the limited broadcast.
-fn stays_v4(address: Ipv4Addr) -> bool {
-    let [first, second, ..] = address.octets();
-    matches!(first, 0 | 127 | 240..) || (first == 169 && second == 254)
-}
-
-fn stays_v6(address: Ipv6Addr) -> bool {
-    address.is_unspecified() || address.is_loopback() || address.is_unicast_link_local()
 }
 
 #[cfg(test)]
@@ -210,7 +219,7 @@ mod tests {
             ("192.0.2.255", hop(Interface::Second, "10.2.0.254")),
             ("192.0.3.1", Found::Nothing),
             ("10.1.0.255", Found::Broadcast),
-            ("10.1.0.0", Found::Broadcast),
+            ("10.1.0.0", hop(Interface::First, "10.1.0.0")),
             ("fd00:1::64", hop(Interface::First, "fd00:1::64")),
             ("2001:db8:9::1", hop(Interface::Second, "fd00:2::fe")),
             ("2001:db9::1", Found::Nothing),
@@ -221,52 +230,34 @@ mod tests {
 
     #[test]
     fn wrong_gateways_are_named() {
-        let with = |to: &str, via: &str| {
-            let route = StaticRoute { to: to.parse().unwrap(), via: via.parse().unwrap() };
+        let with = |to: &str, via: &str, named: bool| {
+            let interface = named.then_some(Interface::First);
+            let route = StaticRoute { to: to.parse().unwrap(), via: vec![via.parse().unwrap()], interface };
             Routes::new(&Settings { routes: vec![route], ..settings() }).map(|_| ()).unwrap_err().to_string()
         };
         assert_eq!(
-            with("192.0.2.0/24", "10.9.0.1"),
+            with("192.0.2.0/24", "10.9.0.1", false),
             "route to 192.0.2.0/24: the gateway 10.9.0.1 is in none of the networks of the interfaces' addresses"
         );
         assert_eq!(
-            with("192.0.2.0/24", "fd00:1::2"),
+            with("192.0.2.0/24", "fd00:1::2", false),
             "route to 192.0.2.0/24: the gateway fd00:1::2 is of the other address family"
+        );
+        assert_eq!(
+            with("2001:db8:9::/64", "fe80::1", false),
+            "route to 2001:db8:9::/64: the gateway fe80::1 is link-local, so the route must name its interface"
+        );
+        assert_eq!(
+            with("192.0.2.0/24", "10.2.0.9", true),
+            "route to 192.0.2.0/24: the gateway 10.2.0.9 is in a network of the second interface"
         );
         let route = |n: u32| StaticRoute {
             to: IpNet::new(Ipv4Addr::from_bits(0x0b00_0000 + n).into(), 32).unwrap(),
-            via: "10.1.0.254".parse().unwrap(),
+            via: vec!["10.1.0.254".parse().unwrap()],
+            interface: None,
         };
         let many = Settings { routes: (0..200).map(route).collect(), ..settings() };
         assert_eq!(Routes::new(&many).map(|_| ()).unwrap_err(), SettingsError::TooManyRoutes);
-    }
-
-    #[test]
-    fn scopes_that_no_router_crosses() {
-        for (from, to, expected) in [
-            ("10.1.0.100", "10.2.0.200", Scope::Global),
-            ("0.0.0.0", "10.2.0.200", Scope::Martian),
-            ("127.0.0.1", "10.2.0.200", Scope::Martian),
-            ("224.0.0.1", "10.2.0.200", Scope::Martian),
-            ("255.255.255.255", "10.2.0.200", Scope::Martian),
-            ("169.254.1.1", "10.2.0.200", Scope::Martian),
-            ("10.1.0.100", "127.0.0.1", Scope::Martian),
-            ("10.1.0.100", "0.1.2.3", Scope::Martian),
-            ("10.1.0.100", "240.0.0.1", Scope::Martian),
-            ("10.1.0.100", "224.0.0.5", Scope::Multicast),
-            ("10.1.0.100", "255.255.255.255", Scope::Multicast),
-            ("fd00:1::64", "fd00:2::c8", Scope::Global),
-            ("::", "fd00:2::c8", Scope::Martian),
-            ("::1", "fd00:2::c8", Scope::Martian),
-            ("fe80::1", "fd00:2::c8", Scope::Martian),
-            ("ff02::1", "fd00:2::c8", Scope::Martian),
-            ("fd00:1::64", "fe80::1", Scope::Martian),
-            ("fd00:1::64", "::1", Scope::Martian),
-            ("fd00:1::64", "ff0e::1", Scope::Multicast),
-            ("fd00:1::64", "10.2.0.200", Scope::Martian),
-        ] {
-            assert_eq!(scope_of(from.parse().unwrap(), to.parse().unwrap()), expected, "{from} {to}");
-        }
     }
 
     proptest! {
@@ -279,7 +270,7 @@ mod tests {
             let gateway = |n: u8| Ipv4Addr::new(10, 1 + n % 2, 0, 100 + n);
             let statics: Vec<StaticRoute> = nets.iter().map(|&(bits, len, n)| StaticRoute {
                 to: IpNet::new(Ipv4Addr::from_bits(0xc633_6400 | bits << 4).into(), len).unwrap(),
-                via: gateway(n).into(),
+                via: vec![gateway(n).into()], interface: None,
             }).collect();
             let address = IpAddr::from(Ipv4Addr::from_bits(0xc633_6400 | wanted << 4));
             let mut naive: Option<&StaticRoute> = None;
@@ -289,11 +280,8 @@ mod tests {
                 }
             }
             let routes = Routes::new(&Settings { routes: statics.clone(), ..settings() }).unwrap();
-            let found = match routes.look_up(address) {
-                Found::Hop(hop) => Some(hop.next_hop),
-                Found::Broadcast | Found::Nothing => None,
-            };
-            prop_assert_eq!(found, naive.map(|r| r.via));
+            let found = routes.hop_to(address, 0).map(|hop| hop.next_hop);
+            prop_assert_eq!(found, naive.map(|r| r.via[0]));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::flow::HashKey;
-use crate::id::{Mac, PerInterface};
+use crate::id::{Interface, Mac, PerInterface};
 
 /// One interface.
 #[derive(Clone, Debug)]
@@ -22,15 +22,31 @@ pub struct InterfaceSettings {
     pub virtual_addresses: Vec<IpAddr>,
     /// Largest IP packet in bytes.
     pub mtu: u16,
+    /// The VLAN whose tag each frame of the network has; `None`: frames have none.
+    pub vlan: Option<u16>,
 }
 
-/// A network that is reached through a gateway.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A network that is reached through a gateway, or through several, each of which takes its part of the streams.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StaticRoute {
     /// Destinations.
     pub to: IpNet,
-    /// A neighbour in a connected network.
-    pub via: IpAddr,
+    /// Neighbours in connected networks, or by their link-local addresses.
+    pub via: Vec<IpAddr>,
+    /// Where they are; a link-local address does not say it.
+    pub interface: Option<Interface>,
+}
+
+/// Whether the source of a new stream must be where its first packet came from (RFC 3704).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReversePath {
+    /// It need not.
+    Off,
+    /// There must be a route to it, over either interface (RFC 3704, section 2.4).
+    #[default]
+    Loose,
+    /// The route to it must lead over that interface (RFC 3704, section 2.2).
+    Strict,
 }
 
 /// Everything that forwarding is told at its start.
@@ -40,6 +56,10 @@ pub struct Settings {
     pub interfaces: PerInterface<InterfaceSettings>,
     /// Static routes. Of two with the same prefix the first counts.
     pub routes: Vec<StaticRoute>,
+    /// What is asked of a new stream's source.
+    pub reverse_path: ReversePath,
+    /// Tell hosts of shorter ways (RFC 792; RFC 4861, section 8).
+    pub icmp_redirects: bool,
     /// Key of the neighbour tables, random.
     pub hash_key: HashKey,
 }
@@ -54,6 +74,30 @@ pub enum SettingsError {
         to: IpNet,
         /// Its gateway.
         via: IpAddr,
+    },
+    /// A link-local address may be one of either interface's link.
+    #[error("route to {to}: the gateway {via} is link-local, so the route must name its interface")]
+    GatewayWithoutInterface {
+        /// The route's destinations.
+        to: IpNet,
+        /// Its gateway.
+        via: IpAddr,
+    },
+    /// The gateway is in a network of the other interface.
+    #[error("route to {to}: the gateway {via} is in a network of the {} interface", .interface.other())]
+    GatewayElsewhere {
+        /// The route's destinations.
+        to: IpNet,
+        /// Its gateway.
+        via: IpAddr,
+        /// The interface that the route names.
+        interface: Interface,
+    },
+    /// A route without a gateway, or with more than [`GATEWAYS_MAX`](crate::limits::GATEWAYS_MAX).
+    #[error("route to {to}: it needs from 1 to {} gateways", crate::limits::GATEWAYS_MAX)]
+    Gateways {
+        /// The route's destinations.
+        to: IpNet,
     },
     /// Network and gateway are of different families.
     #[error("route to {to}: the gateway {via} is of the other address family")]

@@ -40,11 +40,15 @@ pub(super) fn settings() -> Settings {
         addresses: vec![format!("10.{n}.0.11/24").parse().unwrap(), format!("fd00:{n}::11/64").parse().unwrap()],
         virtual_addresses: vec![format!("10.{n}.0.1").parse().unwrap(), format!("fd00:{n}::1").parse().unwrap()],
         mtu,
+        vlan: None,
     };
-    let route = |to: &str, via: &str| StaticRoute { to: to.parse().unwrap(), via: via.parse().unwrap() };
+    let route =
+        |to: &str, via: &str| StaticRoute { to: to.parse().unwrap(), via: vec![via.parse().unwrap()], interface: None };
     Settings {
         interfaces: PerInterface { first: interface(1, 1500), second: interface(2, 1400) },
         routes: vec![route("192.0.2.0/24", "10.2.0.254"), route("2001:db8::/32", "fd00:2::fe")],
+        reverse_path: ReversePath::Loose,
+        icmp_redirects: false,
         hash_key: HashKey([7; 16]),
     }
 }
@@ -134,7 +138,7 @@ impl Router {
     /// A packet is forwarded, or refused and told so.
     pub(super) fn forwards(&mut self, arrived: Interface, frame: Frame) -> Result<Hop, DropReason> {
         let headers = headers(&frame);
-        match self.forward.route(arrived, &headers, &frame) {
+        match self.forward.route(arrived, &headers, &frame, || 0) {
             Ok(hop) => {
                 self.forward.transmit(self.now, hop, &headers, frame, &mut self.out);
                 Ok(hop)

@@ -90,7 +90,7 @@ fn what_cannot_be_forwarded_has_its_reason_and_its_answer() {
         ("no IPv6 route", udp(client, v6("2001:db9::1"), b"x"), DropReason::NoRoute, Some((1, 0))),
         ("too big", udp(CLIENT, SERVER, &big), DropReason::TooBig, Some((3, 4))),
         ("too big for IPv6", udp(client, server, &big), DropReason::TooBig, Some((2, 0))),
-        ("same interface", udp(CLIENT, Ipv4Addr::new(10, 1, 0, 5), b"x"), DropReason::SameInterface, None),
+        ("to its own source", udp(CLIENT, CLIENT, b"x"), DropReason::SameInterface, None),
         ("broadcast", udp(CLIENT, Ipv4Addr::new(10, 2, 0, 255), b"x"), DropReason::Multicast, None),
         ("multicast", udp(CLIENT, Ipv4Addr::new(239, 1, 1, 1), b"x"), DropReason::Multicast, None),
         ("from this node", udp(OWN, SERVER, b"x"), DropReason::Martian, None),

@@ -173,7 +173,8 @@ mod tests {
         router.forwards(FIRST, Frame::from_bytes(&bytes)).unwrap();
         let left: Vec<Frame> = router.out.transmit.drain(..).map(|(_, frame, _)| frame).collect();
         assert_eq!(left.len(), 3);
-        assert_eq!(left[0].bytes()[34..46], options);
+        // The timestamp is this node's.
+        assert_eq!((&left[0].bytes()[34..40], left[0].bytes()[40]), (&options[..6], 9));
         for part in &left[1..] {
             assert_eq!((part.bytes()[14], &part.bytes()[34..38]), (0x46, &options[..4]));
         }

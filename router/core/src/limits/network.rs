@@ -50,6 +50,12 @@ pub const CONFLICT_TIME: Duration = Duration::from_secs(60);
 /// Connected networks and static routes of each family: they are scanned one by one for every packet.
 pub const ROUTES_MAX: usize = 128;
 
+/// Gateways of one route.
+pub const GATEWAYS_MAX: usize = 16;
+
+/// Time from one question to a gateway that is silent to the next, where a route has others.
+pub const GATEWAY_RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
 /// ICMP errors of one node in a second (RFC 1812, section 4.3.2.8; RFC 4443, section 2.4 (f)).
 pub const ICMP_ERRORS_PER_SECOND_MAX: u32 = 1_000;
 

@@ -11,8 +11,9 @@
 //! ```
 
 use super::Node;
+use crate::chosen::Unbegun;
 use crate::event::DropReason;
-use crate::flow::FlowKey;
+use crate::forward::Forward;
 use crate::fragments::Way;
 use crate::id::{Interface, NodeId};
 use crate::inspector::HostPart;
@@ -29,21 +30,26 @@ pub(super) struct Beginning<'a> {
     pub(super) choice: choice::Settings,
     /// Who might be chosen, as far as this node knows.
     pub(super) candidates: &'a [choice::Candidate],
+    pub(super) forward: &'a Forward,
 }
 
 impl Beginning<'_> {
-    /// The choice hash of the stream, if this node may begin it. A frame on a network proves nothing, and so does no more
+    /// The choice hash of the stream, if this node may begin it and its source is where the packet came from. A frame on a network proves nothing, and so does no more
     /// than a packet to the virtual MAC would: its stream begins at the node that it would be given to. Where two nodes' views
     /// differ for a moment, the holder decides.
-    pub(super) fn choose(&self, opener: &FlowKey, came: Came) -> Option<u64> {
-        let hash = self.choice.hash(opener);
+    pub(super) fn begin(&self, arrival: &Arrival, came: Came) -> Result<u64, Unbegun> {
+        let hash = self.choice.hash(&arrival.key());
         let may = match came {
             Came::Directly | Came::Astray | Came::HandedOver { .. } => true,
             Came::Redirected if is_on(Mutation::BelieveRedirects) => true,
             Came::Redirected => self.choice.choose(hash, self.candidates) == Some(self.node),
             Came::Straight => is_on(Mutation::BeginStraight),
         };
-        may.then_some(hash)
+        if !may {
+            return Err(Unbegun::Astray);
+        }
+        self.forward.check_source(arrival.interface, &arrival.headers).map_err(Unbegun::Dropped)?;
+        Ok(hash)
     }
 }
 

@@ -4,10 +4,11 @@ use std::net::IpAddr;
 
 use super::{Node, Redirecting};
 use crate::event::DropReason;
+use crate::forward::Forward;
 use crate::id::{Interface, NodeId};
 use crate::inspector::HostPart;
 use crate::mutation::{Mutation, is_on};
-use crate::packet::Packet;
+use crate::packet::{Content, Packet};
 use crate::time::Instant;
 
 /// By which door a packet comes in.
@@ -37,8 +38,12 @@ impl<H: HostPart> Node<H> {
     ) -> Entrance {
         let own = packet.destination == self.macs[interface];
         if !own && !self.virtual_macs[interface].contains(&packet.destination) {
-            let multicast = packet.destination.is_multicast();
-            return Entrance::Refused(if multicast { DropReason::Multicast } else { DropReason::OtherMac });
+            if !packet.destination.is_multicast() {
+                return Entrance::Refused(DropReason::OtherMac);
+            }
+            let is_asked = matches!(&packet.content, Content::Ip(headers) if Forward::is_asked_group(headers));
+            let is_answered = is_asked && self.view.steers(now, interface);
+            return if is_answered { Entrance::Local } else { Entrance::Refused(DropReason::Multicast) };
         }
         let steers = self.view.steers(now, interface);
         let local = self.forward.is_own_address(destination) || steers && self.forward.is_virtual_address(destination);

@@ -61,6 +61,8 @@ pub struct Node<H> {
     announcing: Announcing,
     macs: PerInterface<Mac>,
     virtual_macs: PerInterface<[Mac; 2]>,
+    /// The VLANs of tagged networks.
+    vlans: PerInterface<Option<u16>>,
     view: View,
     forward: Forward,
     redirector: Redirector,
@@ -136,6 +138,7 @@ impl<H: HostPart> Node<H> {
             announcing: settings.announcing,
             macs: PerInterface::from_fn(|i| interfaces[i].mac),
             virtual_macs: PerInterface::from_fn(|i| [interfaces[i].virtual_mac_v4, interfaces[i].virtual_mac_v6]),
+            vlans: PerInterface::from_fn(|i| interfaces[i].vlan),
             view: View::new(Membership::new(now, settings.membership).out_of_sync()),
             forward: Forward::new(now, &settings.forward)?,
             redirector: Redirector::new(now, redirector),
@@ -165,9 +168,14 @@ impl<H: HostPart> Node<H> {
     }
 
     /// A frame came in at an interface. Packets for the plugins wait for [`batch_ended`](Self::batch_ended).
-    pub fn frame_arrived(&mut self, turn: &mut Turn<'_, H>, interface: Interface, frame: Frame) {
+    pub fn frame_arrived(&mut self, turn: &mut Turn<'_, H>, interface: Interface, mut frame: Frame) {
         turn.out.ledger.arrived[interface] += 1;
         turn.out.arriving = Some(interface);
+        if let Some(vlan) = self.vlans[interface]
+            && !is_of(vlan, &mut frame)
+        {
+            return turn.out.drop(frame, DropReason::WrongVlan);
+        }
         if self.view.is_lease_over(turn.now) {
             if !self.view.is_admitted() {
                 return self.overhear(turn, interface, frame);
@@ -224,11 +232,16 @@ impl<H: HostPart> Node<H> {
         }
     }
 
-    /// A frame that is neither ARP nor IP is a challenge or an answer, or ends here as any that is not right. Kept off the way of
-    /// all others.
+    /// A frame that is neither ARP nor IP is a challenge or an answer, or ends here as any that is not right. One whose tag tells
+    /// a priority alone is an untagged one (IEEE 802.1Q, section 6.9.1). Kept off the way of all others.
     #[cold]
     #[inline(never)]
-    fn unparsed(&mut self, turn: &mut Turn<'_, H>, interface: Interface, frame: Frame, reason: DropReason) {
+    fn unparsed(&mut self, turn: &mut Turn<'_, H>, interface: Interface, mut frame: Frame, reason: DropReason) {
+        if frame.inner_tag().is_some_and(|tag| tag.vlan() == 0) && frame.untag() {
+            // It is the same frame: it is counted once.
+            turn.out.ledger.arrived[interface] -= 1;
+            return self.frame_arrived(turn, interface, frame);
+        }
         if reason != DropReason::EtherType || !probe::is_probe(&frame) {
             turn.out.drop(frame, reason);
         } else if self.view.is_admitted() {
@@ -361,4 +374,12 @@ impl<H: HostPart> Node<H> {
             self.accept_early(turn, &[Awaited::Claim(holder, interface)]);
         }
     }
+}
+
+/// True for a frame with the tag of this VLAN, which is taken out.
+#[cold]
+#[inline(never)]
+fn is_of(vlan: u16, frame: &mut Frame) -> bool {
+    let tag = frame.tag().or_else(|| frame.inner_tag());
+    tag.is_some_and(|tag| tag.vlan() == vlan) && (frame.tag().is_some() || frame.untag())
 }

@@ -184,7 +184,7 @@ impl<H: HostPart> Node<H> {
             turn.out.ledger.messages_stale += 1;
             return;
         }
-        let wanted = self.chosen.digests.differing(&compare.digests);
+        let wanted = self.chosen.digests[interface].differing(&compare.digests);
         self.bulks.retain(|bulk| (bulk.to, bulk.interface) != (from, interface));
         let bulk = Bulk { to: from, interface, epoch, round, wanted, next: Some(Slot::FIRST) };
         if bulk.wanted.contains(&true) {
@@ -245,8 +245,11 @@ impl<H: HostPart> Node<H> {
     fn wanted(&self, bulk: &Bulk, slot: Slot) -> Option<Announce> {
         let session = self.chosen.markers.at(slot);
         session.told?;
-        let wanted = bulk.wanted.get(self.chosen.digests.bucket_of(session.identity)) == Some(&true);
-        self.chosen.announcement(slot, self.boot).filter(|_| wanted)
+        let wanted = bulk.wanted.get(self.chosen.digests[bulk.interface].bucket_of(session.identity)) == Some(&true);
+        let is_of = |announce: &Announce| {
+            [announce.arrival, announce.return_key].iter().any(|key| key.interface() == bulk.interface)
+        };
+        self.chosen.announcement(slot, self.boot).filter(|announce| wanted && is_of(announce))
     }
 
     fn pass_on(&mut self, turn: &mut Turn<'_, H>, to: NodeId, streams: Vec<Announce>) {
@@ -263,7 +266,7 @@ impl<H: HostPart> Node<H> {
     fn end_bulk(&mut self, turn: &mut Turn<'_, H>, bulk: &Bulk) {
         let numbers = (0..BUCKETS).zip(&bulk.wanted).filter(|(_, wanted)| **wanted);
         let sent = numbers.filter_map(|(bucket, _)| u16::try_from(bucket).ok()).collect();
-        let digests = self.chosen.digests.as_slice().to_vec();
+        let digests = self.chosen.digests[bulk.interface].as_slice().to_vec();
         let end = SyncEnd { interface: bulk.interface, epoch: bulk.epoch, round: bulk.round, sent, digests };
         if bulk.to == self.node {
             self.sync_ended(turn, self.node, &end);

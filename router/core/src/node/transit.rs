@@ -12,7 +12,7 @@ use crate::limits::BATCH_PACKETS_MAX;
 use crate::mutation::{Mutation, is_on};
 use crate::outbox::{Leaving, Outbox};
 use crate::packet::{Arrival, Came, Frame, Odd, Packet, checksum, rewrite};
-use crate::redirector::Steer;
+use crate::redirector::{Steer, Summary};
 use crate::turn::Turn;
 
 impl<H: HostPart> Node<H> {
@@ -28,7 +28,7 @@ impl<H: HostPart> Node<H> {
     /// A packet whose stream nobody owns.
     pub(super) fn steer_unowned(&mut self, turn: &mut Turn<'_, H>, arrival: Arrival) {
         let key = self.hash_key.hashed(arrival.key());
-        let summary = Self::summary(key, &arrival);
+        let summary = Summary { opening: self.forward.opening(&arrival), ..Self::summary(key, &arrival) };
         let steer = self.redirector.steer_unowned(turn.now, &summary, &self.candidates, turn.out);
         self.steered(turn, steer, key, arrival);
     }
@@ -110,8 +110,11 @@ impl<H: HostPart> Node<H> {
             return turn.out.drop(arrival.frame, reason);
         }
         corrupt(Mutation::CorruptPayload, &mut arrival.frame);
-        let beginning = Beginning { node: self.node, choice: self.choice, candidates: &self.with_own };
-        let inspection = match self.chosen.accept(turn, &key, arrival, |opener, came| beginning.choose(opener, came)) {
+        let forward = &self.forward;
+        let beginning = Beginning { node: self.node, choice: self.choice, candidates: &self.with_own, forward };
+        let (opening, begin) =
+            (|arrival: &Arrival| forward.opening(arrival), |arrival: &Arrival, came| beginning.begin(arrival, came));
+        let inspection = match self.chosen.accept(turn, &key, arrival, opening, begin) {
             Accepted::Inspect(inspection) => inspection,
             Accepted::Ended => return,
             Accepted::Unknown(arrival, reason) => return self.reset(turn, arrival, reason),
@@ -170,7 +173,8 @@ impl<H: HostPart> Node<H> {
     /// A packet that passed the plugins goes on, if there is a way and the other redirector knows of its stream.
     fn leave(&mut self, turn: &mut Turn<'_, H>, slot: Slot, direction: Direction, arrival: Arrival) {
         let Arrival { interface, headers, frame, .. } = arrival;
-        let hop = match self.forward.route(interface, &headers, &frame) {
+        let spread = || self.chosen.markers.at(slot).choice;
+        let hop = match self.forward.route(interface, &headers, &frame, spread) {
             Ok(hop) => hop,
             Err(unroutable) => {
                 if let Some(answer) = unroutable.answer {
@@ -181,6 +185,10 @@ impl<H: HostPart> Node<H> {
             }
         };
         let departure = self.chosen.depart(turn, slot, direction, &headers);
+        if hop.interface == interface && departure == Departure::Announce {
+            let received = Received { interface, headers: &headers, frame: &frame };
+            self.forward.tell_shorter_way(turn.now, received, hop, turn.out);
+        }
         match departure {
             Departure::Leave => self.forward.transmit(turn.now, hop, &headers, frame, turn.out),
             Departure::LeaveAndAnnounce => {

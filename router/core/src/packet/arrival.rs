@@ -58,13 +58,14 @@ impl Came {
 }
 
 impl Arrival {
-    /// The packet in a frame.
+    /// The packet in a frame that came over the mesh. A VLAN tag that it had where it came in is of no meaning here.
     ///
     /// # Errors
     /// The frame and the reason to drop it: it carries no IP packet that this router handles.
-    pub fn parse(interface: Interface, frame: Frame, came: Came) -> Result<Self, (Frame, DropReason)> {
+    pub fn parse(interface: Interface, mut frame: Frame, came: Came) -> Result<Self, (Frame, DropReason)> {
         match Packet::parse_ip(&frame) {
             Ok(headers) => Ok(Self { interface, headers, frame, came }),
+            Err(DropReason::VlanTagged) if frame.untag() => Self::parse(interface, frame, came),
             Err(reason) => Err((frame, reason)),
         }
     }

@@ -21,10 +21,74 @@ pub const BUFFER_LEN: usize = (OFFLOAD_HEADER_LEN + FRAME_LEN_MAX).next_multiple
 #[derive(Debug)]
 pub struct Frame {
     buffer: Box<[u8]>,
-    len: usize,
+    /// Length and tag in one word: frames are moved often.
+    extent: Extent,
     /// How it becomes fragments again, if it was joined from some.
     joined: Option<Box<Joined>>,
 }
+
+/// How long a frame is, in the lower half, and the VLAN tag that it came with and has no more, with a bit above it.
+#[derive(Clone, Copy, Debug)]
+struct Extent(u64);
+
+impl Extent {
+    const LEN: u64 = 0xffff_ffff;
+    const TAG_AT: u32 = 32;
+    const TAGGED: u64 = 1 << 48;
+
+    /// No frame is longer than [`FRAME_LEN_MAX`] and no buffer much longer.
+    fn of(len: usize) -> Self {
+        Self(u64::try_from(len).unwrap_or_default() & Self::LEN)
+    }
+
+    fn len(self) -> usize {
+        usize::try_from(self.0 & Self::LEN).unwrap_or_default()
+    }
+
+    fn tag(self) -> Option<Tag> {
+        let tag = u16::try_from(self.0 >> Self::TAG_AT & 0xffff).unwrap_or_default();
+        (self.0 & Self::TAGGED != 0).then_some(Tag(tag))
+    }
+
+    fn with_len(self, len: usize) -> Self {
+        Self(self.0 & !Self::LEN | Self::of(len).0)
+    }
+
+    fn with_tag(self, tag: Tag) -> Self {
+        Self(self.0 & Self::LEN | u64::from(tag.0) << Self::TAG_AT | Self::TAGGED)
+    }
+}
+
+/// What is in a VLAN tag behind its type: three bits of priority, one of eligibility for dropping, and the number of the VLAN
+/// (IEEE 802.1Q, section 9.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tag(pub u16);
+
+impl Tag {
+    /// The tag of a VLAN, with the lowest priority.
+    #[must_use]
+    pub const fn of(vlan: u16) -> Self {
+        Self(vlan & 0x0fff)
+    }
+
+    /// The number of the VLAN; 0 if it tells a priority alone: such a frame is as good as one without a tag.
+    #[must_use]
+    pub const fn vlan(self) -> u16 {
+        self.0 & 0x0fff
+    }
+}
+
+/// Ethernet type of a VLAN tag.
+const TAG_TYPE: [u8; 2] = [0x81, 0x00];
+
+/// Length of a VLAN tag in bytes.
+pub const TAG_LEN: usize = 4;
+
+/// Length of both Ethernet addresses, behind which a tag is.
+const MACS_LEN: usize = 12;
+
+/// Length of what is in front of a tagged frame's Ethernet type: offload header, addresses, tag.
+pub const TAGGED_HEAD_LEN: usize = OFFLOAD_HEADER_LEN + MACS_LEN + TAG_LEN;
 
 const WITHIN: &str = "a frame lies in its buffer";
 
@@ -32,7 +96,7 @@ impl Frame {
     /// An empty frame that takes any frame a TAP gives.
     #[must_use]
     pub fn with_full_buffer() -> Self {
-        Self { buffer: vec![0; BUFFER_LEN].into_boxed_slice(), len: 0, joined: None }
+        Self { buffer: vec![0; BUFFER_LEN].into_boxed_slice(), extent: Extent::of(0), joined: None }
     }
 
     /// A frame of exactly these Ethernet bytes, with full checksums and nothing offloaded. Bytes beyond
@@ -43,31 +107,31 @@ impl Frame {
         let mut buffer = Vec::with_capacity(OFFLOAD_HEADER_LEN + bytes.len());
         buffer.extend_from_slice(&[0; OFFLOAD_HEADER_LEN]);
         buffer.extend_from_slice(bytes);
-        Self { buffer: buffer.into_boxed_slice(), len: bytes.len(), joined: None }
+        Self { buffer: buffer.into_boxed_slice(), extent: Extent::of(bytes.len()), joined: None }
     }
 
     /// A frame from offload header and Ethernet bytes; `None` if they are too short or too long for one.
     #[must_use]
     pub fn from_wire(wire: &[u8]) -> Option<Self> {
         let len = wire.len().checked_sub(OFFLOAD_HEADER_LEN)?;
-        (len <= FRAME_LEN_MAX).then(|| Self { buffer: wire.into(), len, joined: None })
+        (len <= FRAME_LEN_MAX).then(|| Self { buffer: wire.into(), extent: Extent::of(len), joined: None })
     }
 
     /// The Ethernet bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        or_mistake(self.buffer.get(OFFLOAD_HEADER_LEN..OFFLOAD_HEADER_LEN + self.len), WITHIN)
+        or_mistake(self.buffer.get(OFFLOAD_HEADER_LEN..OFFLOAD_HEADER_LEN + self.extent.len()), WITHIN)
     }
 
     /// The Ethernet bytes, to rewrite in place.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        or_mistake(self.buffer.get_mut(OFFLOAD_HEADER_LEN..OFFLOAD_HEADER_LEN + self.len), WITHIN)
+        or_mistake(self.buffer.get_mut(OFFLOAD_HEADER_LEN..OFFLOAD_HEADER_LEN + self.extent.len()), WITHIN)
     }
 
     /// Offload header and Ethernet bytes, as a TAP takes them.
     #[must_use]
     pub fn wire(&self) -> &[u8] {
-        or_mistake(self.buffer.get(..OFFLOAD_HEADER_LEN + self.len), WITHIN)
+        or_mistake(self.buffer.get(..OFFLOAD_HEADER_LEN + self.extent.len()), WITHIN)
     }
 
     /// The whole buffer, for a driver to read into; then [`Frame::filled`] says how much came.
@@ -77,19 +141,82 @@ impl Frame {
 
     /// `wire_len` bytes (offload header included) have been read into the buffer.
     pub fn filled(&mut self, wire_len: usize) {
-        self.len = wire_len.min(self.buffer.len()).saturating_sub(OFFLOAD_HEADER_LEN);
+        self.extent = Extent::of(wire_len.min(self.buffer.len()).saturating_sub(OFFLOAD_HEADER_LEN));
+    }
+
+    /// The VLAN tag that the frame came with; it is not in its bytes any more.
+    #[must_use]
+    pub fn tag(&self) -> Option<Tag> {
+        self.extent.tag()
+    }
+
+    /// The VLAN tag that is in the frame's bytes.
+    #[must_use]
+    pub fn inner_tag(&self) -> Option<Tag> {
+        let [type_high, type_low, high, low] = *self.bytes().get(MACS_LEN..)?.first_chunk()?;
+        ([type_high, type_low] == TAG_TYPE).then(|| Tag(u16::from_be_bytes([high, low])))
+    }
+
+    /// Takes the VLAN tag out of the frame's bytes and keeps it apart. False if there is none, or one was taken out already.
+    #[cold]
+    #[inline(never)]
+    pub fn untag(&mut self) -> bool {
+        let (None, Some(tag)) = (self.tag(), self.inner_tag()) else { return false };
+        self.bytes_mut().copy_within(MACS_LEN + TAG_LEN.., MACS_LEN);
+        self.set_offload(self.offload().without_tag());
+        self.extent = Extent::of(self.extent.len().saturating_sub(TAG_LEN)).with_tag(tag);
+        true
+    }
+
+    /// What is written before [`Frame::behind_tag`] so that the frame goes out with a tag.
+    #[must_use]
+    pub fn tagged_head(&self, tag: Tag) -> [u8; TAGGED_HEAD_LEN] {
+        let mut head = [0; TAGGED_HEAD_LEN];
+        let (offload, rest) = head.split_at_mut(OFFLOAD_HEADER_LEN);
+        let (macs, place) = rest.split_at_mut(MACS_LEN);
+        offload.copy_from_slice(&self.offload().with_tag().to_bytes());
+        if let Some(own) = self.bytes().get(..MACS_LEN) {
+            macs.copy_from_slice(own);
+        }
+        let [type_high, type_low] = TAG_TYPE;
+        let [high, low] = tag.0.to_be_bytes();
+        place.copy_from_slice(&[type_high, type_low, high, low]);
+        head
+    }
+
+    /// The frame's bytes behind its addresses.
+    #[must_use]
+    pub fn behind_tag(&self) -> &[u8] {
+        self.bytes().get(MACS_LEN..).unwrap_or_default()
+    }
+
+    /// Offload header and Ethernet bytes as they travel over the mesh: with the tag that the frame came with.
+    #[must_use]
+    pub fn to_wire(&self) -> Vec<u8> {
+        match self.tag() {
+            None => self.wire().to_vec(),
+            Some(tag) => [&self.tagged_head(tag)[..], self.behind_tag()].concat(),
+        }
+    }
+
+    /// The same frame in a buffer of its own size.
+    #[must_use]
+    pub fn copied(&self) -> Option<Self> {
+        Some(Self { extent: self.extent, ..Self::from_wire(self.wire())? })
     }
 
     /// Cuts off what lies behind so many Ethernet bytes.
     pub fn truncate(&mut self, len: usize) {
-        self.len = self.len.min(len);
+        self.extent = self.extent.with_len(self.extent.len().min(len));
     }
 
     /// Replaces `old_len` bytes from `from` on by others. False, and nothing changed, if those are not in the frame or the frame
     /// would be too long. A buffer that is too small gives way to a larger one.
     pub fn splice(&mut self, from: usize, old_len: usize, new: &[u8]) -> bool {
-        let Some(behind) = from.checked_add(old_len).filter(|behind| *behind <= self.len) else { return false };
-        let len = self.len - old_len + new.len();
+        let Some(behind) = from.checked_add(old_len).filter(|behind| *behind <= self.extent.len()) else {
+            return false;
+        };
+        let len = self.extent.len() - old_len + new.len();
         if len > FRAME_LEN_MAX {
             return false;
         }
@@ -99,9 +226,9 @@ impl Frame {
             self.buffer = larger.into_boxed_slice();
         }
         let at = OFFLOAD_HEADER_LEN + from;
-        self.buffer.copy_within(OFFLOAD_HEADER_LEN + behind..OFFLOAD_HEADER_LEN + self.len, at + new.len());
+        self.buffer.copy_within(OFFLOAD_HEADER_LEN + behind..OFFLOAD_HEADER_LEN + self.extent.len(), at + new.len());
         or_mistake(self.buffer.get_mut(at..at + new.len()), WITHIN).copy_from_slice(new);
-        self.len = len;
+        self.extent = self.extent.with_len(len);
         true
     }
 
@@ -161,5 +288,34 @@ impl Frame {
     #[must_use]
     pub fn has_full_buffer(&self) -> bool {
         self.buffer.len() == BUFFER_LEN
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// A tag that is put in and taken out leaves the frame and its offload header as they were.
+        #[test]
+        fn a_tag_comes_and_goes(bytes in prop::collection::vec(any::<u8>(), 14..200), tag: u16, start in 14_u16..60) {
+            let mut plain = Frame::from_bytes(&bytes);
+            prop_assume!(plain.inner_tag().is_none());
+            let mut header = [1, 1, 54, 0, 100, 0, 0, 0, 16, 0];
+            header[6..8].copy_from_slice(&start.to_ne_bytes());
+            plain.buffer_mut()[..OFFLOAD_HEADER_LEN].copy_from_slice(&header);
+            prop_assert!(!plain.untag());
+            let wire = [&plain.tagged_head(Tag(tag))[..], plain.behind_tag()].concat();
+            let mut tagged = Frame::from_wire(&wire).unwrap();
+            prop_assert_eq!(tagged.inner_tag(), Some(Tag(tag)));
+            prop_assert_eq!(tagged.bytes().len(), bytes.len() + TAG_LEN);
+            prop_assert_eq!(tagged.offload().checksum_field().0, usize::from(start) + TAG_LEN);
+            prop_assert!(tagged.untag());
+            prop_assert_eq!((tagged.wire(), tagged.tag()), (plain.wire(), Some(Tag(tag))));
+            prop_assert_eq!(tagged.to_wire(), wire);
+            prop_assert_eq!(tagged.copied().unwrap().tag(), Some(Tag(tag)));
+            prop_assert!(!tagged.untag(), "only one");
+        }
     }
 }

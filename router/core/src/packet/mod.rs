@@ -20,7 +20,7 @@ pub mod vrrp;
 
 pub use arrival::{Arrival, Came};
 pub use fragment::Fragment;
-pub use frame::{BUFFER_LEN, FRAME_LEN_MAX, Frame, OFFLOAD_HEADER_LEN};
+pub use frame::{BUFFER_LEN, FRAME_LEN_MAX, Frame, OFFLOAD_HEADER_LEN, TAG_LEN, TAGGED_HEAD_LEN, Tag};
 pub use odd::Odd;
 pub use offload::Offload;
 pub use parse::{Arp, ArpOperation, Content, Headers, Packet, TcpFlags, Transport};

@@ -41,6 +41,23 @@ impl Offload {
         [self.flags, self.gso_type, h0, h1, g0, g1, s0, s1, o0, o1]
     }
 
+    /// The same for the frame with a VLAN tag in front of its network header.
+    pub(super) fn with_tag(self) -> Self {
+        self.moved(|place| place.saturating_add(4))
+    }
+
+    /// The same for the frame without its VLAN tag.
+    pub(super) fn without_tag(self) -> Self {
+        self.moved(|place| place.saturating_sub(4))
+    }
+
+    /// Fields that nothing uses stay 0.
+    fn moved(self, by: impl Fn(u16) -> u16) -> Self {
+        let checksum_start = if self.needs_checksum() { by(self.checksum_start) } else { self.checksum_start };
+        let header_len = if self.header_len > 0 { by(self.header_len) } else { 0 };
+        Self { checksum_start, header_len, ..self }
+    }
+
     /// True if the transport checksum still has to be finished over `checksum_start..`.
     #[must_use]
     pub fn needs_checksum(&self) -> bool {

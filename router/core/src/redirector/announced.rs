@@ -64,7 +64,7 @@ impl Redirector {
         self.put(now, *key, session);
         // Two ends may have opened the stream: the loser's return key need not be the winner's.
         let lost_return_key = match old.direction {
-            Direction::FromOpener => self.other_key(key),
+            Direction::FromOpener => self.other_key(key, old.other),
             Direction::ToOpener => *key,
         };
         note_translation(&mut self.translated, key, announce);
@@ -117,13 +117,19 @@ fn session_of(
     (stream, round): (u64, u32),
     old: Option<&RedirectorSession>,
 ) -> RedirectorSession {
+    let (direction, other) = if *key == announce.arrival {
+        (Direction::FromOpener, announce.return_key.interface())
+    } else {
+        (Direction::ToOpener, announce.arrival.interface())
+    };
     RedirectorSession {
         generation: announce.generation,
         boot: announce.boot,
         choice: announce.choice,
         stream,
         standing: Standing::Announced,
-        direction: if *key == announce.arrival { Direction::FromOpener } else { Direction::ToOpener },
+        direction,
+        other,
         started: old.map_or(now, |old| old.started),
         seen: old.map_or(now, |old| old.seen),
         expires: Instant::NEVER,

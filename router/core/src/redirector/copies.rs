@@ -33,7 +33,7 @@ impl Copies {
             return;
         }
         if let Some(copy) = self.of_mut(session.generation.node, interface) {
-            copy.digests.toggle(session.stream, session.generation.counter);
+            copy.digests.toggle(session.stream, session.generation.counter, session.direction);
         }
     }
 

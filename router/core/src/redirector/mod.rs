@@ -239,6 +239,7 @@ impl Redirector {
             stream: 0,
             standing: Standing::Provisional,
             direction: Direction::FromOpener,
+            other: key.interface().other(),
             started: now,
             seen: now,
             expires: now + self.settings.timeouts.provisional,
@@ -259,7 +260,8 @@ impl Redirector {
 
     /// The session of `key` gets another owner, who must hear of it.
     fn begin_move(&mut self, now: Instant, key: &FlowKey, generation: Generation) -> Assign {
-        let other = self.other_key(key);
+        let known = self.table.get(key).map(|session| session.other);
+        let other = self.other_key(key, known.unwrap_or_else(|| key.interface().other()));
         let mut assign = Assign { arrival: *key, return_key: other, choice: 0, generation, life: None };
         if let Some(slot) = self.table.slot(key)
             && let Some((_, session)) = self.table.at_mut(slot)
@@ -276,8 +278,9 @@ impl Redirector {
         assign
     }
 
-    fn other_key(&self, key: &FlowKey) -> FlowKey {
-        self.translated.get(key).copied().unwrap_or_else(|| key.reversed(key.interface().other()))
+    /// The other key of the stream that has `key`; it is of `interface`.
+    fn other_key(&self, key: &FlowKey, interface: Interface) -> FlowKey {
+        self.translated.get(key).copied().unwrap_or_else(|| key.reversed(interface))
     }
 
     /// This node neither holds nor stands by for the redirector of an interface any more.

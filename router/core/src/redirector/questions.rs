@@ -49,7 +49,9 @@ impl Redirector {
 
     /// The rows of one part of the table, by its number from 0 on; `None` behind the last.
     pub fn rows(&self, part: usize) -> Option<impl Iterator<Item = Row>> {
-        let row = |(key, session)| Row::of_redirector(key, self.other_key(key), session);
+        let row = |(key, session): (&FlowKey, &RedirectorSession)| {
+            Row::of_redirector(key, self.other_key(key, session.other), session)
+        };
         self.table.part(part).map(|sessions| sessions.map(row))
     }
 }

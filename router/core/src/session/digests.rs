@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use crate::inspector::Direction;
 use crate::limits::BUCKETS;
 
 /// One digest for each bucket. A stream's identity, which says its bucket, is a keyed hash that no outsider can aim.
@@ -33,11 +34,13 @@ impl Digests {
         usize::try_from(place).unwrap_or_default()
     }
 
-    /// Adds a stream in one generation, or takes it away if it is there.
-    pub fn toggle(&mut self, stream: u64, generation: u32) {
+    /// Adds one direction of a stream in one generation, or takes it away if it is there. Both directions may arrive at one
+    /// interface, so they must not cancel each other out.
+    pub fn toggle(&mut self, stream: u64, generation: u32, direction: Direction) {
         let bucket = self.bucket_of(stream);
         if let Some(digest) = self.digests.get_mut(bucket) {
-            *digest ^= spread(stream ^ u64::from(generation).rotate_left(32));
+            let number = u64::from(generation) << 1 | direction as u64;
+            *digest ^= spread(stream ^ number.rotate_left(31));
         }
     }
 
@@ -72,10 +75,11 @@ mod tests {
         #[test]
         fn equal_sets_have_equal_digests_in_any_order(
             mut streams: Vec<(u64, u32)>, extra: (u64, u32), used in prop_oneof![1..4_usize, Just(BUCKETS)],
+            direction in prop_oneof![Just(Direction::FromOpener), Just(Direction::ToOpener)],
         ) {
             let digests_of = |streams: &[(u64, u32)]| {
                 let mut digests = Digests::new(used);
-                streams.iter().for_each(|(stream, generation)| digests.toggle(*stream, *generation));
+                streams.iter().for_each(|(stream, generation)| digests.toggle(*stream, *generation, direction));
                 digests
             };
             streams.sort_unstable();
@@ -84,15 +88,19 @@ mod tests {
             streams.reverse();
             let mut other = digests_of(&streams);
             prop_assert!(one.differing(other.as_slice()).iter().all(|differs| !differs));
-            other.toggle(extra.0, extra.1);
+            other.toggle(extra.0, extra.1, direction);
             let differing: Vec<_> = one.differing(other.as_slice()).iter().enumerate().filter(|(_, d)| **d).map(|(b, _)| b).collect();
             prop_assert_eq!(differing, [one.bucket_of(extra.0)]);
             prop_assert!(one.bucket_of(extra.0) < used);
-            other.toggle(extra.0, extra.1);
+            other.toggle(extra.0, extra.1, direction);
             prop_assert_eq!(&one, &other);
-            other.toggle(extra.0, extra.1);
-            other.toggle(extra.0, extra.1 ^ 1);
-            prop_assert_ne!(one, other, "the same stream in another generation is another");
+            other.toggle(extra.0, extra.1, direction);
+            let other_direction = Direction::BOTH.into_iter().find(|d| *d != direction).unwrap();
+            for (generation, direction) in [(extra.1 ^ 1, direction), (extra.1, other_direction)] {
+                let mut third = other.clone();
+                third.toggle(extra.0, generation, direction);
+                prop_assert_ne!(&one, &third, "the same stream in another generation or direction is another");
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 //! section 3.10.7.4; RFC 5961) changes nothing.
 
 mod half;
+mod state;
 mod told;
 
 use std::time::Duration;
@@ -14,48 +15,8 @@ use crate::inspector::Direction;
 use crate::mutation::{Mutation, is_on};
 use crate::packet::{Headers, TcpFlags, Transport};
 use half::{Half, scale_of};
+pub use state::State;
 use told::Told;
-
-/// Where a stream is in its life.
-///
-/// ```text
-///  SYN              SYN|ACK, ACK                FIN               both FINs acknowledged
-///  ----> Opening ----------------> Established -----> Closing ---------------------------> Closed
-///           |                        |  ^  ^              |                                 ^  |
-///           |                        |  |  +--------------+ more data than the FIN's        |  |
-///           |                        |  +---------------------------------------------------|--+ new data both ways
-///           +------------------------+----------------------------------------------------- +
-///                      a reset between the last acknowledged byte and the end of what was seen
-///
-///  UDP, ICMP, other: Active for all their life
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum State {
-    /// TCP: the handshake is not complete.
-    Opening,
-    /// TCP: both ends have spoken.
-    Established,
-    /// TCP: one end has finished.
-    Closing,
-    /// TCP: both have finished, or one has reset.
-    Closed,
-    /// Any protocol without connections.
-    Active,
-}
-
-impl State {
-    /// The name in reports and JSON.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Opening => "opening",
-            Self::Established => "established",
-            Self::Closing => "closing",
-            Self::Closed => "closed",
-            Self::Active => "active",
-        }
-    }
-}
 
 /// A stream's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,7 +113,7 @@ impl Life {
     #[must_use]
     pub fn started(headers: &Headers) -> Self {
         let state = match headers.transport {
-            Transport::Tcp { flags, .. } if flags.ack() || flags.rst() => State::Established,
+            Transport::Tcp { flags, .. } if flags.ack() || flags.rst() => State::OneWay,
             Transport::Tcp { .. } => State::Opening,
             Transport::Udp { .. }
             | Transport::EchoRequest { .. }
@@ -203,6 +164,7 @@ impl Life {
         let Segment { flags, sequence, acknowledgement, .. } = *segment;
         let refuses_syn =
             self.syn.from == Some(direction.other()) && flags.ack() && self.syn.is_acknowledged_by(acknowledgement);
+        let is_one_way = self.state == State::OneWay;
         let (sender, receiver) = self.halves(direction);
         let reset = match receiver.acknowledged() {
             _ if refuses_syn => Reset::Surely,
@@ -215,6 +177,7 @@ impl Life {
                 if expected == seen { Reset::Surely } else { Reset::Perhaps }
             }
             None if flags.ack() && receiver.has_said(acknowledgement, SYN_PAYLOAD_MAX) => Reset::Surely,
+            None if is_one_way && sender.next() == Some(sequence) => Reset::Surely,
             None => return,
         };
         if self.state != State::Closed || self.reset == Reset::Perhaps {
@@ -286,9 +249,11 @@ impl Life {
         let (opener, responder) = (&self.opener, &self.responder);
         let opening = self.state == State::Opening;
         if opening && (opener.acknowledged().is_none() || responder.acknowledged().is_none()) {
-            return State::Opening;
+            let is_one_way = opener.acknowledged().is_some() && responder.next().is_none();
+            return if is_one_way { State::OneWay } else { State::Opening };
         }
         match (opener.has_finished(), responder.has_finished()) {
+            (false, false) if self.state == State::OneWay && responder.next().is_none() => State::OneWay,
             (false, false) => State::Established,
             (true, true) if opener.has_all_of(responder) && responder.has_all_of(opener) => State::Closed,
             (true | false, true | false) => State::Closing,
@@ -378,7 +343,7 @@ impl Life {
         }
         match self.state {
             State::Opening => timeouts.tcp_opening,
-            State::Established => timeouts.tcp_established,
+            State::Established | State::OneWay => timeouts.tcp_established,
             State::Closing => timeouts.tcp_closing,
             State::Closed => timeouts.tcp_closed,
             State::Active => match self.protocol {

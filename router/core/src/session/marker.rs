@@ -182,7 +182,7 @@ impl<H: HostPart> MarkerSession<H> {
     pub fn timeout(&self, timeouts: &Timeouts) -> Duration {
         let blocked_max = match self.life.state() {
             State::Opening => BLOCKED_OPENING_TIME_MAX,
-            State::Established | State::Closing => BLOCKED_TIME_MAX,
+            State::Established | State::OneWay | State::Closing => BLOCKED_TIME_MAX,
             State::Closed | State::Active => Duration::MAX,
         };
         let max = if self.standing.is_ended() { blocked_max } else { Duration::MAX };

@@ -1,6 +1,6 @@
 //! The redirector's note of a stream.
 
-use crate::id::{BootId, Generation};
+use crate::id::{BootId, Generation, Interface};
 use crate::inspector::Direction;
 use crate::time::Instant;
 
@@ -19,6 +19,9 @@ pub struct RedirectorSession {
     pub standing: Standing,
     /// Whether the key is that of the opener's packets or of the return packets.
     pub direction: Direction,
+    /// The interface of the stream's other key, once announced: often the other one, and the same where both ends are
+    /// reached by one network.
+    pub other: Interface,
     /// When it was made.
     pub started: Instant,
     /// When its last packet came.

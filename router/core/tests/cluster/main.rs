@@ -5,12 +5,14 @@ mod admission;
 mod doors;
 mod forged_life;
 mod fragments;
+mod hairpin;
 mod hostile;
 mod neighbours;
 mod room;
 mod standing;
 mod suspended;
 mod takeover;
+mod vlan;
 mod world;
 
 use std::time::Duration;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use herald_core::chosen::Class;
 use herald_core::event::{DropReason, EndReason, Event};
 use herald_core::flow::FlowKey;
+use herald_core::forward::ReversePath;
 use herald_core::id::Interface;
 use herald_core::mesh::{Decline, Message};
 use herald_core::mutation::{Mutation, switch};
@@ -22,7 +23,8 @@ const FIRST: Interface = Interface::First;
 /// A cluster in which c is chosen while it has room, with tables for so many streams.
 fn world(markers: usize, per_source: usize) -> World {
     let bounds = Bounds { markers, per_source, ..Bounds::default() };
-    World::new(&Choices { bounds, redirectors: Redirectors::LastResort, ..Choices::default() })
+    let (redirectors, reverse_path) = (Redirectors::LastResort, ReversePath::Off);
+    World::new(&Choices { bounds, redirectors, reverse_path, ..Choices::default() })
 }
 
 /// A host on the first network by its number; from [`FORGED`] on its address is none of that network, and nothing can come

@@ -2,10 +2,12 @@
 //! clock that jumps from deadline to deadline.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use herald_core::event::{DropReason, EndReason, Event};
 use herald_core::flow::FlowKey;
+use herald_core::forward::{ReversePath, StaticRoute};
 use herald_core::id::{Interface, Mac, NodeId, PerInterface};
 use herald_core::inspector::{
     Inspection, Inspector, Parts, PerDirection, Readiness, Standing, Stream, Totals, Verdict,
@@ -13,9 +15,9 @@ use herald_core::inspector::{
 use herald_core::membership::Service;
 use herald_core::mesh::Message;
 use herald_core::node::{Announcing, Node, Redirecting, Settings};
-use herald_core::outbox::Outbox;
+use herald_core::outbox::{Leaving, Outbox};
 use herald_core::packet::probe::Probe;
-use herald_core::packet::{Content, Frame, Packet, TcpFlags, Transport};
+use herald_core::packet::{Content, Frame, OFFLOAD_HEADER_LEN, Packet, Tag, TcpFlags, Transport};
 use herald_core::redirector::choice::{Keying, Redirectors};
 use herald_core::session::{Bounds, Midstream, Timeouts};
 use herald_core::time::Instant;
@@ -36,6 +38,10 @@ pub(crate) struct Choices {
     pub(crate) midstream: Midstream,
     pub(crate) bounds: Bounds,
     pub(crate) timeouts: Timeouts,
+    pub(crate) reverse_path: ReversePath,
+    pub(crate) icmp_redirects: bool,
+    /// The VLAN of the first network.
+    pub(crate) vlan: Option<u16>,
 }
 
 impl Default for Choices {
@@ -50,6 +56,9 @@ impl Default for Choices {
             midstream: Midstream::Drop,
             bounds: Bounds::default(),
             timeouts: layout::SHORT,
+            reverse_path: ReversePath::Loose,
+            icmp_redirects: false,
+            vlan: None,
         }
     }
 }
@@ -119,8 +128,12 @@ pub(crate) struct World {
     /// Packets that reached the hosts.
     pub(crate) at_client: Vec<Vec<u8>>,
     pub(crate) at_server: Vec<Vec<u8>>,
+    /// Packets that reached the second router, which is on the clients' network.
+    pub(crate) at_gateway: Vec<Vec<u8>>,
     /// A member that does not run now and whose links are silent.
     pub(crate) paused: Option<&'static str>,
+    /// The VLAN of the first network.
+    vlan: Option<u16>,
     dead: Vec<&'static str>,
     /// A member that runs and has its interfaces, and whose messages are lost, both ways.
     pub(crate) cut_off: Option<&'static str>,
@@ -131,6 +144,12 @@ pub(crate) struct World {
     mail: VecDeque<(NodeId, NodeId, Message)>,
 }
 
+/// MAC and address of the second router on the clients' network.
+pub(crate) const GATEWAY: ([u8; 6], Ipv4Addr) = ([2, 0, 0, 0, 0x10, 254], Ipv4Addr::new(10, 1, 0, 254));
+
+/// A host behind it.
+pub(crate) const BEHIND: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+
 fn settings(place: Place, choices: &Choices) -> Settings {
     let mut settings = layout::settings_v4(place, NODES.len());
     if let Some(holders) = choices.holders {
@@ -139,6 +158,11 @@ fn settings(place: Place, choices: &Choices) -> Settings {
     settings.choice.redirectors = choices.redirectors;
     settings.choice.keying = choices.keying;
     settings.hold_max.time = choices.hold_max;
+    let to = "192.0.2.0/24".parse().unwrap();
+    settings.forward.routes = vec![StaticRoute { to, via: vec![GATEWAY.1.into()], interface: None }];
+    settings.forward.reverse_path = choices.reverse_path;
+    settings.forward.icmp_redirects = choices.icmp_redirects;
+    settings.forward.interfaces.first.vlan = choices.vlan;
     let (midstream, redirecting, announcing) = (choices.midstream, choices.redirecting, choices.announcing);
     let (bounds, timeouts) = (choices.bounds, choices.timeouts);
     Settings { midstream, redirecting, announcing, bounds, timeouts, ..settings }
@@ -160,7 +184,9 @@ impl World {
             host_macs: PerInterface::from_fn(host_mac),
             at_client: Vec::new(),
             at_server: Vec::new(),
+            at_gateway: Vec::new(),
             paused: None,
+            vlan: choices.vlan,
             dead: Vec::new(),
             cut_off: None,
             learned: PerInterface::default(),
@@ -192,13 +218,14 @@ impl World {
                 let arrives = |to, message: &Message| !is_cut(to) && !(self.lost)(to, message);
                 let sent = member.out.send.drain(..).filter(|(to, message)| arrives(*to, message));
                 self.mail.extend(sent.map(|(to, message)| (from, to, message)));
-                frames.extend(member.out.transmit.drain(..).map(|(interface, frame, _)| (place, interface, frame)));
+                frames.extend(member.out.transmit.drain(..).map(|sent| (place, sent)));
             }
             if frames.is_empty() && self.mail.is_empty() {
                 return;
             }
-            for (place, interface, frame) in frames {
-                self.switch(Some(place), interface, frame.bytes());
+            for (place, (interface, frame, leaving)) in frames {
+                let bytes = self.on_wire(interface, &frame, leaving);
+                self.switch(Some(place), interface, &bytes);
             }
             while let Some((from, to, message)) = self.mail.pop_front() {
                 let dead = &self.dead;
@@ -214,9 +241,25 @@ impl World {
         }
     }
 
+    /// A frame as the program writes it: with the tag of its network, or the one that it came with.
+    fn on_wire(&self, interface: Interface, frame: &Frame, leaving: Leaving) -> Vec<u8> {
+        let of_network = self.vlan.filter(|_| interface == Interface::First).map(Tag::of);
+        let tag = frame.tag().filter(|_| leaving == Leaving::Redirected).or(of_network);
+        match tag {
+            None => frame.bytes().to_vec(),
+            Some(tag) => [&frame.tagged_head(tag)[OFFLOAD_HEADER_LEN..], frame.behind_tag()].concat(),
+        }
+    }
+
+    /// A host's frame, with the tag of its network.
+    pub(crate) fn as_sent(&self, interface: Interface, bytes: &[u8]) -> Vec<u8> {
+        self.on_wire(interface, &Frame::from_bytes(bytes), Leaving::Generated)
+    }
+
     /// A frame goes to the port where its destination was last seen; to all others if it is known at none.
     fn switch(&mut self, from: Option<usize>, interface: Interface, bytes: &[u8]) {
-        let frame = Frame::from_bytes(bytes);
+        let mut frame = Frame::from_bytes(bytes);
+        frame.untag();
         let packet = Packet::parse(&frame);
         let mut known = None;
         let macs = packet.as_ref().ok().map(|packet| (packet.destination, packet.source));
@@ -241,13 +284,25 @@ impl World {
         if from.is_some() && (packet.destination == self.host_macs[interface] || packet.destination == Mac::BROADCAST) {
             self.host_receives(interface, &packet, bytes);
         }
+        let to_gateway = packet.destination == Mac(GATEWAY.0) || packet.destination == Mac::BROADCAST;
+        if from.is_some() && interface == Interface::First && to_gateway {
+            match packet.content {
+                Content::Arp(_) => {
+                    if let Some(reply) = frames::arp_answer(bytes, GATEWAY) {
+                        self.switch(None, interface, &reply);
+                    }
+                }
+                Content::Ip(_) | Content::Fragment(_) => self.at_gateway.push(bytes.to_vec()),
+            }
+        }
     }
 
     fn host_receives(&mut self, interface: Interface, packet: &Packet, bytes: &[u8]) {
         match packet.content {
             Content::Arp(_) => {
                 let host = (self.host_macs[interface].0, layout::v4(interface, HOST));
-                if let Some(reply) = frames::arp_answer(bytes, host) {
+                if let Some(reply) = frames::arp_answer(&untagged(bytes), host) {
+                    let reply = self.as_sent(interface, &reply);
                     self.switch(None, interface, &reply);
                 }
             }
@@ -294,6 +349,7 @@ impl World {
         segment: Segment<'_>,
     ) {
         let bytes = frames::tcp(layout::from_host(interface), (source, destination), segment);
+        let bytes = self.as_sent(interface, &bytes);
         self.switch(None, interface, &bytes);
     }
 
@@ -425,4 +481,11 @@ pub(crate) fn tcp_of(bytes: &[u8]) -> Option<(TcpFlags, u8, u16)> {
     let Content::Ip(headers) = packet.content else { return None };
     let Transport::Tcp { flags, source, .. } = headers.transport else { return None };
     Some((flags, headers.hop_limit, source))
+}
+
+/// A frame without its VLAN tag.
+pub(crate) fn untagged(bytes: &[u8]) -> Vec<u8> {
+    let mut frame = Frame::from_bytes(bytes);
+    frame.untag();
+    frame.bytes().to_vec()
 }

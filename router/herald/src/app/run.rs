@@ -8,7 +8,9 @@ use std::time::Duration;
 use mio::Poll;
 use tokio::sync::mpsc;
 
-use super::config::{Config, Draft, MeshOptions, MidstreamOption, RedirectOption, RedirectorsOption, RolesOption};
+use super::config::{
+    Config, Draft, MeshOptions, MidstreamOption, RedirectOption, RedirectorsOption, ReversePathOption, RolesOption,
+};
 use super::control::{self, ControlSocket, Shared, SocketError};
 use super::descriptors::Descriptors;
 use super::event_loop::{self, About, EventLoop, KNOCKS_FIRST_TOKEN, PEERS_FIRST_TOKEN, Parts, Port};
@@ -23,7 +25,7 @@ use crate::io::tls::{TlsError, TlsFiles, TlsIdentity};
 use crate::io::{StopSignals, Tap, TapError, clock, machine};
 use herald_core::chosen::HoldMax;
 use herald_core::flow::HashKey;
-use herald_core::forward::{self, InterfaceSettings, StaticRoute};
+use herald_core::forward::{self, InterfaceSettings, ReversePath, StaticRoute};
 use herald_core::id::{BootId, Interface, Mac, NodeId, PerInterface};
 use herald_core::limits::{BUCKETS, INQUIRIES_ANSWERED_MAX};
 use herald_core::membership::{self, AdvertSettings, Preemption, ProbeSettings, RolesMode};
@@ -172,7 +174,7 @@ fn open_port(config: &Config, interface: Interface) -> Result<Port, TapError> {
     let (tap, watch) = Tap::open(&options.tap, options.netns.as_deref())?;
     let (offloads, queue) = (tap.offloads(), tap.queue().len_max());
     tracing::info!("{interface} interface: TAP {}, queue of {queue} frames, offloads {offloads}", options.tap);
-    Ok(Port::new(tap, watch, options.tap.clone(), config.macs[interface]))
+    Ok(Port::new(tap, watch, options.tap.clone(), config.macs[interface], options.vlan))
 }
 
 /// What a node with links needs for them. It comes first, so that nothing is touched when it is missing.
@@ -344,12 +346,21 @@ fn forward_settings(config: &Config, hash_key: HashKey) -> forward::Settings {
             addresses: options.addresses.clone(),
             virtual_addresses: options.virtual_addresses.clone(),
             mtu: options.mtu,
+            vlan: options.vlan,
         }
     };
     let routes = config.options.routes.iter();
     forward::Settings {
         interfaces: PerInterface::from_fn(interface),
-        routes: routes.map(|route| StaticRoute { to: route.to, via: route.via }).collect(),
+        routes: routes
+            .map(|route| StaticRoute { to: route.to, via: route.via.0.clone(), interface: route.interface })
+            .collect(),
+        reverse_path: match config.options.reverse_path {
+            ReversePathOption::Off => ReversePath::Off,
+            ReversePathOption::Loose => ReversePath::Loose,
+            ReversePathOption::Strict => ReversePath::Strict,
+        },
+        icmp_redirects: config.options.icmp_redirects,
         hash_key,
     }
 }

@@ -1,7 +1,7 @@
 //! The TAP device through which an interface is reached: super-frames come and go whole, one system call each.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::interface_watch::InterfaceWatch;
 use super::netns;
 use super::tap_queue::TapQueue;
 use herald_core::event::DropReason;
-use herald_core::packet::{Frame, OFFLOAD_HEADER_LEN};
+use herald_core::packet::{Frame, OFFLOAD_HEADER_LEN, Tag};
 
 /// What the kernel may leave undone in frames it gives us, `linux/if_tun.h`: partial checksums, TCP segmentation for
 /// both families and with ECN, UDP segmentation (since Linux 6.2). Tried from all to none.
@@ -139,12 +139,17 @@ impl Tap {
     /// # Errors
     /// Why the frame ends here.
     pub fn write(&self, frame: &Frame) -> Result<(), DropReason> {
-        match (&self.file).write(frame.wire()) {
-            // A TAP takes a frame whole or not at all.
-            Ok(written) if written < frame.wire().len() => Err(DropReason::TapError),
-            Ok(_) => Ok(()),
-            Err(error) => Err(reason(&error)),
-        }
+        taken(frame.wire().len(), (&self.file).write(frame.wire()))
+    }
+
+    /// Writes one frame with its offload header and a VLAN tag. Never blocks.
+    ///
+    /// # Errors
+    /// Why the frame ends here.
+    pub fn write_tagged(&self, frame: &Frame, tag: Tag) -> Result<(), DropReason> {
+        let (head, rest) = (frame.tagged_head(tag), frame.behind_tag());
+        let parts = [IoSlice::new(&head), IoSlice::new(rest)];
+        taken(head.len() + rest.len(), (&self.file).write_vectored(&parts))
     }
 }
 
@@ -159,6 +164,15 @@ impl Source for Tap {
 
     fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
         SourceFd(&self.file.as_raw_fd()).deregister(registry)
+    }
+}
+
+/// A TAP takes a frame whole or not at all.
+fn taken(len: usize, written: io::Result<usize>) -> Result<(), DropReason> {
+    match written {
+        Ok(written) if written < len => Err(DropReason::TapError),
+        Ok(_) => Ok(()),
+        Err(error) => Err(reason(&error)),
     }
 }
 

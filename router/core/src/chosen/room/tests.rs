@@ -14,7 +14,7 @@ use crate::inspector::{Inspection, Inspector, Parts, PerDirection, Readiness, St
 use crate::limits::BUCKETS;
 use crate::outbox::Outbox;
 use crate::packet::{Arrival, Came, Frame};
-use crate::session::{Midstream, Timeouts};
+use crate::session::{Midstream, Opening, Timeouts};
 
 /// Streams of the table, of which a source may have two.
 const ALL: usize = 32;
@@ -97,7 +97,8 @@ impl World {
         let arrival = Arrival::parse(key.interface(), Frame::from_bytes(&bytes), Came::Directly).unwrap();
         let headers = arrival.headers;
         let turn = &mut Turn::new(self.now, &mut self.ends, &mut self.out);
-        let accepted = self.chosen.accept(turn, &HASH_KEY.hashed(key), arrival, |_, _| Some(7));
+        let opening = |arrival: &Arrival| Opening::of(&arrival.headers);
+        let accepted = self.chosen.accept(turn, &HASH_KEY.hashed(key), arrival, opening, |_, _| Ok(7));
         let Accepted::Inspect(inspection) = accepted else { return };
         let slot = inspection.slot;
         if self.chosen.markers.at(slot).return_key.is_none() {

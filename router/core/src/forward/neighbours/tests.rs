@@ -50,7 +50,7 @@ fn a_silent_neighbour_is_asked_three_times_and_gives_its_frames_back() {
         let overdue = table.overdue(at(request * 1000)).unwrap();
         assert!(matches!(overdue, Overdue::Ask(who, None) if who == address(1)));
     }
-    assert!(matches!(table.overdue(at(3000)), Some(Overdue::Silent(queue)) if queue.len() == 2));
+    assert!(matches!(table.overdue(at(3000)), Some(Overdue::Silent(_, queue)) if queue.len() == 2));
     assert_eq!(table.next_deadline(), None);
     check(&table);
 }
@@ -163,7 +163,7 @@ proptest! {
                 4 => given_back += table.told(at(millis), address(n), Told { mac: None, ..ANSWER }, Unknown::Learn)
                     .map_or(0, |r| r.1.len()),
                 _ => while let Some(overdue) = table.overdue(at(millis)) {
-                    if let Overdue::Silent(queue) = overdue {
+                    if let Overdue::Silent(_, queue) = overdue {
                         given_back += queue.len();
                     }
                 },

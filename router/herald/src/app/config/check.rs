@@ -8,10 +8,10 @@ use ipnet::IpNet;
 use super::derived;
 use super::key::allowed;
 use super::layers::Problem;
-use super::options::{InterfaceOptions, MeshOptions, Options};
+use super::options::{InterfaceOptions, MeshOptions, Options, RouteOptions};
 use super::values::RolesOption;
 use herald_core::id::{Interface, Mac};
-use herald_core::limits::{CLUSTER_NAME_LEN_MAX, MEMBERS_MAX};
+use herald_core::limits::{CLUSTER_NAME_LEN_MAX, GATEWAYS_MAX, MEMBERS_MAX};
 
 /// `struct sockaddr_un` holds this many bytes of a path, with the zero behind it.
 const SOCKET_PATH_LEN_MAX: usize = 107;
@@ -205,13 +205,38 @@ fn check_routes(options: &Options) -> Checked {
         if options.routes.iter().take(number).any(|r| r.to == route.to) {
             return problem(&to, "has a route already".to_owned());
         }
-        if route.to.addr().is_ipv4() != route.via.is_ipv4() {
-            return problem(&via, format!("is of another family than {}", route.to));
+        require((1..=GATEWAYS_MAX).contains(&route.via.0.len()), &via)?;
+        for (place, gateway) in route.via.0.iter().enumerate() {
+            if route.via.0.iter().take(place).any(|other| other == gateway) {
+                return problem(&via, format!("names {gateway} twice"));
+            }
+            check_gateway(options, route, *gateway, &via)?;
         }
-        let own = connected.iter().any(|own| own.addr() == route.via);
-        require(!own && connected.iter().any(|own| own.contains(&route.via)), &via)?;
     }
     Ok(())
+}
+
+fn check_gateway(options: &Options, route: &RouteOptions, gateway: IpAddr, key: &str) -> Checked {
+    if route.to.addr().is_ipv4() != gateway.is_ipv4() {
+        return problem(key, format!("is of another family than {}", route.to));
+    }
+    if is_link_local(gateway) {
+        return match route.interface {
+            Some(_) => Ok(()),
+            None => problem(key, "is link-local, so the route needs interface = \"first\" or \"second\"".to_owned()),
+        };
+    }
+    let holds = |interface: Interface| {
+        options.interfaces.of(interface).addresses.iter().any(|own| own.contains(&gateway) && own.addr() != gateway)
+    };
+    let own =
+        Interface::BOTH.iter().any(|i| options.interfaces.of(*i).addresses.iter().any(|own| own.addr() == gateway));
+    match route.interface {
+        Some(interface) if !own && holds(interface.other()) && !holds(interface) => {
+            problem(key, format!("is in a network of the {} interface", interface.other()))
+        }
+        Some(_) | None => require(!own && Interface::BOTH.iter().any(|interface| holds(*interface)), key),
+    }
 }
 
 fn check_plugins(options: &Options) -> Checked {

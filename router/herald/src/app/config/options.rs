@@ -15,10 +15,12 @@ use serde::{Deserialize, Serialize};
 use super::key::{
     Compared, Key, default, default_by_interface, derived, have_classes, options, required, table, tables,
 };
-use super::values::{MidstreamOption, RedirectOption, RedirectorsOption, RolesOption, Secret};
+use super::values::{
+    Gateways, MidstreamOption, RedirectOption, RedirectorsOption, ReversePathOption, RolesOption, Secret,
+};
 use herald_core::id::{Interface, Mac, NodeId};
 use herald_core::limits::{
-    ADDRESSES_MAX, HOLDS_BYTES_MAX, HOLDS_FRAMES_MAX, PLUGINS_MAX, ROUTES_MAX, SESSIONS_MAX, SESSIONS_MIN,
+    ADDRESSES_MAX, GATEWAYS_MAX, HOLDS_BYTES_MAX, HOLDS_FRAMES_MAX, PLUGINS_MAX, ROUTES_MAX, SESSIONS_MAX, SESSIONS_MIN,
 };
 use herald_core::packet::FRAME_LEN_MAX;
 
@@ -30,6 +32,9 @@ const ADVERT_CENTISECONDS_MAX: usize = 4_095;
 const MEMORY_MIN: usize = 64 << 20;
 /// One tebibyte.
 const MEMORY_MAX: usize = 1 << 40;
+/// What `via` of a route may be.
+const VIA: &str = "a gateway's address on a connected network, or a list of up to 16 of these";
+const _: () = assert!(GATEWAYS_MAX == 16);
 /// Smallest MTU of IPv6 (RFC 8200, section 5).
 const MTU_MIN: usize = 1_280;
 
@@ -63,6 +68,14 @@ options! {
         /// A TCP packet in mid-stream without a session: "drop"; "reset" its sender, too; or "pick-up"
         /// the stream from here.
         midstream: MidstreamOption = default(r#""drop""#).allowed(r#""drop", "reset" or "pick-up""#).should_be_equal();
+
+        /// What is asked of the source of a new stream's first packet (RFC 3704): "loose", that there is a route to it;
+        /// "strict", that the route leads over the interface where the packet came; or "off", nothing.
+        reverse_path: ReversePathOption = default(r#""loose""#).allowed(r#""off", "loose" or "strict""#).should_be_equal();
+
+        /// Tell hosts that send by way of the cluster what their own network could bring to the next hop (ICMP
+        /// redirects). What goes straight from then on passes no plugin.
+        icmp_redirects: bool = default("false").allowed("true or false").should_be_equal();
 
         /// Longest time in milliseconds for which the first packet of a stream waits for the acknowledgement of its
         /// announcement.
@@ -180,6 +193,10 @@ options! {
         /// Largest IP packet of the network in bytes.
         mtu: u16 = default("1500").range(MTU_MIN, 65_535).should_be_equal();
 
+        /// The VLAN of a tagged network: each frame has its tag, and others stay out. A tag that tells a priority alone is
+        /// as good as none. Nodes may differ where a switch takes the tag off.
+        vlan: Option<u16> = derived("none: frames have no tag").examples("10", "20").range(1, 4_094).may_differ();
+
         /// This node's priority for the interface's redirector; the highest takes it while nobody holds it. By default
         /// the lowest node id has the highest; for the second interface that order is rotated by one, so that the second
         /// id holds the second redirector.
@@ -296,8 +313,13 @@ options! {
         /// The destination network.
         to: IpNet = required().example(r#""192.0.2.0/24""#).allowed("a network such as 192.0.2.0/24");
 
-        /// The gateway.
-        via: IpAddr = required().example(r#""10.2.0.254""#).allowed("a gateway's address on a connected network");
+        /// The gateway, or a list of several, each of which takes its part of the streams; one that is silent is passed
+        /// over.
+        via: Gateways = required().example(r#""10.2.0.254""#).allowed(VIA);
+
+        /// Where the gateway is. A link-local gateway such as "fe80::1" needs it; others may have it.
+        interface: Option<Interface> = derived("that of the gateway's network").example(r#""second""#)
+            .allowed(r#""first" or "second""#);
     }
 
     /// One of `[[plugins]]`.

@@ -247,6 +247,22 @@ const WRONG_SECTIONS: &[(&str, &str)] = &[
         "x.toml:21: routes.0.via = \"fe80::9\": is of another family",
     ),
     (
+        "[[routes]]\nto = \"2001:db8:9::/64\"\nvia = \"fe80::9\"",
+        "x.toml:21: routes.0.via = \"fe80::9\": is link-local, so the route needs interface",
+    ),
+    (
+        "[[routes]]\nto = \"192.0.2.0/24\"\nvia = \"10.2.0.9\"\ninterface = \"first\"",
+        "x.toml:21: routes.0.via = \"10.2.0.9\": is in a network of the second interface",
+    ),
+    (
+        "[[routes]]\nto = \"192.0.2.0/24\"\nvia = [\"10.2.0.9\", \"10.2.0.9\"]",
+        "x.toml:21: routes.0.via = [\"10.2.0.9\",\"10.2.0.9\"]: names 10.2.0.9 twice",
+    ),
+    (
+        "[[routes]]\nto = \"192.0.2.0/24\"\nvia = []",
+        "x.toml:21: routes.0.via = []: allowed is a gateway's address on a connected network, or a list",
+    ),
+    (
         "[[routes]]\nto = \"192.0.2.0/24\"\nvia = \"10.2.0.9\"\n[[routes]]\nto = \"192.0.2.0/24\"\nvia = \"10.2.0.8\"",
         "x.toml:23: routes.1.to = \"192.0.2.0/24\": has a route already",
     ),
@@ -434,8 +450,9 @@ fn every_example_configuration_is_good() {
     let mut files = Vec::new();
     toml_files(&configs(), &mut files);
     assert!(files.len() >= 5, "{files:?}");
-    for file in files {
-        Config::load(&file, &[]).unwrap_or_else(|error| panic!("{error}"));
+    // Those of labs are the lab's to read.
+    for file in files.iter().filter(|file| !file.starts_with(configs().join("topologies"))) {
+        Config::load(file, &[]).unwrap_or_else(|error| panic!("{error}"));
     }
 }
 

@@ -4,7 +4,8 @@ use crate::io::tap::Taken;
 use crate::io::{InterfaceWatch, Pool, Tap, Usable};
 use herald_core::event::DropReason;
 use herald_core::id::Mac;
-use herald_core::packet::Frame;
+use herald_core::outbox::Leaving;
+use herald_core::packet::{Frame, Tag};
 
 /// An interface's devices. mio tells only changes, so what may still be read is remembered here.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub struct Port {
     pub name: String,
     /// The node's own MAC there, for reports.
     pub mac: Mac,
+    /// The tag of the VLAN that the network is, which each frame gets that goes out.
+    pub(super) tag: Option<Tag>,
     pub(super) readable: bool,
     pub(in crate::app) usable: Usable,
     /// For frames that come while the pool is empty.
@@ -38,8 +41,21 @@ pub(super) enum Came {
 impl Port {
     /// A port whose state nobody knows yet.
     #[must_use]
-    pub fn new(tap: Tap, watch: InterfaceWatch, name: String, mac: Mac) -> Self {
-        Self { tap, watch, name, mac, readable: false, usable: Usable::No, spare: Frame::with_full_buffer() }
+    pub fn new(tap: Tap, watch: InterfaceWatch, name: String, mac: Mac, vlan: Option<u16>) -> Self {
+        let (tag, spare) = (vlan.map(Tag::of), Frame::with_full_buffer());
+        Self { tap, watch, name, mac, tag, readable: false, usable: Usable::No, spare }
+    }
+
+    /// Writes one frame. What is redirected keeps the VLAN tag that it came with.
+    pub(super) fn transmit(&self, frame: &Frame, leaving: Leaving) -> Result<(), DropReason> {
+        let tag = match leaving {
+            Leaving::Redirected => frame.tag().or(self.tag),
+            Leaving::Forwarded | Leaving::Generated => self.tag,
+        };
+        match tag {
+            None => self.tap.write(frame),
+            Some(tag) => self.tap.write_tagged(frame, tag),
+        }
     }
 
     /// Reads one frame into a buffer of the pool. While there is none, frames are read away: left in the TAP they would

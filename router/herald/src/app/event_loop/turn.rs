@@ -179,7 +179,7 @@ impl EventLoop {
     pub(super) fn transmit(&mut self) {
         let mut frames = std::mem::take(&mut self.out.transmit);
         for (interface, frame, leaving) in frames.drain(..) {
-            let written: Result<(), DropReason> = self.parts.ports[interface].tap.write(&frame);
+            let written: Result<(), DropReason> = self.parts.ports[interface].transmit(&frame, leaving);
             match written {
                 Ok(()) => self.pool.give(frame),
                 Err(reason) => self.out.untransmitted(frame, leaving, reason),
