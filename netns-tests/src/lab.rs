@@ -101,6 +101,14 @@ impl Builder {
         self
     }
 
+    /// One of the topologies in `configs/topologies`, by name.
+    #[must_use]
+    pub fn topology(mut self, name: &str) -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/topologies");
+        self.arguments.extend(["--topology".into(), folder.join(format!("{name}.toml")).display().to_string()]);
+        self
+    }
+
     /// The command that brings the lab up.
     #[must_use]
     pub fn command(&self) -> Command {

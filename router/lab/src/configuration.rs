@@ -5,15 +5,15 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use ipnet::IpNet;
-use serde::Deserialize;
 use toml::{Table, Value};
 
 use crate::LabError;
 use crate::folder::Folder;
 use crate::name::LabName;
-use crate::plan::{Host, MESH_PORT, Network, Plan, end_host, is_host_name, node_host};
+use crate::own_hosts::{OwnHost, add_host, add_own_host, own_hosts, usual};
+use crate::plan::{Host, MESH_PORT, Network, Plan, end_host, node_host};
 use crate::request::{HostReport, NodeReport, NodeState, Report};
+use crate::topology::Topology;
 use herald_core::id::{Interface, NodeId, PerInterface};
 use herald_keys::KeysFolder;
 
@@ -73,31 +73,41 @@ pub(crate) struct Configuration {
     base: Table,
     settings: Vec<Setting>,
     hosts: Vec<(String, OwnHost)>,
+    topology: Topology,
 }
 
-/// A host of one's own: `[lab.hosts.NAME]` in the file.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OwnHost {
-    network: Network,
-    addresses: Vec<IpNet>,
-    gateways: Option<Vec<IpAddr>>,
+/// The files that a lab is made of.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Files<'a> {
+    /// A configuration under every node's.
+    pub(crate) configuration: Option<&'a Path>,
+    /// What there is beside two plain networks.
+    pub(crate) topology: Option<&'a Path>,
 }
 
 /// Says what is wrong with a node's configuration, on one line. The lab itself does not know what may be in one.
 pub type Check = fn(&Draft<'_>) -> Result<(), String>;
 
 impl Configuration {
-    /// Reads the file, if there is one.
-    pub(crate) fn read(name: &LabName, file: Option<&Path>, settings: &[Setting]) -> Result<Self, LabError> {
+    /// Reads the files that there are.
+    pub(crate) fn read(name: &LabName, files: Files<'_>, settings: &[Setting]) -> Result<Self, LabError> {
+        let Files { configuration: file, topology } = files;
+        let topology = topology.map_or_else(|| Ok(Topology::default()), Topology::read)?;
         let mut base = defaults(name);
+        topology.lay_over(&mut base);
         if let Some(file) = file {
             let text = fs::read_to_string(file).map_err(LabError::file("read", file))?;
-            lay(&mut base, toml::from_str::<Table>(&text).map_err(|e| no_toml(file, &text, &e))?);
+            let mut over = toml::from_str::<Table>(&text).map_err(|e| no_toml(file, &text, &e))?;
+            // A list replaces another one; the routes of both are wanted.
+            if let (Some(Value::Array(routes)), Some(Value::Array(more))) = (base.get("routes"), over.get_mut("routes"))
+            {
+                more.extend(routes.iter().cloned());
+            }
+            lay(&mut base, over);
         }
         let place = file.map_or_else(String::new, |file| format!("{}: ", file.display()));
         let hosts = own_hosts(base.remove("lab")).map_err(|why| LabError::Configuration(format!("{place}{why}")))?;
-        Ok(Self { base, settings: settings.to_vec(), hosts })
+        Ok(Self { base, settings: settings.to_vec(), hosts, topology })
     }
 
     /// What has to be built for these nodes.
@@ -113,19 +123,32 @@ impl Configuration {
                 })?;
             }
         }
+        let vlan = |interface| {
+            look_up(&merged, interface, "vlan").and_then(Value::as_integer).and_then(|v| u16::try_from(v).ok())
+        };
+        let vlan = PerInterface::from_fn(vlan);
         let gateways = PerInterface::from_fn(|interface| virtual_addresses(&merged, interface));
-        let mut hosts = Interface::BOTH.map(|i| end_host(i, gateways[i].clone())).to_vec();
+        let mut hosts = Interface::BOTH
+            .map(|interface| {
+                let host = end_host(interface);
+                let gateways = usual(&gateways[interface], &host.addresses);
+                Host { gateways, ..host }
+            })
+            .to_vec();
         hosts.extend(nodes.iter().map(|id| node_host(id)));
         for (name, own) in &self.hosts {
             add_own_host(&mut hosts, name, own, &gateways)?;
         }
-        Ok(Plan { name: name.clone(), mtu, hosts, nodes })
+        for host in self.topology.hosts() {
+            add_host(&mut hosts, host.clone(), &gateways)?;
+        }
+        Ok(Plan { name: name.clone(), mtu, vlan, hosts, nodes })
     }
 
     /// One node's configuration, as text.
     pub(crate) fn node(&self, id: &str, folder: &Folder, report: &Report) -> Result<String, LabError> {
         let mut merged = self.base.clone();
-        lay(&mut merged, identity(id, folder, report));
+        lay(&mut merged, identity(id, &self.topology, folder, report));
         merged.entry("plugins").or_insert_with(default_chain);
         self.set_all(&mut merged)?;
         place_flow_log(&mut merged, &folder.node_flow_log(id));
@@ -175,17 +198,18 @@ fn defaults(name: &LabName) -> Table {
 }
 
 /// What makes a node this node: its name, places and addresses.
-fn identity(id: &str, folder: &Folder, report: &Report) -> Table {
+fn identity(id: &str, topology: &Topology, folder: &Folder, report: &Report) -> Table {
     let byte = Plan::node_byte(id);
     let mut interfaces = Table::new();
     for interface in Interface::BOTH {
         let network = Network::from(interface);
         let netns = report.host(network.host_name()).map(|h| h.netns.clone()).unwrap_or_default();
-        let addresses = [network.v4(byte), network.v6(byte)].map(|a| Value::from(a.to_string()));
+        let all = [network.v4(byte), network.v6(byte)].into_iter().chain(topology.numbered(interface, byte));
+        let addresses = all.map(|a| Value::from(a.to_string())).collect();
         let own = table([
             ("tap", Plan::tap(id, interface).into()),
             ("netns", netns.into()),
-            ("addresses", Value::Array(addresses.into())),
+            ("addresses", Value::Array(addresses)),
         ]);
         interfaces.insert(interface.to_string(), own);
     }
@@ -243,84 +267,14 @@ fn no_toml(file: &Path, text: &str, error: &toml::de::Error) -> LabError {
     LabError::Configuration(format!("{}:{line}: not TOML: {}", file.display(), error.message().replace('\n', "; ")))
 }
 
-/// The hosts of one's own, or what is wrong with them.
-fn own_hosts(lab: Option<Value>) -> Result<Vec<(String, OwnHost)>, String> {
-    let tables = match lab {
-        None => return Ok(Vec::new()),
-        Some(Value::Table(lab)) => lab,
-        Some(other) => return Err(format!("lab = {other}: a table is expected, with hosts in it")),
-    };
-    if let Some(key) = tables.keys().find(|key| *key != "hosts") {
-        return Err(format!("lab.{key}: there is no such key; hosts may be here"));
-    }
-    let hosts = match tables.into_iter().next() {
-        None => Table::new(),
-        Some((_, Value::Table(hosts))) => hosts,
-        Some((_, other)) => {
-            return Err(format!("lab.hosts = {other}: a table is expected, with a table for each host"));
-        }
-    };
-    hosts.into_iter().map(|(name, host)| own_host(&name, host).map(|host| (name, host))).collect()
-}
-
-fn own_host(name: &str, host: Value) -> Result<OwnHost, String> {
-    if !is_host_name(name) {
-        return Err(format!("[lab.hosts.{name}]: 1 to 12 characters of a-z, 0-9 and '-' are allowed as a host's name"));
-    }
-    let wrong = |e: toml::de::Error| format!("[lab.hosts.{name}]: {}", e.to_string().trim_end().replace('\n', " "));
-    host.try_into().map_err(wrong)
-}
-
-fn add_own_host(
-    hosts: &mut Vec<Host>,
-    name: &str,
-    own: &OwnHost,
-    gateways: &PerInterface<Vec<IpAddr>>,
-) -> Result<(), LabError> {
-    let taken = |n: &str| hosts.iter().any(|h| h.name == n) || Network::ALL.iter().any(|net| net.host_name() == n);
-    if taken(name) {
-        return Err(LabError::Configuration(format!("[lab.hosts.{name}]: the lab has a host of this name already")));
-    }
-    let usual = match own.network {
-        Network::First => gateways.first.clone(),
-        Network::Second => gateways.second.clone(),
-        Network::Mesh => Vec::new(),
-    };
-    // A gateway is of use only to a host with an address of its kind.
-    let fits = |g: &IpAddr| own.addresses.iter().any(|a| a.addr().is_ipv4() == g.is_ipv4());
-    let gateways = own.gateways.clone().unwrap_or_else(|| usual.into_iter().filter(fits).collect());
-    let (network, addresses) = (own.network, own.addresses.clone());
-    for address in addresses.iter().map(IpNet::addr) {
-        if let Some(other) = owner(hosts, network, address) {
-            return Err(LabError::Configuration(format!(
-                "[lab.hosts.{name}]: {address} is the address of {other}; each host needs its own"
-            )));
-        }
-    }
-    hosts.push(Host { name: name.to_owned(), network, device: "eth0".into(), addresses, gateways });
-    Ok(())
-}
-
-/// Whose address it is already: another host's, or a node's on any of its networks.
-fn owner(hosts: &[Host], network: Network, address: IpAddr) -> Option<String> {
-    let has = |host: &Host| {
-        let of_node = [network.v4(Plan::node_byte(&host.name)), network.v6(Plan::node_byte(&host.name))];
-        let is_node = host.device == "mesh" && of_node.iter().any(|own| own.addr() == address);
-        is_node || host.network == network && host.addresses.iter().any(|own| own.addr() == address)
-    };
-    hosts.iter().find(|host| has(host)).map(|host| host.name.clone())
-}
-
 fn look_up<'a>(table: &'a Table, interface: Interface, key: &str) -> Option<&'a Value> {
     table.get("interfaces")?.get(interface.as_str())?.get(key)
 }
 
-/// The first virtual address of each IP version: the gateways of the hosts.
+/// All virtual addresses: the gateways of the hosts.
 fn virtual_addresses(table: &Table, interface: Interface) -> Vec<IpAddr> {
     let all = look_up(table, interface, "virtual_addresses").and_then(Value::as_array).into_iter().flatten();
-    let all: Vec<IpAddr> = all.filter_map(|a| a.as_str()?.parse().ok()).collect();
-    let first = |wanted: fn(&IpAddr) -> bool| all.iter().copied().find(wanted);
-    [first(IpAddr::is_ipv4), first(IpAddr::is_ipv6)].into_iter().flatten().collect()
+    all.filter_map(|a| a.as_str()?.parse().ok()).collect()
 }
 
 /// Lays one table over another: tables merge, everything else replaces.

@@ -9,7 +9,8 @@ fn configuration(file: &str, settings: &[&str]) -> Result<Configuration, LabErro
     let path = tempfile::NamedTempFile::new().unwrap();
     fs::write(path.path(), file).unwrap();
     let settings: Vec<Setting> = settings.iter().map(|s| setting(s)).collect();
-    Configuration::read(&LabName::default(), Some(path.path()), &settings)
+    let files = Files { configuration: Some(path.path()), topology: None };
+    Configuration::read(&LabName::default(), files, &settings)
 }
 
 fn report() -> Report {

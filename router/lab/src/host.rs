@@ -23,6 +23,14 @@ const SETTINGS: [(&str, &str); 5] = [
 const BRIDGE_SETTINGS: [(&str, &str); 2] =
     [("net/ipv6/conf/all/disable_ipv6", "1"), ("net/ipv6/conf/default/disable_ipv6", "1")];
 
+/// Settings of the namespace of a router. What comes in need not go back the same way.
+const ROUTER_SETTINGS: [(&str, &str); 4] = [
+    ("net/ipv4/ip_forward", "1"),
+    ("net/ipv6/conf/all/forwarding", "1"),
+    ("net/ipv4/conf/all/rp_filter", "0"),
+    ("net/ipv4/conf/default/rp_filter", "0"),
+];
+
 /// What a namespace is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -54,6 +62,12 @@ impl Namespaces {
         up().map_err(LabError::system(format!("cannot set up lo in {name}")))?;
         self.all.push((name.to_owned(), file));
         Ok(())
+    }
+
+    /// Lets a namespace forward.
+    pub(crate) fn forward(&self, name: &str) -> Result<(), LabError> {
+        self.enter(name)?;
+        ROUTER_SETTINGS.iter().try_for_each(|(key, value)| write_setting(name, key, value))
     }
 
     /// Moves the calling thread into a namespace.

@@ -100,17 +100,9 @@ impl Keeper {
             .map_err(LabError::system("cannot open a signalfd"))?;
         let plan = Plan::read(&folder.plan())?;
         let nodes = plan.nodes.iter().map(|id| Node::new(id, folder)).collect();
-        Ok(Self {
-            folder: folder.clone(),
-            namespaces: network::build(&plan)?,
-            plan,
-            nodes,
-            clients,
-            signals,
-            wiring: Wiring::default(),
-            parent: Parent::find()?,
-            complete: false,
-        })
+        let (namespaces, parent, mut wiring) = (network::build(&plan)?, Parent::find()?, Wiring::default());
+        wiring.begin(&Site { plan: &plan, namespaces: &namespaces, parent: &parent })?;
+        Ok(Self { folder: folder.clone(), namespaces, plan, nodes, clients, signals, wiring, parent, complete: false })
     }
 
     /// Serves until `up` ends before the lab is complete. A complete lab is served for ever.

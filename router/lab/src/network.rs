@@ -29,8 +29,12 @@ pub(crate) fn build(plan: &Plan) -> Result<Namespaces, LabError> {
         build_taps(&namespaces, plan, interface)?;
     }
     for host in &plan.hosts {
-        connect(&namespaces, host, plan.mtu(host.network))?;
-        address(&namespaces, host, plan.mtu(host.network))?;
+        let mtu = host.behind.as_ref().map_or_else(|| plan.mtu(host.network), |behind| behind.mtu);
+        connect(&namespaces, host, mtu)?;
+        address(&namespaces, host, mtu)?;
+        if !host.lans.is_empty() {
+            route(&namespaces, host)?;
+        }
     }
     Ok(namespaces)
 }
@@ -62,17 +66,36 @@ fn build_taps(namespaces: &Namespaces, plan: &Plan, interface: Interface) -> Res
 
 /// Links a host with the bridge of its network.
 fn connect(namespaces: &Namespaces, host: &Host, mtu: Option<u16>) -> Result<(), LabError> {
-    let mut netlink = namespaces.netlink(host.network.host_name())?;
+    let (place, bridge) = match &host.behind {
+        Some(behind) => (behind.router.as_str(), behind.network.as_str()),
+        None => (host.network.host_name(), BRIDGE),
+    };
+    let mut netlink = namespaces.netlink(place)?;
     let there = namespaces.file(&host.name)?;
     let mut connect = || {
         let port = netlink.add_veth(&Plan::link(&host.name), &host.device, mac(host), there)?;
-        netlink.attach(port, Link::named(BRIDGE)?)?;
+        netlink.attach(port, Link::named(bridge)?)?;
         take_into_service(&mut netlink, port, mtu)
     };
     connect().map_err(LabError::system_mended(
-        format!("cannot link {} with {}", host.name, host.network.host_name()),
+        format!("cannot link {} with {place}", host.name),
         "if it says that this is not supported: `modprobe veth` as root",
     ))
+}
+
+/// Makes a host a router, with the networks behind it.
+fn route(namespaces: &Namespaces, host: &Host) -> Result<(), LabError> {
+    let mut netlink = namespaces.netlink(&host.name)?;
+    namespaces.forward(&host.name)?;
+    for lan in &host.lans {
+        let failed = || LabError::system(format!("cannot make the network {} behind {}", lan.name, host.name));
+        let bridge = netlink.add_bridge(&lan.name).map_err(failed())?;
+        take_into_service(&mut netlink, bridge, lan.mtu).map_err(failed())?;
+        for address in &lan.addresses {
+            netlink.add_address(bridge, *address).map_err(failed())?;
+        }
+    }
+    Ok(())
 }
 
 /// Gives a host its addresses and routes.

@@ -96,6 +96,54 @@ pub(crate) struct Host {
     pub(crate) addresses: Vec<IpNet>,
     /// Routers for everything else, at most one of each IP version.
     pub(crate) gateways: Vec<IpAddr>,
+    /// Where its link is instead, if it is behind a router.
+    #[serde(default)]
+    pub(crate) behind: Option<Behind>,
+    /// Of a router: the networks behind it. Each is a bridge in its own namespace.
+    #[serde(default)]
+    pub(crate) lans: Vec<Lan>,
+}
+
+/// Where a host behind a router is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Behind {
+    /// The host that is its router.
+    pub(crate) router: String,
+    /// The router's network.
+    pub(crate) network: String,
+    /// Bytes of the largest IP packet there.
+    pub(crate) mtu: Option<u16>,
+}
+
+/// A network behind a router.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Lan {
+    /// The name of its bridge.
+    pub(crate) name: String,
+    /// The router's addresses there.
+    pub(crate) addresses: Vec<IpNet>,
+    /// Bytes of the largest IP packet.
+    pub(crate) mtu: Option<u16>,
+}
+
+impl Host {
+    /// A host on one of the cluster's networks, without a gateway.
+    pub(crate) fn new(name: &str, network: Network, addresses: Vec<IpNet>) -> Self {
+        Self {
+            name: name.to_owned(),
+            network,
+            device: "eth0".into(),
+            addresses,
+            gateways: Vec::new(),
+            behind: None,
+            lans: Vec::new(),
+        }
+    }
+
+    /// A gateway is of use only to a host with an address of its family.
+    pub(crate) fn has_family_of(&self, gateway: &IpAddr) -> bool {
+        self.addresses.iter().any(|own| own.addr().is_ipv4() == gateway.is_ipv4())
+    }
 }
 
 /// The whole lab.
@@ -104,6 +152,9 @@ pub(crate) struct Plan {
     pub(crate) name: LabName,
     /// Bytes of the largest IP packet on the links of each network.
     pub(crate) mtu: PerInterface<u16>,
+    /// The VLAN whose tag the nodes' frames have on each network. The hosts' have none.
+    #[serde(default)]
+    pub(crate) vlan: PerInterface<Option<u16>>,
     /// Nodes included: theirs is the link of the mesh.
     pub(crate) hosts: Vec<Host>,
     /// The ids of the nodes.
@@ -153,6 +204,14 @@ impl Plan {
         }
     }
 
+    pub(crate) fn vlan(&self, network: Network) -> Option<u16> {
+        match network {
+            Network::First => self.vlan.first,
+            Network::Second => self.vlan.second,
+            Network::Mesh => None,
+        }
+    }
+
     pub(crate) fn read(path: &Path) -> Result<Self, LabError> {
         let text = std::fs::read(path).map_err(LabError::file("read", path))?;
         serde_json::from_slice(&text).map_err(LabError::file("read", path))
@@ -167,23 +226,17 @@ impl Plan {
 /// The host of a node.
 pub(crate) fn node_host(id: &str) -> Host {
     let addresses = vec![Network::Mesh.v4(Plan::node_byte(id))];
-    Host { name: id.to_owned(), network: Network::Mesh, device: "mesh".into(), addresses, gateways: Vec::new() }
+    Host { device: "mesh".into(), ..Host::new(id, Network::Mesh, addresses) }
 }
 
 /// `client` on the first network or `server` on the second, with the addresses that end in 100.
-pub(crate) fn end_host(interface: Interface, gateways: Vec<IpAddr>) -> Host {
+pub(crate) fn end_host(interface: Interface) -> Host {
     let network = Network::from(interface);
     let name = match interface {
         Interface::First => "client",
         Interface::Second => "server",
     };
-    Host {
-        name: name.into(),
-        network,
-        device: "eth0".into(),
-        addresses: vec![network.v4(100), network.v6(100)],
-        gateways,
-    }
+    Host::new(name, network, vec![network.v4(100), network.v6(100)])
 }
 
 /// Whether a text can be the name of a host of one's own.
@@ -202,7 +255,7 @@ mod tests {
         assert_eq!(Plan::node_ids(200).len(), 9);
         assert_eq!(Network::First.v4(Plan::node_byte("a")).to_string(), "10.1.0.11/24");
         assert_eq!(Network::Second.v6(Plan::node_byte("i")).to_string(), "fd00:2::19/64");
-        assert_eq!(end_host(Interface::First, Vec::new()).addresses.last().unwrap().to_string(), "fd00:1::100/64");
+        assert_eq!(end_host(Interface::First).addresses.last().unwrap().to_string(), "fd00:1::100/64");
         assert_eq!(Network::Mesh.v4(11).to_string(), "10.9.0.11/24");
     }
 

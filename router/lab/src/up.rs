@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::LabError;
-use crate::configuration::{Check, Configuration, Setting};
+use crate::configuration::{Check, Configuration, Files, Setting};
 use crate::control;
 use crate::down;
 use crate::folder::{Folder, Lock};
@@ -46,6 +46,8 @@ pub struct Up {
     pub nodes: u8,
     /// A configuration under every node's.
     pub file: Option<PathBuf>,
+    /// What there is beside two plain networks with a host on each.
+    pub topology: Option<PathBuf>,
     /// Keys for every node, over everything else.
     pub settings: Vec<Setting>,
     /// The time since 1970 (UTC), from which on the nodes' certificates are valid.
@@ -74,7 +76,8 @@ pub fn build(wanted: &Up, tell: &mut dyn FnMut(&str)) -> Result<Built, LabError>
     if wanted.nodes == 0 || wanted.nodes > NODES_MAX {
         return Err(LabError::Configuration(format!("{} nodes: 1 to {NODES_MAX} are allowed", wanted.nodes)));
     }
-    let configuration = Configuration::read(&wanted.name, wanted.file.as_deref(), &wanted.settings)?;
+    let files = Files { configuration: wanted.file.as_deref(), topology: wanted.topology.as_deref() };
+    let configuration = Configuration::read(&wanted.name, files, &wanted.settings)?;
     let plan = configuration.plan(&wanted.name, Plan::node_ids(wanted.nodes))?;
     configuration.check(&plan, wanted.file.as_deref(), wanted.check)?;
     let (folder, lock) = claim(&wanted.name)?;

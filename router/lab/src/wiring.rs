@@ -50,6 +50,13 @@ impl Wiring {
         &self.faults
     }
 
+    /// Joins the ports of networks whose frames have tags with a relay, which takes them off for the hosts.
+    pub(crate) fn begin(&mut self, site: &Site<'_>) -> Result<(), LabError> {
+        let tagged = Network::ALL.into_iter().filter(|network| site.plan.vlan(*network).is_some());
+        let faults = Faults::default();
+        tagged.into_iter().try_for_each(|network| self.wire(site, network, &faults))
+    }
+
     /// Makes these the faults. When that fails, those from before are made again.
     pub(crate) fn change(&mut self, site: &Site<'_>, faults: Faults) -> Result<(), LabError> {
         let is_dead = |network| self.relays.iter().any(|r| r.report.network == network && r.pid.is_none());
@@ -105,13 +112,17 @@ impl Wiring {
 
     /// Puts all ports of a network where they belong.
     fn wire(&mut self, site: &Site<'_>, network: Network, faults: &Faults) -> Result<(), LabError> {
-        let place = |node: &String| faults.place(network, node);
+        let vlan = site.plan.vlan(network);
+        let place = |node: &String| match faults.place(network, node) {
+            Place::Bridge if vlan.is_some() => Place::Relay,
+            place @ (Place::Bridge | Place::Relay | Place::Nowhere) => place,
+        };
         let relayed: Vec<String> = site.plan.nodes.iter().filter(|n| place(n) == Place::Relay).cloned().collect();
         let is_there = self.relays.iter().any(|relay| relay.report.network == network);
         let has_relay = !relayed.is_empty();
         if has_relay {
             let lanes = faults.on(network).filter(|(lane, _)| is_relayed(faults, lane)).cloned().collect();
-            self.order(site, network, Course { nodes: relayed, lanes })?;
+            self.order(site, network, Course { nodes: relayed, lanes, vlan })?;
         }
         let mut netlink = site.namespaces.netlink(network.host_name())?;
         for node in &site.plan.nodes {

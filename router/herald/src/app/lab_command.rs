@@ -158,6 +158,9 @@ struct ShapeArguments {
     /// A configuration under every node's; [lab.hosts.NAME] adds hosts
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// What there is beside two plain networks: routers, hosts behind them, more networks, MTUs, VLAN tags
+    #[arg(long, value_name = "FILE")]
+    topology: Option<PathBuf>,
     /// Set a key of every node's configuration; the value is TOML or a text
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<Setting>,
@@ -169,6 +172,7 @@ impl ShapeArguments {
             name,
             nodes: self.nodes,
             file: self.config,
+            topology: self.topology,
             settings: self.set,
             now: clock::wall(),
             check: run::check_draft,

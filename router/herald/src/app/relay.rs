@@ -15,7 +15,7 @@ use mio::{Events, Interest, Poll, Token};
 use crate::io::tap::Taken;
 use crate::io::{Tap, clock};
 use herald_core::limits::RELAY_TURN_FRAMES_MAX;
-use herald_core::packet::Frame;
+use herald_core::packet::{Frame, Tag};
 use herald_lab::{Answer, Course, Order, Switch, UPLINK, port, read_line, write_line};
 
 /// The keeper's place among the sources; ports have the places below it.
@@ -39,7 +39,7 @@ pub fn run() -> io::Result<()> {
     let poll = Poll::new()?;
     poll.registry().register(&mut SourceFd(&keeper.as_raw_fd()), KEEPER, Interest::READABLE)?;
     let spare = Frame::with_full_buffer();
-    Relay { keeper, poll, ports: Vec::new(), switch: Switch::default(), spare }.serve()
+    Relay { keeper, poll, ports: Vec::new(), switch: Switch::default(), tag: None, spare }.serve()
 }
 
 struct Relay {
@@ -48,6 +48,8 @@ struct Relay {
     /// In the order of the switch: the uplink, then those of the nodes.
     ports: Vec<Port>,
     switch: Switch,
+    /// The tag of the nodes' frames.
+    tag: Option<Tag>,
     /// What is read into.
     spare: Frame,
 }
@@ -80,8 +82,8 @@ impl Relay {
                     Err(error) => return Err(error),
                 }
             }
-            let Self { switch, ports, .. } = self;
-            switch.deadline_reached(clock::now(), &mut |port, frame| send(ports, port, frame));
+            let Self { switch, ports, tag, .. } = self;
+            switch.deadline_reached(clock::now(), &mut |port, frame| send(ports, *tag, port, frame));
             for place in 0..self.ports.len() {
                 self.take_frames(place);
             }
@@ -98,12 +100,14 @@ impl Relay {
 
     /// Takes some of the frames that wait at a port.
     fn take_frames(&mut self, place: usize) {
-        let Self { ports, switch, spare, .. } = self;
+        let Self { ports, switch, spare, tag, .. } = self;
         for _ in 0..RELAY_TURN_FRAMES_MAX {
             let Some(port) = ports.get_mut(place).filter(|port| port.readable) else { return };
             match port.tap.read(spare) {
+                // What has not the tag of the nodes' network is not of that network.
+                Taken::Frame if place > 0 && !is_of(*tag, spare) => {}
                 Taken::Frame => {
-                    switch.frame_arrived(clock::now(), place, spare, &mut |port, frame| send(ports, port, frame));
+                    switch.frame_arrived(clock::now(), place, spare, &mut |port, frame| send(ports, *tag, port, frame));
                 }
                 Taken::Cut => {}
                 Taken::Empty | Taken::Gone => port.readable = false,
@@ -115,6 +119,7 @@ impl Relay {
         let answer = match order {
             Order::Take(course) => match self.open(&course) {
                 Ok(()) => {
+                    self.tag = course.vlan.map(Tag::of);
                     self.switch.take(course);
                     Answer::Done
                 }
@@ -155,8 +160,16 @@ impl Relay {
 }
 
 /// Sends a frame out of a port. What the kernel does not take is lost, as on a full switch.
-fn send(ports: &[Port], port: usize, frame: &Frame) {
-    if let Some(port) = ports.get(port) {
-        let _lost = port.tap.write(frame);
-    }
+fn send(ports: &[Port], tag: Option<Tag>, place: usize, frame: &Frame) {
+    let Some(port) = ports.get(place) else { return };
+    // The uplink leads to the hosts, whose frames have no tag.
+    let _lost = match frame.tag().or(tag).filter(|_| place > 0 && tag.is_some()) {
+        Some(tag) => port.tap.write_tagged(frame, tag),
+        None => port.tap.write(frame),
+    };
+}
+
+/// True for a frame with this tag, which is taken out; without a tag, for any.
+fn is_of(tag: Option<Tag>, frame: &mut Frame) -> bool {
+    tag.is_none_or(|tag| frame.inner_tag().is_some_and(|inner| inner.vlan() == tag.vlan()) && frame.untag())
 }

@@ -12,6 +12,8 @@
 //!  client, c-first --- [ bridge ] --- relay
 //! ```
 //!
+//! A network whose nodes send tagged frames has a relay for all of them, which takes the tags off for the hosts.
+//!
 //! Here is what it decides; its process, which has the TAPs, is the application's.
 
 mod lane;
@@ -56,6 +58,9 @@ pub struct Course {
     pub nodes: Vec<String>,
     /// What it does to the frames of each lane.
     pub lanes: Vec<(Lane, Fault)>,
+    /// The VLAN whose tag the nodes' frames have: it is put on towards them and taken off what comes from them.
+    #[serde(default)]
+    pub vlan: Option<u16>,
 }
 
 /// What a relay has done on one lane. A frame for several ports counts once for each.

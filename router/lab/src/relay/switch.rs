@@ -130,7 +130,7 @@ impl Switch {
     }
 
     fn keep_back(&mut self, place: (usize, usize), due: Instant, frame: &Frame) {
-        if let Some(copy) = Frame::from_wire(frame.wire()) {
+        if let Some(copy) = frame.copied() {
             self.queue.overtaken.insert(place, (due + RELAY_REORDER_TIME_MAX, copy));
         }
     }
@@ -152,7 +152,7 @@ impl Switch {
             }
             return;
         }
-        if let Some(copy) = Frame::from_wire(frame.wire()) {
+        if let Some(copy) = frame.copied() {
             self.queue.wait(now + delay, to, copy);
         }
     }
@@ -235,7 +235,7 @@ mod tests {
     /// A switch with the ports of a and b, 1 and 2, where address 1 is a's, 2 is b's, 9 is somebody else's.
     fn switch(lanes: Vec<(Lane, Fault)>) -> Switch {
         let mut switch = Switch::default();
-        switch.take(Course { nodes: vec!["a".into(), "b".into()], lanes });
+        switch.take(Course { nodes: vec!["a".into(), "b".into()], lanes, vlan: None });
         for (port, address) in [(0, 9), (1, 1), (2, 2)] {
             switch.learned.insert(Mac([address; 6]), port);
         }
@@ -370,7 +370,7 @@ mod tests {
         let kept = (lane(Some("a"), Some("b")), Fault::Cut);
         let mut switch = switch(vec![(lane(Some("b"), None), Fault::Cut), kept.clone()]);
         assert_eq!(arrived(&mut switch, 1, &frame(2, 1, 1)), []);
-        switch.take(Course { nodes: vec!["a".into(), "b".into()], lanes: vec![kept] });
+        switch.take(Course { nodes: vec!["a".into(), "b".into()], lanes: vec![kept], vlan: None });
         assert_eq!(switch.counts(), [Counts { lost: 1, ..Counts::default() }]);
     }
 }

@@ -142,7 +142,7 @@ pub fn run(arguments: &DemoArguments) -> Result<(), DemoError> {
     let own = SETTINGS.iter().map(|text| text.parse()).collect::<Result<Vec<Setting>, SettingError>>()?;
     let settings = own.into_iter().chain(arguments.set.iter().cloned()).collect();
     let (now, check) = (clock::wall(), node::check_draft);
-    let wanted = Up { name: name.clone(), nodes: 3, file: None, settings, now, check };
+    let wanted = Up { name: name.clone(), nodes: 3, file: None, topology: None, settings, now, check };
     let lab = herald_lab::build(&wanted, &mut |_| ())?;
     say(&format!("lab {name} is up: client, server and three nodes; the mesh is full, both roles are held"))?;
     show(&lab, &name, arguments, paint)?;
