@@ -45,7 +45,7 @@ const V6: [Case; 9] = [
     ("IPv6ExtHdrHopByHop(options=[PAD])/UDP(sport=5100, dport=6000)", None),
     ("IPv6ExtHdrDestOpt(options=[PAD])/UDP(sport=5101, dport=6000)", None),
     ("IPv6ExtHdrRouting(type=4, segleft=0)/UDP(sport=5102, dport=6000)", None),
-    ("IPv6ExtHdrRouting(type=0, segleft=1, addresses=['fd00:2::100'])/UDP(sport=5103)", Some("odd-header")),
+    ("IPv6ExtHdrRouting(type=253, segleft=1, addresses=['fd00:2::100'])/UDP(sport=5103)", Some("odd-header")),
     ("IPv6ExtHdrDestOpt(options=[HBHOptUnknown(otype=0x1e, optdata=b'abcd')])/UDP(sport=5104)", None),
     ("IPv6ExtHdrDestOpt(options=[HBHOptUnknown(otype=0x9e, optdata=b'abcd')])/UDP(sport=5105)", Some("odd-header")),
     ("IPv6ExtHdrDestOpt(options=[PAD])/IPv6ExtHdrHopByHop(options=[PAD])/UDP(sport=5106)", Some("odd-header")),

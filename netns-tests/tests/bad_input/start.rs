@@ -91,11 +91,12 @@ fn a_wrong_configuration_is_refused_with_file_line_key_and_value() {
 /// The bytes of a plugin with another major version of the contract in its note (plugin-api, `HeraldNoteHeader`).
 fn with_wrong_abi() -> Vec<u8> {
     let mut bytes = fs::read(binary().parent().unwrap().join("libherald_acl.so")).unwrap();
-    // The note's owner, a magic number and a length, and behind them the major version.
-    let versions: Vec<usize> = (0..bytes.len() - 20)
-        .filter(|at| bytes[*at..].starts_with(b"Herald\0\0") && bytes[at + 16..at + 20] == 1_u32.to_ne_bytes())
+    // The note's owner, a magic number and a length, and behind them the versions, major and minor.
+    let contract = [0_u32.to_ne_bytes(), 9_u32.to_ne_bytes()].concat();
+    let versions: Vec<usize> = (0..bytes.len() - 24)
+        .filter(|at| bytes[*at..].starts_with(b"Herald\0\0") && bytes[at + 16..at + 24] == contract)
         .collect();
-    assert_eq!(versions.len(), 1, "one note with version 1");
+    assert_eq!(versions.len(), 1, "one note with version 0.9");
     bytes[versions[0] + 16] = 99;
     bytes
 }
@@ -121,7 +122,7 @@ fn a_wrong_plugin_is_refused_with_what_was_expected_and_found() {
         (path("text.so"), "", "an ELF file expected, a file that starts with \"#!/bin/s\" found; "),
         (path("empty.so"), "", "an ELF file expected, "),
         (path("cut.so"), "", "is no plugin for this router: "),
-        (path("abi.so"), "", "1 expected, 99 found; "),
+        (path("abi.so"), "", "0 expected, 99 found; "),
         ("/bin/true".to_owned(), "", "is no plugin for this router: "),
         ("acl".to_owned(), "config = { default = \"open\" }", "plugin acl refuses its configuration: default is "),
     ] {
