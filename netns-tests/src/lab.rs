@@ -194,6 +194,12 @@ impl Lab {
         Running::start(self.command("exec").args([host, "--"]).args(program))
     }
 
+    /// The same for a program that is spoken to while it runs.
+    #[track_caller]
+    pub(crate) fn converse<S: AsRef<OsStr>>(&self, host: &str, program: &[S]) -> Running {
+        Running::converse(self.command("exec").args([host, "--"]).args(program))
+    }
+
     /// What a `herald` command says at a node: `lab.json("a", &["roles"])` is `herald roles --json` there.
     ///
     /// # Panics

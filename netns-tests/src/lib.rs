@@ -26,7 +26,7 @@ pub use memory::Memory;
 pub use mesh_talk::{Said, overheard};
 pub use outage::{Load, Outage, Size, Stream, print_takes};
 pub use process::{Output, Running, eventually, interruptible, pause};
-pub use scapy::{mute, send};
+pub use scapy::{Scapy, mute};
 pub use sighting::{Sighting, sightings};
 pub use stage::perform;
 pub use streams::{Family, Protocol, Streams, echo};

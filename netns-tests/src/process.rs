@@ -1,6 +1,7 @@
 //! Programs in the lab, and waiting.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -82,12 +83,30 @@ impl Running {
     #[must_use]
     #[track_caller]
     pub fn start(command: &mut Command) -> Self {
-        let mut start = || -> std::io::Result<Self> {
+        Self::start_with(command, Stdio::null())
+    }
+
+    /// Starts a program that reads what [`say`](Self::say) writes.
+    #[track_caller]
+    pub(crate) fn converse(command: &mut Command) -> Self {
+        Self::start_with(command, Stdio::piped())
+    }
+
+    #[track_caller]
+    fn start_with(command: &mut Command, stdin: Stdio) -> Self {
+        let start = || -> std::io::Result<Self> {
             let (stdout, stderr) = (NamedTempFile::new()?, NamedTempFile::new()?);
-            command.stdin(Stdio::null()).stdout(stdout.reopen()?).stderr(stderr.reopen()?);
+            command.stdin(stdin).stdout(stdout.reopen()?).stderr(stderr.reopen()?);
             Ok(Self { child: command.spawn()?, stdout, stderr })
         };
         start().unwrap_or_else(|e| panic!("cannot start the program: {e}"))
+    }
+
+    /// Writes a line to the program's standard input.
+    #[track_caller]
+    pub(crate) fn say(&mut self, line: &str) {
+        let said = self.child.stdin.as_mut().map(|stdin| writeln!(stdin, "{line}"));
+        assert!(matches!(said, Some(Ok(()))), "the program does not listen: {said:?}\n{}", self.stderr());
     }
 
     /// What the program has printed so far.

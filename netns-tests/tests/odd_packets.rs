@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use netns_tests::{Capture, Lab, eventually, mute, send};
+use netns_tests::{Capture, Lab, Scapy, eventually, mute};
 
 /// For anything that takes a moment on an idle machine.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -107,12 +107,13 @@ fn what_is_odd_passes_unless_a_node_is_strict() {
         let lab = Lab::up("odd").set("strict", strict).start();
         mute(&lab, "client");
         mute(&lab, "server");
+        let mut scapy = Scapy::start(&lab, "client");
         let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
         for family in [4, 6] {
             let packets = packets(family);
             let mut seen = lab.capture_at("server", "eth0");
             let texts: Vec<String> = packets.values().map(|(text, _)| text.clone()).collect();
-            send(&lab, "client", &texts);
+            scapy.send(&texts);
             let passes = |(_, (_, reason)): &(&u16, &(String, Option<&str>))| !strict || reason.is_none();
             assert_arrive(&mut seen, false, &packets.iter().filter(passes).map(|(number, _)| *number).collect());
             for reason in packets.values().filter_map(|(_, reason)| *reason).filter(|_| strict) {
@@ -145,6 +146,7 @@ fn errors_find_the_stream_of_what_they_quote() {
     let lab = Lab::up("quotes").start();
     mute(&lab, "client");
     mute(&lab, "server");
+    let [mut client, mut server] = ["client", "server"].map(|host| Scapy::start(&lab, host));
     for family in [4, 6] {
         // What is quoted of four bytes looks as if it were cut off behind the ports.
         let quotable = packets(family).into_iter().filter(|(_, (text, _))| !text.contains("b'1234'"));
@@ -163,11 +165,13 @@ fn errors_find_the_stream_of_what_they_quote() {
             let texts: BTreeMap<u16, String> = packets.iter().map(|(number, text)| (*number, turned(text))).collect();
             let numbers: BTreeSet<u16> = texts.keys().copied().collect();
             let mut there = lab.capture_at(to, "eth0");
-            send(&lab, from, &texts.values().cloned().collect::<Vec<_>>());
+            let (sender, receiver) =
+                if from == "client" { (&mut client, &mut server) } else { (&mut server, &mut client) };
+            sender.send(&texts.values().cloned().collect::<Vec<_>>());
             assert_arrive(&mut there, from == "server", &numbers);
             let mut back = lab.capture_at(from, "eth0");
             let errors = texts.iter().map(|(number, text)| error(text, family, *number)).collect::<Vec<_>>();
-            send(&lab, to, &errors);
+            receiver.send(&errors);
             assert_arrive(&mut back, to == "server", &numbers);
         }
     }

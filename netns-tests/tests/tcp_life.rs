@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use etherparse::{SlicedPacket, TransportSlice};
-use netns_tests::{CapturedFrame, Lab, eventually, mute, send};
+use netns_tests::{CapturedFrame, Lab, Scapy, eventually, mute};
 use serde_json::Value;
 
 /// For anything that takes a moment on an idle machine.
@@ -37,27 +37,32 @@ impl Ends {
 }
 
 /// A lab whose hosts cannot answer by themselves, as they know no way: only what the test writes passes.
-struct Scripted(Lab);
+struct Scripted {
+    lab: Lab,
+    client: Scapy,
+    server: Scapy,
+}
 
 impl Scripted {
     fn start(lab: netns_tests::Builder) -> Self {
         let lab = lab.start();
         mute(&lab, "client");
         mute(&lab, "server");
-        Self(lab)
+        let [client, server] = ["client", "server"].map(|host| Scapy::start(&lab, host));
+        Self { lab, client, server }
     }
 
-    fn client(&self, packets: &[String]) {
-        send(&self.0, "client", packets);
+    fn client(&mut self, packets: &[String]) {
+        self.client.send(packets);
     }
 
-    fn server(&self, packets: &[String]) {
-        send(&self.0, "server", packets);
+    fn server(&mut self, packets: &[String]) {
+        self.server.send(packets);
     }
 
     /// The record of the stream with this port at its chosen node: state, generation, packets.
     fn stream(&self, port: u16) -> Option<(String, u64, u64)> {
-        let rows = self.0.json("c", &["sessions"]);
+        let rows = self.lab.json("c", &["sessions"]);
         let end = format!(":{port}");
         let is_meant = |row: &&Value| {
             let ends = [&row["source"], &row["destination"]].map(|end| end.as_str().unwrap().to_owned());
@@ -83,7 +88,7 @@ impl Scripted {
 
     /// A connection with four bytes from each end: the client's next number is 105, the server's 505. Six packets.
     #[track_caller]
-    fn connect(&self, ends: Ends, port: u16) {
+    fn connect(&mut self, ends: Ends, port: u16) {
         self.client(&[ends.client_says(port, "flags='S', seq=100", "")]);
         self.assert_after(port, 1, "opening", 1);
         self.server(&[ends.server_says(port, "flags='SA', seq=500, ack=101", "")]);
@@ -100,9 +105,9 @@ impl Scripted {
 
 #[test]
 fn resets_fins_and_syns_that_no_end_believes_change_nothing() {
-    let lab = Scripted::start(Lab::up("blind"));
+    let mut world = Scripted::start(Lab::up("blind"));
     for (ends, port) in [(V4, 4100), (V6, 4101)] {
-        lab.connect(ends, port);
+        world.connect(ends, port);
         let stray = [
             "flags='R', seq=104",
             "flags='R', seq=106",
@@ -114,81 +119,81 @@ fn resets_fins_and_syns_that_no_end_believes_change_nothing() {
             "flags='S', seq=77777",
             "flags='A', seq=105, ack=505",
         ];
-        lab.client(&stray.map(|tcp| ends.client_says(port, tcp, "")));
-        lab.assert_after(port, 15, "established", 1);
+        world.client(&stray.map(|tcp| ends.client_says(port, tcp, "")));
+        world.assert_after(port, 15, "established", 1);
         // The end answers the SYN by a challenge, as it has the connection; and a SYN-ACK that agrees with no SYN is nothing.
         let answers =
             ["flags='A', seq=505, ack=105", "flags='SA', seq=9000, ack=77777", "flags='SA', seq=9000, ack=77779"];
-        lab.server(&answers.map(|tcp| ends.server_says(port, tcp, "")));
-        lab.assert_after(port, 18, "established", 1);
+        world.server(&answers.map(|tcp| ends.server_says(port, tcp, "")));
+        world.assert_after(port, 18, "established", 1);
         // A reset where the receiver expects it ends the stream, and then a SYN of whatever number begins the next.
-        lab.client(&[ends.client_says(port, "flags='R', seq=105", "")]);
-        lab.assert_after(port, 19, "closed", 1);
-        lab.client(&[ends.client_says(port, "flags='S', seq=100", "")]);
-        lab.assert_after(port, 1, "opening", 2);
+        world.client(&[ends.client_says(port, "flags='R', seq=105", "")]);
+        world.assert_after(port, 19, "closed", 1);
+        world.client(&[ends.client_says(port, "flags='S', seq=100", "")]);
+        world.assert_after(port, 1, "opening", 2);
     }
 }
 
 #[test]
 fn a_port_is_used_again_where_an_end_accepts_it() {
-    let lab = Scripted::start(Lab::up("reuse"));
+    let mut world = Scripted::start(Lab::up("reuse"));
     for (ends, port) in [(V4, 4200), (V6, 4210)] {
         // The last acknowledgement is lost: the server waits for it, the client's host is through with the port.
-        lab.connect(ends, port);
-        lab.client(&[ends.client_says(port, "flags='FA', seq=105, ack=505", "")]);
-        lab.assert_after(port, 7, "closing", 1);
-        lab.server(&[ends.server_says(port, "flags='FA', seq=505, ack=106", "")]);
-        lab.assert_after(port, 8, "closing", 1);
-        lab.client(&[ends.client_says(port, "flags='S', seq=5000", "")]);
-        lab.assert_after(port, 9, "closing", 1);
-        lab.server(&[ends.server_says(port, "flags='SA', seq=9000, ack=5001", "")]);
-        lab.assert_after(port, 1, "opening", 2);
-        lab.client(&[ends.client_says(port, "flags='A', seq=5001, ack=9001", "")]);
-        lab.assert_after(port, 2, "established", 2);
+        world.connect(ends, port);
+        world.client(&[ends.client_says(port, "flags='FA', seq=105, ack=505", "")]);
+        world.assert_after(port, 7, "closing", 1);
+        world.server(&[ends.server_says(port, "flags='FA', seq=505, ack=106", "")]);
+        world.assert_after(port, 8, "closing", 1);
+        world.client(&[ends.client_says(port, "flags='S', seq=5000", "")]);
+        world.assert_after(port, 9, "closing", 1);
+        world.server(&[ends.server_says(port, "flags='SA', seq=9000, ack=5001", "")]);
+        world.assert_after(port, 1, "opening", 2);
+        world.client(&[ends.client_says(port, "flags='A', seq=5001, ack=9001", "")]);
+        world.assert_after(port, 2, "established", 2);
         // The client's host lost its power: the server challenges the SYN, and gets the reset that it believes.
         let port = port + 1;
-        lab.connect(ends, port);
-        lab.client(&[ends.client_says(port, "flags='S', seq=5000", "")]);
-        lab.assert_after(port, 7, "established", 1);
-        lab.server(&[ends.server_says(port, "flags='A', seq=505, ack=105", "")]);
-        lab.assert_after(port, 8, "established", 1);
-        lab.client(&[ends.client_says(port, "flags='R', seq=105", "")]);
-        lab.assert_after(port, 9, "closed", 1);
-        lab.client(&[ends.client_says(port, "flags='S', seq=5000", "")]);
-        lab.assert_after(port, 1, "opening", 2);
-        lab.server(&[ends.server_says(port, "flags='SA', seq=9000, ack=5001", "")]);
-        lab.assert_after(port, 2, "opening", 2);
-        lab.client(&[ends.client_says(port, "flags='A', seq=5001, ack=9001", "")]);
-        lab.assert_after(port, 3, "established", 2);
+        world.connect(ends, port);
+        world.client(&[ends.client_says(port, "flags='S', seq=5000", "")]);
+        world.assert_after(port, 7, "established", 1);
+        world.server(&[ends.server_says(port, "flags='A', seq=505, ack=105", "")]);
+        world.assert_after(port, 8, "established", 1);
+        world.client(&[ends.client_says(port, "flags='R', seq=105", "")]);
+        world.assert_after(port, 9, "closed", 1);
+        world.client(&[ends.client_says(port, "flags='S', seq=5000", "")]);
+        world.assert_after(port, 1, "opening", 2);
+        world.server(&[ends.server_says(port, "flags='SA', seq=9000, ack=5001", "")]);
+        world.assert_after(port, 2, "opening", 2);
+        world.client(&[ends.client_says(port, "flags='A', seq=5001, ack=9001", "")]);
+        world.assert_after(port, 3, "established", 2);
     }
 }
 
 #[test]
 fn a_wrong_checksum_is_dropped_and_counted_and_changes_nothing() {
-    let lab = Scripted::start(Lab::up("checksum"));
-    let dropped = || lab.0.json("c", &["drops"])["transport-checksum"].as_u64().unwrap_or_default();
+    let mut world = Scripted::start(Lab::up("checksum"));
+    let dropped = |lab: &Lab| lab.json("c", &["drops"])["transport-checksum"].as_u64().unwrap_or_default();
     let mut wrong = 0;
     for (ends, port) in [(V4, 4300), (V6, 4301)] {
-        lab.connect(ends, port);
+        world.connect(ends, port);
         let Ends { client, server, ip } = ends;
         let udp = |checksum: &str| {
             format!("{ip}(src='{client}', dst='{server}')/UDP(sport={port}, dport=9, {checksum})/b'x'")
         };
-        lab.client(&[
+        world.client(&[
             ends.client_says(port, "flags='R', seq=105, chksum=0x1234", ""),
             ends.client_says(port, "flags='S', seq=5000, chksum=0x1234", ""),
             udp("chksum=0x1234"),
         ]);
         wrong += 3;
-        eventually(LIMIT, "what is wrong is counted", || (dropped() == wrong).then_some(()));
-        lab.assert_after(port, 6, "established", 1);
+        eventually(LIMIT, "what is wrong is counted", || (dropped(&world.lab) == wrong).then_some(()));
+        world.assert_after(port, 6, "established", 1);
         // Without a checksum there is none that is wrong.
-        lab.client(&[udp("chksum=0"), udp("")]);
+        world.client(&[udp("chksum=0"), udp("")]);
         eventually(LIMIT, "datagrams have a stream", || {
-            let status = lab.0.json("c", &["status"]);
+            let status = world.lab.json("c", &["status"]);
             (status["sessions"]["marker"].as_u64() == Some(2 * (u64::from(port) - 4299))).then_some(())
         });
-        assert_eq!(dropped(), wrong);
+        assert_eq!(dropped(&world.lab), wrong);
     }
 }
 
@@ -206,15 +211,18 @@ fn is_reset(frame: &CapturedFrame, from_port: u16) -> Option<u32> {
 #[test]
 fn who_speaks_in_a_stream_that_timed_out_is_reset_if_configured() {
     let configured = Lab::up("midstream").set("midstream", "reset").set("timeouts.tcp_established_s", 8);
-    let lab = Scripted::start(configured);
-    for (ends, port) in [(V4, 4400), (V6, 4401)] {
-        lab.connect(ends, port);
-        eventually(LIMIT, "nobody knows the stream", || {
-            let known = |node| lab.0.json(node, &["sessions"]).as_array().unwrap().len();
-            (known("a") + known("b") + known("c") == 0).then_some(())
-        });
-        let mut seen = lab.0.capture_at("client", "eth0");
-        lab.client(&[
+    let mut world = Scripted::start(configured);
+    let streams = [(V4, 4400), (V6, 4401)];
+    for (ends, port) in streams {
+        world.connect(ends, port);
+    }
+    eventually(LIMIT, "nobody knows the streams", || {
+        let known = |node| world.lab.json(node, &["sessions"]).as_array().unwrap().len();
+        (known("a") + known("b") + known("c") == 0).then_some(())
+    });
+    for (ends, port) in streams {
+        let mut seen = world.lab.capture_at("client", "eth0");
+        world.client(&[
             ends.client_says(port, "flags='R', seq=105", ""),
             ends.client_says(port, "flags='A', seq=105, ack=505, chksum=0x1234", ""),
             ends.client_says(port, "flags='PA', seq=105, ack=505", "/b'late'"),
@@ -224,11 +232,11 @@ fn who_speaks_in_a_stream_that_timed_out_is_reset_if_configured() {
             assert!(resets.len() < 2, "{resets:?}");
             (resets == [505]).then_some(())
         });
-        let mut seen = lab.0.capture_at("server", "eth0");
-        lab.server(&[ends.server_says(port, "flags='PA', seq=505, ack=105", "/b'late'")]);
+        let mut seen = world.lab.capture_at("server", "eth0");
+        world.server(&[ends.server_says(port, "flags='PA', seq=505, ack=105", "/b'late'")]);
         eventually(LIMIT, "the server is reset", || {
             seen.frames().iter().any(|frame| is_reset(frame, port) == Some(105)).then_some(())
         });
     }
-    lab.0.assert_books_balance(LIMIT, &["a", "b", "c"]);
+    world.lab.assert_books_balance(LIMIT, &["a", "b", "c"]);
 }

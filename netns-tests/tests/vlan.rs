@@ -9,7 +9,7 @@ use netns_tests::Lab;
 const LIMIT: Duration = Duration::from_secs(60);
 const NODES: [&str; 3] = ["a", "b", "c"];
 
-/// Pings the server in frames with a tag, and prints whether the answer came. Arguments: the gateway's MAC, the tag (hex).
+/// Pings the server in frames with a tag, and prints whether the answer came. Arguments: the gateway's MAC, the tag (hex), seconds to wait.
 const TAGGED: &str = r#"
 import os, socket, struct, sys
 def checksum(data):
@@ -25,7 +25,7 @@ echo = echo[:2] + struct.pack("!H", checksum(echo)) + echo[4:]
 ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(echo), 0, 0, 64, 1, 0, socket.inet_aton("10.1.0.100"), socket.inet_aton("10.2.0.100"))
 ip = ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
 hears = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
-hears.settimeout(3)
+hears.settimeout(float(sys.argv[3]))
 says = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
 says.bind(("eth0", 0))
 says.send(gateway + own + tags + b"\x08\x00" + ip + echo)
@@ -39,12 +39,24 @@ except OSError:
     print("silent")
 "#;
 
-fn pings(lab: &Lab, tags: &str) -> String {
+/// What a ping is to bring.
+enum Answer {
+    Comes,
+    /// For half a second; the ping before it was answered at once.
+    Stays,
+}
+
+#[track_caller]
+fn assert_pinged(lab: &Lab, tags: &str, expected: Answer) {
     let _warm = lab.exec("client", &["ping", "-c", "1", "-W", "5", "10.2.0.100"]).ok();
     let said = lab.exec("client", &["ip", "neigh", "show", "10.1.0.1"]).ok();
     let words: Vec<&str> = said.split_whitespace().collect();
     let mac = words[words.iter().position(|word| *word == "lladdr").unwrap() + 1];
-    lab.exec("client", &["python3", "-c", TAGGED, mac, tags]).ok().trim().to_owned()
+    let (said, seconds) = match expected {
+        Answer::Comes => ("answered", "5"),
+        Answer::Stays => ("silent", "0.5"),
+    };
+    assert_eq!(lab.exec("client", &["python3", "-c", TAGGED, mac, tags, seconds]).ok().trim(), said);
 }
 
 #[test]
@@ -52,13 +64,13 @@ fn a_priority_tag_is_as_good_as_none_and_survives_the_redirect() {
     for redirect in ["ethernet", "mesh"] {
         let lab = Lab::up("prio").set("redirect", redirect).start();
         let mut capture = lab.capture("first");
-        assert_eq!(pings(&lab, "8100a000"), "answered", "{redirect}");
+        assert_pinged(&lab, "8100a000", Answer::Comes);
         let tagged: Vec<_> = capture.frames().into_iter().filter(|f| f.bytes[12..16] == [0x81, 0, 0xa0, 0]).collect();
         // From the client; and from the holder to the chosen node, as it came.
         assert_eq!(tagged.len(), if redirect == "ethernet" { 2 } else { 1 }, "{redirect}");
         // Another VLAN stays out, and so does a second tag.
-        assert_eq!(pings(&lab, "81000014"), "silent");
-        assert_eq!(pings(&lab, "8100000081000000"), "silent");
+        assert_pinged(&lab, "81000014", Answer::Stays);
+        assert_pinged(&lab, "8100000081000000", Answer::Stays);
         let dropped: u64 = NODES.iter().filter_map(|node| lab.json(node, &["drops"])["vlan-tagged"].as_u64()).sum();
         assert!(dropped >= 2, "{dropped}");
         lab.assert_books_balance(LIMIT, &NODES);
@@ -69,11 +81,11 @@ fn a_priority_tag_is_as_good_as_none_and_survives_the_redirect() {
 fn a_tagged_network_lets_no_other_tag_in() {
     let lab = Lab::up("trunk").set("interfaces.first.vlan", 10).start();
     // The relay tags what hosts say with VLAN 10; a tag of their own is a second one.
-    assert_eq!(pings(&lab, ""), "answered");
-    assert_eq!(pings(&lab, "81000014"), "silent");
+    assert_pinged(&lab, "", Answer::Comes);
+    assert_pinged(&lab, "81000014", Answer::Stays);
     lab.links("impair", &["a", "--interface", "first", "--delay", "5ms"]);
-    assert_eq!(pings(&lab, ""), "answered", "with a fault on the same relay");
+    assert_pinged(&lab, "", Answer::Comes);
     lab.links("heal", &[]);
-    assert_eq!(pings(&lab, ""), "answered");
+    assert_pinged(&lab, "", Answer::Comes);
     lab.assert_books_balance(LIMIT, &NODES);
 }
