@@ -5,6 +5,7 @@
 
 mod books;
 mod capture;
+mod datagram;
 mod lab;
 mod memory;
 mod mesh_talk;
@@ -21,6 +22,7 @@ mod way;
 
 pub use books::Books;
 pub use capture::{Capture, CapturedFrame};
+pub use datagram::{DROP_7003, send_datagram};
 pub use lab::{Builder, Lab, binary};
 pub use memory::Memory;
 pub use mesh_talk::{Said, overheard};

@@ -6,33 +6,13 @@
 use std::time::Duration;
 
 use herald::io::clock;
-use netns_tests::{Lab, binary, eventually};
+use netns_tests::{DROP_7003, Lab, binary, eventually, send_datagram};
 use serde_json::Value;
 
 /// For anything that takes a moment on an idle machine.
 const LIMIT: Duration = Duration::from_secs(30);
 
 const NODES: [&str; 3] = ["a", "b", "c"];
-
-const RULES: &str = r#"
-[[plugins]]
-name = "acl"
-
-[[plugins.config.rules]]
-action = "drop"
-protocol = "udp"
-destination_ports = 7003
-"#;
-
-/// Sends one datagram: FROM PORT TO PORT.
-const SEND: &str = r#"
-import socket, sys
-
-source, source_port, destination, port = sys.argv[1:]
-with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-    sender.bind((source, int(source_port)))
-    sender.sendto(b"let me in", (destination, int(port)))
-"#;
 
 /// The rows of a dropped stream that any node told, with the node that told each.
 fn rows(answer: &Value) -> Vec<Value> {
@@ -42,9 +22,9 @@ fn rows(answer: &Value) -> Vec<Value> {
 
 #[test]
 fn every_node_answers_for_all_and_the_absent_are_named() {
-    let lab = Lab::up("cluster").configuration(RULES).start();
+    let lab = Lab::up("cluster").configuration(DROP_7003).start();
     let herald = binary().display().to_string();
-    let _nothing_said = lab.exec("client", &["python3", "-c", SEND, "10.1.0.100", "5001", "10.2.0.100", "7003"]).ok();
+    send_datagram(&lab, "client", ("10.1.0.100", "5001"), ("10.2.0.100", "7003"), "let me in");
     let streams = ["udp 10.1.0.100:5001 10.2.0.100:7003", "udp 10.2.0.100:7003 10.1.0.100:5001"];
     for node in NODES {
         for stream in streams {

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use netns_tests::{Lab, eventually};
+use netns_tests::{DROP_7003, Lab, eventually, send_datagram};
 use serde_json::{Value, json};
 
 /// For anything that takes a moment on an idle machine.
@@ -13,30 +13,9 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 const NODES: [&str; 3] = ["a", "b", "c"];
 
-/// Drops the streams to one port, so that they are announced to nobody.
-const RULES: &str = r#"
-[[plugins]]
-name = "acl"
-
-[[plugins.config.rules]]
-action = "drop"
-protocol = "udp"
-destination_ports = 7003
-"#;
-
-/// Sends one datagram: FROM PORT TO PORT.
-const SEND: &str = r#"
-import socket, sys
-
-source, source_port, destination, port = sys.argv[1:]
-with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-    sender.bind((source, int(source_port)))
-    sender.sendto(b"?", (destination, int(port)))
-"#;
-
 /// Lets a host send a datagram, and waits until a node has its stream; returns the stream's ends and that node.
 fn send(lab: &Lab, host: &str, from: (&str, &str), to: (&str, &str)) -> ([String; 2], String) {
-    let _nothing_said = lab.exec(host, &["python3", "-c", SEND, from.0, from.1, to.0, to.1]).ok();
+    send_datagram(lab, host, from, to, "?");
     let ends = [from, to].map(|(address, port)| format!("{address}:{port}"));
     let [source, destination] = &ends;
     let marked = || {
@@ -77,7 +56,7 @@ fn a_stream_is_found_by_its_ends_in_either_order_wherever_it_opened() {
 
 #[test]
 fn a_dropped_stream_is_found_as_long_as_its_chosen_node_has_it() {
-    let lab = Lab::up("who").configuration(RULES).set("timeouts.provisional_s", 1).start();
+    let lab = Lab::up("who").configuration(DROP_7003).set("timeouts.provisional_s", 1).start();
     let (ends, chosen) = send(&lab, "client", ("10.1.0.100", "5001"), ("10.2.0.100", "7003"));
     eventually(LIMIT, "no redirector knows of it", || {
         let sessions = NODES.map(|node| lab.json(node, &["sessions"]));
