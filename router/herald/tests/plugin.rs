@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use herald_testing::plugins::built;
 use serde_json::Value;
 
 fn herald(folder: &Path, arguments: &[&str]) -> Output {
@@ -15,19 +16,9 @@ fn herald(folder: &Path, arguments: &[&str]) -> Output {
 
 /// A copy of a bundled plugin in a folder; they are built here, as other tests build them, if they are not there yet.
 fn bundled(place: &Path, name: &str) -> String {
-    let folder = Path::new(env!("CARGO_BIN_EXE_herald")).parent().unwrap();
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--locked", "--target-dir"]).arg(folder.parent().unwrap());
-    for plugin in ["hello", "acl", "flowlog", "faulty"] {
-        cargo.args(["-p", &format!("herald-{plugin}")]);
-    }
-    if !cfg!(debug_assertions) {
-        cargo.arg("--release");
-    }
-    assert!(cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success(), "plugins are built");
     // Another test may build it anew meanwhile.
     let library = place.join(format!("{name}.so"));
-    std::fs::copy(folder.join(format!("libherald_{name}.so")), &library).unwrap();
+    std::fs::copy(built().join(format!("libherald_{name}.so")), &library).unwrap();
     library.display().to_string()
 }
 

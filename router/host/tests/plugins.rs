@@ -4,9 +4,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::OnceLock;
+use std::path::Path;
 
 use herald_core::event::EndReason;
 use herald_core::flow::FlowKey;
@@ -17,26 +15,8 @@ use herald_core::time::Instant;
 use herald_host::{Chain, Clock, HostError, PluginRow, PluginSettings, Settings};
 use herald_testing::frames::{self, ACK, Segment};
 use herald_testing::layout::from_host;
+use herald_testing::plugins::built;
 use herald_testing::streams::Streams;
-
-/// The folder of the built plugins. Builds them, once.
-fn built() -> &'static Path {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
-        let exe = std::env::current_exe().unwrap();
-        let folder = exe.ancestors().nth(2).unwrap().to_owned();
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--locked", "--target-dir"]).arg(folder.parent().unwrap());
-        for plugin in ["hello", "acl", "flowlog", "faulty"] {
-            cargo.args(["-p", &format!("herald-{plugin}")]);
-        }
-        if !cfg!(debug_assertions) {
-            cargo.arg("--release");
-        }
-        assert!(cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success(), "plugins are built");
-        folder
-    })
-}
 
 fn load(plugins: &[(&str, &str)]) -> Result<Chain, HostError> {
     load_from(built(), plugins)
