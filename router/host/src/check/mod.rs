@@ -177,6 +177,20 @@ fn pass(plugin: &Plugin, place: fn(&[u8]) -> Guarded) -> Vec<(String, HeraldVerd
     said
 }
 
+/// Lets packets of every kind pass one by one, each as `judge` gives it to the plugin; ends with what `judge` finds wrong.
+fn one_by_one(plugin: &Plugin, judge: impl Fn(&mut Visit<'_>, Sample) -> Result<(), String>) -> Result<(), String> {
+    for (kind, id) in Kind::ALL.into_iter().zip(1..) {
+        let mut visit = Visit::begin(plugin, kind, id);
+        for direction in Direction::BOTH {
+            for sample in frames::samples(kind, direction) {
+                judge(&mut visit, sample)?;
+            }
+        }
+        visit.end();
+    }
+    Ok(())
+}
+
 fn loads(subject: &Subject<'_>) -> Result<(), String> {
     subject.load().map(drop)
 }
@@ -232,42 +246,27 @@ fn huge(subject: &Subject<'_>) -> Result<(), String> {
 }
 
 fn packet_bytes(subject: &Subject<'_>) -> Result<(), String> {
-    let plugin = subject.load()?;
-    for (kind, id) in Kind::ALL.into_iter().zip(1..) {
-        let mut visit = Visit::begin(&plugin, kind, id);
-        for direction in Direction::BOTH {
-            for sample in frames::samples(kind, direction) {
-                let place = Guarded::new(sample.bytes(), Edge::Behind);
-                let said = visit.placed(std::slice::from_ref(&sample), std::slice::from_ref(&place));
-                if !said.is_empty() && place.bytes() != sample.bytes() {
-                    let name = sample.name();
-                    return Err(format!(
-                        "it changes a packet ({name}); let the host replace bytes (HeraldHost::replace)"
-                    ));
-                }
-            }
+    one_by_one(&subject.load()?, |visit, sample| {
+        let place = Guarded::new(sample.bytes(), Edge::Behind);
+        let said = visit.placed(std::slice::from_ref(&sample), std::slice::from_ref(&place));
+        if !said.is_empty() && place.bytes() != sample.bytes() {
+            let name = sample.name();
+            return Err(format!("it changes a packet ({name}); let the host replace bytes (HeraldHost::replace)"));
         }
-        visit.end();
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 fn state_size(subject: &Subject<'_>) -> Result<(), String> {
     let plugin = subject.load()?;
-    for (kind, id) in Kind::ALL.into_iter().zip(1..) {
-        let mut visit = Visit::begin(&plugin, kind, id);
-        for direction in Direction::BOTH {
-            for sample in frames::samples(kind, direction) {
-                visit.packets(&[sample], |bytes| Guarded::new(bytes, Edge::Behind));
-                if !visit.state.is_within() {
-                    let size = plugin.manifest.state_size;
-                    return Err(format!("it writes beside its state of {size} bytes; give the manifest its true size"));
-                }
-            }
+    one_by_one(&plugin, |visit, sample| {
+        visit.packets(&[sample], |bytes| Guarded::new(bytes, Edge::Behind));
+        if !visit.state.is_within() {
+            let size = plugin.manifest.state_size;
+            return Err(format!("it writes beside its state of {size} bytes; give the manifest its true size"));
         }
-        visit.end();
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 fn verdicts(subject: &Subject<'_>) -> Result<(), String> {
