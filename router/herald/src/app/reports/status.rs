@@ -18,6 +18,7 @@ use herald_core::id::{Interface, Mac, NodeId, PerInterface};
 use herald_core::inspector::HostPart;
 use herald_core::membership::Membership;
 use herald_core::node::Node;
+use herald_core::outbox::Ledger;
 
 pub(super) fn report() -> Report {
     let about = "Show this node: interfaces, roles, members, sessions, frames, drops";
@@ -64,7 +65,7 @@ pub(super) struct Status {
     pub drops: Drops,
     /// Connections of peers that were refused, by reason.
     pub refusals: Drops,
-    /// Messages of members that were refused.
+    /// Messages of members that changed nothing.
     pub messages: MessageCounts,
     /// Lines of the node's log.
     pub log: LineCounts,
@@ -77,6 +78,8 @@ pub(super) struct MessageCounts {
     pub stale: u64,
     /// Their sender may not speak for what they were about.
     pub unauthorised: u64,
+    /// Parts of the whole cluster's queries that found no room: who asked is told that a node is late.
+    pub inquiries_lost: u64,
 }
 
 /// One interface.
@@ -286,8 +289,16 @@ fn status(event_loop: &EventLoop) -> Status {
         frames: frames(event_loop),
         drops: drops::drops(event_loop),
         refusals: parts.peers.iter().flat_map(Peers::refusals).collect(),
-        messages: MessageCounts { stale: ledger.messages_stale, unauthorised: ledger.messages_unauthorised },
+        messages: messages(ledger),
         log: parts.about.log.counts(),
+    }
+}
+
+pub(super) fn messages(ledger: &Ledger) -> MessageCounts {
+    MessageCounts {
+        stale: ledger.messages_stale,
+        unauthorised: ledger.messages_unauthorised,
+        inquiries_lost: ledger.inquiries_lost,
     }
 }
 

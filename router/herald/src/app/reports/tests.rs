@@ -8,8 +8,8 @@ use super::neighbours::NeighbourRow;
 use super::roles::{Role, Roles};
 use super::routes::RouteRow;
 use super::status::{
-    AdvertStatus, Evicted, FrameCounts, InterfaceStatus, MessageCounts, NeighbourStatus, ProbeStatus, Room,
-    SessionCounts, Status, StreamCounts, session_counts,
+    AdvertStatus, Evicted, FrameCounts, InterfaceStatus, NeighbourStatus, ProbeStatus, Room, SessionCounts, Status,
+    StreamCounts, messages, session_counts,
 };
 use super::strangers::{AddressConflictRow, ForeignRouterRow};
 use super::table::Columns;
@@ -20,7 +20,7 @@ use herald_core::id::{Interface, Mac, PerInterface};
 use herald_core::inspector::{
     Action, Inspection, Inspector, Parts, PerDirection, Readiness, Standing, Stream, Totals, Verdict,
 };
-use herald_core::outbox::Outbox;
+use herald_core::outbox::{Ledger, Outbox};
 use herald_core::packet::Frame;
 use herald_core::time::Instant;
 use herald_core::turn::Turn;
@@ -100,7 +100,12 @@ fn status() -> Status {
         frames: FrameCounts { arrived_first: 9, ..FrameCounts::default() },
         drops: Drops::new(),
         refusals: [("not-tls", 3)].into(),
-        messages: MessageCounts { stale: 1, unauthorised: 2 },
+        messages: messages(&Ledger {
+            messages_stale: 1,
+            messages_unauthorised: 2,
+            inquiries_lost: 3,
+            ..Ledger::default()
+        }),
         log: LineCounts { waiting: 3, lost: 2, left_out: 1 },
     }
 }
@@ -157,7 +162,7 @@ fn route() -> RouteRow {
 const SHAPES: &[(&str, &str, &str)] = &[
     (
         "status",
-        r#"{"node":"a","cluster":"three","version":"0.1.0","pid":7,"uptime_ms":61500,"interfaces":{"first":{"tap":"herald-first","state":"up","mac":"02:00:00:00:00:01","offloads":"checksum","queue_lost":5,"adverts":{"sent":1,"heard":2},"probes":{"sent":4,"answered":3},"neighbours":{"conflicts":6,"unasked":7}},"second":{"tap":"herald-second","state":"up","mac":"02:00:00:00:00:02","offloads":"checksum","queue_lost":5,"adverts":{"sent":1,"heard":2},"probes":{"sent":4,"answered":3},"neighbours":{"conflicts":6,"unasked":7}}},"roles":{"first":{"holder":"a","epoch":3},"second":null},"members":[{"node":"a","state":"alive","link":"up","in_sync":true,"full":false,"weight":100,"plugins":"suspended","refused":null,"differs":[]},{"node":"b","state":"dead","link":"down","in_sync":false,"full":false,"weight":100,"plugins":"ok","refused":"differs in redirect","differs":["midstream","routes"]}],"plugins":"suspended","foreign_routers":[{"interface":"first","address":"10.1.0.200","mac":"00:00:5e:00:01:01","vrid":1,"priority":200,"heard_ms_ago":40}],"address_conflicts":[{"interface":"second","address":"10.2.0.1","mac":"02:00:00:00:00:66","claims":3,"heard_ms_ago":50}],"sessions":{"redirector":4,"marker":5},"room":{"half_open":1,"one_way":2,"marker_max":1000,"redirector_max":2000,"short_of_memory":false},"streams":{"chosen_unasked":0},"evicted":{"ended":0,"half_open":0,"one_way":6,"answered":0,"established":0,"redirector":0},"frames":{"arrived_first":9,"arrived_second":0,"arrived_mesh":0,"injected":0,"forwarded":0,"redirected":0,"handed_over":0,"handed_to_holder":0,"straight":0,"unproven":0,"consumed":0,"joined":0,"cut":0,"dropped":0,"kept":0,"generated":0,"generated_dropped":0,"buffers_taken":0},"drops":{},"refusals":{"not-tls":3},"messages":{"stale":1,"unauthorised":2},"log":{"waiting":3,"lost":2,"left_out":1}}"#,
+        r#"{"node":"a","cluster":"three","version":"0.1.0","pid":7,"uptime_ms":61500,"interfaces":{"first":{"tap":"herald-first","state":"up","mac":"02:00:00:00:00:01","offloads":"checksum","queue_lost":5,"adverts":{"sent":1,"heard":2},"probes":{"sent":4,"answered":3},"neighbours":{"conflicts":6,"unasked":7}},"second":{"tap":"herald-second","state":"up","mac":"02:00:00:00:00:02","offloads":"checksum","queue_lost":5,"adverts":{"sent":1,"heard":2},"probes":{"sent":4,"answered":3},"neighbours":{"conflicts":6,"unasked":7}}},"roles":{"first":{"holder":"a","epoch":3},"second":null},"members":[{"node":"a","state":"alive","link":"up","in_sync":true,"full":false,"weight":100,"plugins":"suspended","refused":null,"differs":[]},{"node":"b","state":"dead","link":"down","in_sync":false,"full":false,"weight":100,"plugins":"ok","refused":"differs in redirect","differs":["midstream","routes"]}],"plugins":"suspended","foreign_routers":[{"interface":"first","address":"10.1.0.200","mac":"00:00:5e:00:01:01","vrid":1,"priority":200,"heard_ms_ago":40}],"address_conflicts":[{"interface":"second","address":"10.2.0.1","mac":"02:00:00:00:00:66","claims":3,"heard_ms_ago":50}],"sessions":{"redirector":4,"marker":5},"room":{"half_open":1,"one_way":2,"marker_max":1000,"redirector_max":2000,"short_of_memory":false},"streams":{"chosen_unasked":0},"evicted":{"ended":0,"half_open":0,"one_way":6,"answered":0,"established":0,"redirector":0},"frames":{"arrived_first":9,"arrived_second":0,"arrived_mesh":0,"injected":0,"forwarded":0,"redirected":0,"handed_over":0,"handed_to_holder":0,"straight":0,"unproven":0,"consumed":0,"joined":0,"cut":0,"dropped":0,"kept":0,"generated":0,"generated_dropped":0,"buffers_taken":0},"drops":{},"refusals":{"not-tls":3},"messages":{"stale":1,"unauthorised":2,"inquiries_lost":3},"log":{"waiting":3,"lost":2,"left_out":1}}"#,
         "node a of cluster three, up 61 s, version 0.1.0, process 7, plugins suspended\n\n\
          INTERFACE|TAP|STATE|MAC|QUEUE LOST|HOLDER|EPOCH\n\
          first|herald-first|up|02:00:00:00:00:01|5|a|3\n\
@@ -180,7 +185,7 @@ const SHAPES: &[(&str, &str, &str)] = &[
          straight 0, unproven 0\n\
          drops: none\n\
          refused connections: not-tls 3\n\
-         refused messages: stale 1, unauthorised 2\n\
+         refused messages: inquiries_lost 3, stale 1, unauthorised 2\n\
          lines of the log: left_out 1, lost 2, waiting 3",
     ),
     (
