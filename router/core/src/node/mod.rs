@@ -176,6 +176,12 @@ impl<H: HostPart> Node<H> {
         {
             return turn.out.drop(frame, DropReason::WrongVlan);
         }
+        self.take_frame(turn, interface, frame);
+    }
+
+    /// Takes a frame that is counted and is of this network.
+    #[inline]
+    fn take_frame(&mut self, turn: &mut Turn<'_, H>, interface: Interface, frame: Frame) {
         if self.view.is_lease_over(turn.now) {
             if !self.view.is_admitted() {
                 return self.overhear(turn, interface, frame);
@@ -238,9 +244,7 @@ impl<H: HostPart> Node<H> {
     #[inline(never)]
     fn unparsed(&mut self, turn: &mut Turn<'_, H>, interface: Interface, mut frame: Frame, reason: DropReason) {
         if frame.inner_tag().is_some_and(|tag| tag.vlan() == 0) && frame.untag() {
-            // It is the same frame: it is counted once.
-            turn.out.ledger.arrived[interface] -= 1;
-            return self.frame_arrived(turn, interface, frame);
+            return self.take_frame(turn, interface, frame);
         }
         if reason != DropReason::EtherType || !probe::is_probe(&frame) {
             turn.out.drop(frame, reason);
