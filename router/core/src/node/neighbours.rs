@@ -10,7 +10,7 @@ use crate::turn::Turn;
 impl<H: HostPart> Node<H> {
     /// A node says that a neighbour has a new MAC. Only members are heard, and only about neighbours; this node asks for itself.
     pub(super) fn neighbour_changed(&mut self, turn: &mut Turn<'_, H>, from: NodeId, changed: &NeighbourChanged) {
-        let is_member = self.view.members().any(|member| member.node == from && member.lives());
+        let is_member = self.view.member(from).is_some_and(Member::lives);
         if !is_member || !self.forward.neighbour_changed(turn.now, changed, turn.out) {
             turn.out.ledger.messages_unauthorised += 1;
         }
