@@ -76,7 +76,7 @@
 #define HERALD_NOTHING -7
 
 /**
- * In place of a packet's index: the instance itself.
+ * In place of a packet's index: the instance itself. Reserved: not yet built.
  */
 #define HERALD_INSTANCE UINT32_MAX
 
@@ -96,7 +96,8 @@
 #define HERALD_ACTION_BYPASS 2
 
 /**
- * Action: keep the packet until `HeraldHost::resolve` or a time-out. Not from `stream_started` or `timer`.
+ * Action: keep the packet until `HeraldHost::resolve` or a time-out. Not from `stream_started` or `timer`. Reserved: not yet
+ * built; who says it has failed.
  */
 #define HERALD_ACTION_HOLD 3
 
@@ -364,6 +365,7 @@ typedef struct {
 /**
  * A stream that a plugin expects because of what it has read in another: the data connection that a control connection
  * agrees on. What it says holds on this node alone, until the first such stream has started or the time is over.
+ * Reserved: not yet built.
  */
 typedef struct {
     /**
@@ -406,7 +408,7 @@ typedef struct {
 } HeraldExpected;
 
 /**
- * The members of the cluster that take streams.
+ * The members of the cluster that take streams. Reserved: not yet built.
  */
 typedef struct {
     /**
@@ -428,7 +430,7 @@ typedef struct {
 } HeraldCluster;
 
 /**
- * What a counter of the whole cluster says.
+ * What a counter of the whole cluster says. Reserved: not yet built.
  */
 typedef struct {
     /**
@@ -515,27 +517,27 @@ typedef struct {
     int32_t (*noted)(uint32_t at, HeraldText name, HeraldTextRoom *value);
     /**
      * [loop] In every hook: calls `timer` once with this token, after so many nanoseconds; of the stream, or of the instance
-     * (`HERALD_INSTANCE`).
+     * (`HERALD_INSTANCE`). Reserved: not yet built.
      */
     int32_t (*timer)(uint32_t at, uint64_t after, uint64_t token);
     /**
-     * [loop] In every hook of a stream: a related stream is expected.
+     * [loop] In every hook of a stream: a related stream is expected. Reserved: not yet built.
      */
     int32_t (*expect)(uint32_t at, const HeraldExpected *expected);
     /**
      * [loop] In `packets`: a packet for which the verdict is `HERALD_ACTION_HOLD` waits at most so many nanoseconds; then it
-     * meets `action`: pass, drop or reject.
+     * meets `action`: pass, drop or reject. Reserved: not yet built.
      */
     int32_t (*hold)(uint32_t at, uint64_t time, uint8_t action);
     /**
      * [loop] In every hook: all packets of a stream, by its number, that this plugin holds meet `action`: pass, drop or
-     * reject. `HERALD_NOTHING` if there are none.
+     * reject. `HERALD_NOTHING` if there are none. Reserved: not yet built.
      */
     int32_t (*resolve)(uint64_t stream, uint8_t action);
     /**
      * [loop] In every hook: adds to a counter of the whole cluster, declared in the manifest, under a key of at most 32 bytes;
      * `sum` says what it has, summed over the members each second. `HERALD_NOTHING` without such a counter, `HERALD_FULL`
-     * if the key found no place.
+     * if the key found no place. Reserved: not yet built.
      */
     int32_t (*count)(HeraldText name, HeraldBytes key, uint64_t more, HeraldSum *sum);
 } HeraldHost;
@@ -597,7 +599,8 @@ typedef struct {
      */
     HeraldText chosen;
     /**
-     * Number of the stream in which a plugin has expected this one; 0 if none has.
+     * Number of the stream in which a plugin has expected this one; 0 if none has. Reserved: always 0, since `expect`
+     * is not yet built.
      */
     uint64_t related;
     /**
@@ -910,18 +913,18 @@ typedef struct {
     const void *(*extension)(HeraldText name);
     /**
      * [loop] The time of a timer has come: of a stream, with its state, or of the instance, with neither. The verdict counts
-     * for the stream from here on; one for a packet is none.
+     * for the stream from here on; one for a packet is none. Reserved: not yet built.
      */
     int32_t (*timer)(void *instance, const HeraldStream *stream, void *state, uint64_t token, HeraldVerdict *verdict);
     /**
      * [loop] Writes a stream's state as bytes that `stream_imported` of any build with the manifest's `state_version`
-     * understands. The state stays as it is.
+     * understands. The state stays as it is. Reserved: not yet built.
      */
     int32_t (*stream_exported)(void *instance, const HeraldStream *stream, void *state, HeraldTextRoom *bytes);
     /**
      * [loop] In place of `stream_started`: makes the state of a stream that was another node's, or another build's, from
      * bytes that `stream_exported` has written with this state version. `HERALD_WRONG`: it does not understand them, and
-     * the state is not made.
+     * the state is not made. Reserved: not yet built.
      */
     int32_t (*stream_imported)(void *instance,
                                const HeraldStream *stream,
@@ -930,33 +933,36 @@ typedef struct {
                                void *state);
     /**
      * [control] Obeys an operator's words and writes an answer of some lines. May run while the loop's thread is inside
-     * another hook. `HERALD_WRONG`: it does not know that command, and the answer says what it knows.
+     * another hook. `HERALD_WRONG`: it does not know that command, and the answer says what it knows. Reserved: not yet
+     * built.
      */
     int32_t (*command)(void *instance, HeraldText words, HeraldTextRoom *answer);
     /**
      * [control] Prepares something large, such as a list that is read from a file, for `adopt`: when the node starts, with
      * no words, and when an operator says `reload`. Null: nothing is adopted; then what was written is the reason, if it is
-     * not empty.
+     * not empty. Reserved: not yet built.
      */
     void *(*prepare)(void *instance, HeraldText words, HeraldTextRoom *answer);
     /**
-     * [loop] Between two batches: takes what `prepare` made in use and returns what was in use before, or null.
+     * [loop] Between two batches: takes what `prepare` made in use and returns what was in use before, or null. Reserved:
+     * not yet built.
      */
     void *(*adopt)(void *instance, void *prepared);
     /**
-     * [control] Frees what `adopt` returned, or what `prepare` made and nobody adopted.
+     * [control] Frees what `adopt` returned, or what `prepare` made and nobody adopted. Reserved: not yet built.
      */
     void (*discard)(void *instance, void *prepared);
     /**
-     * [loop] The members that take streams have changed; also called once before the first stream.
+     * [loop] The members that take streams have changed; also called once before the first stream. Reserved:
+     * not yet built.
      */
     int32_t (*cluster_changed)(void *instance, const HeraldCluster *cluster);
     /**
-     * Null. The place of `stream_bytes`, which gets the bytes of TCP in order.
+     * Null. The place of `stream_bytes`, which gets the bytes of TCP in order. Reserved: not yet built.
      */
     const void *stream_bytes;
     /**
-     * Null. The place of `fact`, which gets what the host's parsers read.
+     * Null. The place of `fact`, which gets what the host's parsers read. Reserved: not yet built.
      */
     const void *fact;
 } HeraldPlugin;

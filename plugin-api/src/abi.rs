@@ -4,6 +4,8 @@
 //!
 //! - It is append-only from 0.9 on: structures only grow at their end, numbers keep their meaning, and what a plugin of 0.9
 //!   relies on holds for ever. 1.0 is 0.9 with the hooks for bytes in order and facts, whose places are kept.
+//! - What is marked as reserved has its place and its meaning, and is not yet built: this host gives null for such functions
+//!   of its own, and never calls such hooks.
 //! - Structures start with their size in bytes. Who reads one reads no further than that
 //!   size says. Elements of arrays carry no size; the array's owner gives their stride.
 //! - No Rust enum and no `bool` crosses the boundary: numbers have named constants, and a number that the reader does

@@ -34,7 +34,8 @@ pub(crate) fn table() -> Option<&'static HeraldHost> {
 /// Why the host did not do what a plugin wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Refused {
-    /// No hook of a stream runs on this thread in which this may be said; there is no host in unit tests.
+    /// No hook of a stream runs on this thread in which this may be said; there is no host in unit tests. Of what is reserved:
+    /// it is not yet built.
     NoCall,
     /// The contract does not allow it: bytes outside the packet, a packet of another stream.
     Wrong,
@@ -132,6 +133,7 @@ pub(crate) fn hold(at: u32, time: Duration, action: Action) -> Result<(), Refuse
 }
 
 /// All packets of a stream that this plugin holds meet an action: pass, drop or reject. For every hook of the event loop.
+/// Reserved: not yet built, and always [`Refused::NoCall`].
 ///
 /// # Errors
 /// It holds none, or no hook runs on this thread.
@@ -140,6 +142,7 @@ pub fn resolve(stream: u64, action: Action) -> Result<(), Refused> {
 }
 
 /// Calls [`Plugin::instance_timer`](crate::Plugin::instance_timer) once, after this time. For every hook of the event loop.
+/// Reserved: not yet built, and always [`Refused::NoCall`].
 ///
 /// # Errors
 /// Too many timers wait, or no hook runs on this thread.
@@ -147,7 +150,7 @@ pub fn instance_timer(after: Duration, token: u64) -> Result<(), Refused> {
     timer(HERALD_INSTANCE, after, token)
 }
 
-/// What a counter of the whole cluster has under one key.
+/// What a counter of the whole cluster has under one key. Reserved: not yet built.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sum {
     /// What this node has counted.
@@ -161,7 +164,7 @@ pub struct Sum {
 }
 
 /// Adds to a counter of the whole cluster that `plugin.toml` declares, under a key of at most 32 bytes. For every hook of
-/// the event loop.
+/// the event loop. Reserved: not yet built, and always [`Refused::NoCall`].
 ///
 /// # Errors
 /// There is no such counter, or it has no place for the key.

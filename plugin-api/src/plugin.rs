@@ -49,30 +49,32 @@ pub trait Plugin: Default + Send + Sync + 'static {
     }
 
     /// The time of a stream's timer has come. The verdict counts for the stream from here on.
+    /// Reserved: not yet built, and never called.
     fn timer(&self, state: &mut Self::Stream, stream: &StreamInfo<'_>, token: u64) -> Verdict {
         let (_, _, _) = (state, stream, token);
         Verdict::pass()
     }
 
-    /// The time of a timer of the instance has come.
+    /// The time of a timer of the instance has come. Reserved: not yet built, and never called.
     fn instance_timer(&self, token: u64) {
         let _ = token;
     }
 
     /// Appends a stream's state to `bytes`, for [`stream_imported`](Self::stream_imported) of this build or another one.
-    /// The default is for plugins that may begin such a stream anew.
+    /// The default is for plugins that may begin such a stream anew. Reserved: not yet built, and never called.
     fn stream_exported(&self, state: &Self::Stream, stream: &StreamInfo<'_>, bytes: &mut Vec<u8>) {
         let (_, _, _) = (state, stream, bytes);
     }
 
     /// The state of a stream out of what was exported with this version (`state_version` of `plugin.toml`); `None` if it
-    /// does not understand that.
+    /// does not understand that. Reserved: not yet built, and never called.
     fn stream_imported(&self, stream: &StreamInfo<'_>, bytes: &[u8], version: u32) -> Option<Self::Stream> {
         let (_, _) = (stream, version);
         bytes.is_empty().then(Self::Stream::default)
     }
 
     /// Obeys `herald plugin command NAME WORDS...`, on another thread; what it returns is shown.
+    /// Reserved: not yet built, and never called.
     ///
     /// # Errors
     /// What is wrong with the words, and which are known.
@@ -83,6 +85,7 @@ pub trait Plugin: Default + Send + Sync + 'static {
 
     /// Prepares something large on another thread, such as a list out of a file: when the node starts, without words, and
     /// behind the word `reload` of a command. Between two batches [`adopt`](Self::adopt) gets it.
+    /// Reserved: not yet built, and never called.
     ///
     /// # Errors
     /// Why it cannot; what is in use stays in use.
@@ -92,17 +95,19 @@ pub trait Plugin: Default + Send + Sync + 'static {
     }
 
     /// Takes what was prepared in use, and returns what was in use before; that is freed on another thread.
+    /// Reserved: not yet built, and never called.
     fn adopt(&self, prepared: Prepared) -> Option<Prepared> {
         Some(prepared)
     }
 
-    /// The members that take streams have changed; called once before the first stream, too.
+    /// The members that take streams have changed; called once before the first stream, too. Reserved: not yet
+    /// built, and never called.
     fn cluster_changed(&self, cluster: &Cluster) {
         let _ = cluster;
     }
 }
 
-/// The members that take streams.
+/// The members that take streams. Reserved: not yet built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cluster {
     /// Members that are given new streams now.

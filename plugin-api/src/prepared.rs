@@ -1,4 +1,4 @@
-//! What is prepared on the control thread and taken in use between two batches.
+//! What is prepared on the control thread and taken in use between two batches. Reserved: no host prepares anything yet.
 
 use std::any::Any;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};

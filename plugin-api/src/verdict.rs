@@ -15,7 +15,7 @@ pub enum Action {
     Accept,
     /// Skip the rest of the chain for this packet, and do not call me again for this stream.
     Bypass,
-    /// Keep it until it is resolved or its time is over.
+    /// Keep it until it is resolved or its time is over. Reserved: not yet built.
     Hold,
     /// End it silently.
     Drop,

@@ -35,6 +35,7 @@ macro_rules! stream_effects {
         }
 
         /// Calls [`Plugin::timer`](crate::Plugin::timer) for this stream once, after this time, with this token.
+        /// Reserved: not yet built, and always [`Refused::NoCall`](crate::Refused::NoCall).
         ///
         /// # Errors
         /// Too many timers wait.
@@ -42,7 +43,7 @@ macro_rules! stream_effects {
             crate::host::timer(self.at(), after, token)
         }
 
-        /// Expects a related stream.
+        /// Expects a related stream. Reserved: not yet built, and always [`Refused::NoCall`](crate::Refused::NoCall).
         ///
         /// # Errors
         /// Too many are expected.

@@ -41,18 +41,18 @@ pub struct HeraldHost {
     /// very call has noted is seen behind it.
     pub noted: Option<unsafe extern "C" fn(at: u32, name: HeraldText, value: *mut HeraldTextRoom) -> i32>,
     /// \[loop\] In every hook: calls `timer` once with this token, after so many nanoseconds; of the stream, or of the instance
-    /// (`HERALD_INSTANCE`).
+    /// (`HERALD_INSTANCE`). Reserved: not yet built.
     pub timer: Option<unsafe extern "C" fn(at: u32, after: u64, token: u64) -> i32>,
-    /// \[loop\] In every hook of a stream: a related stream is expected.
+    /// \[loop\] In every hook of a stream: a related stream is expected. Reserved: not yet built.
     pub expect: Option<unsafe extern "C" fn(at: u32, expected: *const HeraldExpected) -> i32>,
     /// \[loop\] In `packets`: a packet for which the verdict is `HERALD_ACTION_HOLD` waits at most so many nanoseconds; then it
-    /// meets `action`: pass, drop or reject.
+    /// meets `action`: pass, drop or reject. Reserved: not yet built.
     pub hold: Option<unsafe extern "C" fn(at: u32, time: u64, action: u8) -> i32>,
     /// \[loop\] In every hook: all packets of a stream, by its number, that this plugin holds meet `action`: pass, drop or
-    /// reject. `HERALD_NOTHING` if there are none.
+    /// reject. `HERALD_NOTHING` if there are none. Reserved: not yet built.
     pub resolve: Option<unsafe extern "C" fn(stream: u64, action: u8) -> i32>,
     /// \[loop\] In every hook: adds to a counter of the whole cluster, declared in the manifest, under a key of at most 32 bytes;
     /// `sum` says what it has, summed over the members each second. `HERALD_NOTHING` without such a counter, `HERALD_FULL`
-    /// if the key found no place.
+    /// if the key found no place. Reserved: not yet built.
     pub count: Option<unsafe extern "C" fn(name: HeraldText, key: HeraldBytes, more: u64, sum: *mut HeraldSum) -> i32>,
 }

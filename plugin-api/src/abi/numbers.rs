@@ -30,7 +30,7 @@ pub const HERALD_UNSOUND: i32 = -6;
 /// Status of the host's functions: there is nothing of that name.
 pub const HERALD_NOTHING: i32 = -7;
 
-/// In place of a packet's index: the instance itself.
+/// In place of a packet's index: the instance itself. Reserved: not yet built.
 pub const HERALD_INSTANCE: u32 = u32::MAX;
 
 /// Action: no opinion, next plugin. With a wider scope than the packet: do not ask me again within that scope.
@@ -39,7 +39,8 @@ pub const HERALD_ACTION_PASS: u8 = 0;
 pub const HERALD_ACTION_ACCEPT: u8 = 1;
 /// Action: skip the rest of the chain for this packet, and do not call me again for this stream.
 pub const HERALD_ACTION_BYPASS: u8 = 2;
-/// Action: keep the packet until `HeraldHost::resolve` or a time-out. Not from `stream_started` or `timer`.
+/// Action: keep the packet until `HeraldHost::resolve` or a time-out. Not from `stream_started` or `timer`. Reserved: not yet
+/// built; who says it has failed.
 pub const HERALD_ACTION_HOLD: u8 = 3;
 /// Action: end the packet silently.
 pub const HERALD_ACTION_DROP: u8 = 4;

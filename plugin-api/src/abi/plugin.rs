@@ -67,7 +67,7 @@ pub struct HeraldPlugin {
     /// \[any\] An addition to the contract by its name; null if the plugin has none of it.
     pub extension: Option<unsafe extern "C" fn(name: HeraldText) -> *const c_void>,
     /// \[loop\] The time of a timer has come: of a stream, with its state, or of the instance, with neither. The verdict counts
-    /// for the stream from here on; one for a packet is none.
+    /// for the stream from here on; one for a packet is none. Reserved: not yet built.
     pub timer: Option<
         unsafe extern "C" fn(
             instance: *mut c_void,
@@ -78,7 +78,7 @@ pub struct HeraldPlugin {
         ) -> i32,
     >,
     /// \[loop\] Writes a stream's state as bytes that `stream_imported` of any build with the manifest's `state_version`
-    /// understands. The state stays as it is.
+    /// understands. The state stays as it is. Reserved: not yet built.
     pub stream_exported: Option<
         unsafe extern "C" fn(
             instance: *mut c_void,
@@ -89,7 +89,7 @@ pub struct HeraldPlugin {
     >,
     /// \[loop\] In place of `stream_started`: makes the state of a stream that was another node's, or another build's, from
     /// bytes that `stream_exported` has written with this state version. `HERALD_WRONG`: it does not understand them, and
-    /// the state is not made.
+    /// the state is not made. Reserved: not yet built.
     pub stream_imported: Option<
         unsafe extern "C" fn(
             instance: *mut c_void,
@@ -100,24 +100,27 @@ pub struct HeraldPlugin {
         ) -> i32,
     >,
     /// \[control\] Obeys an operator's words and writes an answer of some lines. May run while the loop's thread is inside
-    /// another hook. `HERALD_WRONG`: it does not know that command, and the answer says what it knows.
+    /// another hook. `HERALD_WRONG`: it does not know that command, and the answer says what it knows. Reserved: not yet
+    /// built.
     pub command:
         Option<unsafe extern "C" fn(instance: *mut c_void, words: HeraldText, answer: *mut HeraldTextRoom) -> i32>,
     /// \[control\] Prepares something large, such as a list that is read from a file, for `adopt`: when the node starts, with
     /// no words, and when an operator says `reload`. Null: nothing is adopted; then what was written is the reason, if it is
-    /// not empty.
+    /// not empty. Reserved: not yet built.
     pub prepare: Option<
         unsafe extern "C" fn(instance: *mut c_void, words: HeraldText, answer: *mut HeraldTextRoom) -> *mut c_void,
     >,
-    /// \[loop\] Between two batches: takes what `prepare` made in use and returns what was in use before, or null.
+    /// \[loop\] Between two batches: takes what `prepare` made in use and returns what was in use before, or null. Reserved:
+    /// not yet built.
     pub adopt: Option<unsafe extern "C" fn(instance: *mut c_void, prepared: *mut c_void) -> *mut c_void>,
-    /// \[control\] Frees what `adopt` returned, or what `prepare` made and nobody adopted.
+    /// \[control\] Frees what `adopt` returned, or what `prepare` made and nobody adopted. Reserved: not yet built.
     pub discard: Option<unsafe extern "C" fn(instance: *mut c_void, prepared: *mut c_void)>,
-    /// \[loop\] The members that take streams have changed; also called once before the first stream.
+    /// \[loop\] The members that take streams have changed; also called once before the first stream. Reserved:
+    /// not yet built.
     pub cluster_changed: Option<unsafe extern "C" fn(instance: *mut c_void, cluster: *const HeraldCluster) -> i32>,
-    /// Null. The place of `stream_bytes`, which gets the bytes of TCP in order.
+    /// Null. The place of `stream_bytes`, which gets the bytes of TCP in order. Reserved: not yet built.
     pub stream_bytes: *const c_void,
-    /// Null. The place of `fact`, which gets what the host's parsers read.
+    /// Null. The place of `fact`, which gets what the host's parsers read. Reserved: not yet built.
     pub fact: *const c_void,
 }
 

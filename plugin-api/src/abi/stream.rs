@@ -34,7 +34,8 @@ pub struct HeraldStream {
     pub now: u64,
     /// Id of the chosen node, which is the node that asks.
     pub chosen: HeraldText,
-    /// Number of the stream in which a plugin has expected this one; 0 if none has.
+    /// Number of the stream in which a plugin has expected this one; 0 if none has. Reserved: always 0, since `expect`
+    /// is not yet built.
     pub related: u64,
     /// Now, in nanoseconds since 1970-01-01 00:00 UTC.
     pub unix_now: u64,

@@ -34,6 +34,7 @@ pub struct HeraldBytes {
 
 /// A stream that a plugin expects because of what it has read in another: the data connection that a control connection
 /// agrees on. What it says holds on this node alone, until the first such stream has started or the time is over.
+/// Reserved: not yet built.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct HeraldExpected {
@@ -58,7 +59,7 @@ pub struct HeraldExpected {
     pub reserved: u32,
 }
 
-/// The members of the cluster that take streams.
+/// The members of the cluster that take streams. Reserved: not yet built.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct HeraldCluster {
@@ -72,7 +73,7 @@ pub struct HeraldCluster {
     pub version: u32,
 }
 
-/// What a counter of the whole cluster says.
+/// What a counter of the whole cluster says. Reserved: not yet built.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct HeraldSum {

@@ -321,6 +321,7 @@ impl<'a> Packet<'a> {
     }
 
     /// A verdict that keeps the packet until [`resolve`](crate::resolve); when this time is over, it meets `action`.
+    /// Reserved: not yet built, and always [`Refused::NoCall`].
     ///
     /// # Errors
     /// [`Refused`] says why not.

@@ -96,6 +96,7 @@ impl<'a> StreamInfo<'a> {
 }
 
 /// A stream that a plugin expects because of what it has read in another. It is expected on this node alone.
+/// Reserved: not yet built.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected {
     /// IP protocol number.

@@ -74,7 +74,7 @@ pub struct ManifestText {
     /// Counters it reports; reports have them from the beginning.
     #[serde(default)]
     pub counters: Vec<String>,
-    /// Version of the bytes that its streams' states are exported as.
+    /// Version of the bytes that its streams' states are exported as. Reserved: no state is exported yet.
     #[serde(default)]
     pub state_version: u32,
 }

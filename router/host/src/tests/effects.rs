@@ -258,3 +258,28 @@ fn the_company_that_a_manifest_wants_is_checked() {
         assert_eq!(error(&chain), "plugin c does not go with b: take one out of [[plugins]]");
     }
 }
+
+#[test]
+fn the_header_marks_as_reserved_what_the_host_does_not_offer() {
+    let host = library::host(|| 0);
+    let header = include_str!("../../../../plugin-api/include/herald_plugin.h");
+    let (before, _) = header.split_once("} HeraldHost;").unwrap();
+    let (_, fields) = before.rsplit_once("typedef struct").unwrap();
+    let offered = [
+        ("replace", host.replace.is_some()),
+        ("inject", host.inject.is_some()),
+        ("mark", host.mark.is_some()),
+        ("note", host.note.is_some()),
+        ("noted", host.noted.is_some()),
+        ("timer", host.timer.is_some()),
+        ("expect", host.expect.is_some()),
+        ("hold", host.hold.is_some()),
+        ("resolve", host.resolve.is_some()),
+        ("count", host.count.is_some()),
+    ];
+    for (name, is_offered) in offered {
+        let (before, _) = fields.split_once(&format!("(*{name})(")).unwrap();
+        let (_, comment) = before.rsplit_once("/**").unwrap();
+        assert_ne!(comment.contains("Reserved:"), is_offered, "{name}:{comment}");
+    }
+}
