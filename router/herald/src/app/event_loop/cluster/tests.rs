@@ -74,12 +74,13 @@ fn who_is_slow_dies_or_says_too_much_is_named_in_time() {
     let (reply, mut answer) = oneshot::channel();
     let id = asking.queries.open(at(0), members(), reply);
     let piece = || Inquiry { id, part: InquiryPart::Piece, bytes: vec![0; INQUIRY_PIECE_LEN_MAX] };
+    // Not asked, and another's number: neither completes an answer.
+    let last = Inquiry { part: InquiryPart::LastPiece, ..piece() };
+    asking.hear(at(1), node("e"), last.clone());
+    asking.hear(at(1), node("c"), Inquiry { id: id + 1, ..last });
     for _ in 0..=INQUIRY_ANSWER_LEN_MAX / INQUIRY_PIECE_LEN_MAX {
         asking.hear(at(1), node("b"), piece());
     }
-    // Not asked, and another's number.
-    asking.hear(at(1), node("e"), piece());
-    asking.hear(at(1), node("c"), Inquiry { id: id + 1, ..piece() });
     assert!(asking.queries.kept_len_max() <= INQUIRY_ANSWER_LEN_MAX);
     asking.queries.finish(asking.next_deadline().unwrap(), near);
     let silences: Vec<_> = answer.try_recv().unwrap().into_iter().map(|answer| answer.said.unwrap_err()).collect();
