@@ -147,6 +147,10 @@ pub const HEARTBEATS_MISSED_MAX: u32 = 3;
 /// Time in which the death of a member is noticed.
 pub const DETECTION_TIME: Duration = HEARTBEAT_INTERVAL.saturating_mul(HEARTBEATS_MISSED_MAX);
 
+/// A node that looks so late whether a peer is silent did not run meanwhile. The peer may not have run either, where both are on
+/// one machine that stood still, and gets one heartbeat more.
+pub const LATE_MIN: Duration = Duration::from_millis(20);
+
 /// Takes of a role that may be heard of at once: a number that rises faster was not counted up, and would leave none.
 pub const EPOCH_STEP_MAX: u64 = 1 << 32;
 

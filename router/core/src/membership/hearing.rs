@@ -10,6 +10,8 @@
 //! Two nodes that do not hear each other cannot tell whose cable it is: neither is unheard, and the holder keeps its role
 //! for as long as the mesh says that it lives.
 
+use std::time::Duration;
+
 use super::Membership;
 use super::member::{Member, MemberState};
 use crate::event::Event;
@@ -63,17 +65,18 @@ impl Membership {
         }
     }
 
-    /// This node did not run for so long that the others' silence was its own.
-    pub(super) fn forgive_silence(&mut self, now: Instant) {
+    /// This node did not run for so long: that much of the others' silence was its own.
+    pub(super) fn forgive_silence(&mut self, now: Instant, paused: Duration) {
+        let later = |heard: Instant| now.min(heard + paused);
         for member in &mut self.members {
-            member.heard = now;
+            member.heard = later(member.heard);
             for interface in Interface::BOTH {
-                member.seen[interface] = member.seen[interface].map(|_| now);
-                member.heard_in_groups[interface] = member.heard_in_groups[interface].map(|_| now);
+                member.seen[interface] = member.seen[interface].map(later);
+                member.heard_in_groups[interface] = member.heard_in_groups[interface].map(later);
             }
         }
         for interface in Interface::BOTH {
-            self.adverts[interface].heard = now;
+            self.adverts[interface].heard = later(self.adverts[interface].heard);
         }
     }
 

@@ -265,11 +265,11 @@ impl Membership {
 
     /// Sends what is due, counts the silent as dead. To be called after what has arrived until `now` was told.
     pub fn deadline_reached(&mut self, now: Instant, out: &mut Outbox) {
-        // Where this node itself did not run for so long, the silence was its own.
-        let paused = now.since(self.checked) > DETECTION_TIME;
+        // A heartbeat is due at least that often: for the rest this node did not run.
+        let paused = now.since(self.checked).saturating_sub(HEARTBEAT_INTERVAL);
         self.checked = now;
-        if paused {
-            self.forgive_silence(now);
+        if !paused.is_zero() {
+            self.forgive_silence(now, paused);
         }
         self.judge_silent(now, out);
         self.end_lapsed_roles(now);

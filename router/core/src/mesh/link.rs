@@ -14,7 +14,8 @@ use super::message::{Lane, Padding};
 use super::queue::SendQueue;
 use crate::id::NodeId;
 use crate::limits::{
-    CONNECT_TIME_MAX, CONTROL_MESSAGE_LEN_MAX, DETECTION_TIME, HELLO_LEN_MAX, HELLO_TIME_MAX, MESSAGE_LEN_MAX,
+    CONNECT_TIME_MAX, CONTROL_MESSAGE_LEN_MAX, DETECTION_TIME, HEARTBEAT_INTERVAL, HELLO_LEN_MAX, HELLO_TIME_MAX,
+    LATE_MIN, MESSAGE_LEN_MAX,
 };
 use crate::time::Instant;
 use admission::{check_configuration, check_hello, is_mutual};
@@ -60,6 +61,8 @@ pub struct Link {
     certified: Option<NodeId>,
     /// When the state began or, once established, when the last message came.
     since: Instant,
+    /// This node was late to look whether the peer is silent, and looks again then.
+    looks_again_at: Option<Instant>,
     decoder: Decoder,
     queue: SendQueue,
     unknown_kinds: u64,
@@ -89,6 +92,7 @@ impl Link {
             resume: None,
             certified: None,
             since: now,
+            looks_again_at: None,
             decoder: Decoder::default(),
             queue: SendQueue::new(),
             unknown_kinds: 0,
@@ -230,8 +234,7 @@ impl Link {
     ///
     /// # Errors
     ///
-    /// [`PeerError::QueueFull`] if the peer does not read. [`PeerError::TooLong`] if the
-    /// message is over its bound: it alone is lost.
+    /// [`PeerError::QueueFull`] if the peer does not read; [`PeerError::TooLong`] if the message is: it alone is lost.
     pub fn send(&mut self, message: &Message) -> Result<(), PeerError> {
         self.queue.push(message)
     }
@@ -247,14 +250,13 @@ impl Link {
         self.queue.written(len);
     }
 
-    /// When [`Input::DeadlineReached`] is due; `None` once closed, and for frames, which may be silent: the control
-    /// connection beside them may not.
+    /// When [`Input::DeadlineReached`] is due; `None` once closed, and for frames, which may be silent.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         match (self.state, self.lane) {
             (State::Connecting, _) => Some(self.since + CONNECT_TIME_MAX),
             (State::Securing | State::AwaitingHello, _) => Some(self.since + HELLO_TIME_MAX),
-            (State::Established, Lane::Control) => Some(self.since + DETECTION_TIME),
+            (State::Established, Lane::Control) => self.looks_again_at.or(Some(self.since + DETECTION_TIME)),
             (State::Established, Lane::Frames) | (State::Closed, _) => None,
         }
     }
@@ -298,18 +300,15 @@ impl Link {
     /// The other end has shown whose certificate it has. Who dialled says hello now; the time for it runs on.
     fn secured(&mut self, identity: &Identity, certified: NodeId) -> Option<LinkEvent> {
         self.certified = Some(certified);
+        if let Origin::Dialled(expected) = self.origin
+            && expected != certified
+        {
+            return self.close(PeerError::NotExpected { expected, found: certified });
+        }
+        self.state = State::AwaitingHello;
         match self.origin {
-            Origin::Dialled(expected) if expected != certified => {
-                self.close(PeerError::NotExpected { expected, found: certified })
-            }
-            Origin::Dialled(_) => {
-                self.state = State::AwaitingHello;
-                self.push_greeting(identity, None).err().and_then(|error| self.close(error))
-            }
-            Origin::Accepted => {
-                self.state = State::AwaitingHello;
-                None
-            }
+            Origin::Dialled(_) => self.push_greeting(identity, None).err().and_then(|error| self.close(error)),
+            Origin::Accepted => None,
         }
     }
 
@@ -361,7 +360,7 @@ impl Link {
         if !fits {
             return self.close(PeerError::WrongLane { kind });
         }
-        self.since = now;
+        (self.since, self.looks_again_at) = (now, None);
         match spoken {
             Spoken::Message(number, message) => Some(LinkEvent::Arrived(number, message)),
             Spoken::Received(number) => Some(LinkEvent::Received(number)),
@@ -376,10 +375,12 @@ impl Link {
     }
 
     fn time_out(&mut self, now: Instant) -> Option<LinkEvent> {
-        if self.next_deadline().is_none_or(|deadline| now < deadline) {
-            return None;
-        }
+        let late = now.since(self.next_deadline().filter(|deadline| now >= *deadline)?);
         match self.state {
+            State::Established if late >= LATE_MIN && self.looks_again_at.is_none() => {
+                self.looks_again_at = Some(now + HEARTBEAT_INTERVAL);
+                None
+            }
             State::Connecting => self.close(PeerError::Unreachable { why: "no answer".to_owned() }),
             State::Securing | State::AwaitingHello => self.close(PeerError::SlowHello),
             State::Established => self.close(PeerError::Silent),

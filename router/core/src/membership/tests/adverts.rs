@@ -129,6 +129,22 @@ fn a_short_pause_renews_the_lease_and_changes_no_role() {
     }
 }
 
+/// A machine that stands still with all its nodes, or three that one hypervisor pauses.
+#[test]
+fn nobody_is_dead_after_a_pause_of_all() {
+    for pause in [150, 250, 290, 310, 2000].map(Duration::from_millis) {
+        for phase in 0..10 {
+            let mut world = World::new(3);
+            world.advance(CONVERGENCE_TIME + LATENCY * 10 * phase);
+            let until = world.now + pause;
+            world.nodes.values_mut().for_each(|node| node.paused_until = until);
+            world.advance(CONVERGENCE_TIME);
+            let dead = world.events.iter().filter(|(_, event)| matches!(event, Event::MemberDied { .. })).count();
+            assert_eq!(dead, 0, "after {pause:?} in phase {phase}");
+        }
+    }
+}
+
 #[test]
 fn a_holder_whose_cable_is_cut_is_succeeded_although_the_mesh_says_that_it_lives() {
     for cable in [Cable::Cut, Cable::Deaf, Cable::DeafToGroups, Cable::Unicast] {

@@ -103,7 +103,9 @@ fn every_state_with_every_input() {
         assert_eq!(row.len(), inputs().len());
         for ((name, input), expected) in inputs().into_iter().zip(row) {
             let mut link = link_in(state);
-            let event = link.step(Instant::from_nanos(2_000_000_000), &identity("b"), input);
+            // In time; what is late is another test's.
+            let now = link.next_deadline().unwrap_or(Instant::from_nanos(2_000_000_000));
+            let event = link.step(now, &identity("b"), input);
             let told = match &event {
                 None => "-",
                 Some(LinkEvent::Up(_)) => "up",
@@ -254,6 +256,24 @@ fn a_slow_hello_and_silence_end_the_link_however_the_bytes_trickle() {
         };
         assert_eq!(error.name(), expected);
     }
+}
+
+#[test]
+fn a_peer_gets_one_heartbeat_more_after_this_node_did_not_run() {
+    let mut link = link_in(State::Established);
+    let looks = |link: &mut Link, now| link.step(now, &identity("b"), Input::DeadlineReached);
+    let silent = Some(LinkEvent::Closed(PeerError::Silent));
+    let woken = Instant::default() + DETECTION_TIME + LATE_MIN;
+    assert_eq!(looks(&mut link, woken), None);
+    assert_eq!(link.next_deadline(), Some(woken + HEARTBEAT_INTERVAL));
+    // Only once, and it begins anew with what the peer says.
+    let unknown = Input::Spoken(Spoken::Unknown { number: Some(1), kind: 99 });
+    assert_eq!(link.step(woken, &identity("b"), unknown), Some(LinkEvent::Skipped(Some(1))));
+    let again = woken + DETECTION_TIME + LATE_MIN;
+    assert_eq!(looks(&mut link, again), None);
+    assert_eq!(looks(&mut link, again + HEARTBEAT_INTERVAL + LATE_MIN), silent);
+    // In time there is nothing to forgive.
+    assert_eq!(looks(&mut link_in(State::Established), Instant::default() + DETECTION_TIME), silent);
 }
 
 #[test]
