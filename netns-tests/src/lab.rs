@@ -74,6 +74,12 @@ impl Builder {
         self
     }
 
+    /// Roles that never move, for tests that count single packets: a moment in which the machine stands still loses none.
+    #[must_use]
+    pub fn static_roles(self) -> Self {
+        self.set("roles", "static").set("holders.first", "a").set("holders.second", "b")
+    }
+
     /// A host `guest` on the first network, 10.1.0.101 and fd00:1::101, beside what every lab has.
     ///
     /// # Panics

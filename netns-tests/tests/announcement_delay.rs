@@ -59,9 +59,7 @@ fn await_quiet(lab: &Lab) {
 #[test]
 fn return_packet_never_overtakes_its_announcement() {
     let lab = Lab::up("delay")
-        .set("roles", "static")
-        .set("holders.first", "a")
-        .set("holders.second", "b")
+        .static_roles()
         .set("choose.redirectors", "equal")
         .set("choose.per_interface_key", true)
         .set("testing.announcement_delay_ms", DELAY.as_millis())

@@ -101,7 +101,7 @@ fn counted(frames: &[CapturedFrame]) -> BTreeMap<(Vec<u8>, usize, u8), usize> {
 #[test]
 fn long_datagrams_cross_both_ways_and_their_fragments_leave_as_they_came() {
     for redirect in ["ethernet", "mesh"] {
-        let lab = Lab::up("fragments").set("redirect", redirect).start();
+        let lab = Lab::up("fragments").static_roles().set("redirect", redirect).start();
         let _servers = [echo_server(&lab, "server"), echo_server(&lab, "client")];
         let mut captures = [lab.capture("first"), lab.capture("second")];
         for address in ["10.2.0.100", "fd00:2::100"] {
@@ -173,7 +173,7 @@ with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as server:
 /// A lab after [`FORGE`]: only what is whole has arrived.
 #[track_caller]
 fn forged() -> Lab {
-    let lab = Lab::up("forged").start();
+    let lab = Lab::up("forged").static_roles().start();
     let server = lab.spawn("server", &["python3", "-c", RECEIVER]);
     eventually(LIMIT, "the receiver is ready", || server.stdout().contains("ready").then_some(()));
     let mut capture = lab.capture("second");
@@ -210,7 +210,7 @@ fn assert_pinged(lab: &Lab, host: &str, arguments: &[&str]) {
 
 #[test]
 fn pings_of_any_size_reach_hosts_and_the_gateway() {
-    let lab = Lab::up("pings").start();
+    let lab = Lab::up("pings").static_roles().start();
     for size in ["1452", "1473", "3000", "60000"] {
         for address in ["10.2.0.100", "fd00:2::100", "10.1.0.1", "fd00:1::1", "10.1.0.13", "fd00:1::13"] {
             assert_pinged(&lab, "client", &["-s", size, address]);
@@ -221,7 +221,7 @@ fn pings_of_any_size_reach_hosts_and_the_gateway() {
 
 #[test]
 fn a_smaller_network_gets_smaller_fragments() {
-    let lab = Lab::up("smaller").set("interfaces.second.mtu", 1400).start();
+    let lab = Lab::up("smaller").static_roles().set("interfaces.second.mtu", 1400).start();
     let _server = echo_server(&lab, "server");
     let mut capture = lab.capture("second");
     // Too long for the second network only; then with fragments that are.

@@ -121,9 +121,7 @@ fn run(lab: &Lab) {
 #[test]
 fn thousands_of_streams_complete_on_one_node_each_and_leave_nothing() {
     let lab = Lab::up("many")
-        .set("roles", "static")
-        .set("holders.first", "a")
-        .set("holders.second", "b")
+        .static_roles()
         .set("choose.redirectors", "equal")
         .set("choose.per_interface_key", true)
         // On a slow machine a node may not get to a peer's announcement for long; what is lost by that is not the subject.

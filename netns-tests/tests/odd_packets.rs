@@ -104,7 +104,7 @@ fn assert_arrive(capture: &mut Capture, from_server: bool, numbers: &BTreeSet<u1
 #[test]
 fn what_is_odd_passes_unless_a_node_is_strict() {
     for strict in [false, true] {
-        let lab = Lab::up("odd").set("strict", strict).start();
+        let lab = Lab::up("odd").static_roles().set("strict", strict).start();
         mute(&lab, "client");
         mute(&lab, "server");
         let mut scapy = Scapy::start(&lab, "client");
@@ -143,7 +143,7 @@ fn error(packet: &str, family: u8, number: u16) -> String {
 
 #[test]
 fn errors_find_the_stream_of_what_they_quote() {
-    let lab = Lab::up("quotes").start();
+    let lab = Lab::up("quotes").static_roles().start();
     mute(&lab, "client");
     mute(&lab, "server");
     let [mut client, mut server] = ["client", "server"].map(|host| Scapy::start(&lab, host));

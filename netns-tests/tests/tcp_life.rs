@@ -45,7 +45,7 @@ struct Scripted {
 
 impl Scripted {
     fn start(lab: netns_tests::Builder) -> Self {
-        let lab = lab.start();
+        let lab = lab.static_roles().start();
         mute(&lab, "client");
         mute(&lab, "server");
         let [client, server] = ["client", "server"].map(|host| Scapy::start(&lab, host));

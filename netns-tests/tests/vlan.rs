@@ -62,7 +62,7 @@ fn assert_pinged(lab: &Lab, tags: &str, expected: Answer) {
 #[test]
 fn a_priority_tag_is_as_good_as_none_and_survives_the_redirect() {
     for redirect in ["ethernet", "mesh"] {
-        let lab = Lab::up("prio").set("redirect", redirect).start();
+        let lab = Lab::up("prio").static_roles().set("redirect", redirect).start();
         let mut capture = lab.capture("first");
         assert_pinged(&lab, "8100a000", Answer::Comes);
         let tagged: Vec<_> = capture.frames().into_iter().filter(|f| f.bytes[12..16] == [0x81, 0, 0xa0, 0]).collect();
@@ -79,7 +79,7 @@ fn a_priority_tag_is_as_good_as_none_and_survives_the_redirect() {
 
 #[test]
 fn a_tagged_network_lets_no_other_tag_in() {
-    let lab = Lab::up("trunk").set("interfaces.first.vlan", 10).start();
+    let lab = Lab::up("trunk").static_roles().set("interfaces.first.vlan", 10).start();
     // The relay tags what hosts say with VLAN 10; a tag of their own is a second one.
     assert_pinged(&lab, "", Answer::Comes);
     assert_pinged(&lab, "81000014", Answer::Stays);

@@ -70,9 +70,7 @@ fn run(lab: &Lab, order: &Streams, mut disturb: impl FnMut(&Lab)) {
 #[test]
 fn no_return_packet_comes_to_a_wrong_node_whatever_happens_to_announcements() {
     let lab = Lab::up("wrong")
-        .set("roles", "static")
-        .set("holders.first", "a")
-        .set("holders.second", "b")
+        .static_roles()
         .set("choose.redirectors", "equal")
         .set("choose.per_interface_key", true)
         .set("testing.announcement_delay_ms", 50)
