@@ -1,8 +1,8 @@
 //! What a packet meets at the table of marker sessions: its stream, or the place where a new one begins.
 
-use super::Chosen;
+use super::{Chosen, Unmarked};
 use crate::event::{DropReason, EndReason};
-use crate::id::{NodeId, Slot};
+use crate::id::Slot;
 use crate::inspector::{Direction, HostPart};
 use crate::packet::{Arrival, Came};
 use crate::session::{Announced, Count, Life, Midstream, NewMarker, Opening, Renewal};
@@ -10,21 +10,8 @@ use crate::turn::Turn;
 
 /// What a packet met at the marker table.
 pub(super) enum Meeting {
-    Known {
-        slot: Slot,
-        direction: Direction,
-    },
-    New {
-        generation: u32,
-        slot: Option<Slot>,
-    },
-    Ended(DropReason),
-    /// Of a TCP stream that has ended here, and its sender is to get a reset.
-    Unknown(DropReason),
-    Moved(NodeId),
-    /// The number of a stream that waits for its fence.
-    Fenced(u64),
-    Astray,
+    Known { slot: Slot, direction: Direction },
+    New { generation: u32, slot: Option<Slot> },
 }
 
 impl<H: HostPart> Chosen<H> {
@@ -35,22 +22,22 @@ impl<H: HostPart> Chosen<H> {
         (slot, direction): (Slot, Direction),
         arrival: &Arrival,
         size: Count,
-    ) -> Meeting {
+    ) -> Result<Meeting, Unmarked> {
         let headers = &arrival.headers;
         let session = self.markers.at_mut(slot);
         match session.announced {
-            Announced::Lost if arrival.came == Came::Straight => return Meeting::Astray,
-            Announced::Lost => return Meeting::Ended(DropReason::Refused),
-            Announced::Moved(moved) => return Meeting::Moved(moved.to.node),
+            Announced::Lost if arrival.came == Came::Straight => return Err(Unmarked::Astray),
+            Announced::Lost => return Err(Unmarked::Dropped(DropReason::Refused)),
+            Announced::Moved(moved) => return Err(Unmarked::Moved(moved.to.node)),
             Announced::No | Announced::Waiting | Announced::TimedOut { .. } | Announced::Acknowledged => {}
         }
         session.silent_since = turn.now;
         if session.fenced && !arrival.came.is_handed_over() {
-            return Meeting::Fenced(session.id);
+            return Err(Unmarked::Fenced(session.id));
         }
         if session.alive {
             match session.life.renewal(direction, headers) {
-                Renewal::None => return Meeting::Known { slot, direction },
+                Renewal::None => return Ok(Meeting::Known { slot, direction }),
                 Renewal::Answers(life) => return self.renew(turn, (slot, direction), life, size),
                 Renewal::Opens => {}
             }
@@ -60,14 +47,16 @@ impl<H: HostPart> Chosen<H> {
         match (Opening::of(headers), self.settings.midstream) {
             (Opening::Connects | Opening::Opens, _) => {}
             (Opening::Midstream, Midstream::PickUp) if !is_blocked => {}
-            (Opening::Midstream, Midstream::Reset) if !is_blocked => return Meeting::Unknown(DropReason::Tombstone),
-            (Opening::Midstream | Opening::Quotes, _) => return Meeting::Ended(DropReason::Tombstone),
+            (Opening::Midstream, Midstream::Reset) if !is_blocked => {
+                return Err(Unmarked::Unknown(DropReason::Tombstone));
+            }
+            (Opening::Midstream | Opening::Quotes, _) => return Err(Unmarked::Dropped(DropReason::Tombstone)),
         }
         let generation = session.generation.saturating_add(1);
         if session.alive {
             self.end(turn, slot, EndReason::Replaced);
         }
-        Meeting::New { generation, slot: Some(slot) }
+        Ok(Meeting::New { generation, slot: Some(slot) })
     }
 
     /// An end has accepted a SYN that went by as a packet of a stream: what has begun with it takes the stream's place. The
@@ -79,25 +68,22 @@ impl<H: HostPart> Chosen<H> {
         (slot, direction): (Slot, Direction),
         life: Life,
         size: Count,
-    ) -> Meeting {
+    ) -> Result<Meeting, Unmarked> {
         let session = self.markers.at(slot);
         let (Some(opener), Some(return_key)) = (session.key(direction.other()), session.key(direction)) else {
-            return Meeting::Known { slot, direction };
+            return Ok(Meeting::Known { slot, direction });
         };
         let (choice, identity) = (session.choice, session.identity);
         let generation = session.generation.saturating_add(1);
         self.end(turn, slot, EndReason::Replaced);
         let new = NewMarker { opener, midstream: false, choice, generation, life, size: Count::default() };
-        let slot = match self.start(turn, Some(slot), &new) {
-            Ok(slot) => slot,
-            Err(reason) => return Meeting::Ended(reason),
-        };
+        let slot = self.start(turn, Some(slot), &new).map_err(Unmarked::Dropped)?;
         if self.learn_return_key(turn, slot, (return_key, identity)).is_err() {
             self.end(turn, slot, EndReason::Refused);
-            return Meeting::Ended(DropReason::ReturnKeyTaken);
+            return Err(Unmarked::Dropped(DropReason::ReturnKeyTaken));
         }
         self.markers.at_mut(slot).counts.to_opener = size;
-        Meeting::Known { slot, direction: Direction::ToOpener }
+        Ok(Meeting::Known { slot, direction: Direction::ToOpener })
     }
 
     /// Whether a packet may be a stream's first.

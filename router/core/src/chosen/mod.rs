@@ -12,7 +12,7 @@ mod room;
 pub use breaker::{Breakers, Punctuality};
 pub use hold::{Held, Hold, HoldMax};
 pub use moving::{FenceDue, FenceError, Fenced};
-pub use outcome::{Judged, Unbegun};
+pub use outcome::{Judged, Marked, Unmarked};
 pub use room::{Class, Room};
 
 use crate::event::{DropReason, Event, Step};
@@ -92,19 +92,6 @@ pub enum Departure {
     Fallback,
 }
 
-/// What became of a packet for which this node may be the chosen node.
-#[derive(Debug)]
-pub enum Accepted {
-    /// The plugins must see it.
-    Inspect(Inspection),
-    /// It has ended here, or waits.
-    Ended,
-    /// It is of a TCP connection that nobody knows, and its sender is to get a reset.
-    Unknown(Arrival, DropReason),
-    /// This node has not got its stream and may not begin it.
-    Astray(Arrival),
-}
-
 impl<H: HostPart> Chosen<H> {
     /// No streams yet.
     #[must_use]
@@ -126,71 +113,52 @@ impl<H: HostPart> Chosen<H> {
         }
     }
 
-    /// Finds or makes the packet's marker session. `key` is the packet's. One that ends by an earlier word on its stream has
-    /// that verdict already. `begin` gives the choice hash of a new stream whose first packet came so, if this node may make
-    /// it; `opening` says what that packet may be.
+    /// Finds or makes the packet's marker session. `key` is the packet's. `begin` gives the choice hash of a new stream whose
+    /// first packet came so, if this node may make it; `opening` says what that packet may be.
+    ///
+    /// # Errors
+    /// What becomes of a packet that has none.
     pub fn accept(
         &mut self,
         turn: &mut Turn<'_, H>,
         key: &HashedKey,
-        arrival: Arrival,
+        arrival: &Arrival,
         opening: impl Fn(&Arrival) -> Opening,
-        begin: impl Fn(&Arrival, Came) -> Result<u64, Unbegun>,
-    ) -> Accepted {
+        begin: impl Fn(&Arrival, Came) -> Result<u64, Unmarked>,
+    ) -> Result<Marked, Unmarked> {
         let (packets, bytes) = arrival.size();
         let size = Count { packets, bytes };
         let met = match self.markers.meet(turn.now, key, size) {
-            Some(met) => self.meet_again(turn, met, &arrival, size),
+            Some(met) => self.meet_again(turn, met, arrival, size)?,
             None => Meeting::New { generation: 1, slot: None },
         };
         let (slot, direction) = match met {
             Meeting::Known { slot, direction } => (slot, direction),
-            Meeting::Ended(reason) => {
-                turn.out.drop(arrival.frame, reason);
-                return Accepted::Ended;
-            }
-            Meeting::Unknown(reason) => return Accepted::Unknown(arrival, reason),
-            Meeting::Moved(to) => {
-                self.follow(to, arrival, turn.out);
-                return Accepted::Ended;
-            }
-            Meeting::Fenced(id) => {
-                self.fenced.keep(id, arrival, turn.out);
-                return Accepted::Ended;
-            }
-            Meeting::Astray => return Accepted::Astray(arrival),
             Meeting::New { generation, slot } => {
                 // A key that this node has already stays its own.
                 let came = if slot.is_some() { Came::Directly } else { arrival.came };
                 // What a host sends straight to this node may be of any stream, whatever it looks like.
-                let refused = self.may_start(opening(&arrival)).err().filter(|_| came != Came::Straight);
-                let started = match refused {
-                    Some(reason) => Err(reason),
-                    None => match begin(&arrival, came) {
-                        Ok(choice) => {
-                            let midstream = Opening::of(&arrival.headers) == Opening::Midstream;
-                            let (opener, life) = (key.key, Life::started(&arrival.headers));
-                            self.start(turn, slot, &NewMarker { opener, midstream, choice, generation, life, size })
-                        }
-                        Err(Unbegun::Astray) => return Accepted::Astray(arrival),
-                        Err(Unbegun::Dropped(reason)) => Err(reason),
-                    },
-                };
-                match started {
+                if came != Came::Straight {
+                    self.may_start(opening(arrival)).map_err(Unmarked::Dropped)?;
+                }
+                let choice = begin(arrival, came)?;
+                let midstream = Opening::of(&arrival.headers) == Opening::Midstream;
+                let (opener, life) = (key.key, Life::started(&arrival.headers));
+                let new = NewMarker { opener, midstream, choice, generation, life, size };
+                match self.start(turn, slot, &new) {
                     Ok(slot) => (slot, Direction::FromOpener),
                     Err(reason) => {
                         if reason == DropReason::MarkerSessionsFull {
                             self.decline(turn.now, key.key);
                         }
-                        turn.out.drop(arrival.frame, reason);
-                        return Accepted::Ended;
+                        return Err(Unmarked::Dropped(reason));
                     }
                 }
             }
         };
         let session = self.markers.at(slot);
         let verdict = session.standing[direction].verdict().unwrap_or_default();
-        Accepted::Inspect(Inspection { verdict, ..Inspection::new(arrival, direction, session.id, slot) })
+        Ok(Marked { slot, direction, stream: session.id, verdict })
     }
 
     /// Marks a stream whose first packet has come.
@@ -255,7 +223,7 @@ impl<H: HostPart> Chosen<H> {
         if inspection.standing != PerDirection::default() {
             self.stands(slot, inspection.standing, out);
         }
-        Judged::Stands(inspection.verdict)
+        Judged::Stands
     }
 
     /// The return packets of a stream will have this key. Another stream of this node that was opened from the other end

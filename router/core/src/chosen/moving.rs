@@ -64,7 +64,8 @@ impl Fenced {
         self.deadlines.push_back((until, slot, id));
     }
 
-    pub(super) fn keep(&mut self, id: u64, arrival: Arrival, out: &mut Outbox) {
+    /// Keeps a packet until the fence of the stream with this number.
+    pub fn keep(&mut self, id: u64, arrival: Arrival, out: &mut Outbox) {
         match self.queues.get_mut(&id) {
             Some(queue) if self.frames < FENCED_FRAMES_MAX => {
                 self.frames += 1;
@@ -222,7 +223,7 @@ impl<H: HostPart> Chosen<H> {
     }
 
     /// A frame of a stream that was given away follows it.
-    pub(super) fn follow(&self, to: NodeId, arrival: Arrival, out: &mut Outbox) {
+    pub fn follow(&self, to: NodeId, arrival: Arrival, out: &mut Outbox) {
         match arrival.came.hops_left().checked_sub(1) {
             Some(hops) => out.hand_over(to, arrival.interface, hops, arrival.frame),
             None => out.drop(arrival.frame, DropReason::Straggler),

@@ -11,7 +11,7 @@
 //! ```
 
 use super::Node;
-use crate::chosen::Unbegun;
+use crate::chosen::Unmarked;
 use crate::event::DropReason;
 use crate::forward::Forward;
 use crate::fragments::Way;
@@ -37,7 +37,7 @@ impl Beginning<'_> {
     /// The choice hash of the stream, if this node may begin it and its source is where the packet came from. A frame on a network proves nothing, and so does no more
     /// than a packet to the virtual MAC would: its stream begins at the node that it would be given to. Where two nodes' views
     /// differ for a moment, the holder decides.
-    pub(super) fn begin(&self, arrival: &Arrival, came: Came) -> Result<u64, Unbegun> {
+    pub(super) fn begin(&self, arrival: &Arrival, came: Came) -> Result<u64, Unmarked> {
         let hash = self.choice.hash(&arrival.key());
         let may = match came {
             Came::Directly | Came::Astray | Came::HandedOver { .. } => true,
@@ -46,9 +46,9 @@ impl Beginning<'_> {
             Came::Straight => is_on(Mutation::BeginStraight),
         };
         if !may {
-            return Err(Unbegun::Astray);
+            return Err(Unmarked::Astray);
         }
-        self.forward.check_source(arrival.interface, &arrival.headers).map_err(Unbegun::Dropped)?;
+        self.forward.check_source(arrival.interface, &arrival.headers).map_err(Unmarked::Dropped)?;
         Ok(hash)
     }
 }

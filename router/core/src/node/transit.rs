@@ -2,16 +2,16 @@
 
 use super::astray::Beginning;
 use super::{Node, Redirecting, Strictness};
-use crate::chosen::{Accepted, Departure, Held, Judged};
+use crate::chosen::{Departure, Held, Judged, Marked, Unmarked};
 use crate::event::{DropReason, Event, Step};
 use crate::flow::HashedKey;
 use crate::forward::Received;
-use crate::id::{NodeId, PerInterface, Slot};
-use crate::inspector::{Action, Direction, HostPart, Inspection, Verdict};
+use crate::id::{Interface, NodeId, PerInterface, Slot};
+use crate::inspector::{Action, Direction, HostPart, Inspection};
 use crate::limits::BATCH_PACKETS_MAX;
 use crate::mutation::{Mutation, is_on};
 use crate::outbox::{Leaving, Outbox};
-use crate::packet::{Arrival, Came, Frame, Odd, Packet, checksum, rewrite};
+use crate::packet::{Arrival, Came, Frame, Headers, Odd, Packet, checksum, rewrite};
 use crate::redirector::{Steer, Summary};
 use crate::turn::Turn;
 
@@ -22,7 +22,7 @@ impl<H: HostPart> Node<H> {
         let in_sync = PerInterface::from_fn(|interface| self.knows_all(interface));
         let summary = Self::summary(key, &arrival);
         let steer = self.redirector.steer(turn.now, &summary, &self.candidates, in_sync, turn.out);
-        self.steered(turn, steer, key, arrival);
+        self.steered(turn, steer, &key, arrival);
     }
 
     /// A packet whose stream nobody owns.
@@ -30,10 +30,10 @@ impl<H: HostPart> Node<H> {
         let key = self.hash_key.hashed(arrival.key());
         let summary = Summary { opening: self.forward.opening(&arrival), ..Self::summary(key, &arrival) };
         let steer = self.redirector.steer_unowned(turn.now, &summary, &self.candidates, turn.out);
-        self.steered(turn, steer, key, arrival);
+        self.steered(turn, steer, &key, arrival);
     }
 
-    fn steered(&mut self, turn: &mut Turn<'_, H>, steer: Steer, key: HashedKey, arrival: Arrival) {
+    fn steered(&mut self, turn: &mut Turn<'_, H>, steer: Steer, key: &HashedKey, arrival: Arrival) {
         let flow = key.key;
         let (chosen, step) = match steer {
             Steer::Drop(reason) => return turn.out.drop(arrival.frame, reason),
@@ -96,10 +96,10 @@ impl<H: HostPart> Node<H> {
     /// A packet for which this node is the chosen node.
     pub(super) fn accept(&mut self, turn: &mut Turn<'_, H>, arrival: Arrival) {
         let key = self.hash_key.hashed(arrival.key());
-        self.accept_hashed(turn, key, arrival);
+        self.accept_hashed(turn, &key, arrival);
     }
 
-    fn accept_hashed(&mut self, turn: &mut Turn<'_, H>, key: HashedKey, mut arrival: Arrival) {
+    fn accept_hashed(&mut self, turn: &mut Turn<'_, H>, key: &HashedKey, mut arrival: Arrival) {
         if !checksum::is_right(&arrival.headers, &arrival.frame) {
             return turn.out.drop(arrival.frame, DropReason::TransportChecksum);
         }
@@ -114,13 +114,13 @@ impl<H: HostPart> Node<H> {
         let beginning = Beginning { node: self.node, choice: self.choice, candidates: &self.with_own, forward };
         let (opening, begin) =
             (|arrival: &Arrival| forward.opening(arrival), |arrival: &Arrival, came| beginning.begin(arrival, came));
-        let inspection = match self.chosen.accept(turn, &key, arrival, opening, begin) {
-            Accepted::Inspect(inspection) => inspection,
-            Accepted::Ended => return,
-            Accepted::Unknown(arrival, reason) => return self.reset(turn, arrival, reason),
-            Accepted::Astray(arrival) => return self.went_astray(turn, arrival),
+        let Marked { slot, direction, stream, verdict } = match self.chosen.accept(turn, key, &arrival, opening, begin)
+        {
+            Ok(marked) => marked,
+            Err(unmarked) => return self.unmarked(turn, unmarked, arrival),
         };
-        if inspection.verdict.action != Action::Pass {
+        let inspection = Inspection { verdict, ..Inspection::new(arrival, direction, stream, slot) };
+        if verdict.action != Action::Pass {
             return self.judged(turn, inspection);
         }
         self.batch.push(inspection);
@@ -129,24 +129,37 @@ impl<H: HostPart> Node<H> {
         }
     }
 
+    /// A packet has no stream here.
+    #[cold]
+    #[inline(never)]
+    fn unmarked(&mut self, turn: &mut Turn<'_, H>, unmarked: Unmarked, arrival: Arrival) {
+        match unmarked {
+            Unmarked::Dropped(reason) => turn.out.drop(arrival.frame, reason),
+            Unmarked::Unknown(reason) => self.reset(turn, arrival, reason),
+            Unmarked::Moved(to) => self.chosen.follow(to, arrival, turn.out),
+            Unmarked::Fenced(id) => self.chosen.fenced.keep(id, arrival, turn.out),
+            Unmarked::Astray => self.went_astray(turn, arrival),
+        }
+    }
+
     /// A packet is judged.
-    pub(super) fn judged(&mut self, turn: &mut Turn<'_, H>, inspection: Inspection) {
+    pub(super) fn judged(&mut self, turn: &mut Turn<'_, H>, mut inspection: Inspection) {
         turn.out.arriving = Some(inspection.arrival.interface);
         let judged = self.chosen.judge(&inspection, turn.out);
-        let Inspection { mut arrival, direction, slot, verdict, .. } = inspection;
-        let verdict = match judged {
-            Judged::Stands(verdict) => verdict,
-            Judged::Anew => return self.keep_for_winner(arrival, verdict, turn.out),
-            Judged::Evicted => return turn.out.drop(arrival.frame, DropReason::Evicted),
-        };
+        let Inspection { direction, slot, verdict, ref mut arrival, .. } = inspection;
+        match judged {
+            Judged::Stands => {}
+            Judged::Anew => return self.keep_for_winner(inspection, turn.out),
+            Judged::Evicted => return turn.out.drop(inspection.arrival.frame, DropReason::Evicted),
+        }
         match verdict.action {
             Action::Pass => {}
             Action::Drop if verdict.fault => {
-                return turn.out.drop_by(arrival.frame, DropReason::PluginFault, verdict.cause);
+                return turn.out.drop_by(inspection.arrival.frame, DropReason::PluginFault, verdict.cause);
             }
-            Action::Drop => return turn.out.drop_by(arrival.frame, DropReason::Verdict, verdict.cause),
+            Action::Drop => return turn.out.drop_by(inspection.arrival.frame, DropReason::Verdict, verdict.cause),
             Action::Reject => {
-                let Arrival { interface, headers, frame, .. } = arrival;
+                let Arrival { interface, headers, frame, .. } = inspection.arrival;
                 self.forward.reject(turn.now, Received { interface, headers: &headers, frame: &frame }, turn.out);
                 return turn.out.drop_by(frame, DropReason::Rejected, verdict.cause);
             }
@@ -154,50 +167,57 @@ impl<H: HostPart> Node<H> {
         if verdict.rewritten {
             match Packet::parse_ip(&arrival.frame) {
                 Ok(headers) => arrival.headers = headers,
-                Err(_) => return turn.out.drop(arrival.frame, DropReason::PluginFault),
+                Err(_) => return turn.out.drop(inspection.arrival.frame, DropReason::PluginFault),
             }
         }
-        self.leave(turn, slot, direction, arrival);
+        let Arrival { interface, ref headers, frame, .. } = inspection.arrival;
+        self.leave(turn, (slot, direction), (interface, headers), frame);
     }
 
     /// A packet whose stream was lost while the plugins had it comes in once more, behind this batch: by its key it is
     /// one of the stream that won. The mark of the lost stream's plugins must not go on with it.
-    fn keep_for_winner(&mut self, arrival: Arrival, verdict: Verdict, out: &mut Outbox) {
-        if verdict.rewritten {
-            out.drop(arrival.frame, DropReason::Refused);
+    fn keep_for_winner(&mut self, inspection: Inspection, out: &mut Outbox) {
+        if inspection.verdict.rewritten {
+            out.drop(inspection.arrival.frame, DropReason::Refused);
         } else {
-            self.anew.push(arrival);
+            self.anew.push(inspection.arrival);
         }
     }
 
     /// A packet that passed the plugins goes on, if there is a way and the other redirector knows of its stream.
-    fn leave(&mut self, turn: &mut Turn<'_, H>, slot: Slot, direction: Direction, arrival: Arrival) {
-        let Arrival { interface, headers, frame, .. } = arrival;
+    fn leave(
+        &mut self,
+        turn: &mut Turn<'_, H>,
+        (slot, direction): (Slot, Direction),
+        (interface, headers): (Interface, &Headers),
+        frame: Frame,
+    ) {
         let spread = || self.chosen.markers.at(slot).choice;
-        let hop = match self.forward.route(interface, &headers, &frame, spread) {
+        let hop = match self.forward.route(interface, headers, &frame, spread) {
             Ok(hop) => hop,
             Err(unroutable) => {
                 if let Some(answer) = unroutable.answer {
-                    let received = Received { interface, headers: &headers, frame: &frame };
+                    let received = Received { interface, headers, frame: &frame };
                     self.forward.unreachable(turn.now, received, answer, turn.out);
                 }
                 return turn.out.drop(frame, unroutable.reason);
             }
         };
-        let departure = self.chosen.depart(turn, slot, direction, &headers);
+        let departure = self.chosen.depart(turn, slot, direction, headers);
         if hop.interface == interface && departure == Departure::Announce {
-            let received = Received { interface, headers: &headers, frame: &frame };
+            let received = Received { interface, headers, frame: &frame };
             self.forward.tell_shorter_way(turn.now, received, hop, turn.out);
         }
+        let held = |frame| Held { frame, headers: *headers, arrived: interface, hop };
         match departure {
-            Departure::Leave => self.forward.transmit(turn.now, hop, &headers, frame, turn.out),
+            Departure::Leave => self.forward.transmit(turn.now, hop, headers, frame, turn.out),
             Departure::LeaveAndAnnounce => {
                 self.announce_renewed(turn, slot);
-                self.forward.transmit(turn.now, hop, &headers, frame, turn.out);
+                self.forward.transmit(turn.now, hop, headers, frame, turn.out);
             }
-            Departure::Announce => self.announce(turn, slot, Held { frame, headers, arrived: interface, hop }),
-            Departure::Hold => self.keep_held(slot, Held { frame, headers, arrived: interface, hop }, turn.out),
-            Departure::Fallback => self.fall_back(turn, slot, Held { frame, headers, arrived: interface, hop }),
+            Departure::Announce => self.announce(turn, slot, held(frame)),
+            Departure::Hold => self.keep_held(slot, held(frame), turn.out),
+            Departure::Fallback => self.fall_back(turn, slot, held(frame)),
         }
     }
 }

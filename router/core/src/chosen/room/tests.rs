@@ -7,7 +7,7 @@ use herald_testing::frames::{self, ACK, SYN, SYN_ACK, Segment};
 use proptest::prelude::*;
 
 use super::*;
-use crate::chosen::{Accepted, HoldMax, Settings};
+use crate::chosen::{HoldMax, Marked, Settings};
 use crate::flow::FlowKey;
 use crate::id::Interface;
 use crate::inspector::{Inspection, Inspector, Parts, PerDirection, Readiness, Standing, Stream, Totals};
@@ -95,18 +95,16 @@ impl World {
         let bytes =
             if is_tcp(number) { frames::tcp(ip, ports, segment) } else { frames::udp(ip, ports, segment.payload) };
         let arrival = Arrival::parse(key.interface(), Frame::from_bytes(&bytes), Came::Directly).unwrap();
-        let headers = arrival.headers;
         let turn = &mut Turn::new(self.now, &mut self.ends, &mut self.out);
         let opening = |arrival: &Arrival| Opening::of(&arrival.headers);
-        let accepted = self.chosen.accept(turn, &HASH_KEY.hashed(key), arrival, opening, |_, _| Ok(7));
-        let Accepted::Inspect(inspection) = accepted else { return };
-        let slot = inspection.slot;
+        let accepted = self.chosen.accept(turn, &HASH_KEY.hashed(key), &arrival, opening, |_, _| Ok(7));
+        let Ok(Marked { slot, direction, .. }) = accepted else { return };
         if self.chosen.markers.at(slot).return_key.is_none() {
             let return_key = key.reversed(Interface::Second);
             self.chosen.learn_return_key(turn, slot, (return_key, u64::from(number))).unwrap();
             self.chosen.acknowledged(slot, "b".parse().unwrap(), turn.out);
         }
-        self.chosen.depart(turn, slot, inspection.direction, &headers);
+        self.chosen.depart(turn, slot, direction, &arrival.headers);
     }
 
     fn goes(&mut self, number: Number, segment: Segment<'_>) {
