@@ -13,6 +13,7 @@ impl Sum {
     }
 
     /// Of bytes that start at an even place.
+    #[inline]
     fn add_bytes(self, bytes: &[u8]) -> Self {
         let (words, rest) = bytes.as_chunks::<8>();
         let sum = words.iter().fold(self, |sum, word| sum.add(u64::from_ne_bytes(*word)));
@@ -42,6 +43,17 @@ impl Sum {
 pub fn is_right(headers: &Headers, frame: &Frame) -> bool {
     let is_checked = matches!(headers.transport, Transport::Tcp { .. } | Transport::Udp { .. });
     !is_checked || frame.offload().vouches_for_checksum() || is_summed_right(headers, frame)
+}
+
+/// True if the checksum of an IPv4 header is right (RFC 791, section 3.1).
+#[inline]
+pub(super) fn is_header_right(header: &[u8]) -> bool {
+    const FIXED_LEN: usize = 20;
+    let sum = match header.split_first_chunk::<FIXED_LEN>() {
+        Some((fixed, [])) => Sum::default().add_bytes(fixed),
+        Some(_) | None => Sum::default().add_bytes(header),
+    };
+    sum.folded() == 0xffff
 }
 
 #[inline(never)]

@@ -7,8 +7,9 @@ use etherparse::{
 };
 
 use super::ETHERNET_LEN;
+use super::checksum::is_header_right;
 use super::odd::Odd;
-use super::parse::{Headers, Transport, ones_complement_sum};
+use super::parse::{Headers, Transport};
 use super::transport::Parsed;
 use crate::event::DropReason;
 
@@ -117,7 +118,7 @@ pub(super) fn parse_ipv4_fragment(bytes: &[u8]) -> Result<Fragment, DropReason> 
     if !header.is_fragmenting_payload() {
         return Err(DropReason::Malformed);
     }
-    if ones_complement_sum(header.slice()) != 0xffff {
+    if !is_header_right(header.slice()) {
         return Err(DropReason::IpChecksum);
     }
     let offset = header.fragments_offset().value().checked_mul(8).ok_or(DropReason::FragmentSize)?;

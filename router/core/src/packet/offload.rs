@@ -68,13 +68,19 @@ impl Offload {
     /// do not exist yet.
     #[must_use]
     pub fn vouches_for_checksum(&self) -> bool {
-        self.flags & (NEEDS_CHECKSUM | CHECKSUM_VALID) != 0 || self.gso_type != GSO_NONE
+        self.flags & (NEEDS_CHECKSUM | CHECKSUM_VALID) != 0 || self.is_super_frame()
     }
 
     /// True if the transport checksum was verified before the frame came here (`VIRTIO_NET_HDR_F_CHECKSUM_VALID`).
     #[must_use]
     pub fn has_valid_checksum(&self) -> bool {
         self.flags & CHECKSUM_VALID != 0
+    }
+
+    /// True if the kernel left the frame whole for others to cut.
+    #[must_use]
+    pub fn is_super_frame(&self) -> bool {
+        self.gso_type != GSO_NONE
     }
 
     /// How a super-frame is cut (`VIRTIO_NET_HDR_GSO_*`); 0 for one packet.
@@ -94,6 +100,6 @@ impl Offload {
     /// Payload bytes of each segment of a super-frame; 0 if the frame is none.
     #[must_use]
     pub fn segment_size(&self) -> u16 {
-        if self.gso_type == GSO_NONE { 0 } else { self.gso_size }
+        if self.is_super_frame() { self.gso_size } else { 0 }
     }
 }

@@ -9,6 +9,7 @@ use etherparse::{
 };
 
 use super::chain::Chain;
+use super::checksum::is_header_right;
 use super::fragment::{Fragment, parse_ipv4_fragment, parse_ipv6_fragment};
 use super::transport::Parsed;
 use super::{ETHERNET_LEN, Frame, Odd};
@@ -284,7 +285,7 @@ fn parse_arp(bytes: &[u8]) -> Result<Arp, DropReason> {
 
 fn parse_ipv4(bytes: &[u8]) -> Result<Content, DropReason> {
     let header = Ipv4HeaderSlice::from_slice(bytes).map_err(|_| DropReason::Malformed)?;
-    if ones_complement_sum(header.slice()) != 0xffff {
+    if !is_header_right(header.slice()) {
         return Err(DropReason::IpChecksum);
     }
     let behind = header.slice().len();
@@ -352,18 +353,4 @@ impl Network {
             end: u32::try_from(ETHERNET_LEN + at + payload.len()).map_err(|_| DropReason::Malformed)?,
         })
     }
-}
-
-/// The ones' complement sum of a header of an even number of bytes; 0xffff if its checksum is right (RFC 1071).
-pub(super) fn ones_complement_sum(header: &[u8]) -> u16 {
-    let mut sum: u32 = header
-        .chunks_exact(2)
-        .map(|pair| match *pair {
-            [high, low] => u32::from(u16::from_be_bytes([high, low])),
-            _ => 0,
-        })
-        .sum();
-    sum = (sum & 0xffff) + (sum >> 16);
-    sum = (sum & 0xffff) + (sum >> 16);
-    u16::try_from(sum).unwrap_or_default()
 }

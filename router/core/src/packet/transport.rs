@@ -22,26 +22,31 @@ const ICMPV6: u8 = 58;
 
 impl Parsed {
     /// The header of a protocol at the beginning of these bytes, behind an IPv4 or IPv6 header.
+    #[inline]
     pub(super) fn of(protocol: u8, bytes: &[u8], is_ipv6: bool) -> Self {
-        let parsed = match (protocol, is_ipv6) {
+        match (protocol, is_ipv6) {
             (TCP, _) => tcp(bytes),
             (UDP, _) => udp(bytes, is_ipv6),
             (ICMP, false) => icmp(parse_icmp(bytes)),
             (ICMPV6, true) => icmp(parse_icmpv6(bytes)),
-            (_, _) => return Self { transport: Transport::Other, len: 0, odd: Odd::of_protocol(protocol, is_ipv6) },
-        };
-        parsed.unwrap_or(Self { transport: Transport::Other, len: 0, odd: Odd::Transport })
+            (_, _) => Self { transport: Transport::Other, len: 0, odd: Odd::of_protocol(protocol, is_ipv6) },
+        }
     }
+
+    /// Of less than the shortest header.
+    const SHORT: Self = Self { transport: Transport::Other, len: 0, odd: Odd::Transport };
 }
 
-fn icmp(transport: Option<Transport>) -> Option<Parsed> {
-    transport.map(|transport| Parsed { transport, len: ICMP_HEADER_LEN, odd: Odd::No })
+fn icmp(transport: Option<Transport>) -> Parsed {
+    transport.map_or(Parsed::SHORT, |transport| Parsed { transport, len: ICMP_HEADER_LEN, odd: Odd::No })
 }
 
-/// `None` of less than the shortest header.
-fn tcp(bytes: &[u8]) -> Option<Parsed> {
-    let Ok(tcp) = TcpHeaderSlice::from_slice(bytes) else { return broken_tcp(bytes) };
-    let flags = TcpFlags(*tcp.slice().get(13)?);
+#[inline]
+fn tcp(bytes: &[u8]) -> Parsed {
+    let (Ok(tcp), Some(&flags)) = (TcpHeaderSlice::from_slice(bytes), bytes.get(13)) else {
+        return broken_tcp(bytes);
+    };
+    let flags = TcpFlags(flags);
     let transport = Transport::Tcp {
         source: tcp.source_port(),
         destination: tcp.destination_port(),
@@ -51,25 +56,24 @@ fn tcp(bytes: &[u8]) -> Option<Parsed> {
         window: tcp.window_size(),
         scale: flags.syn().then(|| offered_scale(tcp.options())).flatten(),
     };
-    Some(Parsed { transport, len: tcp.slice().len(), odd: Odd::of_flags(flags) })
+    Parsed { transport, len: tcp.slice().len(), odd: Odd::of_flags(flags) }
 }
 
 /// No end reads a header whose length is none: its flags say nothing.
 #[cold]
-fn broken_tcp(bytes: &[u8]) -> Option<Parsed> {
+fn broken_tcp(bytes: &[u8]) -> Parsed {
     const HEADER_LEN: usize = 20;
-    let &[a, b, c, d, ..] = bytes.first_chunk::<HEADER_LEN>()?;
+    let Some(&[a, b, c, d, ..]) = bytes.first_chunk::<HEADER_LEN>() else { return Parsed::SHORT };
     let (source, destination) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
     let flags = TcpFlags(0);
     let transport =
         Transport::Tcp { source, destination, flags, sequence: 0, acknowledgement: 0, window: 0, scale: None };
-    Some(Parsed { transport, len: HEADER_LEN, odd: Odd::Transport })
+    Parsed { transport, len: HEADER_LEN, odd: Odd::Transport }
 }
 
-/// `None` of less than a header.
-fn udp(bytes: &[u8], is_ipv6: bool) -> Option<Parsed> {
+fn udp(bytes: &[u8], is_ipv6: bool) -> Parsed {
     const HEADER_LEN: usize = 8;
-    let &[a, b, c, d, high, low, sum @ ..] = bytes.first_chunk::<HEADER_LEN>()?;
+    let Some(&[a, b, c, d, high, low, sum @ ..]) = bytes.first_chunk::<HEADER_LEN>() else { return Parsed::SHORT };
     let transport = Transport::Udp { source: u16::from_be_bytes([a, b]), destination: u16::from_be_bytes([c, d]) };
     let len = usize::from(u16::from_be_bytes([high, low]));
     let odd = if len < HEADER_LEN || len > bytes.len() {
@@ -79,5 +83,5 @@ fn udp(bytes: &[u8], is_ipv6: bool) -> Option<Parsed> {
     } else {
         Odd::No
     };
-    Some(Parsed { transport, len: HEADER_LEN, odd })
+    Parsed { transport, len: HEADER_LEN, odd }
 }
