@@ -18,7 +18,7 @@ use super::library::size_u32;
 use herald_core::event::EndReason;
 use herald_core::id::Interface;
 use herald_core::inspector::{Direction, Inspection, Stream, Totals};
-use herald_core::packet::{Odd, Offload, Transport};
+use herald_core::packet::{Arrival, Odd, Offload, Transport};
 use herald_core::time::Instant;
 
 /// A stream with its mark. The result points to the node's id inside `stream`.
@@ -85,15 +85,15 @@ pub(super) fn packet(inspection: &Inspection, state: *mut c_void, mark: u32) -> 
         Transport::Discovery { .. } | Transport::Other => (HERALD_TRANSPORT_OTHER, 0, 0, 0),
     };
     let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-    let wire_packets = frame.segments(headers.payload_len());
     let offload = frame.offload();
+    let special = if is_ordinary(inspection, offload) { Special::NOTHING } else { Special::of(inspection, offload) };
     HeraldPacket {
         bytes: bytes.as_ptr(),
         state,
         stream: inspection.stream,
         len,
         end: min(headers.end, len),
-        wire_packets: u32::try_from(wire_packets).unwrap_or(u32::MAX),
+        wire_packets: special.wire_packets,
         network_at: headers.network_at,
         transport_at: headers.transport_at,
         payload_at: headers.payload_at,
@@ -109,26 +109,60 @@ pub(super) fn packet(inspection: &Inspection, state: *mut c_void, mark: u32) -> 
         },
         interface: interface(inspection.arrival.interface),
         mark,
-        marks: marks(inspection, offload),
-        gso_size: offload.segment_size(),
+        marks: checksum_marks(offload) | special.marks,
+        gso_size: special.gso_size,
         // Frames with tags end before they come here; who lets them in fills these.
         vlan: 0,
         vlan_tags: 0,
-        gso_type: if offload.segment_size() == 0 { HERALD_GSO_NONE } else { offload.gso_type() & !GSO_ECN },
+        gso_type: special.gso_type,
     }
 }
 
 /// A super-frame with the ECN bit (`VIRTIO_NET_HDR_GSO_ECN`).
 const GSO_ECN: u8 = 0x80;
 
-fn marks(inspection: &Inspection, offload: Offload) -> u16 {
-    let mark = |is: bool, mark: u16| if is { mark } else { 0 };
+/// True of one packet as its host sent it, of which there is nothing to tell but its headers and who looks after its checksum.
+fn is_ordinary(inspection: &Inspection, offload: Offload) -> bool {
+    let Arrival { frame, headers, .. } = &inspection.arrival;
+    let is_made = inspection.injected || inspection.verdict.rewritten;
+    !offload.is_super_frame() && !frame.is_joined() && headers.odd == Odd::No && !is_made
+}
+
+/// What there is to tell of a packet that is not ordinary.
+struct Special {
+    wire_packets: u32,
+    marks: u16,
+    gso_size: u16,
+    gso_type: u8,
+}
+
+impl Special {
+    const NOTHING: Self = Self { wire_packets: 1, marks: 0, gso_size: 0, gso_type: HERALD_GSO_NONE };
+
+    #[cold]
+    #[inline(never)]
+    fn of(inspection: &Inspection, offload: Offload) -> Self {
+        let Arrival { frame, headers, .. } = &inspection.arrival;
+        let gso_size = offload.segment_size();
+        Self {
+            wire_packets: u32::try_from(frame.segments(headers.payload_len())).unwrap_or(u32::MAX),
+            marks: mark(frame.is_joined(), HERALD_PACKET_WHOLE)
+                | mark(headers.odd != Odd::No, HERALD_PACKET_ODD)
+                | mark(inspection.injected, HERALD_PACKET_INJECTED)
+                | mark(inspection.verdict.rewritten, HERALD_PACKET_REWRITTEN),
+            gso_size,
+            gso_type: if gso_size == 0 { HERALD_GSO_NONE } else { offload.gso_type() & !GSO_ECN },
+        }
+    }
+}
+
+fn checksum_marks(offload: Offload) -> u16 {
     mark(offload.needs_checksum(), HERALD_PACKET_CHECKSUM_PARTIAL)
         | mark(offload.has_valid_checksum(), HERALD_PACKET_CHECKSUM_VALID)
-        | mark(inspection.arrival.frame.is_joined(), HERALD_PACKET_WHOLE)
-        | mark(inspection.arrival.headers.odd != Odd::No, HERALD_PACKET_ODD)
-        | mark(inspection.injected, HERALD_PACKET_INJECTED)
-        | mark(inspection.verdict.rewritten, HERALD_PACKET_REWRITTEN)
+}
+
+fn mark(is: bool, mark: u16) -> u16 {
+    if is { mark } else { 0 }
 }
 
 fn interface(interface: Interface) -> u8 {

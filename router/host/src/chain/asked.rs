@@ -1,7 +1,6 @@
 //! The packets that one plugin is asked about, in one call.
 
-use herald_plugin::Scope;
-use herald_plugin::abi::HeraldVerdict;
+use herald_plugin::abi::{HERALD_ACTION_PASS, HERALD_SCOPE_PACKET, HeraldVerdict};
 
 use super::{Asked, Places, Way, places};
 use crate::block::Blocks;
@@ -52,9 +51,12 @@ impl Asked {
     /// Acts on what the plugin said of the first `judged` packets, and on its failure at the next.
     pub(super) fn heed(&self, now: Instant, seat: &mut Seat, judged: usize, way: &mut Way<'_>) {
         for (&place, verdict) in self.places.iter().zip(&self.verdicts).take(judged) {
+            if (verdict.action, verdict.scope) == (HERALD_ACTION_PASS, HERALD_SCOPE_PACKET) {
+                continue;
+            }
             let said = seat.said(verdict);
             // A packet before it may have decided this one, too.
-            if said != Said::Pass(Scope::Packet) && way.asks(seat, place) {
+            if way.asks(seat, place) {
                 if let (Said::Failed, Some(inspection)) = (said, way.batch.get(place)) {
                     seat.failed(now, inspection.stream);
                 }
