@@ -139,6 +139,7 @@ impl Outbox {
     }
 
     /// Sends a frame out of an interface; one that was joined as its fragments.
+    #[inline]
     pub fn transmit(&mut self, interface: Interface, frame: Frame, leaving: Leaving) {
         if frame.is_joined() {
             let fragments = frame.fragments();

@@ -51,7 +51,7 @@ impl<H: HostPart> Chosen<H> {
     fn toggle(&mut self, slot: Slot, generation: u32) {
         let session = self.markers.at(slot);
         for direction in Direction::BOTH {
-            if let Some(key) = session.key(direction) {
+            if let Some(&key) = session.key(direction) {
                 self.digests[key.interface()].toggle(session.identity, generation, direction);
             }
         }

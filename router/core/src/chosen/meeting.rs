@@ -70,7 +70,7 @@ impl<H: HostPart> Chosen<H> {
         size: Count,
     ) -> Result<Meeting, Unmarked> {
         let session = self.markers.at(slot);
-        let (Some(opener), Some(return_key)) = (session.key(direction.other()), session.key(direction)) else {
+        let (Some(&opener), Some(&return_key)) = (session.key(direction.other()), session.key(direction)) else {
             return Ok(Meeting::Known { slot, direction });
         };
         let (choice, identity) = (session.choice, session.identity);

@@ -64,6 +64,7 @@ pub(super) const MARTIANS: [Block; 16] = {
 };
 
 /// The scope of a packet's addresses.
+#[inline]
 pub(super) fn scope_of(source: IpAddr, destination: IpAddr) -> Scope {
     match (source, destination) {
         (IpAddr::V4(from), IpAddr::V4(to)) => {

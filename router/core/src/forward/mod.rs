@@ -379,6 +379,7 @@ impl Unroutable {
 }
 
 /// Length in bytes of the largest IP packet that this frame becomes on the wire.
+#[inline]
 fn wire_len(headers: &Headers, frame: &Frame) -> usize {
     match usize::from(frame.offload().segment_size()) {
         0 => frame.longest_fragment().unwrap_or_else(|| headers.packet_len()),

@@ -91,6 +91,7 @@ impl Routes {
     }
 
     /// The route to an address.
+    #[inline]
     pub(super) fn look_up(&self, address: IpAddr) -> Found {
         match address {
             IpAddr::V4(v4) => match longest(&self.v4, v4.to_bits()) {

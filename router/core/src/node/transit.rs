@@ -33,6 +33,7 @@ impl<H: HostPart> Node<H> {
         self.steered(turn, steer, &key, arrival);
     }
 
+    #[inline]
     fn steered(&mut self, turn: &mut Turn<'_, H>, steer: Steer, key: &HashedKey, arrival: Arrival) {
         let flow = key.key;
         let (chosen, step) = match steer {

@@ -90,8 +90,7 @@ impl Segment {
         let Transport::Tcp { flags, sequence, acknowledgement, window, scale, .. } = headers.transport else {
             return None;
         };
-        let payload = u32::try_from(headers.payload_len()).unwrap_or_default();
-        Some(Self { flags, sequence, acknowledgement, window, scale, payload })
+        Some(Self { flags, sequence, acknowledgement, window, scale, payload: payload_len(headers) })
     }
 
     /// Sequence number behind it.
@@ -99,6 +98,10 @@ impl Segment {
         let control = u32::from(self.flags.syn()) + u32::from(self.flags.fin());
         self.sequence.wrapping_add(self.payload).wrapping_add(control)
     }
+}
+
+fn payload_len(headers: &Headers) -> u32 {
+    u32::try_from(headers.payload_len()).unwrap_or_default()
 }
 
 /// How far a copy of a connection's SYN may lie behind what its sender has said by then: nobody sends more than an unscaled
@@ -139,14 +142,21 @@ impl Life {
     /// A packet of the stream went by. Returns true if the state changed, or if it is the first that came back.
     pub fn packet_passed(&mut self, direction: Direction, headers: &Headers) -> bool {
         let answers = direction == Direction::ToOpener && !std::mem::replace(&mut self.answered, true);
-        let Some(segment) = Segment::of(headers) else { return answers };
-        if self.state == State::Established && segment.flags.only_acknowledges() {
-            let Segment { sequence, acknowledgement, payload, window, .. } = segment;
+        let Transport::Tcp { flags, sequence, acknowledgement, window, .. } = headers.transport else { return answers };
+        if self.state == State::Established && flags.only_acknowledges() {
+            let payload = payload_len(headers);
             let (sender, receiver) = self.halves(direction);
             if sender.carries_on(receiver, (sequence, acknowledgement), (payload, window)) {
                 return answers;
             }
         }
+        self.other_passed(direction, headers) || answers
+    }
+
+    /// Not the ordinary segment went by. Returns true if the state changed.
+    #[inline(never)]
+    fn other_passed(&mut self, direction: Direction, headers: &Headers) -> bool {
+        let Some(segment) = Segment::of(headers) else { return false };
         let before = self.state;
         if segment.flags.rst() {
             self.reset_passed(direction, &segment);
@@ -155,7 +165,7 @@ impl Life {
         } else {
             self.segment_passed(direction, &segment);
         }
-        self.state != before || answers
+        self.state != before
     }
 
     /// A reset counts only where its receiver may expect it; elsewhere it asks for a challenge (RFC 5961, section 3.2), whose

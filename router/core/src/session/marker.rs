@@ -191,10 +191,10 @@ impl<H: HostPart> MarkerSession<H> {
 
     /// The key of its packets of one direction, once it is known.
     #[must_use]
-    pub fn key(&self, direction: Direction) -> Option<FlowKey> {
+    pub fn key(&self, direction: Direction) -> Option<&FlowKey> {
         match direction {
-            Direction::FromOpener => Some(self.opener),
-            Direction::ToOpener => self.return_key,
+            Direction::FromOpener => Some(&self.opener),
+            Direction::ToOpener => self.return_key.as_ref(),
         }
     }
 }

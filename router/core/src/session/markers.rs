@@ -61,7 +61,7 @@ impl<H: HostPart> Markers<H> {
     fn find_hashed(&self, HashedKey { key, hash }: &HashedKey) -> Option<(Slot, Direction)> {
         let has_key = |number| {
             let (slot, direction) = place_of(number);
-            self.sessions.get(slot).is_some_and(|session| session.key(direction).as_ref() == Some(key))
+            self.sessions.get(slot).is_some_and(|session| session.key(direction) == Some(key))
         };
         self.index.find(*hash, has_key).map(place_of)
     }
@@ -215,7 +215,7 @@ impl<H: HostPart> Markers<H> {
     /// Forgets the keys of a session. One that it lost to another is not found.
     fn forget_keys(&mut self, slot: Slot) {
         for direction in Direction::BOTH {
-            if let Some(key) = self.at(slot).key(direction) {
+            if let Some(key) = self.at(slot).key(direction).copied() {
                 self.forget_key(slot, direction, &key);
             }
         }
