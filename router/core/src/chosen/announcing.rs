@@ -93,8 +93,7 @@ impl<H: HostPart> Chosen<H> {
     /// The next stream whose hold ran out, by slot.
     pub fn next_timed_out(&mut self, now: Instant) -> Option<Slot> {
         while let Some((slot, id)) = self.hold.pop_due(now) {
-            let Some(slot) = self.markers.still(slot, id) else { continue };
-            let session = self.markers.at_mut(slot);
+            let Some(session) = self.markers.still_mut(slot, id) else { continue };
             if session.announced == Announced::Waiting {
                 session.announced = Announced::TimedOut { again: now + HEARTBEAT_INTERVAL };
                 return Some(slot);

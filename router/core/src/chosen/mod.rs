@@ -208,11 +208,10 @@ impl<H: HostPart> Chosen<H> {
 
     /// What becomes of a packet by what the plugins have said of it and of its stream.
     pub fn judge(&mut self, inspection: &Inspection, out: &mut Outbox) -> Judged {
-        let Some(slot) = self.markers.still(inspection.slot, inspection.stream) else {
+        let Some(session) = self.markers.still(inspection.slot, inspection.stream) else {
             let has_successor = self.markers.find(&inspection.arrival.key()).is_some();
             return if has_successor { Judged::Anew } else { Judged::Evicted };
         };
-        let session = self.markers.at(slot);
         if !session.alive {
             return Judged::Anew;
         }
@@ -221,7 +220,7 @@ impl<H: HostPart> Chosen<H> {
             Announced::No | Announced::Waiting | Announced::TimedOut { .. } | Announced::Acknowledged => {}
         }
         if inspection.standing != PerDirection::default() {
-            self.stands(slot, inspection.standing, out);
+            self.stands(inspection.slot, inspection.standing, out);
         }
         Judged::Stands
     }

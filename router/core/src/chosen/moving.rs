@@ -310,8 +310,8 @@ impl<H: HostPart> Chosen<H> {
             return None;
         }
         self.fenced.deadlines.pop_front();
-        if let Some(slot) = self.markers.still(slot, id) {
-            self.markers.at_mut(slot).fenced = false;
+        if let Some(session) = self.markers.still_mut(slot, id) {
+            session.fenced = false;
         }
         Some(self.fenced.take(id))
     }

@@ -12,6 +12,7 @@
 //!
 //! A packet that is too long for its way out becomes fragments where it leaves (`too_long`), if it may.
 
+mod addresses;
 mod announce;
 mod arp;
 mod conflicts;
@@ -41,7 +42,7 @@ mod tests;
 mod too_long;
 mod unresolved;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 pub use conflicts::AddressConflict;
 pub use icmp::{Received, Unreachable};
@@ -50,6 +51,7 @@ pub use report::NeighbourRow;
 pub use routes::Route;
 pub use settings::{InterfaceSettings, ReversePath, Settings, SettingsError, StaticRoute};
 
+use self::addresses::Addresses;
 use self::announce::Schedule;
 use self::learning::Learning;
 use self::local::Local;
@@ -104,22 +106,6 @@ pub struct Forward {
     icmp_redirects: bool,
 }
 
-/// A few addresses, by family: asked for with every packet.
-#[derive(Debug)]
-struct Addresses {
-    v4: Vec<Ipv4Addr>,
-    v6: Vec<Ipv6Addr>,
-}
-
-impl Addresses {
-    fn contains(&self, address: IpAddr) -> bool {
-        match address {
-            IpAddr::V4(v4) => self.v4.contains(&v4),
-            IpAddr::V6(v6) => self.v6.contains(&v6),
-        }
-    }
-}
-
 impl Forward {
     /// A router that knows no neighbour and holds no role. Nothing is announced before [`Forward::interface_up`].
     ///
@@ -128,14 +114,11 @@ impl Forward {
     pub fn new(now: Instant, settings: &Settings) -> Result<Self, SettingsError> {
         let local = PerInterface::from_fn(|i| Local::new(&settings.interfaces[i]));
         let both = [&local.first, &local.second];
-        let own = Addresses {
-            v4: both.iter().flat_map(|l| l.own_v4()).collect(),
-            v6: both.iter().flat_map(|l| l.own_v6()).collect(),
-        };
-        let virtuals = Addresses {
-            v4: both.iter().flat_map(|l| l.virtual_v4()).copied().collect(),
-            v6: both.iter().flat_map(|l| l.virtual_v6().iter().chain(l.anycast())).copied().collect(),
-        };
+        let own = Addresses::new(both.iter().flat_map(|l| l.own_v4()), both.iter().flat_map(|l| l.own_v6()));
+        let virtuals = Addresses::new(
+            both.iter().flat_map(|l| l.virtual_v4()).copied(),
+            both.iter().flat_map(|l| l.virtual_v6().iter().chain(l.anycast())).copied(),
+        );
         Ok(Self {
             own,
             virtuals,

@@ -214,7 +214,7 @@ impl<H: HostPart> Node<H> {
     }
 
     /// A packet came in that is no message among neighbours.
-    #[inline]
+    #[inline(always)]
     fn packet_arrived(
         &mut self,
         turn: &mut Turn<'_, H>,

@@ -337,6 +337,7 @@ struct Network {
 
 impl Network {
     /// `payload` stands so many bytes behind the beginning of the IP header.
+    #[inline]
     fn with_transport(self, at: usize, payload: &[u8]) -> Result<Headers, DropReason> {
         let Parsed { transport, len, odd } = Parsed::of(self.protocol, payload, self.source.is_ipv6());
         let offset = |behind: usize| u16::try_from(ETHERNET_LEN + behind).map_err(|_| DropReason::Malformed);

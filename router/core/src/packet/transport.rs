@@ -22,7 +22,6 @@ const ICMPV6: u8 = 58;
 
 impl Parsed {
     /// The header of a protocol at the beginning of these bytes, behind an IPv4 or IPv6 header.
-    #[inline]
     pub(super) fn of(protocol: u8, bytes: &[u8], is_ipv6: bool) -> Self {
         match (protocol, is_ipv6) {
             (TCP, _) => tcp(bytes),

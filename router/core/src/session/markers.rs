@@ -124,10 +124,15 @@ impl<H: HostPart> Markers<H> {
         self.find(key).map(|(slot, _)| slot)
     }
 
-    /// The slot of the session with this number, unless it is another's by now.
+    /// The session in a slot if it is the one with this number, and not another's by now.
     #[must_use]
-    pub fn still(&self, slot: Slot, id: u64) -> Option<Slot> {
-        self.sessions.get(slot).filter(|session| session.id == id).map(|_| slot)
+    pub fn still(&self, slot: Slot, id: u64) -> Option<&MarkerSession<H>> {
+        self.sessions.get(slot).filter(|session| session.id == id)
+    }
+
+    /// The same, to change.
+    pub fn still_mut(&mut self, slot: Slot, id: u64) -> Option<&mut MarkerSession<H>> {
+        self.sessions.get_mut(slot).filter(|session| session.id == id)
     }
 
     /// The first slot in use from `slot` on.
@@ -224,8 +229,7 @@ impl<H: HostPart> Markers<H> {
 
 impl<H: HostPart> Parts<H> for Markers<H> {
     fn part(&mut self, slot: Slot, stream: u64) -> Option<&mut H> {
-        let slot = self.still(slot, stream)?;
-        let session = self.at_mut(slot);
+        let session = self.still_mut(slot, stream)?;
         session.alive.then_some(&mut session.host)
     }
 }
