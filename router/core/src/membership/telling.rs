@@ -27,8 +27,9 @@ impl Membership {
         if self.are_all_suspended != were_all_suspended {
             out.tell(Event::AllSuspended { suspended: self.are_all_suspended });
         }
-        if std::mem::take(&mut self.candidates_changed) {
-            self.note(Change::CandidatesChanged);
+        // Before all others: what follows from them chooses by it.
+        if std::mem::take(&mut self.candidates_changed) && !self.changes.contains(&Change::CandidatesChanged) {
+            self.changes.push_front(Change::CandidatesChanged);
         }
         self.report(now, out);
         self.renew_lease();
