@@ -246,14 +246,15 @@ impl<H: HostPart> Chosen<H> {
             && self.markers.at(slot).alive
         {
             let session = self.markers.at_mut(slot);
-            if session.opener == assign.arrival {
+            if session.opener == assign.arrival && session.return_key.is_some() {
                 session.generation = session.generation.max(assign.generation.counter);
                 if let (Some(_), Some(queue)) = (assign.life, self.fenced.queues.get_mut(&session.id)) {
                     (queue.by, queue.generation) = (by, assign.generation.counter);
                 }
                 return Ok(slot);
             }
-            // A frame that was handed over came before this and was taken for the first of another stream.
+            // A frame that was handed over came before this and was taken for the first of another stream; or a stream has
+            // ended here at its first packet, which its opener sent again, to another node.
             self.end(turn, slot, EndReason::Replaced);
         }
         let new = NewMarker {
