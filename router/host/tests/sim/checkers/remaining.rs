@@ -20,6 +20,8 @@ const DRAIN_TIME_MAX: Duration = Duration::from_millis(900);
 #[derive(Default)]
 pub(super) struct Remains {
     draining: BTreeMap<Place, Instant>,
+    /// When a node had no lane for frames to a candidate: nothing is given to that one (section 11).
+    apart: BTreeMap<Place, Instant>,
 }
 
 impl Checker for Remains {
@@ -74,8 +76,12 @@ impl Remains {
         };
         let own = id(member.place);
         let drains = node.membership().member(own).is_some_and(|member| member.draining);
-        let successor = node.membership().candidates().iter().any(|candidate| candidate.node != own);
-        if !drains || !successor {
+        let is_candidate = |place: &Place| node.membership().candidates().iter().any(|c| c.node == id(*place));
+        let successors = || (0..NODES.len()).filter(|place| *place != member.place).filter(is_candidate);
+        if successors().any(|to| !world.links.carries_frames(member.place, to)) {
+            self.apart.insert(member.place, world.now);
+        }
+        if !drains || successors().next().is_none() {
             self.draining.remove(&member.place);
             return Ok(());
         }
@@ -87,6 +93,10 @@ impl Remains {
         let (name, now) = (NODES[member.place], member.clock.shows(world.now));
         if let Some(interface) = Interface::BOTH.into_iter().find(|interface| node.membership().holds(*interface)) {
             return Err(format!("{name} drains and still holds {interface}"));
+        }
+        let apart = self.apart.get(&member.place);
+        if apart.is_some_and(|apart| world.now.since(*apart) <= DRAIN_TIME_MAX) {
+            return Ok(());
         }
         // What came lately, and what may not be given away yet, is not late.
         let is_late = |session: &MarkerSession<Head>| {
