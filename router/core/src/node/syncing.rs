@@ -25,6 +25,8 @@ use crate::turn::Turn;
 pub(super) struct Keeping {
     /// Members whose answer to a comparison has not ended.
     compared: Vec<NodeId>,
+    /// Those of them that are compared with once more, as what they had said before their answer came behind the question.
+    repeated: Vec<NodeId>,
     /// Members to compare with when the comparison of the other interface's sessions has ended: a stream that is told
     /// then makes the sessions of both.
     deferred: Vec<NodeId>,
@@ -281,18 +283,28 @@ impl<H: HostPart> Node<H> {
             turn.out.ledger.messages_stale += 1;
             return;
         }
-        self.keeping[end.interface].compared.retain(|node| *node != from);
+        let keeping = &mut self.keeping[end.interface];
+        keeping.compared.retain(|node| *node != from);
+        let is_first = !keeping.repeated.contains(&from);
+        keeping.repeated.retain(|node| *node != from);
         let sessions = self.redirector.end_stale(from, end);
         if sessions > 0 {
             turn.out.tell(Event::Mended { peer: from, sessions });
         }
-        self.compare_deferred(turn, end.interface.other(), from);
+        // After a reconnect what a member says again comes between the question and its answer, which has not looked at it.
+        if is_first && self.redirector.differs_elsewhere(from, end) {
+            add(&mut self.keeping[end.interface].repeated, from);
+            self.compare_with(turn, end.interface, from);
+        } else {
+            self.compare_deferred(turn, end.interface.other(), from);
+        }
         self.change_kept(turn, end.interface, |kept| kept.awaited.retain(|node| *node != from));
     }
 
     fn forget_comparisons(&mut self, node: NodeId) {
         for interface in Interface::BOTH {
             self.keeping[interface].compared.retain(|compared| *compared != node);
+            self.keeping[interface].repeated.retain(|repeated| *repeated != node);
             self.keeping[interface].deferred.retain(|deferred| *deferred != node);
         }
     }

@@ -87,6 +87,14 @@ impl Redirector {
         self.copies.digests(node, interface)
     }
 
+    /// True if what this redirector has of a node's streams differs from what the node has in buckets that it has not sent.
+    #[must_use]
+    pub fn differs_elsewhere(&self, node: NodeId, end: &SyncEnd) -> bool {
+        let differs = self.copies.digests(node, end.interface).differing(&end.digests);
+        let was_sent = |bucket: usize| end.sent.iter().any(|sent| usize::from(*sent) == bucket);
+        (0..).zip(&differs).any(|(bucket, differs)| *differs && !was_sent(bucket))
+    }
+
     /// A node has sent all streams of the buckets that differed: ends the sessions of these buckets that it did not
     /// name. Returns how many there were.
     pub fn end_stale(&mut self, node: NodeId, end: &SyncEnd) -> usize {
