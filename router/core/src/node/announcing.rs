@@ -105,7 +105,9 @@ impl<H: HostPart> Node<H> {
         let back_holder = self.view.holder(back);
         let told = back_holder.unwrap_or(self.node);
         turn.out.tell(Event::Step { step: Step::M6, flow: announce.arrival, node: told });
-        for peer in self.keepers([arrival, back]).into_iter().flatten().filter(|peer| Some(*peer) != back_holder) {
+        let keepers = self.keepers([arrival, back]);
+        self.missing.told([arrival, back], &keepers);
+        for peer in keepers.into_iter().flatten().filter(|peer| Some(*peer) != back_holder) {
             self.send_announce(turn, peer, *announce);
         }
         if back_holder == Some(self.node) {
@@ -308,7 +310,10 @@ impl<H: HostPart> Node<H> {
                     self.redirector.session_closed(turn.now, &key, &close);
                 }
             }
-            for peer in self.keepers([close.arrival.interface(), close.return_key.interface()]).into_iter().flatten() {
+            let interfaces = [close.arrival.interface(), close.return_key.interface()];
+            let keepers = self.keepers(interfaces);
+            self.missing.told(interfaces, &keepers);
+            for peer in keepers.into_iter().flatten() {
                 turn.out.send(peer, Message::Close(close));
             }
         }

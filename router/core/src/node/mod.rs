@@ -9,6 +9,7 @@ mod fragments;
 mod inquiring;
 mod links;
 mod messages;
+mod missing;
 mod moving;
 mod neighbours;
 mod questions;
@@ -41,6 +42,7 @@ use crate::turn::Turn;
 use early::{Awaited, Early, EarlyFrames};
 use entrance::Entrance;
 pub use inquiring::Reach;
+use missing::Missing;
 use moving::Drain;
 pub use moving::Remaining;
 pub use reporting::{Asked, owner_query};
@@ -85,6 +87,7 @@ pub struct Node<H> {
     /// Keys of parked frames that were answered.
     answered: Vec<FlowKey>,
     keeping: PerInterface<Keeping>,
+    missing: Missing,
     /// Whether membership was told that an interface's sessions are complete.
     complete: PerInterface<bool>,
     bulks: Vec<Bulk>,
@@ -155,6 +158,7 @@ impl<H: HostPart> Node<H> {
             inquiries: Vec::new(),
             answered: Vec::new(),
             keeping: PerInterface::default(),
+            missing: Missing::default(),
             complete: PerInterface::default(),
             bulks: Vec::new(),
             drain: None,

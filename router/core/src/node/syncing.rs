@@ -186,6 +186,7 @@ impl<H: HostPart> Node<H> {
             turn.out.ledger.messages_stale += 1;
             return;
         }
+        self.missing.compared(interface, from);
         let wanted = self.chosen.digests[interface].differing(&compare.digests);
         self.bulks.retain(|bulk| (bulk.to, bulk.interface) != (from, interface));
         let bulk = Bulk { to: from, interface, epoch, round, wanted, next: Some(Slot::FIRST) };

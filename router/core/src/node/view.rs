@@ -109,9 +109,8 @@ impl<H: HostPart> Node<H> {
         while let Some(change) = self.view.membership.next_change() {
             match change {
                 Change::HolderChanged { interface } => self.holder_changed(turn, following, interface),
-                Change::StandbyChanged { interface } | Change::LingeringEnded { interface } => {
-                    self.keeper_changed(turn, following, interface);
-                }
+                Change::StandbyChanged { interface } => self.standby_changed(turn, following, interface),
+                Change::LingeringEnded { interface } => self.keeper_changed(turn, following, interface),
                 Change::MemberDied { node } => {
                     self.redirector.member_left(turn.now, node);
                     self.nothing_more_from(following, node);
