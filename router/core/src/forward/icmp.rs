@@ -23,6 +23,9 @@ const ERROR_V4_LEN_MAX: usize = 576;
 /// Length of the longest IPv6 error, IP header included: the smallest MTU (RFC 4443, section 2.4 (c)).
 const ERROR_V6_LEN_MAX: usize = 1280;
 
+/// Where an IPv6 header says what follows it (RFC 8200, section 3).
+const NEXT_HEADER_AT: u16 = 6;
+
 /// Bytes of the ICMP header in front of the quoted packet.
 const ICMP_LEN: usize = 8;
 
@@ -52,6 +55,13 @@ pub enum Unreachable {
     Prohibited,
     /// Nothing listens on this port of this node.
     Port,
+    /// This node does not speak this protocol.
+    Protocol,
+    /// An IPv4 option contradicts itself.
+    Parameter {
+        /// Where: bytes from the beginning of the IP header.
+        at: u16,
+    },
     /// It is too big for the next network and must not be cut.
     TooBig {
         /// The next network's MTU in bytes.
@@ -70,12 +80,13 @@ impl Forward {
         }
         let Some(hop) = self.way_back(&received) else { return };
         let source = match kind {
-            Unreachable::Port => Some(headers.destination),
+            Unreachable::Port | Unreachable::Protocol => Some(headers.destination),
             Unreachable::TimeExceeded
             | Unreachable::Incomplete
             | Unreachable::NoRoute
             | Unreachable::NeighbourSilent
             | Unreachable::Prohibited
+            | Unreachable::Parameter { .. }
             | Unreachable::TooBig { .. } => self.speaker(hop.interface, headers.source),
         };
         if self.errors.take(now).is_none() {
@@ -145,11 +156,18 @@ fn error_v4(from: Ipv4Addr, to: Ipv4Addr, kind: Unreachable, received: &Received
         Unreachable::NeighbourSilent => unreachable(Why::Host),
         Unreachable::Prohibited => unreachable(Why::FilterProhibited),
         Unreachable::Port => unreachable(Why::Port),
+        Unreachable::Protocol => unreachable(Why::Protocol),
+        Unreachable::Parameter { at } => {
+            let at = u8::try_from(at).unwrap_or(u8::MAX);
+            Icmpv4Type::ParameterProblem(icmpv4::ParameterProblemHeader::PointerIndicatesError(at))
+        }
         Unreachable::TooBig { mtu } => unreachable(Why::FragmentationNeeded { next_hop_mtu: mtu }),
     };
     // Precedence 6, internetwork control (RFC 1812, section 4.3.2.5).
     let ip = Ipv4Header {
         dscp: IpDscp::CS6,
+        // It may be cut on the way: nobody would learn of its end there.
+        dont_fragment: false,
         time_to_live: HOP_LIMIT,
         source: from.octets(),
         destination: to.octets(),
@@ -166,8 +184,9 @@ fn error_v4(from: Ipv4Addr, to: Ipv4Addr, kind: Unreachable, received: &Received
 }
 
 fn error_v6(from: Ipv6Addr, to: Ipv6Addr, kind: Unreachable, received: &Received<'_>) -> Option<Frame> {
-    use icmpv6::{DestUnreachableCode as Why, TimeExceededCode};
+    use icmpv6::{DestUnreachableCode as Why, ParameterProblemCode, ParameterProblemHeader, TimeExceededCode};
     let unreachable = Icmpv6Type::DestinationUnreachable;
+    let problem = |code, at: u16| Icmpv6Type::ParameterProblem(ParameterProblemHeader { code, pointer: at.into() });
     let message = match kind {
         Unreachable::TimeExceeded => Icmpv6Type::TimeExceeded(TimeExceededCode::HopLimitExceeded),
         Unreachable::Incomplete => Icmpv6Type::TimeExceeded(TimeExceededCode::FragmentReassemblyTimeExceeded),
@@ -175,6 +194,8 @@ fn error_v6(from: Ipv6Addr, to: Ipv6Addr, kind: Unreachable, received: &Received
         Unreachable::NeighbourSilent => unreachable(Why::Address),
         Unreachable::Prohibited => unreachable(Why::Prohibited),
         Unreachable::Port => unreachable(Why::Port),
+        Unreachable::Protocol => problem(ParameterProblemCode::UnrecognizedNextHeader, NEXT_HEADER_AT),
+        Unreachable::Parameter { at } => problem(ParameterProblemCode::ErroneousHeaderField, at),
         Unreachable::TooBig { mtu } => Icmpv6Type::PacketTooBig { mtu: mtu.into() },
     };
     let quoted = quote(received.headers, received.frame, ERROR_V6_LEN_MAX - 40 - ICMP_LEN);
@@ -198,13 +219,15 @@ mod tests {
     type Code = (u8, u8);
 
     /// Each kind with its codes for IPv4 and IPv6.
-    const KINDS: [(Unreachable, Code, Code); 7] = [
+    const KINDS: [(Unreachable, Code, Code); 9] = [
         (Unreachable::TimeExceeded, (11, 0), (3, 0)),
         (Unreachable::Incomplete, (11, 1), (3, 1)),
         (Unreachable::NoRoute, (3, 0), (1, 0)),
         (Unreachable::NeighbourSilent, (3, 1), (1, 3)),
         (Unreachable::Prohibited, (3, 13), (1, 1)),
         (Unreachable::Port, (3, 3), (1, 4)),
+        (Unreachable::Protocol, (3, 2), (4, 1)),
+        (Unreachable::Parameter { at: 22 }, (12, 0), (4, 0)),
         (Unreachable::TooBig { mtu: 1400 }, (3, 4), (2, 0)),
     ];
 
@@ -226,9 +249,10 @@ mod tests {
                 let sent = router.sent_one();
                 assert_eq!((sent.interface, sent.icmp()), (FIRST, code), "{kind:?}");
                 assert_eq!((sent.packet().destination, sent.packet().source), (CLIENT_MAC, OWN_MAC));
-                let speaker = if kind == Unreachable::Port { asked } else { own };
+                let speaker = if matches!(kind, Unreachable::Port | Unreachable::Protocol) { asked } else { own };
                 assert_eq!((sent.headers().source, sent.headers().destination), (*speaker, headers(frame).source));
                 assert_eq!(sent.quoted(), &frame.bytes()[14..]);
+                assert!(sent.headers().is_ipv6() || sent.bytes()[20] == 0, "it may be cut");
                 // The error belongs to the stream of what it quotes.
                 assert_eq!(sent.headers().flow_key(SECOND), headers(frame).flow_key(FIRST).reversed(SECOND));
                 let mtu = usize::from(sent.headers().payload_at) - 2;

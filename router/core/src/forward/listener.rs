@@ -102,7 +102,8 @@ mod tests {
         router.wait(Duration::from_secs(1));
         let sent = router.sent_one();
         let group = |text| (2, v6(text));
-        assert_eq!(records(&sent), ["ff02::2", "ff02::12", "ff02::1:ff00:11", "ff02::1:ff00:10a"].map(group));
+        let groups = ["ff02::2", "ff02::12", "ff02::1:ff00:11", "ff02::1:ff00:10a", "ff05::2"];
+        assert_eq!(records(&sent), groups.map(group));
         // Hop limit 1, from the link-local address, with router alert (RFC 3810, section 5).
         assert_eq!(sent.bytes()[..6], [0x33, 0x33, 0, 0, 0, 0x16]);
         assert_eq!(sent.bytes()[20..22], [0, 1]);

@@ -17,6 +17,9 @@ use crate::packet::vrrp::GROUP_V6;
 /// All routers on the link: where router solicitations go (RFC 4291, section 2.7.1).
 pub(super) const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 
+/// The same for the site, which is this link as far as a cluster forwards to groups.
+pub(super) const ALL_ROUTERS_OF_SITE: Ipv6Addr = Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 0, 2);
+
 /// All nodes on the link.
 pub(super) const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
@@ -140,7 +143,8 @@ impl Local {
 
     /// The groups that this node listens to now, each once. All nodes' group needs no report (RFC 3810, section 6).
     pub(super) fn groups(&self) -> Vec<Ipv6Addr> {
-        let mut groups: Vec<_> = self.own_v6().map(solicited_node).chain([ALL_ROUTERS, GROUP_V6]).collect();
+        let mut groups: Vec<_> =
+            self.own_v6().map(solicited_node).chain([ALL_ROUTERS, ALL_ROUTERS_OF_SITE, GROUP_V6]).collect();
         if self.is_holder() {
             groups.extend(self.virtual_groups());
         }

@@ -2,25 +2,26 @@
 
 use std::net::IpAddr;
 
+use etherparse::IpNumber;
 use etherparse::checksum::Sum16BitWords;
 
 use super::icmp::{HOP_LIMIT, is_host};
-use super::local::{ALL_NODES, ALL_ROUTERS};
+use super::local::{ALL_NODES, ALL_ROUTERS, ALL_ROUTERS_OF_SITE};
 use super::path_mtu::Learned;
 use super::quote::transport_checksum;
-use super::{Forward, Received, Unreachable, options};
+use super::{Forward, Received, Unreachable, Unroutable, options};
 use crate::event::DropReason;
 use crate::flow::Hop;
 use crate::id::Interface;
 use crate::outbox::Outbox;
 use crate::packet::rewrite::finish_checksum;
-use crate::packet::{Frame, Headers, Offload, Packet, Transport, cut};
+use crate::packet::{Frame, Headers, Odd, Offload, Packet, Transport, checksum, cut};
 use crate::time::Instant;
 
 impl Forward {
     /// A packet to one of this node's or the cluster's addresses arrived; virtual addresses of either interface are
     /// answered by the holder of the interface where the packet arrived. An echo request becomes its reply in place, a
-    /// UDP packet is answered with port unreachable, a TCP segment with a reset.
+    /// UDP packet is answered with port unreachable, a TCP segment with a reset, a protocol that is not spoken here with that.
     pub fn local_arrived(
         &mut self,
         now: Instant,
@@ -37,9 +38,23 @@ impl Forward {
                 return out.drop(frame, DropReason::NotHolder);
             }
         }
+        if !checksum::is_right(headers, &frame) {
+            return out.drop(frame, DropReason::TransportChecksum);
+        }
         let received = Received { interface, headers, frame: &frame };
+        if options::are_there(headers)
+            && let Err(Unroutable { reason, answer }) = options::check(headers, &frame)
+        {
+            if let Some(answer) = answer {
+                self.unreachable(now, received, answer, out);
+            }
+            return out.drop(frame, reason);
+        }
         match headers.transport {
             Transport::EchoRequest { .. } => return self.echo(now, interface, headers, frame, out),
+            // What is no datagram or segment reaches no port (RFC 768; RFC 9293, section 3.1).
+            Transport::Udp { .. } | Transport::Tcp { .. } if matches!(headers.odd, Odd::UdpLength | Odd::Transport) => {
+            }
             Transport::Udp { .. } => self.unreachable(now, received, Unreachable::Port, out),
             Transport::Tcp { .. } => self.refuse(now, received, out),
             Transport::IcmpError { .. } => {
@@ -47,6 +62,9 @@ impl Forward {
                 if is_right && self.told_mtu(now, received) == Learned::Mtu {
                     return out.consume(frame);
                 }
+            }
+            Transport::Other if is_foreign(headers) => {
+                self.unreachable(now, received, Unreachable::Protocol, out);
             }
             Transport::EchoReply { .. } | Transport::Discovery { .. } | Transport::Other => {}
         }
@@ -67,12 +85,11 @@ impl Forward {
         let (true, Some((speaker, hop))) = (plain, self.echo_from(interface, headers, &frame)) else {
             return out.drop(frame, DropReason::LocalUnhandled);
         };
-        if let Err(reason) = options::check(headers, &frame) {
-            return out.drop(frame, reason);
-        }
         if frame.offload().segment_size() != 0 {
             return out.drop(frame, DropReason::LocalUnhandled);
         }
+        // What a network has put behind the request stays there.
+        frame.truncate(headers.end as usize);
         finish_checksum(&mut frame);
         if icmp_checksum(headers, &frame) != 0 {
             return out.drop(frame, DropReason::IcmpChecksum);
@@ -90,7 +107,7 @@ impl Forward {
     /// True for a ping to all routers or all nodes of a link (RFC 4291, section 2.7.1), which the holder answers.
     #[must_use]
     pub fn is_asked_group(headers: &Headers) -> bool {
-        let is_group = matches!(headers.destination, IpAddr::V6(v6) if v6 == ALL_ROUTERS || v6 == ALL_NODES);
+        let is_group = matches!(headers.destination, IpAddr::V6(v6) if [ALL_ROUTERS, ALL_ROUTERS_OF_SITE, ALL_NODES].contains(&v6));
         is_group && matches!(headers.transport, Transport::EchoRequest { .. })
     }
 
@@ -109,6 +126,18 @@ impl Forward {
         let hop = self.way_to(interface, source).filter(|_| is_host(source) && !ours)?;
         Some((self.local[interface].virtual_towards(peer)?.into(), hop))
     }
+}
+
+/// True for a protocol that stands whole behind the IP header and that this node does not speak at all: its sender is told
+/// (RFC 1122, section 3.2.2.1; RFC 8200, section 4).
+fn is_foreign(headers: &Headers) -> bool {
+    let is_behind = !headers.is_ipv6() || headers.transport_at == headers.network_at + 40;
+    let is_spoken = match IpNumber(headers.protocol) {
+        IpNumber::ICMP | IpNumber::IGMP => !headers.is_ipv6(),
+        IpNumber::IPV6_ICMP | IpNumber::IPV6_NO_NEXT_HEADER => headers.is_ipv6(),
+        _ => false,
+    };
+    is_behind && !is_spoken && matches!(headers.odd, Odd::No | Odd::Protocol)
 }
 
 /// Writes the reply's addresses, type, TTL and checksums. Everything else of the request comes back as it was.
@@ -220,6 +249,7 @@ mod tests {
             ("fe80::64", "ff02::2", "fe80::200:5eff:fe00:201"),
             ("fe80::64", "ff02::1", "fe80::200:5eff:fe00:201"),
             ("fd00:1::64", "ff02::2", "fd00:1::1"),
+            ("fd00:1::64", "ff05::2", "fd00:1::1"),
             ("fd00:1::64", "fd00:1::", "fd00:1::1"),
             ("fd00:1::64", "fd00:2::", "fd00:1::1"),
         ] {
@@ -294,14 +324,61 @@ mod tests {
     }
 
     #[test]
-    fn other_protocols_end_in_silence() {
+    fn answers_and_what_is_no_datagram_end_in_silence() {
         let mut router = Router::with_neighbours();
         let mut bytes = Vec::new();
         ip(CLIENT, OWN).icmpv4_echo_reply(1, 1).write(&mut bytes, b"x").unwrap();
         router.arrives(FIRST, Frame::from_bytes(&bytes));
         router.arrives(FIRST, udp(CLIENT, SERVER, b"not for this node"));
+        let mut too_long = udp(CLIENT, OWN, b"x");
+        too_long.bytes_mut()[38..42].copy_from_slice(&[0, 99, 0, 0]);
+        router.arrives(FIRST, too_long);
+        let mut no_header = frames::tcp(ip(CLIENT, OWN), (4000, 22), SYN);
+        no_header[46] = 0xf0;
+        let (sum, borrowed) = u16::from_be_bytes([no_header[50], no_header[51]]).overflowing_sub(0xa000);
+        no_header[50..52].copy_from_slice(&(sum - u16::from(borrowed)).to_be_bytes());
+        router.arrives(FIRST, Frame::from_bytes(&no_header));
         assert!(router.sent().is_empty());
-        assert_eq!(router.dropped(DropReason::LocalUnhandled), 2);
+        assert_eq!(router.dropped(DropReason::LocalUnhandled), 4);
+        let mut wrong = udp(CLIENT, OWN, b"x");
+        wrong.bytes_mut()[40] ^= 1;
+        router.arrives(FIRST, wrong);
+        assert!(router.sent().is_empty());
+        assert_eq!(router.dropped(DropReason::TransportChecksum), 1);
+    }
+
+    #[test]
+    fn options_that_contradict_themselves_are_all_that_is_answered() {
+        for (options, told) in [([7, 7, 0, 9, 9, 9, 9, 0], vec![(12, 0)]), ([131, 7, 4, 10, 2, 0, 9, 0], vec![])] {
+            let mut router = Router::with_neighbours();
+            let plain = udp(CLIENT, OWN, b"x");
+            let (begin, rest) = plain.bytes().split_at(34);
+            let mut frame = [begin, &options, rest].concat();
+            frame[14] = 0x47;
+            frame[17] += 8;
+            herald_testing::fragments::mend(&mut frame);
+            router.arrives(FIRST, Frame::from_bytes(&frame));
+            assert_eq!(router.sent().iter().map(|sent| sent.icmp()).collect::<Vec<_>>(), told, "{options:?}");
+        }
+    }
+
+    #[test]
+    fn protocols_that_a_node_does_not_speak_are_refused() {
+        for (to, code) in [(IpAddr::from(OWN), (3, 2)), (v6("fd00:1::11").into(), (4, 1))] {
+            let from = if to.is_ipv4() { IpAddr::from(CLIENT) } else { v6("fd00:1::64").into() };
+            for (protocol, is_told) in [(132, true), (253, true), (59, to.is_ipv4()), (2, to.is_ipv6())] {
+                let mut router = Router::with_neighbours();
+                let mut frame = udp(from, to, b"x").bytes().to_vec();
+                frame[if to.is_ipv4() { 23 } else { 20 }] = protocol;
+                if to.is_ipv4() {
+                    herald_testing::fragments::mend(&mut frame);
+                }
+                router.arrives(FIRST, Frame::from_bytes(&frame));
+                let told: Vec<_> = router.sent().iter().map(|sent| sent.icmp()).collect();
+                assert_eq!(told, if is_told { vec![code] } else { vec![] }, "{protocol} to {to}");
+                assert_eq!(router.dropped(DropReason::LocalUnhandled), 1);
+            }
+        }
     }
 
     proptest! {
@@ -312,7 +389,8 @@ mod tests {
             assert_answers(&mut router, v6("fd00:1::64"), v6("fd00:1::11"), &payload[..payload.len().min(1_452)]);
             let padded = [ping(CLIENT, OWN, &payload).bytes(), &vec![0xaa; padding]].concat();
             router.arrives(FIRST, Frame::from_bytes(&padded));
-            prop_assert_eq!(router.sent().len(), 1);
+            let sent = router.sent_one();
+            prop_assert_eq!(sent.bytes().len(), padded.len() - padding);
         }
     }
 }

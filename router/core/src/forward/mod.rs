@@ -188,7 +188,7 @@ impl Forward {
             return Err(Unroutable::told(DropReason::TtlExceeded, Unreachable::TimeExceeded));
         }
         if options::are_there(headers) {
-            options::check(headers, frame).map_err(Unroutable::silent)?;
+            options::check(headers, frame)?;
         }
         let mtu = self.local[hop.interface].mtu;
         if wire_len(headers, frame) > usize::from(mtu) {

@@ -7,9 +7,13 @@ use std::ops::Range;
 
 use etherparse::checksum::Sum16BitWords;
 
+use super::{Unreachable, Unroutable};
 use crate::event::DropReason;
 use crate::packet::{Frame, Headers};
 use crate::time::Instant;
+
+/// Bytes of an IPv4 header in front of its options.
+const FIXED_LEN: usize = 20;
 
 const END: u8 = 0;
 const NOTHING: u8 = 1;
@@ -29,24 +33,56 @@ pub(super) fn are_there(headers: &Headers) -> bool {
 /// Whether a packet with these may go on.
 ///
 /// # Errors
-/// [`DropReason::SourceRoute`], or [`DropReason::Malformed`] if an option is longer than what holds it.
+/// [`DropReason::SourceRoute`]; or [`DropReason::Malformed`] with where an option contradicts itself, which its source is told
+/// (RFC 1812, section 5.3.13.1; RFC 791, section 3.1).
 #[cold]
 #[inline(never)]
-pub(super) fn check(headers: &Headers, frame: &Frame) -> Result<(), DropReason> {
+pub(super) fn check(headers: &Headers, frame: &Frame) -> Result<(), Unroutable> {
     match headers.source {
         IpAddr::V4(_) => {
+            let options = options_of(headers, frame);
+            let malformed = |at: usize| {
+                let at = u16::try_from(FIXED_LEN + at).unwrap_or(u16::MAX);
+                Unroutable::told(DropReason::Malformed, Unreachable::Parameter { at })
+            };
             let mut at = 0;
-            while let Some((place, kind)) = next_option(options_of(headers, frame), at)? {
-                match kind {
-                    LOOSE_SOURCE_ROUTE | STRICT_SOURCE_ROUTE => return Err(DropReason::SourceRoute),
-                    _ => at = place.end,
+            while let Some((place, kind)) = next_option(options, at).map_err(malformed)? {
+                let option = options.get(place.clone()).unwrap_or_default();
+                let fault = match kind {
+                    LOOSE_SOURCE_ROUTE | STRICT_SOURCE_ROUTE => {
+                        return Err(Unroutable::silent(DropReason::SourceRoute));
+                    }
+                    RECORD_ROUTE => record_fault(option),
+                    TIMESTAMP => stamp_fault(option),
+                    _ => None,
+                };
+                if let Some(fault) = fault {
+                    return Err(malformed(place.start + fault));
                 }
+                at = place.end;
             }
             Ok(())
         }
-        IpAddr::V6(_) if has_source_route(headers, frame) => Err(DropReason::SourceRoute),
+        IpAddr::V6(_) if has_source_route(headers, frame) => Err(Unroutable::silent(DropReason::SourceRoute)),
         IpAddr::V6(_) => Ok(()),
     }
+}
+
+/// Where a record route contradicts itself: a pointer in front of the first place, or room for less than an address.
+fn record_fault(option: &[u8]) -> Option<usize> {
+    let Some(pointer) = option.get(2).map(|pointer| usize::from(*pointer)) else { return Some(1) };
+    (pointer < 4 || pointer <= option.len() && pointer + 3 > option.len()).then_some(2)
+}
+
+/// The same of a timestamp, whose overflow counter may not overflow.
+fn stamp_fault(option: &[u8]) -> Option<usize> {
+    let Some(&[pointer, flags]) = option.get(2..4).and_then(|bytes| bytes.first_chunk()) else { return Some(1) };
+    let pointer = usize::from(pointer);
+    let entry = if flags & 15 == 0 { 4 } else { 8 };
+    if pointer < 5 || pointer <= option.len() && pointer + entry - 1 > option.len() {
+        return Some(2);
+    }
+    (pointer > option.len() && flags >> 4 == 15).then_some(3)
 }
 
 /// Writes this router's address and the time where the packet asks for them. `own` is the address of the interface that it
@@ -88,8 +124,8 @@ fn options_of<'a>(headers: &Headers, frame: &'a Frame) -> &'a [u8] {
     frame.bytes().get(network + 20..network + header_len(headers, frame)).unwrap_or_default()
 }
 
-/// Place and kind of the option at `at` or behind it; `None` at the end.
-fn next_option(options: &[u8], mut at: usize) -> Result<Option<(Range<usize>, u8)>, DropReason> {
+/// Place and kind of the option at `at` or behind it; `None` at the end. The error is the place of one that has no length.
+fn next_option(options: &[u8], mut at: usize) -> Result<Option<(Range<usize>, u8)>, usize> {
     while options.get(at) == Some(&NOTHING) {
         at += 1;
     }
@@ -100,7 +136,7 @@ fn next_option(options: &[u8], mut at: usize) -> Result<Option<(Range<usize>, u8
     let len = usize::from(rest.get(1).copied().unwrap_or_default());
     match rest.get(2..len) {
         Some(_) if len >= 2 => Ok(Some((at..at + len, kind))),
-        Some(_) | None => Err(DropReason::Malformed),
+        Some(_) | None => Err(at),
     }
 }
 
@@ -188,9 +224,8 @@ mod tests {
         assert_eq!(left(&empty), [7, 11, 8, 10, 2, 0, 11, 0, 0, 0, 0, 0]);
         let begun = [1, 7, 11, 8, 9, 9, 9, 9, 0, 0, 0, 0];
         assert_eq!(left(&begun), [1, 7, 11, 12, 9, 9, 9, 9, 10, 2, 0, 11]);
-        for full in [[7, 7, 8, 9, 9, 9, 9, 0], [7, 7, 6, 9, 9, 9, 9, 0], [7, 7, 0, 9, 9, 9, 9, 0]] {
-            assert_eq!(left(&full), full, "as it was");
-        }
+        let full = [7, 7, 8, 9, 9, 9, 9, 0];
+        assert_eq!(left(&full), full, "as it was");
     }
 
     #[test]
@@ -202,26 +237,41 @@ mod tests {
         let others = [68, 12, 5, 3, 9, 9, 9, 9, 0, 0, 0, 0];
         assert_eq!(left(&others), others, "another is to write there");
         assert_eq!(left(&[68, 8, 9, 0x30, 1, 2, 3, 4]), [68, 8, 9, 0x40, 1, 2, 3, 4]);
-        assert_eq!(left(&[68, 8, 9, 0xf0, 1, 2, 3, 4]), [68, 8, 9, 0xf0, 1, 2, 3, 4]);
     }
 
     #[test]
     fn source_routes_end_here_and_unknown_options_pass() {
-        for (options, reason) in [
-            ([131, 7, 4, 10, 2, 0, 9, 0], DropReason::SourceRoute),
-            ([1, 137, 7, 4, 10, 2, 0, 9], DropReason::SourceRoute),
-            ([7, 9, 4, 0, 0, 0, 0, 0], DropReason::Malformed),
-            ([7, 1, 4, 0, 0, 0, 0, 0], DropReason::Malformed),
-            ([30, 0, 0, 0, 0, 0, 0, 0], DropReason::Malformed),
-        ] {
+        for options in [[131, 7, 4, 10, 2, 0, 9, 0], [1, 137, 7, 4, 10, 2, 0, 9]] {
             let mut router = Router::with_neighbours();
             let _ = router.forwards(FIRST, with_options(&options));
-            assert_eq!((router.dropped(reason), router.sent().len()), (1, 0), "{options:?}");
+            assert_eq!((router.dropped(DropReason::SourceRoute), router.sent().len()), (1, 0), "{options:?}");
         }
         let unknown = [148, 4, 0, 0, 30, 4, 7, 7];
         assert_eq!(left(&unknown), unknown);
         let behind_the_end = [0, 131, 7, 4, 0, 0, 0, 0];
         assert_eq!(left(&behind_the_end), behind_the_end);
+    }
+
+    #[test]
+    fn who_sends_options_that_contradict_themselves_is_told_where() {
+        for (options, place) in [
+            ([7, 9, 4, 0, 0, 0, 0, 0], 0),
+            ([1, 7, 1, 4, 0, 0, 0, 0], 1),
+            ([30, 0, 0, 0, 0, 0, 0, 0], 0),
+            ([7, 2, 0, 0, 0, 0, 0, 0], 1),
+            ([7, 7, 6, 9, 9, 9, 9, 0], 2),
+            ([7, 7, 0, 9, 9, 9, 9, 0], 2),
+            ([68, 3, 5, 0, 0, 0, 0, 0], 1),
+            ([68, 8, 4, 0, 1, 2, 3, 4], 2),
+            ([68, 8, 5, 1, 1, 2, 3, 4], 2),
+            ([1, 68, 7, 8, 0xf0, 1, 2, 3], 4),
+        ] {
+            let mut router = Router::with_neighbours();
+            let _ = router.forwards(FIRST, with_options(&options));
+            let sent = router.sent_one();
+            let icmp = usize::from(sent.headers().transport_at);
+            assert_eq!((sent.icmp(), sent.bytes()[icmp + 4]), ((12, 0), 20 + place), "{options:?}");
+        }
     }
 
     #[test]

@@ -41,12 +41,13 @@ impl<H: HostPart> Node<H> {
             if !packet.destination.is_multicast() {
                 return Entrance::Refused(DropReason::OtherMac);
             }
-            let is_asked = matches!(&packet.content, Content::Ip(headers) if Forward::is_asked_group(headers));
-            let is_answered = is_asked && self.view.steers(now, interface);
+            let is_answered = is_asked_group(packet) && self.view.steers(now, interface);
             return if is_answered { Entrance::Local } else { Entrance::Refused(DropReason::Multicast) };
         }
         let steers = self.view.steers(now, interface);
-        let local = self.forward.is_own_address(destination) || steers && self.forward.is_virtual_address(destination);
+        let of_all =
+            || self.forward.is_virtual_address(destination) || destination.is_multicast() && is_asked_group(packet);
+        let local = self.forward.is_own_address(destination) || steers && of_all();
         let member = self.view.member_by_mac(interface, packet.source);
         match (own, member) {
             (false, _) if !steers => Entrance::Refused(DropReason::NotHolder),
@@ -67,4 +68,9 @@ impl<H: HostPart> Node<H> {
             || self.view.previous_holder(now, interface) == Some(member)
             || self.view.cut_holder(now, interface) == Some(member)
     }
+}
+
+/// Such a packet may come in a frame to one receiver, too (RFC 6085).
+fn is_asked_group(packet: &Packet) -> bool {
+    matches!(&packet.content, Content::Ip(headers) if Forward::is_asked_group(headers))
 }
