@@ -259,7 +259,11 @@ fn changes_are_told_once_and_macs_are_found() {
     membership.deadline_reached(world.now, &mut out);
     let changes: Vec<_> = std::iter::from_fn(|| membership.next_change()).collect();
     let [first, second] = Interface::BOTH.map(|interface| Change::HolderChanged { interface });
-    assert_eq!(changes, [Change::Admitted, first, second, Change::CandidatesChanged]);
+    assert_eq!(
+        changes,
+        [Change::CandidatesChanged, Change::Admitted, first, second],
+        "who is chosen is known before all else"
+    );
     assert_eq!(out.events.len(), 2);
     membership.deadline_reached(membership.next_deadline(), &mut out);
     assert_eq!(membership.next_change(), None);
