@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::time::Duration;
 
+use herald_testing::chance::Chance;
 use netns_tests::{CapturedFrame, Lab, Running, eventually};
 use tempfile::NamedTempFile;
 
@@ -67,13 +68,9 @@ fn serve(hint: &str, file: &NamedTempFile) -> (Lab, Running) {
 fn file(len: u64) -> NamedTempFile {
     let file = NamedTempFile::new().unwrap();
     let mut writer = std::io::BufWriter::with_capacity(1 << 20, File::create(file.path()).unwrap());
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut chance = Chance::of(0);
     for _ in 0..len / 8 {
-        // xorshift64
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        writer.write_all(&state.to_ne_bytes()).unwrap();
+        writer.write_all(&chance.word().to_ne_bytes()).unwrap();
     }
     writer.flush().unwrap();
     file

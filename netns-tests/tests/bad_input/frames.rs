@@ -4,10 +4,11 @@ use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::Write as _;
 
+use herald_testing::chance::Chance;
 use netns_tests::{Lab, Running, eventually};
 use tempfile::NamedTempFile;
 
-use crate::junk::{self, Chance, Target};
+use crate::junk::{self, Target};
 use crate::{LIMIT, NODES};
 
 /// Frames that have to arrive at the nodes.
@@ -175,7 +176,7 @@ fn await_empty_tables(lab: &Lab) {
 #[test]
 #[ignore = "takes long: netns-tests/run --long runs it"]
 fn a_hundred_thousand_damaged_frames_stop_nothing() {
-    let mut chance = Chance::new(seed());
+    let mut chance = Chance::of(seed());
     let lab = Lab::up("frames").configuration(CONFIGURATION).start();
     let echo = lab.spawn("server", &["python3", "-c", ECHO]);
     eventually(LIMIT, "the server listens", || echo.stdout().contains("ready").then_some(()));

@@ -1,43 +1,10 @@
 //! Bad frames: good ones of every kind that a router meets, damaged in every way that a seed brings.
 
 use etherparse::PacketBuilder;
+use herald_testing::chance::Chance;
 
-/// Numbers that look random and follow from a seed (SplitMix64).
-#[derive(Debug)]
-pub(crate) struct Chance(u64);
-
-impl Chance {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A number below `end`.
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(end.max(1)).unwrap()).unwrap()
-    }
-
-    fn byte(&mut self) -> u8 {
-        self.next().to_le_bytes()[0]
-    }
-
-    fn bytes(&mut self, len: usize) -> Vec<u8> {
-        (0..len).map(|_| self.byte()).collect()
-    }
-
-    fn one_in(&mut self, n: usize) -> bool {
-        self.below(n) == 0
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len())]
-    }
+fn one_in(chance: &mut Chance, n: usize) -> bool {
+    chance.place(n) == 0
 }
 
 /// A frame to be sent, with its offload header if it has one (10 bytes, linux/virtio_net.h).
@@ -71,11 +38,11 @@ const SERVER_6: [u8; 16] = [0xfd, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0];
 /// The next frame.
 pub(crate) fn next(chance: &mut Chance, target: &Target) -> Junk {
     loop {
-        let mut bytes = if chance.one_in(8) { noise(chance) } else { packet(chance) };
-        let offload = (bytes.len() > 1514 || chance.one_in(16)).then(|| offload(chance, bytes.len()));
+        let mut bytes = if one_in(chance, 8) { noise(chance) } else { packet(chance) };
+        let offload = (bytes.len() > 1514 || one_in(chance, 16)).then(|| offload(chance, bytes.len()));
         damage(chance, &mut bytes);
         address(chance, target, &mut bytes);
-        if chance.one_in(2) {
+        if one_in(chance, 2) {
             mend_sums(&mut bytes);
         }
         if offload.is_none() {
@@ -92,13 +59,13 @@ fn noise(chance: &mut Chance) -> Vec<u8> {
     let mut bytes = vec![0; 12];
     let random = [chance.byte(), chance.byte()];
     bytes.extend(chance.pick(&[[8, 0], [8, 6], [0x86, 0xdd], [0x81, 0], [0, 46], random]));
-    let len = chance.below(200);
+    let len = chance.place(200);
     bytes.extend(chance.bytes(len));
     bytes
 }
 
 fn packet(chance: &mut Chance) -> Vec<u8> {
-    match chance.below(6) {
+    match chance.place(6) {
         0 => arp(chance),
         1 => control(chance),
         2 => discovery(chance),
@@ -108,21 +75,21 @@ fn packet(chance: &mut Chance) -> Vec<u8> {
 
 /// TCP, UDP or echo, to a host behind the router, to the router, or to nobody; sometimes a super-frame.
 fn transport(chance: &mut Chance) -> Vec<u8> {
-    let len = if chance.one_in(64) { 1500 + chance.below(60_000) } else { chance.below(1400) };
+    let len = if one_in(chance, 64) { 1500 + chance.place(60_000) } else { chance.place(1400) };
     let payload = vec![chance.byte(); len];
     let hops = chance.pick(&[0, 1, 2, 64, 255]);
-    let (from, to) = (1 + chance.below(60_000), chance.pick(&[7, 9, 22, 443, 7400]));
+    let (from, to) = (1 + chance.place(60_000), chance.pick(&[7, 9, 22, 443, 7400]));
     let (from, number) = (u16::try_from(from).unwrap(), u32::from_le_bytes([chance.byte(), 1, 2, 3]));
-    let (ethernet, is_v4) = (PacketBuilder::ethernet2([0; 6], [0; 6]), chance.one_in(2));
+    let (ethernet, is_v4) = (PacketBuilder::ethernet2([0; 6], [0; 6]), one_in(chance, 2));
     let ip = if is_v4 {
-        let random = chance.next().to_le_bytes()[..4].try_into().unwrap();
+        let random = chance.word().to_le_bytes()[..4].try_into().unwrap();
         ethernet.ipv4(GUEST_4, chance.pick(&[SERVER_4, SERVER_4, [10, 1, 0, 1], [10, 2, 0, 12], random]), hops)
     } else {
         let random: [u8; 16] = chance.bytes(16).try_into().unwrap();
         ethernet.ipv6(GUEST_6, chance.pick(&[SERVER_6, SERVER_6, VIRTUAL_6, random]), hops)
     };
     let mut bytes = Vec::new();
-    match chance.below(5) {
+    match chance.place(5) {
         0 | 1 => ip.udp(from, to).write(&mut bytes, &payload),
         2 => ip.tcp(from, to, number, 1000).syn().write(&mut bytes, &payload),
         3 => ip.tcp(from, to, number, 1000).ack(number).psh().write(&mut bytes, &payload),
@@ -149,11 +116,11 @@ fn control(chance: &mut Chance) -> Vec<u8> {
     let mut bytes = Vec::new();
     let (kind, code) = (chance.pick(&[0, 3, 3, 4, 5, 8, 9, 10, 11, 12, 13]), chance.pick(&[0, 1, 3, 4, 13]));
     let mut quoted = transport(chance).split_off(14);
-    quoted.truncate(chance.below(600));
+    quoted.truncate(chance.place(600));
     let rest = [0, 0, chance.byte(), chance.byte()];
     let (to_4, to_6) = (chance.pick(&[SERVER_4, [10, 1, 0, 1]]), chance.pick(&[SERVER_6, VIRTUAL_6]));
     let ethernet = PacketBuilder::ethernet2([0; 6], [0; 6]);
-    if chance.one_in(2) {
+    if one_in(chance, 2) {
         ethernet.ipv4(GUEST_4, to_4, 64).icmpv4_raw(kind, code, rest).write(&mut bytes, &quoted)
     } else {
         let kind = chance.pick(&[1, 2, 3, 4, 100, 127, 128, 129, 130, 143, 200]);
@@ -167,7 +134,7 @@ fn control(chance: &mut Chance) -> Vec<u8> {
 fn discovery(chance: &mut Chance) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut body = chance.pick(&[VIRTUAL_6, GUEST_6, SERVER_6, [0; 16]]).to_vec();
-    for _ in 0..chance.below(4) {
+    for _ in 0..chance.place(4) {
         body.extend([chance.pick(&[1, 2, 3, 5, 14]), chance.pick(&[0, 1, 1, 1, 2, 255])]);
         body.extend(chance.bytes(6));
     }
@@ -188,7 +155,7 @@ fn offload(chance: &mut Chance, len: usize) -> [u8; 10] {
     header[0] = chance.pick(&[0, 1, 1, 1]);
     header[1] = chance.pick(&[0, 1, 4, 5, 3]);
     let [header_len, segment, start] =
-        [chance.pick(&[54, 74, 42, 62, 0]), 1 + chance.below(1500), chance.pick(&[34, 54, 14, 70])];
+        [chance.pick(&[54, 74, 42, 62, 0]), 1 + chance.place(1500), chance.pick(&[34, 54, 14, 70])];
     let offset = chance.pick(&[16, 6, 2, 0]);
     for (at, value) in [(2, header_len), (4, segment), (6, start), (8, offset)] {
         let value = u16::try_from(value.min(len)).unwrap().to_le_bytes();
@@ -201,19 +168,19 @@ fn offload(chance: &mut Chance, len: usize) -> [u8; 10] {
 fn damage(chance: &mut Chance, bytes: &mut Vec<u8>) {
     for _ in 0..chance.pick(&[0, 0, 1, 1, 2, 3, 8]) {
         let reach = chance.pick(&[4, 32, 64, 128]);
-        let at = 12 + chance.below(reach);
-        let (value, bit) = (chance.pick(&[0, 1, 0x7f, 0x80, 0xff, 4, 5]), 1 << chance.below(8));
+        let at = 12 + chance.place(reach);
+        let (value, bit) = (chance.pick(&[0, 1, 0x7f, 0x80, 0xff, 4, 5]), 1 << chance.place(8));
         if let Some(byte) = bytes.get_mut(at) {
-            *byte = if chance.one_in(2) { value } else { *byte ^ bit };
+            *byte = if one_in(chance, 2) { value } else { *byte ^ bit };
         }
     }
-    match chance.below(8) {
-        0 | 1 => bytes.truncate(14 + chance.below(bytes.len().min(120))),
+    match chance.place(8) {
+        0 | 1 => bytes.truncate(14 + chance.place(bytes.len().min(120))),
         2 => {
-            let more = chance.below(64);
+            let more = chance.place(64);
             bytes.extend(chance.bytes(more));
         }
-        3 => bytes.truncate(bytes.len() - chance.below(bytes.len().min(5))),
+        3 => bytes.truncate(bytes.len() - chance.place(bytes.len().min(5))),
         _ => {}
     }
     bytes.resize(bytes.len().max(14), 0);
@@ -224,8 +191,8 @@ fn address(chance: &mut Chance, target: &Target, bytes: &mut [u8]) {
     let random = chance.bytes(5);
     let stranger = [0x06, random[0], random[1], random[2], random[3], random[4]];
     let group = chance.pick(&[[0xff; 6], [0x33, 0x33, 0, 0, 0, 1], [1, 0, 0x5e, 0, 0, 1], [0x33, 0x33, 0xff, 0, 0, 1]]);
-    let to = if chance.one_in(16) { chance.pick(&[stranger, group]) } else { chance.pick(&target.macs) };
-    let from = if chance.one_in(32) { chance.pick(&[stranger, target.member]) } else { target.own };
+    let to = if one_in(chance, 16) { chance.pick(&[stranger, group]) } else { chance.pick(&target.macs) };
+    let from = if one_in(chance, 32) { chance.pick(&[stranger, target.member]) } else { target.own };
     bytes[..6].copy_from_slice(&to);
     bytes[6..12].copy_from_slice(&from);
 }
@@ -278,7 +245,7 @@ fn misleads(bytes: &[u8]) -> bool {
 fn the_same_seed_makes_the_same_frames_of_every_kind() {
     let target = Target { macs: vec![[2, 0, 0, 0, 0, 1]], own: [2, 0, 0, 0, 0, 2], member: [2, 0, 0, 0, 0, 3] };
     let make = |seed| {
-        let mut chance = Chance::new(seed);
+        let mut chance = Chance::of(seed);
         (0..5_000).map(|_| next(&mut chance, &target)).collect::<Vec<_>>()
     };
     let frames = make(7);

@@ -2,8 +2,9 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use herald_testing::chance::Chance;
+
 use crate::case::{Case, End, Sent, To, Trait};
-use crate::dice::Dice;
 use crate::odd;
 use crate::packet::{ACK, Draft, ICMP, ICMP_V6, RST, SYN, Segment, TCP, UDP, icmp, udp};
 use crate::talk;
@@ -129,13 +130,13 @@ const PROTOCOLS: [(u8, &[u8]); 11] = [
 ];
 
 /// One case of those that this seed and number decide.
-pub(crate) fn draw(dice: &mut Dice, number: u16) -> Case {
-    match dice.below(100) {
-        0..3 => odd::asks(dice, number),
-        3..20 => talk::conversation(dice, number),
-        20..30 => talk::quotes(dice, number),
-        30..42 => odd::fragments(dice, number),
-        _ => single(dice, number),
+pub(crate) fn draw(chance: &mut Chance, number: u16) -> Case {
+    match chance.below(100) {
+        0..3 => odd::asks(chance, number),
+        3..20 => talk::conversation(chance, number),
+        20..30 => talk::quotes(chance, number),
+        30..42 => odd::fragments(chance, number),
+        _ => single(chance, number),
     }
 }
 
@@ -146,47 +147,41 @@ pub(crate) fn address(text: &str, from: End) -> IpAddr {
 }
 
 /// A packet between the two hosts, without a transport yet.
-pub(crate) fn plain(dice: &mut Dice, number: u16, from: End) -> Draft {
-    let (source, destination) = if dice.percent(55) {
+pub(crate) fn plain(chance: &mut Chance, number: u16, from: End) -> Draft {
+    let (source, destination) = if chance.happens(55) {
         (address("10.%.0.100", from), address("10.@.0.100", from))
     } else {
         (address("fd00:%::100", from), address("fd00:@::100", from))
     };
     Draft {
-        number,
-        source,
-        destination,
-        hop_limit: dice.one_of(&[64, 255, 2, 3, 17]),
-        traffic_class: dice.one_of(&[0, 0, 0xb8, 1, 3, 0xff]),
-        flags: dice.one_of(&[0, 0x4000]),
-        options: Vec::new(),
-        headers: Vec::new(),
-        protocol: UDP,
-        transport: Vec::new(),
+        hop_limit: chance.pick(&[64, 255, 2, 3, 17]),
+        traffic_class: chance.pick(&[0, 0, 0xb8, 1, 3, 0xff]),
+        flags: chance.pick(&[0, 0x4000]),
+        ..Draft::of(number, source, destination)
     }
 }
 
 /// Mostly the client.
-pub(crate) fn end(dice: &mut Dice) -> End {
-    if dice.percent(65) { End::Client } else { End::Server }
+pub(crate) fn end(chance: &mut Chance) -> End {
+    if chance.happens(65) { End::Client } else { End::Server }
 }
 
 /// One packet with up to two oddities.
-fn single(dice: &mut Dice, number: u16) -> Case {
+fn single(chance: &mut Chance, number: u16) -> Case {
     let mut case = Case::new(number);
-    let from = end(dice);
-    let mut draft = plain(dice, number, from);
-    if dice.percent(25) {
-        odd_destination(dice, &mut case, &mut draft, from);
+    let from = end(chance);
+    let mut draft = plain(chance, number, from);
+    if chance.happens(25) {
+        odd_destination(chance, &mut case, &mut draft, from);
     }
-    if dice.percent(10) {
-        odd_source(dice, &mut case, &mut draft, from);
+    if chance.happens(10) {
+        odd_source(chance, &mut case, &mut draft, from);
     }
-    transport(dice, &mut case, &mut draft);
+    transport(chance, &mut case, &mut draft);
     let mut sent = Sent::ip(from, Vec::new().into_iter().chain([if draft.is_v6() { 0x60 } else { 0x45 }]).collect());
     let mut spoilers = Vec::new();
-    for _ in 0..dice.one_of(&[0, 0, 1, 1, 1, 2]) {
-        odd::spoil(dice, &mut case, &mut draft, &mut spoilers);
+    for _ in 0..chance.pick(&[0, 0, 1, 1, 1, 2]) {
+        odd::spoil(chance, &mut case, &mut draft, &mut spoilers);
     }
     draft.seal();
     if let Some(at) = spoilers.iter().position(|s| *s == odd::Spoiler::TransportChecksum) {
@@ -195,15 +190,15 @@ fn single(dice: &mut Dice, number: u16) -> Case {
     }
     sent.payload = draft.bytes();
     for spoiler in spoilers {
-        odd::spoil_bytes(dice, &mut case, &mut sent, spoiler);
+        odd::spoil_bytes(chance, &mut case, &mut sent, spoiler);
     }
-    odd::ethernet(dice, &mut case, &mut sent, &draft);
+    odd::ethernet(chance, &mut case, &mut sent, &draft);
     case.rounds.push(vec![sent]);
     case
 }
 
-fn odd_destination(dice: &mut Dice, case: &mut Case, draft: &mut Draft, from: End) {
-    let text = if draft.is_v6() { dice.one_of(&DESTINATIONS_V6) } else { dice.one_of(&DESTINATIONS_V4) };
+fn odd_destination(chance: &mut Chance, case: &mut Case, draft: &mut Draft, from: End) {
+    let text = if draft.is_v6() { chance.pick(&DESTINATIONS_V6) } else { chance.pick(&DESTINATIONS_V4) };
     draft.destination = address(text, from);
     case.say(&format!("to {}", draft.destination));
     let gateway =
@@ -229,8 +224,8 @@ fn odd_destination(dice: &mut Dice, case: &mut Case, draft: &mut Draft, from: En
     mark(case, draft.destination);
 }
 
-fn odd_source(dice: &mut Dice, case: &mut Case, draft: &mut Draft, from: End) {
-    let text = if draft.is_v6() { dice.one_of(&SOURCES_V6) } else { dice.one_of(&SOURCES_V4) };
+fn odd_source(chance: &mut Chance, case: &mut Case, draft: &mut Draft, from: End) {
+    let text = if draft.is_v6() { chance.pick(&SOURCES_V6) } else { chance.pick(&SOURCES_V4) };
     draft.source = address(text, from);
     case.say(&format!("from {}", draft.source));
     match text {
@@ -256,30 +251,30 @@ fn mark(case: &mut Case, address: IpAddr) {
 }
 
 /// Something in the packet: UDP, a SYN or any segment, a ping, another protocol.
-pub(crate) fn transport(dice: &mut Dice, case: &mut Case, draft: &mut Draft) {
-    let len = dice.one_of(&[0, 1, 8, 33, 500, 1_200]);
-    let payload = dice.bytes(len);
-    let ports = (case.number, dice.one_of(&SERVER_PORTS));
-    let kind = if case.has(Trait::ToGateway) && dice.percent(50) { 7 } else { dice.below(10) };
+pub(crate) fn transport(chance: &mut Chance, case: &mut Case, draft: &mut Draft) {
+    let len = chance.pick(&[0, 1, 8, 33, 500, 1_200]);
+    let payload = chance.bytes(len);
+    let ports = (case.number, chance.pick(&SERVER_PORTS));
+    let kind = if case.has(Trait::ToGateway) && chance.happens(50) { 7 } else { chance.below(10) };
     match kind {
         0..4 => {
             case.say("UDP");
             (draft.protocol, draft.transport) = (UDP, udp(ports, &payload));
         }
         4..7 => {
-            let flags = if dice.percent(40) { SYN } else { dice.byte() };
+            let flags = if chance.happens(40) { SYN } else { chance.byte() };
             case.say(&format!("TCP with flags {flags:#04x}"));
             if flags & (ACK | RST) != 0 {
                 case.traits.insert(Trait::Midstream);
             }
-            let options = tcp_options(dice);
-            let (sequence, acknowledgement) = (dice.below(1 << 32) as u32, dice.below(1 << 32) as u32);
+            let options = tcp_options(chance);
+            let (sequence, acknowledgement) = (chance.below(1 << 32) as u32, chance.below(1 << 32) as u32);
             let segment = Segment { ports, sequence, acknowledgement, flags, options, payload };
             (draft.protocol, draft.transport) = (TCP, segment.bytes());
         }
         7..9 => {
             let kinds = if draft.is_v6() { [128, 128, 128, 139, 100, 200] } else { [8, 8, 8, 13, 17, 42] };
-            let kind = dice.one_of(&kinds);
+            let kind = chance.pick(&kinds);
             case.say(&format!("ICMP type {kind}"));
             let [high, low] = case.number.to_be_bytes();
             draft.protocol = if draft.is_v6() { ICMP_V6 } else { ICMP };
@@ -296,7 +291,7 @@ pub(crate) fn transport(dice: &mut Dice, case: &mut Case, draft: &mut Draft) {
             }
         }
         _ => {
-            let (protocol, begin) = dice.one_of(&PROTOCOLS);
+            let (protocol, begin) = chance.pick(&PROTOCOLS);
             case.say(&format!("protocol {protocol}"));
             (draft.protocol, draft.transport) = (protocol, [begin, &payload].concat());
             if draft.is_v6() && protocol == 0 {
@@ -306,8 +301,8 @@ pub(crate) fn transport(dice: &mut Dice, case: &mut Case, draft: &mut Draft) {
     }
 }
 
-pub(crate) fn tcp_options(dice: &mut Dice) -> Vec<u8> {
-    match dice.below(6) {
+pub(crate) fn tcp_options(chance: &mut Chance) -> Vec<u8> {
+    match chance.below(6) {
         0 => vec![2, 4, 5, 0xb4],
         1 => vec![30, 12, 0, 0x81, 1, 2, 3, 4, 5, 6, 7, 8],
         2 => vec![8, 2, 99, 0],

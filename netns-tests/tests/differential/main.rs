@@ -9,7 +9,6 @@
 )]
 
 mod case;
-mod dice;
 mod differences;
 mod draw;
 mod odd;
@@ -23,10 +22,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
+use herald_testing::chance::Chance;
 use netns_tests::{eventually, pause};
 
 use self::case::{Case, End, Sent};
-use self::dice::Dice;
 use self::differences::{DIFFERENCES, explain, is_late};
 use self::draw::SERVER_PORTS;
 use self::world::{MTU_SECOND, NUMBER_MIN, World};
@@ -136,7 +135,7 @@ fn can_be_sent(sent: &Sent) -> bool {
 
 /// Cases with so many packets in all.
 fn cases(seed: u64, packets: usize) -> Vec<Case> {
-    let mut dice = Dice::new(seed);
+    let mut chance = Chance::of(seed);
     let mut all: Vec<Case> = Vec::new();
     let mut count = 0;
     // A reset names its case by a port, so no case has the number of a server's port.
@@ -144,7 +143,7 @@ fn cases(seed: u64, packets: usize) -> Vec<Case> {
         if count >= packets {
             break;
         }
-        let case = if number < NUMBER_MIN + SILENT { odd::silent(number) } else { draw::draw(&mut dice, number) };
+        let case = if number < NUMBER_MIN + SILENT { odd::silent(number) } else { draw::draw(&mut chance, number) };
         if !case.rounds.iter().flatten().all(can_be_sent) {
             continue;
         }

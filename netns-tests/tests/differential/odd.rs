@@ -2,10 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use herald_testing::chance::Chance;
+
 use crate::case::{Case, End, Sent, To, Trait};
-use crate::dice::Dice;
 use crate::draw::{address, end, plain, solicited, transport};
-use crate::packet::{Draft, HOP_BY_HOP, ICMP_V6, TCP, UDP, icmp, mend_v4};
+use crate::packet::{Draft, HOP_BY_HOP, ICMP_V6, TCP, UDP, icmp, mend_v4, udp};
 use crate::world::{MTU_SECOND, NUMBER_MIN, host_mac};
 
 /// What is done to the bytes at last.
@@ -63,18 +64,18 @@ const HEADERS: [(u8, &[u8], Option<Trait>); 13] = [
 ];
 
 /// Makes something odd about a packet, now or when it is bytes.
-pub(crate) fn spoil(dice: &mut Dice, case: &mut Case, draft: &mut Draft, later: &mut Vec<Spoiler>) {
+pub(crate) fn spoil(chance: &mut Chance, case: &mut Case, draft: &mut Draft, later: &mut Vec<Spoiler>) {
     let spoilers =
         [Spoiler::HeaderChecksum, Spoiler::TooShort, Spoiler::Trailer, Spoiler::HeaderLength, Spoiler::Version];
-    match dice.below(10) {
+    match chance.below(10) {
         0 | 1 => {
-            draft.hop_limit = dice.one_of(&[0, 1, 1]);
+            draft.hop_limit = chance.pick(&[0, 1, 1]);
             case.say(&format!("hop limit {}", draft.hop_limit));
         }
         2 => later.push(Spoiler::TransportChecksum),
-        3 | 4 => later.push(dice.one_of(&spoilers)),
+        3 | 4 => later.push(chance.pick(&spoilers)),
         5 => {
-            let len = dice.one_of(&[MTU_SECOND - 20, MTU_SECOND - 19, MTU_SECOND - 40, MTU_SECOND - 39, 1_440]);
+            let len = chance.pick(&[MTU_SECOND - 20, MTU_SECOND - 19, MTU_SECOND - 40, MTU_SECOND - 39, 1_440]);
             if draft.protocol == TCP && draft.transport.len() < 14 {
                 case.traits.insert(Trait::Midstream);
             }
@@ -85,7 +86,7 @@ pub(crate) fn spoil(dice: &mut Dice, case: &mut Case, draft: &mut Draft, later: 
             case.say(&format!("{len} bytes behind the header, flags {:#06x}", draft.flags));
         }
         6 if draft.protocol == UDP && draft.transport.len() >= 8 => {
-            let len = dice.one_of(&[0, 7, 9, 100, 65_535_u16]);
+            let len = chance.pick(&[0, 7, 9, 100, 65_535_u16]);
             draft.transport[4..6].copy_from_slice(&len.to_be_bytes());
             case.say(&format!("UDP length {len}"));
             if len == 0 && draft.is_v6() {
@@ -97,7 +98,7 @@ pub(crate) fn spoil(dice: &mut Dice, case: &mut Case, draft: &mut Draft, later: 
             }
         }
         6 => {
-            let len = dice.below(draft.transport.len().min(20) + 1);
+            let len = chance.place(draft.transport.len().min(20) + 1);
             draft.transport.truncate(len);
             case.say(&format!("cut to {len} bytes behind the header"));
             if len == 0 {
@@ -105,19 +106,19 @@ pub(crate) fn spoil(dice: &mut Dice, case: &mut Case, draft: &mut Draft, later: 
             }
         }
         7 if draft.protocol == TCP && draft.transport.len() >= 20 => {
-            draft.transport[12] = dice.one_of(&[0, 0x40, 0xf0]);
+            draft.transport[12] = chance.pick(&[0, 0x40, 0xf0]);
             case.say(&format!("TCP header length {:#04x}", draft.transport[12]));
         }
         7 => {
             draft.flags |= 0x8000;
             case.say("the reserved flag of IPv4");
         }
-        _ if draft.is_v6() => extend(dice, case, draft),
+        _ if draft.is_v6() => extend(chance, case, draft),
         _ => {
-            let (options, bad) = match dice.below(10) {
-                0..6 => (dice.one_of(&OPTIONS), None),
-                6..9 => (dice.one_of(&BAD_OPTIONS), Some(Trait::BadOptions)),
-                _ => (dice.one_of(&SOURCE_ROUTES), Some(Trait::BadOptions)),
+            let (options, bad) = match chance.below(10) {
+                0..6 => (chance.pick(&OPTIONS), None),
+                6..9 => (chance.pick(&BAD_OPTIONS), Some(Trait::BadOptions)),
+                _ => (chance.pick(&SOURCE_ROUTES), Some(Trait::BadOptions)),
             };
             draft.options = options.to_vec();
             case.traits.extend(bad);
@@ -126,9 +127,9 @@ pub(crate) fn spoil(dice: &mut Dice, case: &mut Case, draft: &mut Draft, later: 
     }
 }
 
-fn extend(dice: &mut Dice, case: &mut Case, draft: &mut Draft) {
-    for _ in 0..dice.one_of(&[1, 1, 2, 9]) {
-        let (kind, content, has_say) = dice.one_of(&HEADERS);
+fn extend(chance: &mut Chance, case: &mut Case, draft: &mut Draft) {
+    for _ in 0..chance.pick(&[1, 1, 2, 9]) {
+        let (kind, content, has_say) = chance.pick(&HEADERS);
         // Only in front a router reads the hop-by-hop header.
         let first = draft.headers.is_empty();
         draft.headers.push((kind, content.to_vec()));
@@ -157,20 +158,20 @@ pub(crate) fn spoil_checksum(case: &mut Case, draft: &mut Draft) {
     }
 }
 
-pub(crate) fn spoil_bytes(dice: &mut Dice, case: &mut Case, sent: &mut Sent, spoiler: Spoiler) {
+pub(crate) fn spoil_bytes(chance: &mut Chance, case: &mut Case, sent: &mut Sent, spoiler: Spoiler) {
     let packet = &mut sent.payload;
     let is_v6 = packet[0] >> 4 == 6;
     match spoiler {
         Spoiler::TransportChecksum => {}
         Spoiler::HeaderChecksum if !is_v6 => packet[11] ^= 0x10,
         Spoiler::TooShort => {
-            packet.truncate(packet.len() - dice.between(1, 8).min(packet.len() - 1));
+            packet.truncate(packet.len() - (1 + chance.place(8)).min(packet.len() - 1));
             // With what is put behind it, it is long enough again.
             case.traits.insert(Trait::TransportChecksum);
         }
-        Spoiler::Trailer => packet.extend(dice.bytes(20)),
+        Spoiler::Trailer => packet.extend(chance.bytes(20)),
         Spoiler::HeaderLength if !is_v6 => {
-            packet[0] = 0x40 | dice.one_of(&[0, 4, 15]);
+            packet[0] = 0x40 | chance.pick(&[0, 4, 15]);
             // The transport begins somewhere else.
             case.traits.extend([Trait::TransportChecksum, Trait::BadOptions, Trait::NewIcmp]);
             if packet.len() >= 20 {
@@ -189,8 +190,8 @@ pub(crate) fn spoil_bytes(dice: &mut Dice, case: &mut Case, sent: &mut Sent, spo
 }
 
 /// Frames to others, to groups, and tags.
-pub(crate) fn ethernet(dice: &mut Dice, case: &mut Case, sent: &mut Sent, draft: &Draft) {
-    if draft.headers.first().is_some_and(|(kind, _)| *kind == HOP_BY_HOP) && dice.percent(10) {
+pub(crate) fn ethernet(chance: &mut Chance, case: &mut Case, sent: &mut Sent, draft: &Draft) {
+    if draft.headers.first().is_some_and(|(kind, _)| *kind == HOP_BY_HOP) && chance.happens(10) {
         sent.payload[4..6].fill(0);
         case.traits.insert(Trait::Jumbo);
         case.say("a length of 0");
@@ -199,14 +200,14 @@ pub(crate) fn ethernet(dice: &mut Dice, case: &mut Case, sent: &mut Sent, draft:
         IpAddr::V4(v4) => v4.is_multicast() || v4.is_broadcast(),
         IpAddr::V6(v6) => v6.is_multicast(),
     };
-    match dice.below(100) {
-        _ if case.has(Trait::ToGateway) && dice.percent(8) => sent.to = To::Mac([0xff; 6]),
+    match chance.below(100) {
+        _ if case.has(Trait::ToGateway) && chance.happens(8) => sent.to = To::Mac([0xff; 6]),
         0..3 => sent.to = To::Mac([2, 0, 0x11, 0x22, 0x33, 0x44]),
         3..6 => sent.to = To::Mac([0xff; 6]),
         6..8 => sent.to = To::Mac([0x33, 0x33, 0, 0, 0, 1]),
         8..11 => sent.tag = Some(0x2000),
         11..13 => sent.tag = Some(5),
-        _ if is_group && dice.percent(60) => match draft.destination {
+        _ if is_group && chance.happens(60) => match draft.destination {
             IpAddr::V4(v4) if v4.is_broadcast() => sent.to = To::Mac([0xff; 6]),
             IpAddr::V4(v4) => {
                 let [_, b, c, d] = v4.octets();
@@ -226,14 +227,14 @@ pub(crate) fn ethernet(dice: &mut Dice, case: &mut Case, sent: &mut Sent, draft:
 }
 
 /// A datagram in fragments that come in some order, and perhaps not all, or more than once.
-pub(crate) fn fragments(dice: &mut Dice, number: u16) -> Case {
+pub(crate) fn fragments(chance: &mut Chance, number: u16) -> Case {
     let mut case = Case::new(number);
     case.traits.insert(Trait::Fragments);
-    let from = end(dice);
-    let mut draft = plain(dice, number, from);
-    draft.hop_limit = dice.one_of(&[64, 64, 64, 1]);
+    let from = end(chance);
+    let mut draft = plain(chance, number, from);
+    draft.hop_limit = chance.pick(&[64, 64, 64, 1]);
     loop {
-        transport(dice, &mut case, &mut draft);
+        transport(chance, &mut case, &mut draft);
         if draft.transport.len() >= 500 && draft.protocol != HOP_BY_HOP && draft.protocol != 51 {
             break;
         }
@@ -244,26 +245,26 @@ pub(crate) fn fragments(dice: &mut Dice, number: u16) -> Case {
     }
     draft.flags &= 0x4000;
     draft.seal();
-    if dice.percent(10) {
+    if chance.happens(10) {
         spoil_checksum(&mut case, &mut draft);
     }
-    let mut places = vec![0, 8 * dice.between(3, 40)];
-    if dice.percent(50) {
-        places.push(8 * dice.between(41, 60));
+    let mut places = vec![0, 8 * (3 + chance.place(38))];
+    if chance.happens(50) {
+        places.push(8 * (41 + chance.place(20)));
     }
     let header = if draft.protocol == TCP { usize::from(draft.transport[12] >> 4) * 4 } else { 8 };
     if header > places[1] {
         case.traits.insert(Trait::Tiny);
     }
     let mut parts = draft.cut(&places);
-    match dice.below(12) {
+    match chance.below(12) {
         0 => {
-            parts.remove(dice.below(places.len()));
+            parts.remove(chance.place(places.len()));
             case.traits.insert(Trait::Incomplete);
             case.say("one is lost");
         }
         1 => {
-            parts.push(parts[dice.below(places.len())].clone());
+            parts.push(parts[chance.place(places.len())].clone());
             case.traits.insert(Trait::Duplicate);
             case.say("one comes twice");
         }
@@ -287,7 +288,7 @@ pub(crate) fn fragments(dice: &mut Dice, number: u16) -> Case {
         5 => parts.reverse(),
         6 => {
             for n in 0..parts.len() {
-                parts.swap(n, dice.below(n + 1));
+                parts.swap(n, chance.place(n + 1));
             }
         }
         _ => {}
@@ -298,32 +299,32 @@ pub(crate) fn fragments(dice: &mut Dice, number: u16) -> Case {
 }
 
 /// A question for a MAC: ARP or neighbour discovery.
-pub(crate) fn asks(dice: &mut Dice, number: u16) -> Case {
+pub(crate) fn asks(chance: &mut Chance, number: u16) -> Case {
     let mut case = Case::new(number);
-    let from = end(dice);
+    let from = end(chance);
     let own = host_mac(from);
-    if dice.percent(50) {
+    if chance.happens(50) {
         let sender = Ipv4Addr::new(10, from.digit(), 0, 130 + (number % 100) as u8);
-        let target = dice.one_of(&["10.%.0.1", "10.@.0.1", "10.%.0.77", "192.0.2.9", "10.@.0.100"]);
+        let target = chance.pick(&["10.%.0.1", "10.@.0.1", "10.%.0.77", "192.0.2.9", "10.@.0.100"]);
         let IpAddr::V4(target_address) = address(target, from) else { panic!("{target}") };
         if target == "10.@.0.1" {
             case.traits.insert(Trait::OtherNetwork);
         }
-        let operation = dice.one_of(&[1, 1, 1, 3]);
+        let operation = chance.pick(&[1, 1, 1, 3]);
         case.say(&format!("ARP operation {operation} from {sender} for {target_address}"));
         let payload =
             [&[0, 1, 8, 0, 6, 4, 0, operation][..], &own, &sender.octets(), &[0; 6], &target_address.octets()].concat();
-        let to = if dice.percent(70) { To::Mac([0xff; 6]) } else { To::Gateway };
+        let to = if chance.happens(70) { To::Mac([0xff; 6]) } else { To::Gateway };
         case.rounds.push(vec![Sent { from, to, tag: None, ether_type: 0x0806, payload }]);
         return case;
     }
     let [high, low] = number.to_be_bytes();
     let sender = Ipv6Addr::from([0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7, high, low]);
-    let target = dice.one_of(&["fd00:%::1", "fd00:@::1", "fd00:%::77", "fe80::200:5eff:fe00:20%", "2001:db8:2::9"]);
+    let target = chance.pick(&["fd00:%::1", "fd00:@::1", "fd00:%::77", "fe80::200:5eff:fe00:20%", "2001:db8:2::9"]);
     let IpAddr::V6(target) = address(target, from) else { panic!("{target}") };
     let (group, frame_to) = solicited(target);
-    let hop_limit = dice.one_of(&[255, 255, 255, 64]);
-    let unicast = dice.percent(25);
+    let hop_limit = chance.pick(&[255, 255, 255, 64]);
+    let unicast = chance.happens(25);
     if unicast {
         case.traits.insert(Trait::UnicastQuestion);
     }
@@ -338,7 +339,7 @@ pub(crate) fn asks(dice: &mut Dice, number: u16) -> Case {
         traffic_class: 0,
         protocol: ICMP_V6,
         transport: icmp(135, 0, [0; 4], &body),
-        ..plain(dice, number, from)
+        ..plain(chance, number, from)
     };
     draft.seal();
     let mut sent = Sent::ip(from, draft.bytes());
@@ -359,16 +360,8 @@ pub(crate) fn silent(number: u16) -> Case {
     let (text, is_near) = if number < NUMBER_MIN + 2 { ("fd00:%::101".to_owned(), true) } else { (text, false) };
     let source = if !is_near && number % 4 < 2 { "10.%.0.100" } else { "fd00:%::100" };
     let mut draft = Draft {
-        number,
-        source: address(source, from),
-        destination: address(&text, from),
-        hop_limit: 64,
-        traffic_class: 0,
-        flags: 0,
-        options: Vec::new(),
-        headers: Vec::new(),
-        protocol: UDP,
-        transport: crate::packet::udp((number, 9), b"anybody?"),
+        transport: udp((number, 9), b"anybody?"),
+        ..Draft::of(number, address(source, from), address(&text, from))
     };
     draft.seal();
     case.say(&format!("to {text}"));

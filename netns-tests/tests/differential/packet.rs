@@ -37,6 +37,22 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
+    /// A datagram of a case without anything odd, whose content is still to come.
+    pub(crate) fn of(number: u16, source: IpAddr, destination: IpAddr) -> Self {
+        Self {
+            number,
+            source,
+            destination,
+            hop_limit: 64,
+            traffic_class: 0,
+            flags: 0,
+            options: Vec::new(),
+            headers: Vec::new(),
+            protocol: UDP,
+            transport: Vec::new(),
+        }
+    }
+
     pub(crate) fn is_v6(&self) -> bool {
         self.source.is_ipv6()
     }

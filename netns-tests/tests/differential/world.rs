@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::LIMIT;
 use crate::case::{Case, End, Sent, To};
 use crate::outcome::{Emission, Gateway, Owner, read};
-use crate::packet::{Draft, UDP, udp};
+use crate::packet::{Draft, udp};
 use crate::port::Port;
 
 /// Bytes of the largest packet on the second network. The first has 1,500.
@@ -233,16 +233,8 @@ fn barrier_packets(end: End, lane: u16, round: u64) -> [Draft; 2] {
     let v6 = addresses(|digit| IpAddr::from([0xfd00, u16::from(digit), 0, 0, 0, 0, 0, 0x100]));
     [v4, v6].map(|(source, destination)| {
         let mut draft = Draft {
-            number: 1,
-            source,
-            destination,
-            hop_limit: 64,
-            traffic_class: 0,
-            flags: 0,
-            options: Vec::new(),
-            headers: Vec::new(),
-            protocol: UDP,
             transport: udp((500 + lane + u16::from(end.digit()) * 100, 9), &round.to_be_bytes()),
+            ..Draft::of(1, source, destination)
         };
         draft.seal();
         draft

@@ -6,8 +6,8 @@ use herald_core::id::{BootId, Epoch, Generation, Interface};
 use herald_core::mesh::{Acknowledge, Announce, Assign, Claim, Close, Fence, Message, Refresh};
 use herald_core::session::{Announced, Life, Standing};
 
-use crate::chance::Chance;
 use crate::member::{Member, NODES, Place, id};
+use herald_testing::chance::Chance;
 
 /// A forged copy, for `to`, of a true message. In the place of one of a kind without any, now and then, a word about a stream
 /// that moves, which are rare.

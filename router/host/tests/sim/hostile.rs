@@ -10,9 +10,9 @@ use herald_core::packet::vrrp::Advert;
 use herald_testing::frames::{self, Ip, Segment};
 use herald_testing::layout::{CLUSTER, HOST, net, node_addresses, node_mac, v4, v6, virtual_macs};
 
-use crate::chance::Chance;
 use crate::member::Place;
 use crate::scenario::{Hostility, NODES, ports};
+use herald_testing::chance::Chance;
 
 /// Last byte of its addresses.
 const OWN: u8 = 66;
@@ -160,7 +160,7 @@ fn garbage(interface: Interface, chance: &mut Chance) -> Vec<u8> {
     for _ in 0..chance.between(1, 12) {
         let place = usize::try_from(chance.below(bytes.len() as u64)).unwrap();
         if place >= 12 {
-            bytes[place] = chance.next().to_le_bytes()[0];
+            bytes[place] = chance.word().to_le_bytes()[0];
         }
     }
     bytes.truncate(usize::try_from(chance.between(14, bytes.len() as u64)).unwrap());
@@ -174,7 +174,7 @@ fn ip(interface: Interface, host: u8, (from, to): (Mac, Mac)) -> Ip {
 
 fn datagram(interface: Interface, from: Mac, to: Mac, chance: &mut Chance) -> Vec<u8> {
     let port = u16::try_from(chance.between(5_000, 5_009)).unwrap();
-    frames::udp(ip(interface, OWN, (from, to)), (port, 9), &chance.next().to_be_bytes())
+    frames::udp(ip(interface, OWN, (from, to)), (port, 9), &chance.word().to_be_bytes())
 }
 
 fn segment(interface: Interface, macs: (Mac, Mac), key: u16, kind: Kind, chance: &mut Chance) -> Vec<u8> {
@@ -183,7 +183,7 @@ fn segment(interface: Interface, macs: (Mac, Mac), key: u16, kind: Kind, chance:
         (Kind::BothOpen, Interface::First) => (20_000 + key, 21_000 + key),
         (Kind::BothOpen, Interface::Second) => (21_000 + key, 20_000 + key),
     };
-    let number = u32::from_be_bytes(*chance.next().to_be_bytes().first_chunk().unwrap());
+    let number = u32::from_be_bytes(*chance.word().to_be_bytes().first_chunk().unwrap());
     let (flags, acknowledgement) = match kind {
         Kind::Ack => (16, number),
         Kind::Reset => (4, 0),

@@ -21,7 +21,6 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "a checker looks only at the sights that concern it")]
 
 mod chain_model;
-mod chance;
 mod checkers;
 mod corpus;
 mod coverage;

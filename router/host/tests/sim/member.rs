@@ -16,11 +16,11 @@ use herald_host::Head;
 use herald_testing::layout;
 pub(crate) use herald_testing::layout::{id, node_mac, place_of, virtual_macs};
 
-use crate::chance::Chance;
 use crate::links::ConnectionId;
 use crate::recorder::Recorder;
 use crate::scenario::Choices;
 pub(crate) use crate::scenario::{NODES, Place};
+use herald_testing::chance::Chance;
 
 /// Frames that wait in a TAP until the node reads them; more are lost, as in a kernel's queue.
 const TAP_FRAMES_MAX: usize = 128;
@@ -174,7 +174,7 @@ impl Member {
     /// A new process. Its plugins have a configuration that no other has.
     pub(crate) fn start(&mut self, now: Instant, seed: u64, choices: &Choices) {
         (self.boot, self.has_kernel) = (self.boot + 1, true);
-        self.configuration = Chance::new(seed ^ self.boot_id().0 << 32, "configuration").next();
+        self.configuration = Chance::new(seed ^ self.boot_id().0 << 32, "configuration").word();
         self.plugins = Recorder::new(self.configuration, choices, self.plugins.failing);
         let settings = settings(self.place, self.boot_id(), choices);
         self.node = Some(Box::new(Node::new(self.clock.shows(now), settings).unwrap()));

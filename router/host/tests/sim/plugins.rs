@@ -9,9 +9,9 @@ use std::{ptr, slice};
 use herald_plugin::abi::{HERALD_FAULT, HeraldBatch, HeraldPlugin};
 use herald_plugin::{ConfigError, End, Packet, Plugin, StreamInfo, Verdict, thunk};
 
-use crate::chance::Chance;
 use crate::scenario::{Failing, Failure};
 use crate::trace::Trace;
+use herald_testing::chance::Chance;
 
 /// Plugins of each node.
 pub(crate) const SEATS: usize = 3;
@@ -106,7 +106,7 @@ impl Actor {
     /// Says what follows from `matter`, or fails, and writes it down.
     fn say(&self, about: About, matter: u64, protocol: u8) -> Verdict {
         let mut chance = Chance::new(matter ^ self.configuration, ["seat 0", "seat 1", "seat 2"][self.seat]);
-        let opinion = if chance.happens(self.opinions) { Some(chance.next()) } else { None };
+        let opinion = if chance.happens(self.opinions) { Some(chance.word()) } else { None };
         let said = opinion.map_or(Verdict::pass(), |number| opinion_of(number, protocol));
         let fails = |f: &Failing| f.seat == self.seat && chance.happens(f.percent);
         let word = STAGE.with_borrow_mut(|stage| {

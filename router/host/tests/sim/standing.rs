@@ -7,11 +7,11 @@ use std::str::FromStr;
 use herald_core::id::Interface;
 use herald_core::time::Instant;
 
-use crate::chance::Chance;
 use crate::member::{NODES, Place};
 use crate::scenario::{Action, Choices, Hostility, Lasts, Scenario, Step, Way};
 use crate::swarm;
 use crate::world::{FAULTS_FROM_MS, HEAL_MS, SETTLED_MS, SILENCE_MS};
+use herald_testing::chance::Chance;
 
 /// The kinds that the program does not stand in every seed yet: the swarm leaves them out. Whoever mends one takes it from here.
 pub(crate) const LEFT_OUT: &[Kind] = &[Kind::PulsesPreempting, Kind::MeshPeer, Kind::MeshOneWay, Kind::MeshLarge];

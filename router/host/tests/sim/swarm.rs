@@ -7,7 +7,6 @@ use herald_core::redirector::choice::{Keying, Redirectors};
 use herald_core::session::Midstream;
 use herald_host::FaultPolicy;
 
-use crate::chance::Chance;
 use crate::member::{NODES, Place};
 use crate::plugins::SEATS;
 use crate::scenario::{
@@ -15,6 +14,7 @@ use crate::scenario::{
 };
 use crate::standing;
 use crate::world::{FAULTS_FROM_MS, HEAL_MS, SETTLED_MS};
+use herald_testing::chance::Chance;
 
 /// Percent of the seeds in which one fault stands for ever, and no other happens.
 const STANDING: u64 = 25;

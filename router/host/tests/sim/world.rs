@@ -13,7 +13,6 @@ use herald_core::outbox::Leaving;
 use herald_core::packet::Frame;
 use herald_core::time::Instant;
 
-use crate::chance::Chance;
 use crate::checkers::Checkers;
 use crate::coverage::Coverage;
 use crate::host::{Host, Progress, Talk};
@@ -26,6 +25,7 @@ use crate::scenario::{Action, Hostility, Impairment, Lasts, Open, Scenario, Step
 use crate::standing::{Part, Standing};
 use crate::switch::{self, HOST_PORT, HOSTILE_PORT, Port, Switch};
 use crate::trace::Trace;
+use herald_testing::chance::Chance;
 
 /// Something that will happen.
 #[derive(Debug)]
