@@ -122,7 +122,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     explains(
         "hop-by-hop",
         "routers need not look into the hop-by-hop header (RFC 8200, section 4; RFC 9673), and Herald does not",
-        |case, _, kernel| case.has(Trait::HopByHop) && !passes(kernel),
+        |case, herald, kernel| case.has(Trait::HopByHop) && !herald.is_empty() && !passes(kernel),
     ),
     explains("jumbogram", "a length of 0 is none; Herald knows no jumbograms (RFC 2675)", |case, herald, _| {
         let is_cut = |emission: &Emission| emission.maker == Maker::Gateway || emission.packet.len() <= 40;
