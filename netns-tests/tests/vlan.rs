@@ -9,7 +9,8 @@ use netns_tests::Lab;
 const LIMIT: Duration = Duration::from_secs(60);
 const NODES: [&str; 3] = ["a", "b", "c"];
 
-/// Pings the server in frames with a tag, and prints whether the answer came. Arguments: the gateway's MAC, the tag (hex), seconds to wait.
+/// Pings the server in frames with a tag, and prints whether the answer came. Arguments: the gateway's MAC, the tag (hex),
+/// seconds to wait.
 const TAGGED: &str = r#"
 import os, socket, struct, sys
 def checksum(data):

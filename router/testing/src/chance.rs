@@ -1,5 +1,5 @@
-//! The one source of chance of all tests: SplitMix64 (Steele, Lea, Flood 2014). It is written out here, because a kept seed means the
-//! same run only as long as not one bit of it changes, and a crate's generator may change with its version.
+//! The one source of chance of all tests: SplitMix64 (Steele, Lea, Flood 2014). It is written out here, because a kept seed
+//! means the same run only as long as not one bit of it changes, and a crate's generator may change with its version.
 
 use std::time::Duration;
 

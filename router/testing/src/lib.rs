@@ -1,5 +1,6 @@
 //! What tests, benchmarks and fuzz targets have in common: how a cluster of nodes between two networks is laid out, frames
-//! of its hosts, streams around plugins, chance from a seed, and the bundled plugins as files. What a test does with its nodes is its own.
+//! of its hosts, streams around plugins, chance from a seed, and the bundled plugins as files. What a test does with its
+//! nodes is its own.
 //!
 //! The core's unit tests are linked with a second, ordinary copy of the core, which this crate uses; so they can share
 //! [`frames`], which has no type of the core, and nothing else.

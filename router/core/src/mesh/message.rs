@@ -259,7 +259,8 @@ pub struct SyncEnd {
     pub digests: Vec<u64>,
 }
 
-/// "My announcements for this interface go unanswered, or were not made to you." The receiver does not know all of the sender's streams.
+/// "My announcements for this interface go unanswered, or were not made to you." The receiver does not know all of the
+/// sender's streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unheard {
     /// Whose redirector is meant.

@@ -34,9 +34,9 @@ pub(super) struct Beginning<'a> {
 }
 
 impl Beginning<'_> {
-    /// The choice hash of the stream, if this node may begin it and its source is where the packet came from. A frame on a network proves nothing, and so does no more
-    /// than a packet to the virtual MAC would: its stream begins at the node that it would be given to. Where two nodes' views
-    /// differ for a moment, the holder decides.
+    /// The choice hash of the stream, if this node may begin it and its source is where the packet came from. A frame on a
+    /// network proves nothing, and so does no more than a packet to the virtual MAC would: its stream begins at the node that
+    /// it would be given to. Where two nodes' views differ for a moment, the holder decides.
     pub(super) fn begin(&self, arrival: &Arrival, came: Came) -> Result<u64, Unmarked> {
         let hash = self.choice.hash(&arrival.key());
         let may = match came {
