@@ -10,6 +10,14 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[(&str, &[Layer])] = &[
     ("herald", &[(&["main"], Siblings::Strangers), (&["app"], Siblings::Strangers), (&["io"], Siblings::Strangers)]),
     (
+        "facts",
+        &[
+            (&["quic"], Siblings::Strangers),
+            (&["dns", "http", "ssh", "tls"], Siblings::Strangers),
+            (&["fact", "limits", "name", "oddity", "progress", "reader"], Siblings::Known),
+        ],
+    ),
+    (
         "core",
         &[
             (&["node"], Siblings::Strangers),
