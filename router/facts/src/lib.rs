@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod detect;
 pub mod dns;
 pub mod fact;
 pub mod http;
@@ -17,10 +18,13 @@ pub mod limits;
 pub mod name;
 mod oddity;
 mod progress;
+pub mod quic;
 mod reader;
 pub mod ssh;
+mod stream;
 pub mod tls;
 
 pub use fact::{FactName, Facts, Value};
 pub use oddity::Oddity;
 pub use progress::Progress;
+pub use stream::{Datagrams, Direction, Stream};

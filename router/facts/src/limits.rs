@@ -34,6 +34,16 @@ pub const SSH_BANNER_LEN_MAX: usize = 255;
 /// Bytes of the lines that an SSH server says before its string.
 pub const SSH_PRELUDE_BYTES_MAX: usize = 8 * 1024;
 
+/// Initial packets of a client that are looked at before its hello is whole: a large one takes three.
+pub const QUIC_PACKETS_MAX: usize = 64;
+
+/// Pieces of a client's handshake with holes between: clients that shuffle send ten or so.
+pub const QUIC_PIECES_MAX: usize = 64;
+
+/// First bytes of a stream among which its protocol is looked for: a request whose method nobody knows must end its first
+/// line there. Twice as many are kept of each direction until it is known.
+pub const DETECT_BYTES_MAX: usize = 4 * 1024;
+
 /// Elements of one list among the facts; what a plugin takes out makes room.
 pub const LIST_LEN_MAX: usize = 1_000;
 

@@ -91,6 +91,18 @@ oddities! {
     DnsQuestions = "more than one question",
     /// Bytes behind the last record.
     DnsTrailing = "bytes behind the message",
+    /// A version that is none of 1 and 2: its packets cannot be opened.
+    QuicVersion = "unknown version",
+    /// A frame that an Initial packet must not have, or a malformed one (RFC 9000, section 12.4).
+    QuicFrame = "malformed frame",
+    /// Handshake bytes that come again and differ (RFC 9000, section 2.2).
+    QuicOverlap = "crypto bytes differ",
+    /// More than `QUIC_PIECES_MAX` pieces with holes between.
+    QuicPieces = "too many pieces",
+    /// More than `QUIC_PACKETS_MAX` packets and no whole hello.
+    QuicPackets = "too many packets",
+    /// A datagram with an Initial packet that a server must not take (RFC 9000, section 14.1).
+    QuicShort = "datagram too short",
     /// A string that is of no version 2, or has other than printable characters (RFC 4253, section 4.2).
     SshBanner = "malformed banner",
     /// A string longer than `SSH_BANNER_LEN_MAX`.

@@ -12,7 +12,8 @@ const LAYERS: &[(&str, &[Layer])] = &[
     (
         "facts",
         &[
-            (&["quic"], Siblings::Strangers),
+            (&["stream"], Siblings::Strangers),
+            (&["detect", "quic"], Siblings::Strangers),
             (&["dns", "http", "ssh", "tls"], Siblings::Strangers),
             (&["fact", "limits", "name", "oddity", "progress", "reader"], Siblings::Known),
         ],

@@ -145,6 +145,22 @@ facts! {
     DnsUdpSize = "dns.udp_size", Number, Stream;
     /// What is odd about messages.
     DnsOddities = "dns.oddities", Oddities, Stream;
+    /// The name of the server that the client asks for (RFC 6066, section 3).
+    QuicSni = "quic.sni", Text, Stream;
+    /// The application protocols that the client offers (RFC 7301).
+    QuicAlpn = "quic.alpn", Texts, Stream;
+    /// The versions of TLS that the client offers (RFC 8446, section 4.2.1).
+    QuicVersions = "quic.tls_versions", Texts, Stream;
+    /// The client's JA4 fingerprint.
+    QuicJa4 = "quic.ja4", Text, Stream;
+    /// True if the client sent an encrypted hello, or pretends to (RFC 9849).
+    QuicEch = "quic.ech", Flag, Stream;
+    /// The version of QUIC of the client's first packet: 1 (RFC 9000) or 2 (RFC 9369).
+    QuicVersion = "quic.version", Number, Stream;
+    /// The connection ID to which the client sends its first packet, in hexadecimal digits (RFC 9000, section 7.2).
+    QuicDestination = "quic.dcid", Text, Stream;
+    /// What is odd about it.
+    QuicOddities = "quic.oddities", Oddities, Stream;
     /// The client's identification string (RFC 4253, section 4.2).
     SshClientBanner = "ssh.client_banner", Text, Stream;
     /// The server's.

@@ -46,13 +46,14 @@ impl Crypto {
         match kind {
             PADDING | PING => {}
             ACK | ACK_WITH_COUNTS => {
-                let (_largest, _delay, ranges, _first) = (varint(reader)?, varint(reader)?, varint(reader)?, varint(reader)?);
+                let (_largest, _delay, ranges, _first) =
+                    (varint(reader)?, varint(reader)?, varint(reader)?, varint(reader)?);
                 // Each step reads bytes, so the count is bound by them.
                 for _ in 0..ranges {
-                    (varint(reader)?, varint(reader)?);
+                    let (_gap, _len) = (varint(reader)?, varint(reader)?);
                 }
                 if kind == ACK_WITH_COUNTS {
-                    (varint(reader)?, varint(reader)?, varint(reader)?);
+                    let (_ect0, _ect1, _ce) = (varint(reader)?, varint(reader)?, varint(reader)?);
                 }
             }
             CRYPTO => {
@@ -72,13 +73,15 @@ impl Crypto {
     /// Keeps bytes. Those that came before must be the same again.
     fn add(&mut self, offset: u64, bytes: &[u8]) -> Result<(), Oddity> {
         let start = usize::try_from(offset).map_err(|_| Oddity::TlsHelloTooLong)?;
-        let end = start.checked_add(bytes.len()).filter(|end| *end <= HELLO_BYTES_MAX).ok_or(Oddity::TlsHelloTooLong)?;
+        let end =
+            start.checked_add(bytes.len()).filter(|end| *end <= HELLO_BYTES_MAX).ok_or(Oddity::TlsHelloTooLong)?;
         if bytes.is_empty() {
             return Ok(());
         }
         for piece in &self.pieces {
             let both = piece.start.max(start)..piece.end.min(end);
-            if both.start < both.end && self.bytes.get(both.clone()) != bytes.get(both.start - start..both.end - start) {
+            if both.start < both.end && self.bytes.get(both.clone()) != bytes.get(both.start - start..both.end - start)
+            {
                 return Err(Oddity::QuicOverlap);
             }
         }

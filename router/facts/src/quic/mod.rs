@@ -20,6 +20,16 @@ const DATAGRAM_LEN_MIN: usize = 1_200;
 /// Handshake type and length before a hello.
 const MESSAGE_HEADER_LEN: usize = 4;
 
+/// True if a datagram may begin a connection: a packet of a known version with a long header, or of an unknown one in a
+/// datagram as long as only QUIC's are.
+pub(crate) fn is_plausible(datagram: &[u8]) -> bool {
+    match packet::next(&mut &*datagram) {
+        Next::Packet(_) => true,
+        Next::UnknownVersion => datagram.len() >= DATAGRAM_LEN_MIN,
+        Next::None => false,
+    }
+}
+
 /// Reads a client's datagrams up to the end of its hello.
 #[derive(Debug, Default)]
 pub struct Parser {

@@ -12,6 +12,7 @@ use crate::FactName;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Transport {
     Tls,
+    Quic,
 }
 
 /// The names of the facts of a hello.
@@ -38,6 +39,15 @@ impl Transport {
                 ech: FactName::TlsEch,
                 oddities: FactName::TlsOddities,
             },
+            Self::Quic => Names {
+                transport: self,
+                sni: FactName::QuicSni,
+                alpn: FactName::QuicAlpn,
+                versions: FactName::QuicVersions,
+                ja4: FactName::QuicJa4,
+                ech: FactName::QuicEch,
+                oddities: FactName::QuicOddities,
+            },
         }
     }
 }
@@ -52,6 +62,7 @@ pub(super) fn is_grease(value: u16) -> bool {
 pub(super) fn fingerprint(hello: &ClientHello, transport: Transport) -> String {
     let carrier = match transport {
         Transport::Tls => 't',
+        Transport::Quic => 'q',
     };
     let known = |list: &[u16]| -> Vec<u16> { list.iter().copied().filter(|value| !is_grease(*value)).collect() };
     let newest = known(&hello.versions).into_iter().max().unwrap_or(hello.legacy_version);

@@ -10,8 +10,9 @@ mod tests;
 use crate::limits::{CERTIFICATE_BYTES_MAX, HELLO_BYTES_MAX};
 use crate::{FactName, Facts, Oddity, Progress, Value};
 
-use hello::{ClientHello, ServerHello};
-use ja4::Transport;
+pub(crate) use hello::ClientHello;
+use hello::ServerHello;
+pub(crate) use ja4::{Transport, hex};
 use messages::{Messages, Step};
 
 /// Handshake types (RFC 8446, section 4).
