@@ -30,6 +30,7 @@ pub enum Detected {
 
 /// What an opener's first bytes say. At most `DETECT_BYTES_MAX` of them are looked at.
 pub fn opener(bytes: &[u8]) -> Detected {
+    let bytes = bytes.get(..DETECT_BYTES_MAX).unwrap_or(bytes);
     let candidates = [
         (Protocol::Tls, prefix(bytes, &[Some(22), Some(3), None, None, None, Some(1)])),
         (Protocol::Ssh, literal(bytes, b"SSH-")),
@@ -127,7 +128,7 @@ fn request(bytes: &[u8]) -> Is {
     match rest.iter().position(|byte| *byte == b'\n').and_then(|end| rest.get(..end)) {
         Some(line) if line.trim_ascii_end().windows(8).last().is_some_and(|end| end.starts_with(b"HTTP/1.")) => Is::Yes,
         Some(_) => Is::No,
-        None if bytes.len() < DETECT_BYTES_MAX => Is::Need(1),
+        None if begin + bytes.len() < DETECT_BYTES_MAX => Is::Need(1),
         None => Is::No,
     }
 }
@@ -203,6 +204,7 @@ mod tests {
         let long = |len: usize| [&b"BREW /"[..], &vec![b'x'; len]].concat();
         assert_eq!(opener(&long(DETECT_BYTES_MAX - 7)), Detected::Need(1));
         assert_eq!(opener(&long(DETECT_BYTES_MAX)), Detected::Unknown);
+        assert_eq!(opener(&[&long(DETECT_BYTES_MAX)[..], b" HTTP/1.1\r\n"].concat()), Detected::Unknown);
         assert_eq!(opener(&[b'X'; 33]), Detected::Unknown);
         assert_eq!(opener(&[b'\n'; 33]), Detected::Unknown);
     }

@@ -190,3 +190,67 @@ impl Datagrams {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::Direction::{FromOpener, ToOpener};
+    use super::*;
+
+    fn json_of(facts: &Facts) -> serde_json::Value {
+        serde_json::to_value(facts).unwrap()
+    }
+
+    #[test]
+    fn parsers_are_chosen_by_first_bytes_of_either_direction() {
+        // The server speaks first, and says nothing that tells.
+        let mut stream = Stream::new();
+        assert_eq!(stream.feed(ToOpener, b"Hello\r\nSSH-2.0-s"), Progress::Need(1));
+        assert_eq!(stream.feed(FromOpener, b"SSH-2.0"), Progress::Need(1));
+        assert_eq!(stream.feed(FromOpener, b"-c\r\n"), Progress::Done);
+        assert_eq!(stream.feed(ToOpener, b"\r\n"), Progress::Done);
+        assert_eq!(
+            json_of(stream.facts()),
+            json!({"ssh.client_banner": "SSH-2.0-c", "ssh.server_banner": "SSH-2.0-s"})
+        );
+        // Nobody hears the client.
+        let mut stream = Stream::new();
+        assert_eq!(stream.feed(ToOpener, b"HTTP/1.1 204 no\r\n\r\n"), Progress::Need(1));
+        assert_eq!(json_of(stream.facts()), json!({"http.responses": [{"status": 204, "version": "1.1"}]}));
+        let mut stream = Stream::new();
+        assert_eq!(stream.feed(FromOpener, b"EHLO a\r\n"), Progress::NotThis);
+        assert_eq!(stream.feed(ToOpener, b"HTTP/1.1 204 no\r\n\r\n"), Progress::NotThis);
+        assert!(stream.facts().is_empty());
+    }
+
+    #[test]
+    fn what_is_kept_of_the_undecided_has_a_bound() {
+        let mut stream = Stream::new();
+        for _ in 0..2 {
+            assert_eq!(stream.feed(ToOpener, &[b'x'; DETECT_BYTES_MAX]), Progress::Need(1));
+        }
+        assert_eq!(stream.feed(ToOpener, b"x"), Progress::NotThis);
+        assert!(matches!(stream.readers, Readers::Unknown));
+        // A piece that is longer than the bound is read whole.
+        let mut stream = Stream::new();
+        stream.feed(FromOpener, b"GET / HTTP/1.0\r\n\r\n".repeat(DETECT_BYTES_MAX / 8).as_slice());
+        assert_eq!(json_of(stream.facts())["http.requests"].as_array().unwrap().len(), DETECT_BYTES_MAX / 8);
+    }
+
+    #[test]
+    fn datagrams_tell_by_themselves_and_ports_only_what_is_odd() {
+        let query = b"\xab\xcd\x01\0\0\x01\0\0\0\0\0\0\x01a\x04test\0\0\x01\0\x01";
+        let looping = b"\xab\xcd\x01\0\0\x01\0\0\0\0\0\0\xc0\x0c\0\x01\0\x01";
+        for port in [53, 5353] {
+            let mut datagrams = Datagrams::new(port);
+            assert_eq!(datagrams.feed(FromOpener, query), Progress::Need(1));
+            assert!(datagrams.feed(FromOpener, looping).is_end());
+            assert_eq!(datagrams.feed(FromOpener, query), Progress::Need(1));
+            assert_eq!(json_of(datagrams.facts())["dns.questions"].as_array().unwrap().len(), 2);
+        }
+        assert_eq!(Datagrams::new(5353).feed(FromOpener, looping), Progress::NotThis);
+        assert!(matches!(Datagrams::new(53).feed(FromOpener, looping), Progress::Refused(_)));
+        assert_eq!(Datagrams::new(443).feed(FromOpener, b"hello"), Progress::NotThis);
+    }
+}

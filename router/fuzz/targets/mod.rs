@@ -3,6 +3,7 @@
 
 mod advert;
 mod configuration;
+mod facts;
 mod link;
 mod node;
 mod plugin_file;
@@ -14,9 +15,15 @@ mod stream;
 pub(crate) type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub(crate) const ALL: [Target; 8] = [
+pub(crate) const ALL: [Target; 14] = [
     ("advert", advert::run),
     ("configuration", configuration::run),
+    ("facts_dns", facts::run_dns),
+    ("facts_http", facts::run_http),
+    ("facts_quic", facts::run_quic),
+    ("facts_ssh", facts::run_ssh),
+    ("facts_stream", facts::run_stream),
+    ("facts_tls", facts::run_tls),
     ("link", link::run),
     ("node", node::run),
     ("plugin_file", plugin_file::run),
