@@ -6,6 +6,7 @@
 mod books;
 mod capture;
 mod datagram;
+mod kernel_router;
 mod lab;
 mod memory;
 mod mesh_talk;
@@ -23,6 +24,7 @@ mod way;
 pub use books::Books;
 pub use capture::{Capture, CapturedFrame};
 pub use datagram::{DROP_7003, send_datagram};
+pub use kernel_router::KernelRouter;
 pub use lab::{Builder, Lab, binary};
 pub use memory::Memory;
 pub use mesh_talk::{Said, overheard};

@@ -4,8 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-use netns_tests::{Lab, Running, eventually};
-use serde_json::Value;
+use netns_tests::{KernelRouter, Lab, eventually};
 
 use crate::LIMIT;
 use crate::case::{Case, End, Sent, To};
@@ -37,20 +36,6 @@ const ROUTES: [(&str, &str, End); 11] = [
     ("100::/64", "fd00:2::100", End::Server),
 ];
 
-/// What the kernel in Herald's place is told. By its defaults it would bound its answers, and not ask where a packet came from.
-const KERNEL: [(&str, &str); 10] = [
-    ("ipv4/ip_forward", "1"),
-    ("ipv6/conf/all/forwarding", "1"),
-    ("ipv4/icmp_ratelimit", "0"),
-    ("ipv4/icmp_msgs_per_sec", "100000"),
-    ("ipv4/icmp_msgs_burst", "100000"),
-    ("ipv6/icmp/ratelimit", "0"),
-    ("ipv4/conf/all/rp_filter", "2"),
-    ("ipv4/conf/all/send_redirects", "0"),
-    ("ipv4/conf/eth0/send_redirects", "0"),
-    ("ipv4/conf/second/send_redirects", "0"),
-];
-
 /// A lab, and both ends in the hands of the test.
 pub(crate) struct World {
     pub(crate) name: &'static str,
@@ -60,9 +45,22 @@ pub(crate) struct World {
     doors: [[[u8; 6]; 2]; 2],
     outcomes: RefCell<BTreeMap<u16, Vec<Emission>>>,
     askers: RefCell<BTreeMap<Ipv4Addr, u16>>,
-    /// Where the kernel's second network begins.
-    _holder: Option<Running>,
-    _lab: Lab,
+    _place: Place,
+}
+
+/// What is between the ends. Dropping it takes it away.
+enum Place {
+    Herald(Lab),
+    Kernel(KernelRouter),
+}
+
+impl Place {
+    fn lab(&self) -> &Lab {
+        match self {
+            Self::Herald(lab) => lab,
+            Self::Kernel(router) => router.lab(),
+        }
+    }
 }
 
 impl World {
@@ -82,62 +80,28 @@ impl World {
         }
         let doors = [1, 2].map(|vrid| [1, 2].map(|family| [0, 0, 0x5e, 0, family, vrid]));
         macs.extend(doors.iter().flatten());
-        Self::of("Herald", lab, (macs, &[1, 11, 12, 13]), doors, None)
+        Self::of("Herald", Place::Herald(lab), (macs, &[1, 11, 12, 13]), doors)
     }
 
-    /// The node is there because a lab has one; it is ended before anything is sent.
     #[track_caller]
     pub(crate) fn kernel() -> Self {
-        let lab = Lab::up("oracle-k")
-            .nodes(1)
-            .configuration("[lab.hosts.gate]\nnetwork = \"first\"\naddresses = [\"10.1.0.1/24\", \"fd00:1::1/64\", \"fe80::200:5eff:fe00:201/64\"]\n")
-            .set("interfaces.second.mtu", MTU_SECOND)
-            .set("interfaces.first.virtual_addresses", "[]")
-            .set("interfaces.second.virtual_addresses", "[]")
-            .start();
-        lab.kill("a", "KILL");
-        let holder = lab.spawn("net-second", &["sh", "-c", "echo $$; exec sleep infinity"]);
-        let pid = eventually(LIMIT, "a process holds the second network", || {
-            Some(holder.stdout().trim().to_owned()).filter(|pid| !pid.is_empty())
-        });
-        let gate = |line: &str| run(&lab, "gate", line);
-        gate(&format!("ip link add second type veth peer name to-gate2 netns {pid}"));
-        run(&lab, "net-second", &format!("ip link set to-gate2 mtu {MTU_SECOND} master bridge up"));
-        gate(&format!("ip link set second mtu {MTU_SECOND} up"));
-        for (key, value) in KERNEL {
-            gate(&format!("echo {value} > /proc/sys/net/{key}"));
-        }
-        for address in ["10.2.0.1/24", "fd00:2::1/64", "fe80::200:5eff:fe00:202/64"] {
-            gate(&format!("ip addr add {address} dev second"));
-        }
-        for (to, via, _) in ROUTES {
-            gate(&format!("ip route add {to} via {via}"));
-        }
-        let links: Value = serde_json::from_str(&lab.exec("gate", &["ip", "-j", "link"]).ok()).unwrap();
-        let of = |name: &str| {
-            let link = links.as_array().unwrap().iter().find(|link| link["ifname"] == name).unwrap();
-            mac(link["address"].as_str().unwrap())
-        };
-        let macs = [of("eth0"), of("second")];
-        Self::of("the kernel", lab, (macs.to_vec(), &[1]), macs.map(|mac| [mac, mac]), Some(holder))
+        let router = KernelRouter::start("oracle-k", MTU_SECOND);
+        ROUTES.iter().for_each(|(to, via, _)| router.add_route(to, via));
+        let macs = router.macs().map(|text| mac(&text));
+        Self::of("the kernel", Place::Kernel(router), (macs.to_vec(), &[1]), macs.map(|mac| [mac, mac]))
     }
 
-    fn of(
-        name: &'static str,
-        lab: Lab,
-        (macs, numbers): (Vec<[u8; 6]>, &[u8]),
-        doors: [[[u8; 6]; 2]; 2],
-        holder: Option<Running>,
-    ) -> Self {
+    fn of(name: &'static str, place: Place, (macs, numbers): (Vec<[u8; 6]>, &[u8]), doors: [[[u8; 6]; 2]; 2]) -> Self {
+        let lab = place.lab();
         let mut addresses: Vec<IpAddr> = Vec::new();
         for end in End::BOTH {
             let digit = end.digit();
             for family in ["-4", "-6"] {
-                run(&lab, end.host(), &format!("ip {family} route del default || true"));
+                run(lab, end.host(), &format!("ip {family} route del default || true"));
             }
             for more in [format!("10.{digit}.0.101/24"), format!("fd00:{digit}::101/64"), format!("10.{digit}.0.0/24")]
             {
-                run(&lab, end.host(), &format!("ip addr add {more} dev eth0"));
+                run(lab, end.host(), &format!("ip addr add {more} dev eth0"));
             }
             for number in numbers {
                 addresses.push(format!("10.{digit}.0.{number}").parse().unwrap());
@@ -145,10 +109,10 @@ impl World {
             }
             addresses.push(format!("fe80::200:5eff:fe00:20{digit}").parse().unwrap());
         }
-        let ports = End::BOTH.map(|end| Port::open(&lab, end));
+        let ports = End::BOTH.map(|end| Port::open(lab, end));
         let gateway = Gateway { addresses, macs };
         let (outcomes, askers) = (RefCell::default(), RefCell::default());
-        Self { name, ports, gateway, doors, outcomes, askers, _holder: holder, _lab: lab }
+        Self { name, ports, gateway, doors, outcomes, askers, _place: place }
     }
 
     fn port(&self, end: End) -> &Port {
