@@ -26,6 +26,8 @@ pub(crate) enum Column {
     RoundTripFree,
     /// TCP connections: connect, one byte each way, close.
     Connections,
+    /// iperf3, datagrams of 8,000 bytes as fast as the host sends them: what arrives, without a fragment missing.
+    Fragments,
 }
 
 /// One row of the table.
@@ -42,6 +44,8 @@ pub(crate) enum Figure {
     RoundTripFreeP50,
     RoundTripFreeP99,
     Connections,
+    Fragments,
+    FragmentsLost,
 }
 
 /// Figures of one measurement.
@@ -49,8 +53,15 @@ pub(crate) type Measured = Vec<(Figure, f64)>;
 
 impl Column {
     /// All, in the order of measuring.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Tcp1, Self::Tcp4, Self::Packets, Self::RoundTrip, Self::RoundTripFree, Self::Connections];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Tcp1,
+        Self::Tcp4,
+        Self::Packets,
+        Self::RoundTrip,
+        Self::RoundTripFree,
+        Self::Connections,
+        Self::Fragments,
+    ];
 
     /// Its name on the command line.
     pub(crate) const fn name(self) -> &'static str {
@@ -61,6 +72,7 @@ impl Column {
             Self::RoundTrip => "round-trip",
             Self::RoundTripFree => "round-trip-free",
             Self::Connections => "connections",
+            Self::Fragments => "fragments",
         }
     }
 
@@ -85,13 +97,14 @@ impl Column {
                 round_trip(site, &arguments, time, [Figure::RoundTripFreeP50, Figure::RoundTripFreeP99])
             }
             Self::Connections => connections(site, time),
+            Self::Fragments => fragments(site, seconds),
         }
     }
 }
 
 impl Figure {
     /// All, in the order of the table.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Tcp1,
         Self::Tcp4,
         Self::Packets,
@@ -101,6 +114,8 @@ impl Figure {
         Self::RoundTripFreeP50,
         Self::RoundTripFreeP99,
         Self::Connections,
+        Self::Fragments,
+        Self::FragmentsLost,
         Self::Tcp1Cpu,
         Self::Tcp4Cpu,
     ];
@@ -119,6 +134,8 @@ impl Figure {
             Self::RoundTripFreeP50 => "round_trip_free_p50_us",
             Self::RoundTripFreeP99 => "round_trip_free_p99_us",
             Self::Connections => "connections_per_s",
+            Self::Fragments => "fragmented_gbit_per_s",
+            Self::FragmentsLost => "fragmented_lost_percent",
         }
     }
 
@@ -136,13 +153,15 @@ impl Figure {
             Self::RoundTripFreeP50 => "round trip, free, p50 us",
             Self::RoundTripFreeP99 => "round trip, free, p99 us",
             Self::Connections => "TCP connections, 1/s",
+            Self::Fragments => "UDP, fragmented 8 KB, Gbit/s",
+            Self::FragmentsLost => "of these lost, %",
         }
     }
 
     /// Whether its ratio to the kernel router says something.
     pub(crate) const fn has_ratio(self) -> bool {
         match self {
-            Self::PacketsLost | Self::Tcp1Cpu | Self::Tcp4Cpu => false,
+            Self::PacketsLost | Self::FragmentsLost | Self::Tcp1Cpu | Self::Tcp4Cpu => false,
             Self::Tcp1
             | Self::Tcp4
             | Self::Packets
@@ -150,7 +169,8 @@ impl Figure {
             | Self::RoundTripP99
             | Self::RoundTripFreeP50
             | Self::RoundTripFreeP99
-            | Self::Connections => true,
+            | Self::Connections
+            | Self::Fragments => true,
         }
     }
 }
@@ -162,19 +182,31 @@ fn tcp(site: &Site, streams: u8, seconds: u32, figures: [Figure; 2]) -> Result<M
     let before = site.device.cpu_time();
     let report = site.iperf(&arguments, seconds)?;
     let after = site.device.cpu_time();
-    let received = |field: &str| {
-        let value = report.pointer(&format!("/end/sum_received/{field}")).and_then(Value::as_f64);
-        value.filter(|&v| v > 0.0).ok_or_else(|| BenchError::Unintelligible {
-            command: "iperf3".into(),
-            said: report.get("error").map_or_else(|| "no end/sum_received".into(), Value::to_string),
-        })
-    };
     let [rate, cpu] = figures;
-    let mut measured = vec![(rate, received("bits_per_second")? / 1e9)];
+    let mut measured = vec![(rate, received(&report, "bits_per_second")? / 1e9)];
     if let (Some(before), Some(after)) = (before, after) {
-        measured.push((cpu, after.saturating_sub(before).as_secs_f64() / (received("bytes")? / 1e9)));
+        measured.push((cpu, after.saturating_sub(before).as_secs_f64() / (received(&report, "bytes")? / 1e9)));
     }
     Ok(measured)
+}
+
+/// What arrived, by iperf3's report.
+fn received(report: &Value, field: &str) -> Result<f64, BenchError> {
+    let value = report.pointer(&format!("/end/sum_received/{field}")).and_then(Value::as_f64);
+    value.filter(|&v| v > 0.0).ok_or_else(|| BenchError::Unintelligible {
+        command: "iperf3".into(),
+        said: report.get("error").map_or_else(|| "no end/sum_received".into(), Value::to_string),
+    })
+}
+
+/// Each datagram is six fragments at an MTU of 1,500. The one that lacks one of them counts as lost.
+fn fragments(site: &Site, seconds: u32) -> Result<Measured, BenchError> {
+    let to = format!("--client={SERVER}");
+    let port = format!("--port={IPERF_PORT}");
+    let arguments = [to, port, "--udp".into(), "--length=8000".into(), "--bitrate=0".into()];
+    let report = site.iperf(&arguments, seconds)?;
+    let lost = report.pointer("/end/sum/lost_percent").and_then(Value::as_f64).unwrap_or_default();
+    Ok(vec![(Figure::Fragments, received(&report, "bits_per_second")? / 1e9), (Figure::FragmentsLost, lost)])
 }
 
 fn packets(site: &Site, time: Duration, cpus: Cpus) -> Result<Measured, BenchError> {
