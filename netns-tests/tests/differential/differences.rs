@@ -223,12 +223,6 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         },
     ),
     explains(
-        "own-extensions",
-        "to its own addresses a node takes no packets with extension headers but fragments: pings with them would have to be \
-         answered without them (section 2)",
-        |case, herald, _| case.has(Trait::ToGateway) && case.has(Trait::Extensions) && herald.is_empty(),
-    ),
-    explains(
         "other-network",
         "an address is answered for on its own network only; the kernel's default is arp_ignore = 0",
         |case, herald, _| case.has(Trait::OtherNetwork) && herald.is_empty(),

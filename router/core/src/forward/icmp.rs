@@ -7,6 +7,7 @@ use etherparse::{
     Icmpv4Type, Icmpv6Type, IpDscp, IpHeaders, IpNumber, Ipv4Extensions, Ipv4Header, PacketBuilder, icmpv4, icmpv6,
 };
 
+use super::extensions::HeaderFault;
 use super::quote::quote;
 use super::{Forward, Hop};
 use crate::id::Interface;
@@ -24,7 +25,7 @@ const ERROR_V4_LEN_MAX: usize = 576;
 const ERROR_V6_LEN_MAX: usize = 1280;
 
 /// Where an IPv6 header says what follows it (RFC 8200, section 3).
-const NEXT_HEADER_AT: u16 = 6;
+pub(super) const NEXT_HEADER_AT: u16 = 6;
 
 /// Bytes of the ICMP header in front of the quoted packet.
 const ICMP_LEN: usize = 8;
@@ -62,6 +63,13 @@ pub enum Unreachable {
         /// Where: bytes from the beginning of the IP header.
         at: u16,
     },
+    /// An extension header of IPv6 that is not known here (RFC 4443, section 3.4).
+    Header {
+        /// What is wrong with it.
+        fault: HeaderFault,
+        /// Where: bytes from the beginning of the IP header.
+        at: u16,
+    },
     /// It is too big for the next network and must not be cut.
     TooBig {
         /// The next network's MTU in bytes.
@@ -80,7 +88,7 @@ impl Forward {
         }
         let Some(hop) = self.way_back(&received) else { return };
         let source = match kind {
-            Unreachable::Port | Unreachable::Protocol => Some(headers.destination),
+            Unreachable::Port | Unreachable::Protocol | Unreachable::Header { .. } => Some(headers.destination),
             Unreachable::TimeExceeded
             | Unreachable::Incomplete
             | Unreachable::NoRoute
@@ -161,6 +169,7 @@ fn error_v4(from: Ipv4Addr, to: Ipv4Addr, kind: Unreachable, received: &Received
             let at = u8::try_from(at).unwrap_or(u8::MAX);
             Icmpv4Type::ParameterProblem(icmpv4::ParameterProblemHeader::PointerIndicatesError(at))
         }
+        Unreachable::Header { .. } => return None,
         Unreachable::TooBig { mtu } => unreachable(Why::FragmentationNeeded { next_hop_mtu: mtu }),
     };
     // Precedence 6, internetwork control (RFC 1812, section 4.3.2.5).
@@ -196,6 +205,15 @@ fn error_v6(from: Ipv6Addr, to: Ipv6Addr, kind: Unreachable, received: &Received
         Unreachable::Port => unreachable(Why::Port),
         Unreachable::Protocol => problem(ParameterProblemCode::UnrecognizedNextHeader, NEXT_HEADER_AT),
         Unreachable::Parameter { at } => problem(ParameterProblemCode::ErroneousHeaderField, at),
+        Unreachable::Header { fault: HeaderFault::Field, at } => {
+            problem(ParameterProblemCode::ErroneousHeaderField, at)
+        }
+        Unreachable::Header { fault: HeaderFault::NextHeader, at } => {
+            problem(ParameterProblemCode::UnrecognizedNextHeader, at)
+        }
+        Unreachable::Header { fault: HeaderFault::Option, at } => {
+            problem(ParameterProblemCode::UnrecognizedIpv6Option, at)
+        }
         Unreachable::TooBig { mtu } => Icmpv6Type::PacketTooBig { mtu: mtu.into() },
     };
     let quoted = quote(received.headers, received.frame, ERROR_V6_LEN_MAX - 40 - ICMP_LEN);

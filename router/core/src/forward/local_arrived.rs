@@ -9,7 +9,7 @@ use super::icmp::{HOP_LIMIT, is_host};
 use super::local::{ALL_NODES, ALL_ROUTERS, ALL_ROUTERS_OF_SITE};
 use super::path_mtu::Learned;
 use super::quote::transport_checksum;
-use super::{Forward, Received, Unreachable, Unroutable, options};
+use super::{Forward, Received, Unreachable, Unroutable, extensions, options};
 use crate::event::DropReason;
 use crate::flow::Hop;
 use crate::id::Interface;
@@ -42,9 +42,7 @@ impl Forward {
             return out.drop(frame, DropReason::TransportChecksum);
         }
         let received = Received { interface, headers, frame: &frame };
-        if options::are_there(headers)
-            && let Err(Unroutable { reason, answer }) = options::check(headers, &frame)
-        {
+        if let Err(Unroutable { reason, answer }) = check_options(headers, &frame) {
             if let Some(answer) = answer {
                 self.unreachable(now, received, answer, out);
             }
@@ -72,25 +70,24 @@ impl Forward {
     }
 
     /// Turns an echo request into its reply and sends it (RFC 792; RFC 1812, section 4.3.3.6; RFC 4443, section 4.2).
-    /// IPv4 options come back, with this router in a recorded route (RFC 1122, section 3.2.2.6). A request with a source route
-    /// or with extension headers is not answered: they would not hold for the way back.
+    /// IPv4 options come back, with this router in a recorded route (RFC 1122, section 3.2.2.6). The extension headers of
+    /// IPv6 do not: they were for the way here.
     fn echo(&mut self, now: Instant, interface: Interface, headers: &Headers, mut frame: Frame, out: &mut Outbox) {
-        if let Some(plain) = cut::without_fragment_header(&frame, headers)
+        if frame.offload().segment_size() != 0 {
+            return out.drop(frame, DropReason::LocalUnhandled);
+        }
+        finish_checksum(&mut frame);
+        if let Some(plain) = cut::without_extensions(&frame, headers)
             && let Ok(headers) = Packet::parse_ip(&plain)
         {
             out.spent.push(frame);
             return self.echo(now, interface, &headers, plain, out);
         }
-        let plain = !headers.is_ipv6() || headers.transport_at == headers.network_at + 40;
-        let (true, Some((speaker, hop))) = (plain, self.echo_from(interface, headers, &frame)) else {
+        let Some((speaker, hop)) = self.echo_from(interface, headers, &frame) else {
             return out.drop(frame, DropReason::LocalUnhandled);
         };
-        if frame.offload().segment_size() != 0 {
-            return out.drop(frame, DropReason::LocalUnhandled);
-        }
         // What a network has put behind the request stays there.
         frame.truncate(headers.end as usize);
-        finish_checksum(&mut frame);
         if icmp_checksum(headers, &frame) != 0 {
             return out.drop(frame, DropReason::IcmpChecksum);
         }
@@ -125,6 +122,18 @@ impl Forward {
         let ours = self.is_own_address(source) || self.is_virtual_address(source);
         let hop = self.way_to(interface, source).filter(|_| is_host(source) && !ours)?;
         Some((self.local[interface].virtual_towards(peer)?.into(), hop))
+    }
+}
+
+/// Whether the options and extension headers of a packet to this node let it be looked at.
+fn check_options(headers: &Headers, frame: &Frame) -> Result<(), Unroutable> {
+    // A chain that ends at its first header looks as if it had none.
+    if headers.odd != Odd::Header && !options::are_there(headers) {
+        Ok(())
+    } else if headers.is_ipv6() {
+        extensions::check(headers, frame)
+    } else {
+        options::check(headers, frame)
     }
 }
 

@@ -17,6 +17,7 @@ mod announce;
 mod arp;
 mod conflicts;
 mod discovery;
+mod extensions;
 mod gateways;
 mod icmp;
 mod learning;
@@ -45,6 +46,7 @@ mod unresolved;
 use std::net::IpAddr;
 
 pub use conflicts::AddressConflict;
+pub use extensions::HeaderFault;
 pub use icmp::{Received, Unreachable};
 pub use learning::NeighbourCounts;
 pub use report::NeighbourRow;
@@ -352,7 +354,7 @@ impl Forward {
 }
 
 impl Unroutable {
-    fn silent(reason: DropReason) -> Self {
+    const fn silent(reason: DropReason) -> Self {
         Self { reason, answer: None }
     }
 

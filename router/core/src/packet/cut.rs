@@ -112,20 +112,19 @@ pub fn cut_ipv6(frame: &Frame, headers: &Headers, mtu: usize, identification: u3
     rest.chunks(room).enumerate().map(cut).collect()
 }
 
-/// An IPv6 packet that is whole and has a fragment header all the same (RFC 6946), as if it had none; `None` for any other.
+/// A packet with extension headers of IPv6 as if it had none; `None` for any other.
 #[must_use]
-pub fn without_fragment_header(frame: &Frame, headers: &Headers) -> Option<Frame> {
+pub fn without_extensions(frame: &Frame, headers: &Headers) -> Option<Frame> {
     let (network_at, transport_at) = (usize::from(headers.network_at), usize::from(headers.transport_at));
     let header_at = network_at + V6_LEN;
-    if !headers.is_ipv6() || transport_at != header_at + V6_FRAGMENT_LEN {
+    if !headers.is_ipv6() || transport_at == header_at {
         return None;
     }
     let front = frame.bytes().get(..header_at)?;
     let rest = frame.bytes().get(transport_at..headers.end as usize)?;
     let mut bytes = [front, rest].concat();
     let ip = bytes.get_mut(network_at..)?;
-    let named = ip.get_mut(6).filter(|named| **named == V6_FRAGMENT)?;
-    *named = headers.protocol;
+    *ip.get_mut(6)? = headers.protocol;
     set_word(ip, 4, low_bits(rest.len()));
     Some(Frame::from_bytes(&bytes))
 }
