@@ -233,6 +233,7 @@ fn interface_settings(interface: Interface, place: Place) -> forward::InterfaceS
         virtual_addresses: addresses(interface, CLUSTER),
         mtu: 1500,
         vlan: None,
+        router_lifetime: None,
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
+use super::gateway_adverts::GatewayAdverts;
 use super::listener::{self, Record};
 use super::{Forward, HolderState, arp, discovery};
 use crate::id::Interface;
@@ -35,7 +36,9 @@ struct Defence {
 pub(super) struct Schedule {
     /// Where in the time that a query gives this node answers, in 256ths: random for each node, so that not all answer
     /// at once (RFC 3810, section 6.2).
-    spread: u8,
+    pub(super) spread: u8,
+    /// Router advertisements, if they are wanted.
+    pub(super) gateway: Option<GatewayAdverts>,
     /// Everything, again.
     regular: Option<Instant>,
     /// The virtual addresses, as a new holder.
@@ -49,14 +52,16 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    pub(super) fn new(spread: u8) -> Self {
-        Self { spread, regular: None, takeover: None, joins: None, answer: None, defences: BTreeMap::new() }
+    pub(super) fn new(spread: u8, router_lifetime: Option<Duration>) -> Self {
+        let gateway = router_lifetime.map(GatewayAdverts::new);
+        Self { spread, gateway, regular: None, takeover: None, joins: None, answer: None, defences: BTreeMap::new() }
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let repeats = [self.takeover, self.joins].into_iter().flatten().map(|r| r.at);
         let defences = self.defences.values().filter_map(Defence::due);
-        [self.regular, self.answer].into_iter().flatten().chain(repeats).chain(defences).min()
+        let gateway = self.gateway.as_ref().and_then(GatewayAdverts::next_deadline);
+        [self.regular, self.answer, gateway].into_iter().flatten().chain(repeats).chain(defences).min()
     }
 
     /// True if an address that this node answers for may be defended now; it counts as done then (RFC 5227, section 2.4
@@ -117,6 +122,7 @@ impl Forward {
                 self.report(interface, Record::Leaves, &left, out);
             }
         }
+        self.gateway_changed(now, interface, out);
     }
 
     /// Another node acted as holder until now: the network hears again, several times, who does. Once at a time, whatever
@@ -148,6 +154,7 @@ impl Forward {
             self.schedule[interface].joins = repeat.next(now, LISTENER_REPORT_INTERVAL);
             self.report(interface, Record::Joins, &self.local[interface].groups(), out);
         }
+        self.advertise_gateway(now, interface, out);
         while let Some(address) = self.schedule[interface].take_defence(now) {
             if let Some(frame) = self.defence(interface, address) {
                 out.transmit(interface, frame, Leaving::Generated);

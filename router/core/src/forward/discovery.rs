@@ -1,5 +1,5 @@
-//! Neighbour discovery for IPv6 (RFC 4861): solicitations and advertisements. Router solicitations, router
-//! advertisements and redirects are checked and ignored; multicast listener queries go to `listener`.
+//! Neighbour discovery for IPv6 (RFC 4861): solicitations and advertisements. Router advertisements of others and redirects
+//! are checked and ignored; router solicitations go to `gateway_adverts`, multicast listener queries to `listener`.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -25,6 +25,8 @@ enum Message {
     Solicitation { target: Ipv6Addr, asker: Option<Mac> },
     /// `target` has this MAC.
     Advertisement { target: Ipv6Addr, told: Told },
+    /// Who is a router here? `asker` as above.
+    RouterSolicitation { asker: Option<Mac> },
     /// Another message; nothing follows from it.
     Other,
 }
@@ -33,7 +35,7 @@ impl Message {
     /// The address that its sender says it has, and with which MAC: hosts learn from both messages.
     fn claim(&self, source: Ipv6Addr) -> Option<(Ipv6Addr, Mac)> {
         match self {
-            Self::Solicitation { asker, .. } => asker.map(|mac| (source, mac)),
+            Self::Solicitation { asker, .. } | Self::RouterSolicitation { asker } => asker.map(|mac| (source, mac)),
             Self::Advertisement { target, told } => told.mac.map(|mac| (*target, mac)),
             Self::Other => None,
         }
@@ -99,6 +101,11 @@ impl Forward {
                 let told = Told { mac, ..told };
                 self.told_v6(now, Hop { interface, next_hop: target.into() }, told, Unknown::Ignore, out);
             }
+            Message::RouterSolicitation { asker } => {
+                self.gateway_asked(now, interface);
+                let told = Told { mac: asker, solicited: false, overrides: true };
+                self.told_v6(now, Hop { interface, next_hop: source.into() }, told, Unknown::Ignore, out);
+            }
             Message::Other => {}
         }
     }
@@ -113,7 +120,7 @@ impl Forward {
     }
 }
 
-/// The checks of RFC 4861, sections 7.1.1 and 7.1.2; `None`: discard silently.
+/// The checks of RFC 4861, sections 6.1.1, 7.1.1 and 7.1.2; `None`: discard silently.
 fn check(source: Ipv6Addr, destination: Ipv6Addr, hop_limit: u8, icmp: &Icmpv6Slice<'_>) -> Option<Message> {
     if hop_limit != HOP_LIMIT || icmp.code_u8() != 0 {
         return None;
@@ -132,6 +139,11 @@ fn check(source: Ipv6Addr, destination: Ipv6Addr, hop_limit: u8, icmp: &Icmpv6Sl
             let told = Told { mac, solicited: header.solicited, overrides: header.r#override };
             let wrong = target.is_multicast() || (header.solicited && destination.is_multicast());
             (!wrong).then_some(Message::Advertisement { target, told })
+        }
+        (Icmpv6Type::RouterSolicitation, Icmpv6PayloadSlice::RouterSolicitation(payload)) => {
+            let asker = link_address(payload.options_iterator(), NdpOptionType::SOURCE_LINK_LAYER_ADDRESS)?;
+            // Who has no address names no MAC (RFC 4861, section 6.1.1).
+            (!source.is_unspecified() || asker.is_none()).then_some(Message::RouterSolicitation { asker })
         }
         _ => Some(Message::Other),
     }

@@ -131,6 +131,11 @@ impl Local {
         std::iter::once(self.link_local).chain(self.v6.iter().map(Ipv6Net::addr))
     }
 
+    /// The networks of the own IPv6 addresses.
+    pub(super) fn prefixes_v6(&self) -> impl Iterator<Item = Ipv6Net> {
+        self.v6.iter().map(Ipv6Net::trunc)
+    }
+
     /// The cluster's IPv4 addresses here.
     pub(super) fn virtual_v4(&self) -> &[Ipv4Addr] {
         &self.virtual_v4

@@ -18,6 +18,7 @@ mod arp;
 mod conflicts;
 mod discovery;
 mod extensions;
+mod gateway_adverts;
 mod gateways;
 mod icmp;
 mod learning;
@@ -130,7 +131,7 @@ impl Forward {
             conflicts: PerInterface::default(),
             schedule: PerInterface::from_fn(|i| {
                 let [spread, ..] = settings.hash_key.hash(&settings.interfaces[i].mac).to_le_bytes();
-                Schedule::new(spread)
+                Schedule::new(spread, settings.interfaces[i].router_lifetime)
             }),
             errors: Bucket::new(now, ICMP_ERRORS_PER_SECOND_MAX, ICMP_ERRORS_BURST_MAX),
             resets: Bucket::new(now, RESETS_PER_SECOND_MAX, RESETS_BURST_MAX),

@@ -1,6 +1,7 @@
 //! What forwarding is told at its start, and what can be wrong with it.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -24,6 +25,9 @@ pub struct InterfaceSettings {
     pub mtu: u16,
     /// The VLAN whose tag each frame of the network has; `None`: frames have none.
     pub vlan: Option<u16>,
+    /// How long hosts may use the cluster as their IPv6 gateway after each router advertisement, in whole seconds; `None`: it
+    /// sends none.
+    pub router_lifetime: Option<Duration>,
 }
 
 /// A network that is reached through a gateway, or through several, each of which takes its part of the streams.

@@ -41,6 +41,7 @@ pub(super) fn settings() -> Settings {
         virtual_addresses: vec![format!("10.{n}.0.1").parse().unwrap(), format!("fd00:{n}::1").parse().unwrap()],
         mtu,
         vlan: None,
+        router_lifetime: None,
     };
     let route =
         |to: &str, via: &str| StaticRoute { to: to.parse().unwrap(), via: vec![via.parse().unwrap()], interface: None };
@@ -93,8 +94,12 @@ pub(super) struct Router {
 
 impl Router {
     pub(super) fn new() -> Self {
+        Self::of(&settings())
+    }
+
+    pub(super) fn of(settings: &Settings) -> Self {
         let now = Instant::from_nanos(1_000_000_000_000);
-        Self { forward: Forward::new(now, &settings()).unwrap(), now, out: Outbox::default() }
+        Self { forward: Forward::new(now, settings).unwrap(), now, out: Outbox::default() }
     }
 
     /// With client and server as reachable neighbours.

@@ -83,6 +83,33 @@ pub const HOLDER_ANNOUNCE_INTERVAL: Duration = Duration::from_millis(500);
 /// Time between two multicast listener reports after a change (RFC 3810, section 9.11).
 pub const LISTENER_REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Longest and shortest time between two router advertisements that nobody asked for (RFC 4861, section 6.2.1).
+pub const GATEWAY_ADVERT_INTERVAL_MAX: Duration = Duration::from_secs(600);
+
+/// The shortest.
+pub const GATEWAY_ADVERT_INTERVAL_MIN: Duration = Duration::from_secs(200);
+
+/// Router advertisements of a new holder, and the time between them (RFC 4861, section 10:
+/// `MAX_INITIAL_RTR_ADVERTISEMENTS`, `MAX_INITIAL_RTR_ADVERT_INTERVAL`).
+pub const GATEWAY_ADVERTS_INITIAL_MAX: u8 = 3;
+
+/// The time between them.
+pub const GATEWAY_ADVERTS_INITIAL_INTERVAL: Duration = Duration::from_secs(16);
+
+/// Time that any two router advertisements are apart, whoever asks (RFC 4861, section 10: `MIN_DELAY_BETWEEN_RAS`).
+pub const GATEWAY_ADVERTS_PAUSE: Duration = Duration::from_secs(3);
+
+/// Longest time until a host that asks is answered, if the pause is over (RFC 4861, section 10: `MAX_RA_DELAY_TIME`).
+pub const GATEWAY_ADVERT_DELAY_MAX: Duration = Duration::from_millis(500);
+
+/// Shortest time in seconds that hosts may be told to use the gateway: they hear of it in between (RFC 4861, section 6.2.1).
+pub const ROUTER_LIFETIME_MIN: usize = 600;
+
+/// The longest.
+pub const ROUTER_LIFETIME_MAX: usize = 9_000;
+
+const _: () = assert!(GATEWAY_ADVERT_INTERVAL_MAX.as_secs() <= ROUTER_LIFETIME_MIN as u64);
+
 /// Time between two defences of an address that another host uses, too (RFC 5227, section 1.1: `DEFEND_INTERVAL`).
 pub const DEFEND_INTERVAL: Duration = Duration::from_secs(10);
 

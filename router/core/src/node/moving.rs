@@ -44,6 +44,12 @@ impl<H: HostPart> Node<H> {
     /// The node stops: it gives up its roles, and plugins and redirectors hear that its streams end.
     pub fn stop(&mut self, turn: &mut Turn<'_, H>) {
         self.batch_ended(turn);
+        for interface in Interface::BOTH {
+            // Who takes the role goes on as the same gateway.
+            if self.view.standby(interface).is_none() {
+                self.forward.withdraw_gateway(interface, turn.out);
+            }
+        }
         self.change_view(turn, |membership, now, out| membership.stop(now, out));
         let slots: Vec<Slot> = self.chosen.markers.iter().map(|(slot, _)| slot).collect();
         for slot in slots {

@@ -347,6 +347,9 @@ fn forward_settings(config: &Config, hash_key: HashKey) -> forward::Settings {
             virtual_addresses: options.virtual_addresses.clone(),
             mtu: options.mtu,
             vlan: options.vlan,
+            router_lifetime: options
+                .router_advertisements
+                .then(|| Duration::from_secs(options.router_lifetime_s.into())),
         }
     };
     let routes = config.options.routes.iter();

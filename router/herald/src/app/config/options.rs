@@ -20,7 +20,8 @@ use super::values::{
 };
 use herald_core::id::{Interface, Mac, NodeId};
 use herald_core::limits::{
-    ADDRESSES_MAX, GATEWAYS_MAX, HOLDS_BYTES_MAX, HOLDS_FRAMES_MAX, PLUGINS_MAX, ROUTES_MAX, SESSIONS_MAX, SESSIONS_MIN,
+    ADDRESSES_MAX, GATEWAYS_MAX, HOLDS_BYTES_MAX, HOLDS_FRAMES_MAX, PLUGINS_MAX, ROUTER_LIFETIME_MAX,
+    ROUTER_LIFETIME_MIN, ROUTES_MAX, SESSIONS_MAX, SESSIONS_MIN,
 };
 use herald_core::packet::FRAME_LEN_MAX;
 
@@ -196,6 +197,13 @@ options! {
         /// The VLAN of a tagged network: each frame has its tag, and others stay out. A tag that tells a priority alone is
         /// as good as none. Nodes may differ where a switch takes the tag off.
         vlan: Option<u16> = derived("none: frames have no tag").examples("10", "20").range(1, 4_094).may_differ();
+
+        /// Tell hosts by router advertisements that the cluster is their IPv6 gateway, and the networks of the addresses,
+        /// of which they may make their own.
+        router_advertisements: bool = default("false").allowed("true or false").should_be_equal();
+
+        /// How long hosts use the gateway after a router advertisement.
+        router_lifetime_s: u16 = default("1800").range(ROUTER_LIFETIME_MIN, ROUTER_LIFETIME_MAX).should_be_equal();
 
         /// This node's priority for the interface's redirector; the highest takes it while nobody holds it. By default
         /// the lowest node id has the highest; for the second interface that order is rotated by one, so that the second
