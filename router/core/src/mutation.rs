@@ -128,6 +128,10 @@ mutations! {
     BelieveResets = "believe-resets",
     /// A SYN begins its stream anew whatever its end says.
     BelieveSyns = "believe-syns",
+    /// A fragment that says nothing of its stream leaves by itself, past the plugins.
+    PassFragments = "pass-fragments",
+    /// Of a datagram that has come whole, the last fragment does not leave.
+    LoseFragment = "lose-fragment",
     /// A holder takes its role anew with each heartbeat.
     RestlessHolder = "restless-holder",
 }

@@ -27,6 +27,7 @@ use crate::limits::{
     FRAGMENTS_TIME_MAX,
 };
 use crate::mistake::mistake;
+use crate::mutation::{Mutation, is_on};
 use crate::outbox::Outbox;
 use crate::packet::{Fragment, Frame};
 use crate::time::Instant;
@@ -236,7 +237,12 @@ impl Fragments {
 
     /// All fragments of a datagram have come.
     fn complete(&mut self, key: &Key, out: &mut Outbox) -> Option<Frame> {
-        let parts = self.take(key)?.into_parts();
+        let mut parts = self.take(key)?.into_parts();
+        if is_on(Mutation::LoseFragment)
+            && let Some((_, lost)) = parts.pop()
+        {
+            out.drop(lost, DropReason::Fragment);
+        }
         let Some(whole) = Frame::join(&parts) else {
             parts.into_iter().for_each(|(_, part)| out.drop(part, DropReason::FragmentSize));
             return None;

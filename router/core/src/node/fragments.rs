@@ -7,6 +7,7 @@ use crate::forward::{Received, Unreachable};
 use crate::fragments::{Overdue, Way};
 use crate::id::Interface;
 use crate::inspector::HostPart;
+use crate::mutation::{Mutation, is_on};
 use crate::packet::{Content, Fragment, Frame, Packet, Transport};
 use crate::turn::Turn;
 
@@ -24,6 +25,12 @@ impl<H: HostPart> Node<H> {
     ) {
         if let Entrance::Refused(reason) = self.entrance(turn.now, interface, packet, fragment.destination) {
             return turn.out.drop(frame, reason);
+        }
+        if is_on(Mutation::PassFragments) && !fragment.is_first() {
+            let headers = fragment.headers();
+            if let Ok(hop) = self.forward.route(interface, &headers, &frame, || 0) {
+                return self.forward.transmit(turn.now, hop, &headers, frame, turn.out);
+            }
         }
         let way = Way::Network { destination: packet.destination, source: packet.source };
         self.join(turn, (interface, way), fragment, frame);
