@@ -49,6 +49,8 @@ pub(super) fn check(headers: &Headers, frame: &Frame) -> Result<(), Unroutable> 
         let len = match kind {
             HOP_BY_HOP if at == IPV6_LEN => past_options(rest, at)?,
             DESTINATION_OPTIONS => past_options(rest, at)?,
+            // No way ends at a group.
+            ROUTING if headers.destination.is_multicast() => return Err(SILENT),
             ROUTING => past_route(rest, at)?,
             FRAGMENT => 8,
             TCP | UDP | ICMP | NOTHING => return Ok(()),
