@@ -38,7 +38,7 @@ pub struct Ledger {
     pub forwarded: u64,
     /// Redirected to another node.
     pub redirected: u64,
-    /// Sent over the mesh to the node that won the stream, or to the holder.
+    /// Sent over the mesh to the node that won the stream, or to the holder, or by a detour.
     pub handed_over: u64,
     /// Of the handed over: sent to the holder of their interface, because this node has not got their streams.
     pub handed_to_holder: u64,
@@ -168,11 +168,25 @@ impl Outbox {
             &mut self.ledger.handed_over
         } else if matches!(message, Message::Redirect(_)) {
             &mut self.ledger.redirected
+        } else if let Message::RelayFrame(relayed) = message
+            && relayed.has_frame()
+        {
+            &mut self.ledger.handed_over
         } else {
             return;
         };
         *count = count.saturating_sub(1);
         self.count_drop(reason);
+    }
+
+    /// A message of the list takes a detour: in the books its frame is one of those that are handed over.
+    pub(crate) fn detoured(&mut self, message: &Message) {
+        if matches!(message, Message::Redirect(_)) {
+            self.ledger.redirected = self.ledger.redirected.saturating_sub(1);
+            self.ledger.handed_over += 1;
+        } else if matches!(message, Message::Astray(_)) {
+            self.ledger.handed_to_holder = self.ledger.handed_to_holder.saturating_sub(1);
+        }
     }
 
     /// Sends a message to a peer.

@@ -4,7 +4,7 @@
 use super::codec::{Body, Kind};
 use super::message::{
     Acknowledge, Announce, Answer, Assign, Astray, Claim, Close, Compare, Decline, Fence, Handover, Heartbeat, Inquiry,
-    Lane, NeighbourChanged, Query, Redirect, Refresh, Refuse, Relay, SyncEnd, Unheard,
+    Lane, NeighbourChanged, Query, Redirect, Refresh, Refuse, Relay, RelayFrame, SyncEnd, Unheard,
 };
 use crate::limits::{
     CONTROL_MESSAGE_LEN_MAX, DIGESTS_LEN_MAX, HEARTBEAT_LEN_MAX, INQUIRY_LEN_MAX, MESSAGE_LEN_MAX,
@@ -14,9 +14,9 @@ use crate::limits::{
 /// Whether a message may take a detour by another member.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
-    /// It may: what is said of streams does.
+    /// It may: what is said of streams does, and their frames.
     Relayed,
-    /// It may not: a sign of life or a claim by hearsay is none, and frames have their own way.
+    /// It may not: a sign of life or a claim by hearsay is none.
     Direct,
 }
 
@@ -107,7 +107,7 @@ messages! {
     /// A stream that ended.
     Close = 8: Control, Relayed, Later, SMALL_MESSAGE_LEN_MAX;
     /// A frame for the node that has its stream now.
-    Handover = 9: Frames, Direct, Now, MESSAGE_LEN_MAX;
+    Handover = 9: Frames, Relayed, Now, MESSAGE_LEN_MAX;
     /// A question about a stream.
     Query = 10: Control, Relayed, Now, SMALL_MESSAGE_LEN_MAX;
     /// Its answer.
@@ -115,9 +115,9 @@ messages! {
     /// A stream for the receiver.
     Assign = 12: Control, Relayed, Now, SMALL_MESSAGE_LEN_MAX;
     /// The end of a stream's stragglers.
-    Fence = 13: Frames, Direct, Now, SMALL_MESSAGE_LEN_MAX;
+    Fence = 13: Frames, Relayed, Now, SMALL_MESSAGE_LEN_MAX;
     /// A frame for its chosen node.
-    Redirect = 14: Frames, Direct, Now, MESSAGE_LEN_MAX;
+    Redirect = 14: Frames, Relayed, Now, MESSAGE_LEN_MAX;
     /// Digests of what the sender knows of the receiver's streams.
     Compare = 15: Control, Relayed, Now, DIGESTS_LEN_MAX;
     /// The end of what a comparison asked for.
@@ -126,8 +126,10 @@ messages! {
     Unheard = 17: Control, Relayed, Now, SMALL_MESSAGE_LEN_MAX;
     /// A message that takes a detour.
     Relay = 18: Control, Direct, Now, CONTROL_MESSAGE_LEN_MAX;
+    /// A frame that takes a detour.
+    RelayFrame = 28: Frames, Direct, Now, MESSAGE_LEN_MAX;
     /// A frame that only the holder can place.
-    Astray = 20: Frames, Direct, Now, MESSAGE_LEN_MAX;
+    Astray = 20: Frames, Relayed, Now, MESSAGE_LEN_MAX;
     /// A stream without room.
     Decline = 23: Control, Relayed, Now, SMALL_MESSAGE_LEN_MAX;
     /// A question to the whole cluster, or a piece of its answer.

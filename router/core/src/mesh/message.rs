@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::configuration::Setting;
+use super::{Message, codec};
 use crate::flow::FlowKey;
 use crate::id::{BootId, Epoch, Generation, Interface, Mac, NodeId, PerInterface};
 use crate::limits::PADDING_LEN;
@@ -295,6 +296,18 @@ pub struct Relay {
     pub target: NodeId,
     /// The message as it would travel over a link of theirs; never a relayed one.
     pub bytes: Vec<u8>,
+}
+
+/// The same of what takes the connection for frames: a frame, or the fence behind some.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayFrame(pub Relay);
+
+impl RelayFrame {
+    /// False for a fence, and for what is no message.
+    #[must_use]
+    pub fn has_frame(&self) -> bool {
+        codec::decode_message(&self.0.bytes).is_some_and(|message| !matches!(message, Message::Fence(_)))
+    }
 }
 
 /// A frame for the holder of the interface where it arrived, from a node that has not got its stream: a host sent it straight

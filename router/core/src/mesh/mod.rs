@@ -19,6 +19,6 @@ pub use kinds::Message;
 pub(crate) use kinds::Urgency;
 pub use message::{
     Acknowledge, Announce, Answer, Assign, Astray, Claim, Close, Compare, Decline, Fence, Handover, Heartbeat, Hello,
-    Inquiry, InquiryPart, Lane, NeighbourChanged, Padding, Query, Redirect, Refresh, Refuse, Relay, Side, SyncEnd,
-    Unheard,
+    Inquiry, InquiryPart, Lane, NeighbourChanged, Padding, Query, Redirect, Refresh, Refuse, Relay, RelayFrame, Side,
+    SyncEnd, Unheard,
 };

@@ -8,7 +8,7 @@ use crate::fragments::Way;
 use crate::id::{Epoch, Interface, NodeId};
 use crate::inspector::HostPart;
 use crate::limits::{HANDOVER_HOPS_MAX, TOMBSTONE_TIME};
-use crate::mesh::{Acknowledge, Announce, Close, Handover, Message, Redirect, Refresh, Refuse};
+use crate::mesh::{Acknowledge, Announce, Close, Handover, Lane, Message, Redirect, Refresh, Refuse, RelayFrame};
 use crate::mutation::{Mutation, is_on};
 use crate::outbox::Outbox;
 use crate::packet::{Arrival, Came, Frame};
@@ -40,7 +40,8 @@ impl<H: HostPart> Node<H> {
             Message::Answer(answer) => self.answer_arrived(turn, from, answer),
             Message::Compare(compare) => self.compare_arrived(turn, from, &compare),
             Message::SyncEnd(end) => self.sync_ended(turn, from, &end),
-            Message::Relay(relay) => self.relay_arrived(turn, from, relay),
+            Message::Relay(relay) => self.relay_arrived(turn, from, (Lane::Control, relay)),
+            Message::RelayFrame(RelayFrame(relay)) => self.relay_arrived(turn, from, (Lane::Frames, relay)),
             Message::Inquiry(inquiry) => self.inquiry_arrived(from, inquiry, turn.out),
             Message::Decline(decline) => self.declined(turn, from, &decline),
             Message::NeighbourChanged(changed) => self.neighbour_changed(turn, from, &changed),

@@ -4,7 +4,7 @@ use super::Node;
 use crate::id::NodeId;
 use crate::inspector::HostPart;
 use crate::membership::Member;
-use crate::mesh::{Message, Relay, codec};
+use crate::mesh::{Lane, Message, Relay, RelayFrame, codec};
 use crate::outbox::Outbox;
 use crate::turn::Turn;
 
@@ -19,37 +19,59 @@ impl<H: HostPart> Node<H> {
         if self.view.detours().is_empty() {
             return;
         }
-        for (to, message) in &mut out.send {
+        let mut send = std::mem::take(&mut out.send);
+        for (to, message) in &mut send {
             let via = self.view.detours().iter().find(|(target, _)| target == to).map(|(_, via)| *via);
             let (Some(via), true) = (via, message.may_be_relayed()) else { continue };
             let mut bytes = Vec::new();
             // What is over its bound is lost on a link, too, and counted there.
             if codec::encode(message, &mut bytes).is_ok() {
-                *message = Message::Relay(Relay { source: self.node, target: *to, bytes });
+                out.detoured(message);
+                *message = relayed(message.lane(), Relay { source: self.node, target: *to, bytes });
                 *to = via;
             }
         }
+        out.send = send;
     }
 
     /// A member passes on what another says, or wants it passed on.
-    pub(super) fn relay_arrived(&mut self, turn: &mut Turn<'_, H>, from: NodeId, relay: Relay) {
-        let is_linked = |node| self.view.member(node).is_some_and(|member| member.link_up);
+    pub(super) fn relay_arrived(&mut self, turn: &mut Turn<'_, H>, from: NodeId, (lane, relay): (Lane, Relay)) {
         if relay.source == from && relay.target != self.node {
-            if is_linked(relay.target) {
-                turn.out.send(relay.target, Message::Relay(relay));
-            } else {
-                turn.out.ledger.messages_stale += 1;
-            }
-            return;
+            return self.relay(turn, (lane, relay));
         }
         // Who is heard says it itself. A detour is taken only after a silence, which is both ends' within a heartbeat.
         let is_believed = |member: &Member| member.boot.is_some() && !member.was_just_heard(turn.now);
         let believed = self.view.member(relay.source).is_some_and(is_believed);
-        match codec::decode_message(&relay.bytes).filter(Message::may_be_relayed) {
+        let is_allowed = |message: &Message| message.may_be_relayed() && message.lane() == lane;
+        match codec::decode_message(&relay.bytes).filter(is_allowed) {
             Some(message) if relay.target == self.node && relay.source != self.node && believed => {
                 self.message_arrived(turn, relay.source, message);
             }
             Some(_) | None => turn.out.ledger.messages_unauthorised += 1,
         }
+    }
+
+    /// A member wants something passed on to one that it cannot reach. A frame for which there is no link is counted as one
+    /// that finds none.
+    fn relay(&self, turn: &mut Turn<'_, H>, (lane, relay): (Lane, Relay)) {
+        let target = relay.target;
+        let message = relayed(lane, relay);
+        if let Message::RelayFrame(relayed) = &message {
+            let frames = u64::from(relayed.has_frame());
+            turn.out.ledger.arrived_mesh += frames;
+            turn.out.ledger.handed_over += frames;
+        } else if !self.view.member(target).is_some_and(|member| member.link_up) {
+            turn.out.ledger.messages_stale += 1;
+            return;
+        }
+        turn.out.send(target, message);
+    }
+}
+
+/// What is relayed stays on the connection that it would take.
+fn relayed(lane: Lane, relay: Relay) -> Message {
+    match lane {
+        Lane::Control => Message::Relay(relay),
+        Lane::Frames => Message::RelayFrame(RelayFrame(relay)),
     }
 }

@@ -88,6 +88,7 @@ pub(crate) fn words(scenario: &Scenario, message: &Message) -> String {
         Message::Inquiry(_) => "Inquiry".to_owned(),
         Message::NeighbourChanged(changed) => format!("NeighbourChanged, {} is at {}", changed.address, changed.mac),
         Message::Relay(_) => "Relay".to_owned(),
+        Message::RelayFrame(_) => "RelayFrame".to_owned(),
     }
 }
 

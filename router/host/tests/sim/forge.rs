@@ -65,7 +65,8 @@ pub(crate) fn forged(message: &Message, from: Place, to: &Member, chance: &mut C
         | Message::Decline(_)
         | Message::Inquiry(_)
         | Message::NeighbourChanged(_)
-        | Message::Relay(_) => {
+        | Message::Relay(_)
+        | Message::RelayFrame(_) => {
             let is_moved = chance.happens(10);
             is_moved.then(|| forge_fence(from, to).or_else(|| forge_assign(from, to, chance))).flatten()
         }

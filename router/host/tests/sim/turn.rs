@@ -9,7 +9,7 @@ use herald_core::limits::{BATCH_PACKETS_MAX, DETECTION_TIME};
 use herald_core::mesh::codec::{Spoken, decode_message};
 
 use herald_core::mesh::resend::Arrival;
-use herald_core::mesh::{Greeting, Lane, Message, PeerError};
+use herald_core::mesh::{Greeting, Lane, Message, PeerError, Relay, RelayFrame};
 use herald_core::packet::Frame;
 use herald_core::time::Instant;
 use herald_core::turn::Turn;
@@ -329,7 +329,7 @@ impl World {
 
 /// What a node says, and to whom: also if it goes by another.
 fn said_by(place: Place, to: Place, message: &Message) -> (Place, Message) {
-    let Message::Relay(relay) = message else { return (to, message.clone()) };
+    let Some(relay) = relayed(message) else { return (to, message.clone()) };
     match decode_message(&relay.bytes).filter(|_| relay.source == id(place)) {
         Some(said) => (place_of(relay.target), said),
         None => (to, message.clone()),
@@ -338,12 +338,17 @@ fn said_by(place: Place, to: Place, message: &Message) -> (Place, Message) {
 
 /// What a node is told: also if it came by another.
 fn said_to(place: Place, message: &Message) -> Message {
-    let Message::Relay(relay) = message else { return message.clone() };
+    let Some(relay) = relayed(message) else { return message.clone() };
     let said = decode_message(&relay.bytes).filter(|_| relay.target == id(place));
     said.unwrap_or_else(|| message.clone())
 }
 
 /// Who says what came from a node.
 fn said_from(from: Place, message: &Message) -> Place {
-    if let Message::Relay(relay) = message { place_of(relay.source) } else { from }
+    relayed(message).map_or(from, |relay| place_of(relay.source))
+}
+
+/// What takes a detour.
+fn relayed(message: &Message) -> Option<&Relay> {
+    if let Message::Relay(relay) | Message::RelayFrame(RelayFrame(relay)) = message { Some(relay) } else { None }
 }

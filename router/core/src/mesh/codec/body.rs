@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use crate::limits::{BUCKETS, INQUIRY_PIECE_LEN_MAX, MEMBERS_MAX, REFRESH_STREAMS_MAX};
 use crate::mesh::{
     Acknowledge, Announce, Answer, Assign, Astray, Claim, Close, Compare, Decline, Fence, Handover, Heartbeat, Inquiry,
-    NeighbourChanged, Query, Redirect, Refresh, Refuse, Relay, SyncEnd, Unheard,
+    NeighbourChanged, Query, Redirect, Refresh, Refuse, Relay, RelayFrame, SyncEnd, Unheard,
 };
 use crate::packet::BUFFER_LEN;
 
@@ -45,6 +45,7 @@ impl Body for NeighbourChanged {}
 impl Body for Query {}
 impl Body for Refuse {}
 impl Body for Relay {}
+impl Body for RelayFrame {}
 impl Body for Unheard {}
 
 impl Body for Heartbeat {

@@ -14,7 +14,9 @@ use proptest::test_runner::TestRunner;
 use super::*;
 use crate::flow::FlowKey;
 use crate::id::{BootId, Epoch, Generation, Interface, NodeId, PerInterface};
-use crate::mesh::{Acknowledge, Announce, Answer, Claim, Handover, Heartbeat, Padding, Refresh, Setting, SyncEnd};
+use crate::mesh::{
+    Acknowledge, Announce, Answer, Claim, Handover, Heartbeat, Padding, Refresh, RelayFrame, Setting, SyncEnd,
+};
 use any::{any_greeting, any_message};
 
 /// Feeds the bytes in chunks of these lengths, repeated, and gives all messages and the error, if one came.
@@ -63,7 +65,7 @@ fn memory_of(spoken: &Spoken) -> usize {
             e.digests.capacity() * size_of::<u64>() + e.sent.capacity() * size_of::<u16>()
         }
         Spoken::Message(_, Message::Redirect(r)) => r.wire.capacity(),
-        Spoken::Message(_, Message::Relay(r)) => r.bytes.capacity(),
+        Spoken::Message(_, Message::Relay(r) | Message::RelayFrame(RelayFrame(r))) => r.bytes.capacity(),
         Spoken::Message(_, Message::Inquiry(i)) => i.bytes.capacity(),
         Spoken::Message(_, Message::Refresh(r)) => r.streams.capacity() * size_of::<Announce>(),
         Spoken::Message(_, Message::Handover(h)) => h.wire.capacity(),

@@ -15,7 +15,7 @@ use crate::mesh::codec::Message;
 use crate::mesh::{
     Acknowledge, Announce, Answer, Assign, Astray, Claim, Close, Compare, Decline, Fence, Greeting, Handover,
     Heartbeat, Hello, Inquiry, InquiryPart, Lane, Likeness, NeighbourChanged, Padding, Query, Redirect, Refresh,
-    Refuse, Relay, Resume, Setting, Side, SyncEnd, Unheard,
+    Refuse, Relay, RelayFrame, Resume, Setting, Side, SyncEnd, Unheard,
 };
 use crate::packet::{Content, Frame, Packet};
 use crate::session::Life;
@@ -149,6 +149,8 @@ pub(super) fn any_message() -> impl Strategy<Value = Message> {
         })),
         (any_node(), any_node(), vec(any::<u8>(), 0..2_000))
             .prop_map(|(source, target, bytes)| Message::Relay(Relay { source, target, bytes })),
+        (any_node(), any_node(), vec(any::<u8>(), 0..2_000))
+            .prop_map(|(source, target, bytes)| Message::RelayFrame(RelayFrame(Relay { source, target, bytes }))),
         any_interface().prop_map(|interface| Message::Unheard(Unheard { interface })),
         any_key().prop_map(|arrival| Message::Decline(Decline { arrival })),
         (any::<u64>(), any_part(), vec(any::<u8>(), 0..2_000))
