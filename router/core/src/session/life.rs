@@ -230,6 +230,9 @@ impl Life {
     }
 
     fn segment_passed(&mut self, direction: Direction, segment: &Segment) {
+        if self.is_of_another_connection(direction, segment) {
+            *self = Self { answered: self.answered, ..Self::picked_up(self.protocol) };
+        }
         let closed = self.state == State::Closed;
         let (sender, receiver) = self.halves(direction);
         if !segment.flags.ack() || !sender.may_say(receiver, segment.sequence, segment.acknowledgement) {
@@ -252,6 +255,17 @@ impl Life {
             self.close();
         }
         self.state = after;
+    }
+
+    /// True for an acknowledgement of another connection than the one whose SYN has begun this stream: its end did not accept
+    /// that SYN, and challenges it (RFC 5961, section 4.2). What follows is of the connection that it has.
+    fn is_of_another_connection(&self, direction: Direction, segment: &Segment) -> bool {
+        self.state == State::Opening
+            && direction == Direction::ToOpener
+            && segment.flags.only_acknowledges()
+            && self.responder.next().is_none()
+            && self.opener.next().is_some()
+            && !self.opener.has_said(segment.acknowledgement, SYN_PAYLOAD_MAX)
     }
 
     /// The state of a stream that no reset has ended.

@@ -311,6 +311,22 @@ fn an_end_without_power_answers_its_old_stream_with_a_reset() {
 }
 
 #[test]
+fn a_syn_that_an_end_challenges_has_not_begun_the_connection_that_goes_on() {
+    // Its sender forged it: the ends of the connection speak on.
+    let rest: [Row; 3] = [
+        (BACK, ACK, 511, 111, 0, Established),
+        (OUT, ACK, 111, 511, 100, Established),
+        (BACK, ACK, 511, 211, 900, Established),
+    ];
+    run(&[&[(OUT, SYN, 400_000, 0, 0, Opening)], &rest[..]].concat());
+    // Its sender lost power: he resets the connection that his peer still has, and opens again.
+    let reset = [(OUT, SYN, 400_000, 0, 0, Opening), rest[0], (OUT, RST, 111, 0, 0, Closed)];
+    assert_eq!(run(&reset).renewal(OUT, &tcp(SYN, 400_000, 0, 0)), Renewal::Opens);
+    // What acknowledges the SYN is its answer's rest, which came first.
+    run(&[(OUT, SYN, 400_000, 0, 0, Opening), (BACK, ACK, 511, 400_001, 0, Opening)]);
+}
+
+#[test]
 fn a_stream_that_is_told_goes_on_as_it_was() {
     let told = |life: &Life| Life::from(Told::from(*life));
     for life in [run(&HANDSHAKE[..2]), talked(), run(&[&HANDSHAKE[..], &TALK, &FINISH[..1]].concat()), finished()] {
