@@ -2,6 +2,7 @@
 
 use super::{Candidate, Member, Membership};
 use crate::id::{BootId, Epoch, Interface, Mac, NodeId};
+use crate::limits::DETECTION_TIME;
 use crate::time::Instant;
 
 impl Membership {
@@ -65,6 +66,13 @@ impl Membership {
     #[must_use]
     pub fn boot(&self, node: NodeId) -> Option<BootId> {
         self.member(node)?.boot
+    }
+
+    /// True if this node has no link, and every other member has been silent for so long that it has noticed that, too.
+    #[must_use]
+    pub fn is_long_alone(&self, now: Instant) -> bool {
+        let mut others = self.members.iter().filter(|member| member.node != self.settings.node);
+        others.all(|member| !member.link_up && now >= member.heard + DETECTION_TIME * 2)
     }
 
     /// The member with this MAC, dead or alive, this node included.

@@ -3,6 +3,7 @@
 use super::{Announcing, Node};
 use crate::chosen::Held;
 use crate::event::{DropReason, Event, Step};
+use crate::flow::FlowKey;
 use crate::id::{Generation, Interface, NodeId, Slot};
 use crate::inspector::HostPart;
 use crate::limits::{DELAYED_ANNOUNCEMENTS_MAX, HANDOVER_HOPS_MAX};
@@ -12,6 +13,7 @@ use crate::outbox::Outbox;
 use crate::packet::Frame;
 use crate::redirector::Heard;
 use crate::session::Announced;
+use crate::time::Instant;
 use crate::turn::Turn;
 
 /// What became of an announcement when it was made.
@@ -77,11 +79,11 @@ impl<H: HostPart> Node<H> {
 
     /// Announces a stream to both redirectors. Only the one of the return packets is waited for.
     fn tell_redirectors(&mut self, turn: &mut Turn<'_, H>, slot: Slot) -> Told {
-        // A tombstone of this node's own may stand in either redirector: each is outbid once.
+        // What need not be given way to may stand in either redirector: each is outbid once.
         for _ in 0..3 {
             let Some(announce) = self.chosen.announcement(slot, self.boot) else { return Told::Refused(None) };
             match self.tell_once(turn, &announce) {
-                Told::Refused(Some(standing)) if standing.node == self.node => self.chosen.outbid(slot, standing),
+                Told::Refused(Some(standing)) if self.may_outbid(slot, standing) => self.chosen.outbid(slot, standing),
                 told @ Told::Refused(_) => return told,
                 told @ (Told::Stands | Told::Sent(_)) => {
                     self.chosen.note_told(slot);
@@ -196,17 +198,25 @@ impl<H: HostPart> Node<H> {
         }
     }
 
-    /// A packet whose stream is not acknowledged in time leaves if the other redirector, knowing nothing, would choose
-    /// this node by itself.
+    /// A packet whose stream is not acknowledged in time leaves if the return packets will find this node all the same.
     pub(super) fn fall_back(&mut self, turn: &mut Turn<'_, H>, slot: Slot, held: Held) {
         let return_key = self.chosen.markers.at(slot).return_key;
-        let other_choice = return_key.map(|key| self.choice.hash(&key));
-        if other_choice.and_then(|choice| self.choice.choose(choice, &self.candidates)) == Some(self.node) {
+        let leads_back = |key: FlowKey| {
+            self.choice.choose(self.choice.hash(&key), &self.candidates) == Some(self.node)
+                || self.is_known_to_be_cut_off(turn.now, [held.arrived, key.interface()])
+        };
+        if return_key.is_some_and(leads_back) {
             turn.out.ledger.unacknowledged += 1;
             self.release(turn, slot, held);
         } else {
             turn.out.drop(held.frame, DropReason::HoldTimedOut);
         }
+    }
+
+    /// True if this node has lost the mesh for so long that the others know it: what one of them still redirects to it is of
+    /// streams that both redirectors were told of.
+    fn is_known_to_be_cut_off(&self, now: Instant, interfaces: [Interface; 2]) -> bool {
+        interfaces.into_iter().all(|interface| !self.view.holds(interface)) && self.view.is_long_alone(now)
     }
 
     /// The redirector of the return packets has acknowledged.
@@ -240,7 +250,7 @@ impl<H: HostPart> Node<H> {
             return;
         };
         match refuse.winner {
-            Some(standing) if standing.node == self.node => {
+            Some(standing) if self.may_outbid(slot, standing) => {
                 self.chosen.outbid(slot, standing);
                 match self.tell_redirectors(turn, slot) {
                     Told::Stands => self.acknowledged(turn, slot, self.node),
@@ -250,6 +260,13 @@ impl<H: HostPart> Node<H> {
             }
             winner => self.lost(turn, slot, winner),
         }
+    }
+
+    /// True if a stream need not give way to what stands in its place: a tombstone of this node's own, or the same stream at a
+    /// member that nothing reaches, for which a redirector has chosen anew.
+    fn may_outbid(&self, slot: Slot, standing: Generation) -> bool {
+        let is_new = !self.chosen.markers.at(slot).midstream;
+        standing.node == self.node || is_new && self.view.is_beyond_reach(standing.node)
     }
 
     /// Another node has the stream: what was held goes there, and the marker session ends.

@@ -98,6 +98,8 @@ pub struct Redirector {
     gone: Vec<(NodeId, Instant)>,
     /// Living members to which no message finds a way. What they own goes on to them; nothing new does.
     beyond_reach: Vec<NodeId>,
+    /// Living members that no frame reaches: what opens there is chosen for anew.
+    without_frames: Vec<NodeId>,
     /// Living members with an interface that is out of order. What they have begun goes on to them; nothing new does.
     out_of_order: Vec<NodeId>,
     /// Living members without a whole link to this node: of what they were chosen for and have not announced, they are asked.
@@ -126,6 +128,7 @@ impl Redirector {
             sessions: PerInterface::default(),
             gone: Vec::new(),
             beyond_reach: Vec::new(),
+            without_frames: Vec::new(),
             out_of_order: Vec::new(),
             out_of_touch: Vec::new(),
             translated: HashMap::with_hasher(settings.hash_key),
@@ -151,9 +154,11 @@ impl Redirector {
             let chosen = session.generation.node;
             let unopened = session.standing == Standing::Provisional
                 && (self.beyond_reach.contains(&chosen) || self.out_of_order.contains(&chosen));
+            let opens_in_vain =
+                self.without_frames.contains(&chosen) && matches!(summary.opening, Opening::Connects | Opening::Opens);
             if session.standing == Standing::Provisional && self.out_of_touch.contains(&chosen) {
                 Known::Doubtful
-            } else if is_gone(&self.gone, chosen) || unopened {
+            } else if is_gone(&self.gone, chosen) || unopened || opens_in_vain {
                 Known::Orphan(*session)
             } else {
                 follow(now, session, summary)
@@ -334,7 +339,8 @@ enum Known {
     Doubtful,
     /// The node that the stream was assigned to is silent.
     Unanswered(Generation),
-    /// The chosen node counts as dead; or it is out of reach or of order, and nobody knows whether it has the stream.
+    /// The chosen node counts as dead; or it is out of reach or of order, and nobody knows whether it has the stream; or no
+    /// frame reaches it, and this one may open the stream anew.
     Orphan(RedirectorSession),
 }
 

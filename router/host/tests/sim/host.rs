@@ -12,6 +12,7 @@ use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::socket::tcp;
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr};
 
+use crate::answered::Answered;
 use crate::fragmented::{self, Incomplete};
 use crate::scenario::{Ending, Open, ports};
 use crate::sockets;
@@ -22,18 +23,23 @@ pub(crate) struct Nic {
     pub(crate) received: VecDeque<Vec<u8>>,
     pub(crate) sent: Vec<Vec<u8>>,
     incomplete: Incomplete,
+    answered: Answered,
 }
 
 impl Nic {
     /// A frame came from the switch.
     pub(crate) fn came(&mut self, frame: Vec<u8>) {
+        self.sent.extend(self.answered.came(&frame));
         self.received.extend(self.incomplete.came(frame));
     }
 }
 
 pub(crate) struct Received(Vec<u8>);
 
-pub(crate) struct Sending<'a>(&'a mut Vec<Vec<u8>>);
+pub(crate) struct Sending<'a> {
+    sent: &'a mut Vec<Vec<u8>>,
+    answered: &'a mut Answered,
+}
 
 impl RxToken for Received {
     fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
@@ -45,7 +51,8 @@ impl TxToken for Sending<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
         let mut frame = vec![0; len];
         let result = f(&mut frame);
-        self.0.extend(fragmented::sent(frame));
+        self.answered.sent(&frame);
+        self.sent.extend(fragmented::sent(frame));
         result
     }
 }
@@ -56,11 +63,11 @@ impl Device for Nic {
 
     fn receive(&mut self, _: smoltcp::time::Instant) -> Option<(Received, Sending<'_>)> {
         let frame = self.received.pop_front()?;
-        Some((Received(frame), Sending(&mut self.sent)))
+        Some((Received(frame), Sending { sent: &mut self.sent, answered: &mut self.answered }))
     }
 
     fn transmit(&mut self, _: smoltcp::time::Instant) -> Option<Sending<'_>> {
-        Some(Sending(&mut self.sent))
+        Some(Sending { sent: &mut self.sent, answered: &mut self.answered })
     }
 
     fn capabilities(&self) -> DeviceCapabilities {

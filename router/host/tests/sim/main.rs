@@ -20,6 +20,7 @@
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by a panic")]
 #![expect(clippy::wildcard_enum_match_arm, reason = "a checker looks only at the sights that concern it")]
 
+mod answered;
 mod chain_model;
 mod checkers;
 mod corpus;
