@@ -14,7 +14,8 @@ use crate::standing::{self, Kind};
 use crate::swarm;
 
 /// Those that take dozens of seeds to notice, and whose invariants others break sooner: a quick run leaves them out.
-const SLOW: &[Mutation] = &[Mutation::IgnoreLostFrames, Mutation::NeverSuspend];
+const SLOW: &[Mutation] =
+    &[Mutation::IgnoreLostFrames, Mutation::NeverSuspend, Mutation::BelieveSyns, Mutation::PassFragments];
 
 /// Seeds of a quick run for each mutation: some more than the slowest of the others takes.
 const SEEDS_QUICK: u64 = 60;
