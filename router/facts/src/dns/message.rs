@@ -71,11 +71,13 @@ impl Message {
         for oddity in self.oddities {
             facts.add_oddity(FactName::DnsOddities, oddity);
         }
-        if !self.questions.is_empty() && self.code.is_none() {
-            facts.add(FactName::DnsQuestions, Value::Questions(self.questions));
+        // A response repeats its query's questions.
+        for question in self.questions.into_iter().filter(|_| self.code.is_none()) {
+            facts.add(FactName::DnsQuestions, Value::Questions(vec![question]));
         }
-        if !self.answers.is_empty() {
-            facts.add(FactName::DnsAnswers, Value::Answers(self.answers));
+        // One by one: of many as many are kept as have room.
+        for answer in self.answers {
+            facts.add(FactName::DnsAnswers, Value::Answers(vec![answer]));
         }
         if let Some(code) = self.code {
             facts.add(FactName::DnsResponseCode, Value::Number(code.into()));
