@@ -53,7 +53,7 @@ impl Crypto {
                     let (_gap, _len) = (varint(reader)?, varint(reader)?);
                 }
                 if kind == ACK_WITH_COUNTS {
-                    let (_ect0, _ect1, _ce) = (varint(reader)?, varint(reader)?, varint(reader)?);
+                    let _counts = (varint(reader)?, varint(reader)?, varint(reader)?);
                 }
             }
             CRYPTO => {
