@@ -11,4 +11,6 @@ pub mod fragments;
 pub mod frames;
 pub mod layout;
 pub mod plugins;
+pub mod receiver;
+pub mod schedule;
 pub mod streams;

@@ -50,6 +50,7 @@ pub use conflicts::AddressConflict;
 pub use extensions::HeaderFault;
 pub use icmp::{Received, Unreachable};
 pub use learning::NeighbourCounts;
+pub use options::is_source_routed;
 pub use report::NeighbourRow;
 pub use routes::Route;
 pub use settings::{InterfaceSettings, ReversePath, Settings, SettingsError, StaticRoute};

@@ -30,6 +30,12 @@ pub(super) fn are_there(headers: &Headers) -> bool {
     headers.transport_at != headers.network_at + if headers.is_ipv6() { 40 } else { 20 } || headers.protocol == ROUTING
 }
 
+/// True if a packet has a source route, whose end no router here goes on to.
+#[must_use]
+pub fn is_source_routed(headers: &Headers, frame: &Frame) -> bool {
+    are_there(headers) && check(headers, frame).is_err_and(|unroutable| unroutable.reason == DropReason::SourceRoute)
+}
+
 /// Whether a packet with these may go on.
 ///
 /// # Errors

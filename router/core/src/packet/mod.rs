@@ -24,6 +24,7 @@ pub use frame::{BUFFER_LEN, FRAME_LEN_MAX, Frame, OFFLOAD_HEADER_LEN, TAG_LEN, T
 pub use odd::Odd;
 pub use offload::Offload;
 pub use parse::{Arp, ArpOperation, Content, Headers, Packet, TcpFlags, Transport};
+pub use tcp::TcpOptions;
 
 /// Length of an Ethernet header without VLAN tag, in bytes.
 pub const ETHERNET_LEN: usize = 14;

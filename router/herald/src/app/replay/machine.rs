@@ -133,7 +133,7 @@ impl Machine {
         };
         self.address(interface, frame);
         let flow = headers.map(|headers| headers.flow_key(interface));
-        let frame = self.whole(frame, headers);
+        let frame = whole(self.mtu, frame, headers);
         let before =
             (self.out.ledger.forwarded, self.out.newest_drop().map(|drop| drop.number), self.out.ledger.consumed);
         self.turn(|node, turn| node.frame_arrived(turn, interface, frame));
@@ -177,21 +177,6 @@ impl Machine {
         }
     }
 
-    /// The frame with an offload header: what is longer than the networks carry was captured before its kernel cut it.
-    fn whole(&self, frame: &[u8], headers: Option<Headers>) -> Frame {
-        let cut = headers.and_then(|headers| {
-            let (network_at, payload_at) = (usize::from(headers.network_at), usize::from(headers.payload_at));
-            let is_long = (headers.end as usize).saturating_sub(network_at) > self.mtu;
-            let kind = if headers.source.is_ipv4() { GSO_TCP_V4 } else { GSO_TCP_V6 };
-            let size = self.mtu.checked_sub(payload_at.checked_sub(network_at)?)?;
-            let size = u16::try_from(size).ok().filter(|size| *size > 0)?;
-            (is_long && matches!(headers.transport, Transport::Tcp { .. })).then_some((kind, headers.payload_at, size))
-        });
-        let Some((kind, header_len, size)) = cut else { return Frame::from_bytes(frame) };
-        let header = [&[0, kind][..], &header_len.to_ne_bytes(), &size.to_ne_bytes(), &[0; 4]].concat();
-        Frame::from_wire(&[&header, frame].concat()).unwrap_or_else(|| Frame::from_bytes(frame))
-    }
-
     /// Lets time pass until a packet's.
     fn advance_to(&mut self, at: Duration) {
         let begin = *self.begin.get_or_insert(at);
@@ -233,6 +218,21 @@ impl Machine {
         self.out.events.clear();
         self.out.spent.clear();
     }
+}
+
+/// The frame with an offload header: what is longer than the networks carry was captured before its kernel cut it.
+pub(super) fn whole(mtu: usize, frame: &[u8], headers: Option<Headers>) -> Frame {
+    let cut = headers.and_then(|headers| {
+        let (network_at, payload_at) = (usize::from(headers.network_at), usize::from(headers.payload_at));
+        let is_long = (headers.end as usize).saturating_sub(network_at) > mtu;
+        let kind = if headers.source.is_ipv4() { GSO_TCP_V4 } else { GSO_TCP_V6 };
+        let size = mtu.checked_sub(payload_at.checked_sub(network_at)?)?;
+        let size = u16::try_from(size).ok().filter(|size| *size > 0)?;
+        (is_long && matches!(headers.transport, Transport::Tcp { .. })).then_some((kind, headers.payload_at, size))
+    });
+    let Some((kind, header_len, size)) = cut else { return Frame::from_bytes(frame) };
+    let header = [&[0, kind][..], &header_len.to_ne_bytes(), &size.to_ne_bytes(), &[0; 4]].concat();
+    Frame::from_wire(&[&header, frame].concat()).unwrap_or_else(|| Frame::from_bytes(frame))
 }
 
 /// `VIRTIO_NET_HDR_GSO_TCPV4` and `_TCPV6` of `linux/virtio_net.h`.

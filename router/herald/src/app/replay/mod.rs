@@ -4,6 +4,7 @@
 mod capture;
 mod hosts;
 mod machine;
+mod streams;
 mod written;
 
 use std::fs::File;
@@ -35,12 +36,16 @@ pub struct ReplayArguments {
     #[arg(value_name = "CAPTURE")]
     pub capture: PathBuf,
     /// The node's configuration; its peers, roles and devices do not count
-    #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "streams")]
+    pub config: Option<PathBuf>,
     /// Set an option over the file and the environment
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Write all packets, the dropped ones too, as pcapng with what became of each as its comment
+    /// Show what stream hooks see of each TCP connection, in order; this needs no configuration, and none changes it
+    #[arg(long)]
+    pub streams: bool,
+    /// Write all packets, the dropped ones too, as pcapng with what became of each as its comment; with --streams only those that
+    /// leave, as they leave
     #[arg(long, value_name = "OUT.pcapng")]
     pub write: Option<PathBuf>,
     /// Print JSON
@@ -188,7 +193,10 @@ impl Printer {
 /// # Errors
 /// What is wrong with capture, configuration or plugins, and where.
 pub fn run(arguments: &ReplayArguments) -> Result<(), ReplayError> {
-    let config = Config::load(&arguments.config, &arguments.set)?;
+    let config = match &arguments.config {
+        Some(config) if !arguments.streams => Config::load(config, &arguments.set)?,
+        Some(_) | None => return streams::run(arguments),
+    };
     let mut capture = Capture::open(&arguments.capture)?;
     let machine = Machine::new(config)?;
     let written = arguments.write.as_deref().map(create).transpose()?;

@@ -1,0 +1,459 @@
+//! One connection: each segment is judged, taken or dropped.
+
+use serde::{Deserialize, Serialize};
+
+use crate::half::{Half, Watch};
+use crate::judged::{Action, Edit, End, Fresh, Judged, Reason};
+use crate::kept::{Room, length};
+use crate::limits::WANT_MAX;
+use crate::settings::{Conflicts, Policy, Settings, Urgent, Watched};
+use herald_core::packet::{TcpFlags, TcpOptions};
+
+/// Which end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Side {
+    /// The end whose first segment came first.
+    Opener,
+    /// The other one.
+    Answerer,
+}
+
+impl Side {
+    /// Both.
+    pub const BOTH: [Self; 2] = [Self::Opener, Self::Answerer];
+
+    /// The other side.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Opener => Self::Answerer,
+            Self::Answerer => Self::Opener,
+        }
+    }
+}
+
+/// A TCP segment. The engine rewrites its payload in place.
+#[derive(Debug)]
+pub struct Segment<'a> {
+    /// Its checksum is right, or not for us to finish.
+    pub is_sound: bool,
+    /// Sequence number.
+    pub sequence: u32,
+    /// Acknowledgement number.
+    pub acknowledgement: u32,
+    /// Control bits.
+    pub flags: TcpFlags,
+    /// The window, without scale.
+    pub window: u16,
+    /// What its options say.
+    pub options: TcpOptions,
+    /// Its bytes.
+    pub payload: &'a mut [u8],
+}
+
+impl Segment<'_> {
+    fn is_urgent(&self) -> bool {
+        const URGENT: u8 = 0x20;
+        self.flags.0 & URGENT != 0
+    }
+
+    fn is_bare(&self) -> bool {
+        self.payload.is_empty() && !self.flags.fin()
+    }
+}
+
+/// One connection. [`crate::Engine`] makes it, and keeps the books of all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stream {
+    pub(crate) opener: Half,
+    pub(crate) answerer: Half,
+    /// A valid RST came.
+    pub(crate) is_reset: bool,
+    /// Who sent a RST of which nobody can say here whether its receiver took it.
+    pub(crate) doubtful_reset: Option<Side>,
+    conflicts: u64,
+    gaps: u64,
+}
+
+/// What may be done now: settings, and what is left of the bounds.
+pub(crate) struct Rules<'a> {
+    pub(crate) settings: &'a Settings,
+    /// Bytes that the stream keeps.
+    pub(crate) stream_cost: usize,
+    /// Bytes that all streams may still keep.
+    pub(crate) room: usize,
+}
+
+impl Stream {
+    pub(crate) fn new(watched: Watched) -> Self {
+        let half = |watch| Half { watch, ..Half::default() };
+        let (opener, answerer) = match watched {
+            Watched::Both => (Watch::On, Watch::On),
+            Watched::Opener => (Watch::On, Watch::Off),
+            Watched::Answerer => (Watch::Off, Watch::On),
+        };
+        Self {
+            opener: half(opener),
+            answerer: half(answerer),
+            is_reset: false,
+            doubtful_reset: None,
+            conflicts: 0,
+            gaps: 0,
+        }
+    }
+
+    /// The bytes that the hook of a direction is to see since the last segment of it, in order: two parts, of which the second
+    /// is mostly empty.
+    #[must_use]
+    pub fn fresh(&self, from: Side) -> (&[u8], &[u8]) {
+        let half = self.half(from);
+        half.kept.slices(half.shown.0, half.shown.1)
+    }
+
+    /// Bytes in order that the hook of a direction has not seen, as it sleeps: for the stream's end.
+    #[must_use]
+    pub fn unseen(&self, from: Side) -> (&[u8], &[u8]) {
+        let half = self.half(from);
+        half.kept.slices(half.shown.1, half.kept.next())
+    }
+
+    /// The hook of a direction sleeps until so many more bytes are there, at most [`WANT_MAX`], or the direction ends.
+    pub fn want(&mut self, from: Side, bytes: u64) {
+        let half = self.half_mut(from);
+        half.wake = half.shown.1 + bytes.min(WANT_MAX);
+    }
+
+    /// The hook of a direction wants no more. Copies are still compared until the receiver has acknowledged every byte that was
+    /// shown and no hole is open: else an allowed beginning that never arrives could be replaced by another one.
+    pub fn bypass(&mut self, from: Side) {
+        let half = self.half_mut(from);
+        if half.watch == Watch::On {
+            let seen = half.shown.1;
+            let next = half.kept.next();
+            half.shown = (next, next);
+            half.watch = Watch::Leaving(seen);
+            half.free();
+        }
+    }
+
+    /// Nothing of this stream is looked at any more; whoever drives it may forget it and let its segments pass.
+    #[must_use]
+    pub fn is_unwatched(&self) -> bool {
+        !self.opener.is_watched() && !self.answerer.is_watched()
+    }
+
+    /// True if a bypass of this direction has taken effect.
+    #[must_use]
+    pub fn is_bypassed(&self, from: Side) -> bool {
+        !self.half(from).is_watched()
+    }
+
+    /// How it ended: by a reset; by a FIN that is reached, of either side; `None` while it is open.
+    #[must_use]
+    pub fn end(&self) -> Option<End> {
+        if self.opener.is_ended() || self.answerer.is_ended() {
+            Some(End::Fin)
+        } else if self.is_reset || self.doubtful_reset.is_some() {
+            Some(End::Reset)
+        } else {
+            None
+        }
+    }
+
+    /// Segments with bytes that differed from the first copy.
+    #[must_use]
+    pub fn conflicts(&self) -> u64 {
+        self.conflicts
+    }
+
+    /// Places where bytes are missing that no hook saw: open holes, a beginning that did not come here, and the rest of a stream
+    /// that goes on without inspection.
+    #[must_use]
+    pub fn gaps(&self) -> u64 {
+        self.gaps + self.opener.kept.holes() + self.answerer.kept.holes()
+    }
+
+    /// True if a segment begins another connection of the same ends, as this one is over (RFC 9293, section 3.6.1): it needs a
+    /// stream of its own.
+    #[must_use]
+    pub fn is_succeeded_by(&self, segment: &Segment<'_>) -> bool {
+        let is_over =
+            self.is_reset || self.doubtful_reset.is_some() || self.opener.is_ended() && self.answerer.is_ended();
+        segment.is_sound && segment.flags.opens() && is_over
+    }
+
+    /// What it keeps counts so many bytes.
+    pub(crate) fn cost(&self) -> usize {
+        self.opener.kept.cost() + self.answerer.kept.cost()
+    }
+
+    pub(crate) fn half(&self, side: Side) -> &Half {
+        match side {
+            Side::Opener => &self.opener,
+            Side::Answerer => &self.answerer,
+        }
+    }
+
+    pub(crate) fn half_mut(&mut self, side: Side) -> &mut Half {
+        match side {
+            Side::Opener => &mut self.opener,
+            Side::Answerer => &mut self.answerer,
+        }
+    }
+
+    /// The sender's half and the other one.
+    pub(crate) fn halves(&mut self, from: Side) -> (&mut Half, &mut Half) {
+        match from {
+            Side::Opener => (&mut self.opener, &mut self.answerer),
+            Side::Answerer => (&mut self.answerer, &mut self.opener),
+        }
+    }
+
+    /// Judges a segment.
+    pub(crate) fn judge(&mut self, from: Side, segment: &mut Segment<'_>, rules: &Rules<'_>) -> Judged {
+        let mut judged = Judged::pass(segment.payload.len());
+        if self.is_unwatched() {
+            return judged;
+        }
+        let half = self.half_mut(from);
+        half.shown = (half.shown.1, half.shown.1);
+        let weighed = self.weigh(from, segment, rules, &mut judged);
+        let weighed = weighed.and_then(|()| self.check_changes(from, segment, rules, &mut judged));
+        self.conflicts += u64::from(judged.is_conflict);
+        if let Err(reason) = weighed {
+            self.refuse(reason, rules, &mut judged);
+        }
+        judged
+    }
+
+    fn weigh(
+        &mut self,
+        from: Side,
+        segment: &mut Segment<'_>,
+        rules: &Rules<'_>,
+        judged: &mut Judged,
+    ) -> Result<(), Reason> {
+        let flags = segment.flags;
+        if !segment.is_sound {
+            return Err(Reason::Checksum);
+        }
+        let half = self.half(from);
+        if segment.options.is_signed && half.first.is_some() && !half.is_signed && !half.is_midstream {
+            return Err(Reason::Signature);
+        }
+        if self.is_reset {
+            let is_harmless = segment.is_bare() && !flags.syn();
+            return if is_harmless { Ok(()) } else { Err(Reason::AfterReset) };
+        }
+        if flags.syn() {
+            return self.syn(from, segment, rules, judged);
+        }
+        if flags.rst() {
+            return self.rst(from, segment, judged);
+        }
+        if !flags.ack() {
+            return Err(Reason::NoAcknowledgement);
+        }
+        let (half, other) = self.halves(from);
+        if half.first.is_none() || other.first.is_none() {
+            // An end answers it; nothing is learnt from it.
+            return if segment.is_bare() { Ok(()) } else { Err(Reason::NotOpen) };
+        }
+        self.open(from, segment, rules, judged)
+    }
+
+    /// A segment of an open connection.
+    fn open(
+        &mut self,
+        from: Side,
+        segment: &mut Segment<'_>,
+        rules: &Rules<'_>,
+        judged: &mut Judged,
+    ) -> Result<(), Reason> {
+        let (half, other) = self.halves(from);
+        let offset = half.offset(segment.sequence);
+        let end = offset.saturating_add_unsigned(segment.payload.len() as u64);
+        let acknowledged = other.offset(segment.acknowledgement);
+        let has_data = !segment.payload.is_empty();
+        let checked = half
+            .check_timestamp(&segment.options)
+            .and_then(|()| half.check_place(offset, end))
+            .and_then(|()| other.check_acknowledgement(acknowledged, half.window_max))
+            .and_then(|()| half.check_fin(end, has_data, segment.flags.fin()));
+        if let Err(reason) = checked {
+            if !half.is_watched() {
+                return Ok(());
+            }
+            if reason == Reason::WindowProbe {
+                judged.answer = Some(half.probe(other, from.other()));
+            }
+            return Err(reason);
+        }
+        let was_ended = half.is_ended();
+        let confirmed = half.is_confirmed || !half.is_midstream;
+        if half.is_watched() {
+            half.bytes(offset, segment, rules, judged)?;
+        } else {
+            half.pass_over(end);
+        }
+        if segment.flags.fin() {
+            half.fin = u64::try_from(end).ok();
+        }
+        half.remember_timestamp(offset, &segment.options);
+        half.show(offset, segment.payload.len(), judged);
+        if half.is_ended() && !was_ended {
+            judged.end = Some(End::Fin);
+        }
+        // What is old is not read for anything else, either.
+        if end >= half.acknowledged.cast_signed() || !confirmed {
+            self.hear(from, acknowledged, segment.window);
+        }
+        Ok(())
+    }
+
+    /// What a segment says of the other direction.
+    pub(crate) fn hear(&mut self, from: Side, acknowledged: i64, window: u16) {
+        let scaled = self.window(from, window);
+        let (half, other) = self.halves(from);
+        half.window = window;
+        half.window_max = half.window_max.max(scaled.unwrap_or(u64::MAX >> 1));
+        other.acknowledge(acknowledged, scaled);
+        if self.doubtful_reset == Some(from.other()) {
+            self.doubtful_reset = None;
+        }
+    }
+
+    /// A side's window in bytes; `None` if its scale is not known.
+    fn window(&self, from: Side, window: u16) -> Option<u64> {
+        let (half, other) = (self.half(from), self.half(from.other()));
+        if half.is_midstream || other.is_midstream {
+            return None;
+        }
+        let scale = half.scale.filter(|_| other.scale.is_some()).unwrap_or_default();
+        Some(u64::from(window) << scale)
+    }
+
+    /// Whether what is to be changed may be, by policy and as nobody signed it.
+    fn check_changes(
+        &mut self,
+        from: Side,
+        segment: &Segment<'_>,
+        rules: &Rules<'_>,
+        judged: &mut Judged,
+    ) -> Result<(), Reason> {
+        let half = self.half(from);
+        if !half.is_watched() {
+            return Ok(());
+        }
+        if segment.is_urgent() {
+            match rules.settings.urgent {
+                Urgent::Clear => judged.edit.clears_urgent = true,
+                Urgent::Drop => return Err(Reason::Urgent),
+            }
+        }
+        let is_signed = half.is_signed || segment.options.is_signed;
+        if is_signed && !judged.edit.is_none(segment.payload.len()) { Err(Reason::Signature) } else { Ok(()) }
+    }
+
+    fn refuse(&mut self, reason: Reason, rules: &Rules<'_>, judged: &mut Judged) {
+        judged.action = Action::Drop(reason);
+        if let Reason::Exception(exception) = reason {
+            match rules.settings.policies.of(exception) {
+                Policy::Drop => {}
+                Policy::Reset => {
+                    judged.action = Action::Reset(exception);
+                    self.is_reset = true;
+                }
+                Policy::Pass => {
+                    judged.action = Action::Pass;
+                    judged.gap = Some(exception);
+                    self.pass(1);
+                }
+            }
+        }
+    }
+
+    /// Goes on without inspection, after so many gaps more.
+    pub(crate) fn pass(&mut self, gaps: u64) {
+        self.gaps = self.gaps() + gaps;
+        self.opener.unwatch();
+        self.answerer.unwatch();
+    }
+
+    /// Bytes that came before are not known.
+    pub(crate) fn missed(&mut self) {
+        self.gaps += 1;
+    }
+}
+
+impl Half {
+    /// Takes the bytes of a segment at an offset: what the receiver has is cut off, what is known is rewritten, what is new is kept.
+    pub(crate) fn bytes(
+        &mut self,
+        offset: i64,
+        segment: &mut Segment<'_>,
+        rules: &Rules<'_>,
+        judged: &mut Judged,
+    ) -> Result<(), Reason> {
+        let len = segment.payload.len();
+        // Where a sender had begun before, its receiver may still wait for what came before.
+        let (floor, front) = if self.is_midstream && !self.is_confirmed {
+            (offset, usize::try_from(offset.saturating_neg()).unwrap_or_default().min(len))
+        } else {
+            (self.acknowledged.cast_signed(), 0)
+        };
+        let cut = usize::try_from(floor.saturating_sub(offset)).unwrap_or_default().min(len);
+        judged.edit = match (cut, segment.flags.fin()) {
+            // It keeps its sequence number: the receiver answers it with what it has.
+            (cut, false) if cut == len => Edit { keep: 0, ..judged.edit },
+            (cut, true | false) => Edit { cut, keep: len - cut, ..judged.edit },
+        };
+        let skipped = cut.max(front);
+        let Some(payload) = segment.payload.get_mut(skipped..).filter(|payload| !payload.is_empty()) else {
+            return Ok(());
+        };
+        let at = u64::try_from(offset.saturating_add_unsigned(skipped as u64)).unwrap_or_default();
+        judged.is_conflict = self.kept.overlay(at, payload);
+        judged.edit.is_rewritten = judged.is_conflict;
+        if judged.is_conflict && rules.settings.conflicts == Conflicts::Drop {
+            return Err(Reason::Conflict);
+        }
+        let room = Room {
+            stream: rules.settings.stream_bytes_max.saturating_sub(rules.stream_cost),
+            all: rules.room,
+            pieces: rules.settings.stream_pieces_max,
+        };
+        self.kept.take(at, payload, room).map_err(Reason::Exception)
+    }
+
+    /// A segment that nobody looks at ends here.
+    fn pass_over(&mut self, end: i64) {
+        let end = u64::try_from(end).unwrap_or_default();
+        if end > self.kept.next() {
+            self.kept.forget(end);
+        }
+    }
+
+    /// Shows what is new in order, unless the hook sleeps.
+    pub(crate) fn show(&mut self, offset: i64, len: usize, judged: &mut Judged) {
+        let next = self.kept.next();
+        let (_, seen) = self.shown;
+        if next == seen || next < self.wake && !self.is_ended() {
+            return;
+        }
+        self.shown = match self.watch {
+            Watch::On => (seen, next),
+            Watch::Leaving(_) | Watch::Off => (next, next),
+        };
+        if self.watch != Watch::On {
+            return;
+        }
+        // Offsets of the payload's first byte as it leaves, and of its end.
+        let begin = offset.saturating_add_unsigned(judged.edit.cut as u64);
+        let end = offset.saturating_add_unsigned(len as u64);
+        let place = seen.cast_signed() - begin;
+        let is_all_there = judged.edit.keep > 0 && end == next.cast_signed();
+        let in_packet = usize::try_from(place).ok().filter(|_| is_all_there).map(|from| from..judged.edit.keep);
+        judged.fresh = Fresh { len: length(next - seen), in_packet };
+    }
+}
