@@ -30,6 +30,18 @@ const LAYERS: &[(&str, &[Layer])] = &[
             ),
         ],
     ),
+    (
+        "stream",
+        &[
+            (&["frame", "export"], Siblings::Strangers),
+            (&["engine"], Siblings::Strangers),
+            (&["opening"], Siblings::Strangers),
+            (&["stream"], Siblings::Strangers),
+            (&["half"], Siblings::Strangers),
+            (&["kept"], Siblings::Strangers),
+            (&["judged", "settings", "limits", "side"], Siblings::Known),
+        ],
+    ),
 ];
 
 /// Modules, and whether they may use each other.

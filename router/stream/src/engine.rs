@@ -2,7 +2,8 @@
 
 use crate::judged::{Action, Judged, Reason};
 use crate::settings::{Exception, Policy, Settings, Watched};
-use crate::stream::{Rules, Segment, Side, Stream};
+use crate::side::Side;
+use crate::stream::{Rules, Segment, Stream};
 
 /// How often what happened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

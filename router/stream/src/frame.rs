@@ -3,7 +3,8 @@
 use crate::engine::{Begun, Engine};
 use crate::judged::{Action, Edit, Judged};
 use crate::settings::Watched;
-use crate::stream::{Segment, Side, Stream};
+use crate::side::Side;
+use crate::stream::{Segment, Stream};
 use herald_core::packet::{Frame, Headers, TcpOptions, Transport, checksum, mend};
 
 /// The packet is no TCP segment that an end would read.
@@ -18,6 +19,14 @@ const SEQUENCE_AT: usize = 4;
 const FLAGS_AT: usize = 13;
 const URGENT_POINTER_AT: usize = 18;
 const URGENT: u8 = 0x20;
+/// Place of the next header's number in an IPv6 header, numbers of headers with other lengths or with options, and of padding
+/// (RFC 8200, section 4).
+const NEXT_HEADER_AT: usize = 6;
+const HOP_BY_HOP: u8 = 0;
+const FRAGMENT: u8 = 44;
+const DESTINATION_OPTIONS: u8 = 60;
+const PAD_1: u8 = 0;
+const PAD_N: u8 = 1;
 
 impl<'a> Segment<'a> {
     /// The segment of a packet whose headers were checked.
@@ -29,11 +38,12 @@ impl<'a> Segment<'a> {
             return Err(NoSegment);
         };
         let is_sound = checksum::is_right(headers, frame);
+        let has_odd_options = has_odd_options(headers, frame);
         let (at, payload_at) = (usize::from(headers.transport_at), usize::from(headers.payload_at));
         let bytes = frame.bytes_mut().get_mut(at..headers.end as usize).ok_or(NoSegment)?;
         let (header, payload) = bytes.split_at_mut_checked(payload_at.saturating_sub(at)).ok_or(NoSegment)?;
         let options = TcpOptions::of(header.get(FIXED_LEN..).ok_or(NoSegment)?);
-        Ok(Self { is_sound, sequence, acknowledgement, flags, window, options, payload })
+        Ok(Self { is_sound, has_odd_options, sequence, acknowledgement, flags, window, options, payload })
     }
 }
 
@@ -71,6 +81,51 @@ impl Engine {
         }
         Ok(judged)
     }
+}
+
+/// True if IPv6 options in front of the segment have padding that Linux refuses: more than seven bytes at once, or any that is
+/// not zero. Nothing may be taken that its receiver discards, and other receivers take it.
+fn has_odd_options(headers: &Headers, frame: &Frame) -> bool {
+    const FIRST_LEN: usize = 40;
+    let network_at = usize::from(headers.network_at);
+    let Some(mut rest) = frame.bytes().get(network_at + FIRST_LEN..usize::from(headers.transport_at)) else {
+        return false;
+    };
+    let mut kind = frame.bytes().get(network_at + NEXT_HEADER_AT).copied().unwrap_or_default();
+    if !headers.is_ipv6() {
+        return false;
+    }
+    while let [next, len, ..] = *rest {
+        let len = if kind == FRAGMENT { 8 } else { (usize::from(len) + 1) * 8 };
+        let Some((header, behind)) = rest.split_at_checked(len) else { return true };
+        if (kind == HOP_BY_HOP || kind == DESTINATION_OPTIONS) && !is_padding_plain(header.get(2..).unwrap_or_default())
+        {
+            return true;
+        }
+        (kind, rest) = (next, behind);
+    }
+    false
+}
+
+fn is_padding_plain(mut options: &[u8]) -> bool {
+    const PADDING_MAX: usize = 7;
+    let mut padding = 0;
+    while let Some((&kind, rest)) = options.split_first() {
+        let len = match (kind, rest.first()) {
+            (PAD_1, _) => 1,
+            (_, Some(&len)) => usize::from(len) + 2,
+            (_, None) => return false,
+        };
+        let Some((option, behind)) = options.split_at_checked(len) else { return false };
+        let is_padding = kind == PAD_1 || kind == PAD_N;
+        padding = if is_padding { padding + len } else { 0 };
+        let content = option.get(2..).unwrap_or_default();
+        if padding > PADDING_MAX || kind == PAD_N && content.iter().any(|byte| *byte != 0) {
+            return false;
+        }
+        options = behind;
+    }
+    true
 }
 
 /// Changes a frame as the engine says; its payload is rewritten already.

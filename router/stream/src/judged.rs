@@ -3,13 +3,15 @@
 use std::ops::Range;
 
 use crate::settings::Exception;
-use crate::stream::Side;
+use crate::side::Side;
 
 /// Why a segment is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// Its checksum is wrong.
     Checksum,
+    /// It stands behind IPv6 options for which its receiver may discard it.
+    OddOptions,
     /// It is signed though nobody agreed on it, or it would have to be changed though it is signed.
     Signature,
     /// Control bits that no end sends together.
@@ -50,8 +52,9 @@ pub enum Reason {
 
 impl Reason {
     /// All but those of exceptions, in the order of their counters.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Checksum,
+        Self::OddOptions,
         Self::Signature,
         Self::Flags,
         Self::NoAcknowledgement,
@@ -76,6 +79,7 @@ impl Reason {
     pub fn name(self) -> &'static str {
         match self {
             Self::Checksum => "tcp-checksum",
+            Self::OddOptions => "tcp-odd-options",
             Self::Signature => "tcp-signature",
             Self::Flags => "tcp-flags",
             Self::NoAcknowledgement => "tcp-no-acknowledgement",

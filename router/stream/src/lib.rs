@@ -22,6 +22,7 @@ mod kept;
 pub mod limits;
 mod opening;
 mod settings;
+mod side;
 mod stream;
 
 pub use engine::{Begun, Counters, Engine};
@@ -29,4 +30,5 @@ pub use export::ImportError;
 pub use frame::NoSegment;
 pub use judged::{Action, Answer, Edit, End, Fresh, Judged, Reason};
 pub use settings::{Conflicts, Exception, Policies, Policy, Settings, Urgent, Watched};
-pub use stream::{Segment, Side, Stream};
+pub use side::Side;
+pub use stream::{Segment, Stream};

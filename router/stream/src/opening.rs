@@ -2,7 +2,8 @@
 
 use crate::half::Half;
 use crate::judged::{Answer, Edit, End, Judged, Reason};
-use crate::stream::{Rules, Segment, Side, Stream};
+use crate::side::Side;
+use crate::stream::{Rules, Segment, Stream};
 
 impl Stream {
     /// The first segment of a stream that had begun elsewhere, or before: both directions begin here.

@@ -7,36 +7,16 @@ use crate::judged::{Action, Edit, End, Fresh, Judged, Reason};
 use crate::kept::{Room, length};
 use crate::limits::WANT_MAX;
 use crate::settings::{Conflicts, Policy, Settings, Urgent, Watched};
+use crate::side::Side;
 use herald_core::packet::{TcpFlags, TcpOptions};
-
-/// Which end of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Side {
-    /// The end whose first segment came first.
-    Opener,
-    /// The other one.
-    Answerer,
-}
-
-impl Side {
-    /// Both.
-    pub const BOTH: [Self; 2] = [Self::Opener, Self::Answerer];
-
-    /// The other side.
-    #[must_use]
-    pub fn other(self) -> Self {
-        match self {
-            Self::Opener => Self::Answerer,
-            Self::Answerer => Self::Opener,
-        }
-    }
-}
 
 /// A TCP segment. The engine rewrites its payload in place.
 #[derive(Debug)]
 pub struct Segment<'a> {
     /// Its checksum is right, or not for us to finish.
     pub is_sound: bool,
+    /// It stands behind IPv6 options for which its receiver may discard it.
+    pub has_odd_options: bool,
     /// Sequence number.
     pub sequence: u32,
     /// Acknowledgement number.
@@ -236,6 +216,9 @@ impl Stream {
         let flags = segment.flags;
         if !segment.is_sound {
             return Err(Reason::Checksum);
+        }
+        if segment.has_odd_options {
+            return Err(Reason::OddOptions);
         }
         let half = self.half(from);
         if segment.options.is_signed && half.first.is_some() && !half.is_signed && !half.is_midstream {

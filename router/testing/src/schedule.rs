@@ -96,6 +96,7 @@ impl Play {
         let (opening, answering) = if sender == Side::Opener { (sender_isn, own_isn) } else { (own_isn, sender_isn) };
         let mut syn = Segment {
             is_sound: true,
+            has_odd_options: false,
             sequence: opening,
             acknowledgement: 0,
             flags: TcpFlags(2),
@@ -268,6 +269,7 @@ impl Play {
         let len = wire.payload.len();
         let mut segment = Segment {
             is_sound: wire.is_sound,
+            has_odd_options: false,
             sequence: wire.sequence,
             acknowledgement: wire.acknowledgement,
             flags: TcpFlags(wire.flags),
