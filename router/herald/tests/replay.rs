@@ -125,6 +125,35 @@ fn each_packet_has_its_verdict_twice_the_same() {
 }
 
 #[test]
+fn streams_are_shown_in_order_and_leave_with_the_bytes_that_were_shown() {
+    let (first, second) = (Interface::First, Interface::Second);
+    let says = |sequence, payload| {
+        let acknowledgement = SYN_ACK.sequence + 1;
+        tcp(first, (5000, 80), frames::Segment { flags: 16, sequence, acknowledgement, payload })
+    };
+    // The second piece comes first, and once more with other bytes.
+    let begin = SYN.sequence + 1;
+    let pieces = [says(begin + 5, b"world"), says(begin, b"hello"), says(begin + 5, b"WORLD")];
+    let handshake = [tcp(first, (5000, 80), SYN), tcp(second, (80, 5000), SYN_ACK), tcp(first, (5000, 80), ACK)];
+    let files = Files::new();
+    let capture = files.file("in.pcap", &pcap(1, &[&handshake[..], &pieces[..]].concat()));
+    let written = files.path("out.pcapng").display().to_string();
+    let output = herald(&["replay", &capture, "--streams", "--json", "--write", &written]);
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let sha256 = "936a185caaa266bb9cbe981e9e05cb78cd732b0b3280eb944412bb6f8f8f07af";
+    let stream = &shown[0];
+    assert_eq!(stream["from_opener"], serde_json::json!({"bytes": 10, "sha256": sha256}), "{shown}");
+    assert_eq!((&stream["source"], &stream["destination"]), (&"10.1.0.100:5000".into(), &"10.2.0.100:80".into()));
+    assert_eq!(stream["to_opener"]["bytes"], 0);
+    assert_eq!((&stream["end"], &stream["gaps"], &stream["conflicts"]), (&"open".into(), &0.into(), &1.into()));
+    assert_eq!(shown.as_array().unwrap().len(), 1);
+    let bytes = std::fs::read(&written).unwrap();
+    let count = |part: &[u8]| bytes.windows(part.len()).filter(|window| *window == part).count();
+    assert_eq!((count(b"hello"), count(b"world"), count(b"WORLD")), (1, 2, 0));
+}
+
+#[test]
 fn links_without_ethernet_are_read_too() {
     let files = Files::new();
     let raw: Vec<Vec<u8>> = packets().iter().map(|packet| packet[14..].to_vec()).collect();

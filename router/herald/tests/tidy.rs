@@ -39,6 +39,7 @@ const LAYERS: &[(&str, &[Layer])] = &[
             (&["stream"], Siblings::Strangers),
             (&["half"], Siblings::Strangers),
             (&["kept"], Siblings::Strangers),
+            (&["segment"], Siblings::Strangers),
             (&["judged", "settings", "limits", "side"], Siblings::Known),
         ],
     ),

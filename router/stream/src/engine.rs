@@ -1,9 +1,10 @@
 //! The books of all streams: bounds, policies, counters.
 
 use crate::judged::{Action, Judged, Reason};
+use crate::segment::{Rules, Segment};
 use crate::settings::{Exception, Policy, Settings, Watched};
 use crate::side::Side;
-use crate::stream::{Rules, Segment, Stream};
+use crate::stream::Stream;
 
 /// How often what happened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,9 +2,10 @@
 
 use crate::engine::{Begun, Engine};
 use crate::judged::{Action, Edit, Judged};
+use crate::segment::Segment;
 use crate::settings::Watched;
 use crate::side::Side;
-use crate::stream::{Segment, Stream};
+use crate::stream::Stream;
 use herald_core::packet::{Frame, Headers, TcpOptions, Transport, checksum, mend};
 
 /// The packet is no TCP segment that an end would read.

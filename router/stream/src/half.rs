@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::judged::Reason;
-use crate::kept::Kept;
+use crate::judged::{Edit, Fresh, Judged, Reason};
+use crate::kept::{Kept, Room, length};
 use crate::limits::{SCALE_MAX, WINDOW_MAX};
+use crate::segment::{Rules, Segment};
+use crate::settings::Conflicts;
 use herald_core::packet::TcpOptions;
 
 /// Whether a hook looks at a direction.
@@ -179,5 +181,77 @@ impl Half {
         self.kept.forget(top);
         self.shown = (top, top);
         self.watch = Watch::Off;
+    }
+}
+
+impl Half {
+    /// Takes the bytes of a segment at an offset: what the receiver has is cut off, what is known is rewritten, what is new is kept.
+    pub(crate) fn bytes(
+        &mut self,
+        offset: i64,
+        segment: &mut Segment<'_>,
+        rules: &Rules<'_>,
+        judged: &mut Judged,
+    ) -> Result<(), Reason> {
+        let len = segment.payload.len();
+        // Where a sender had begun before, its receiver may still wait for what came before.
+        let (floor, front) = if self.is_midstream && !self.is_confirmed {
+            (offset, usize::try_from(offset.saturating_neg()).unwrap_or_default().min(len))
+        } else {
+            (self.acknowledged.cast_signed(), 0)
+        };
+        let cut = usize::try_from(floor.saturating_sub(offset)).unwrap_or_default().min(len);
+        judged.edit = match (cut, segment.flags.fin()) {
+            // It keeps its sequence number: the receiver answers it with what it has.
+            (cut, false) if cut == len => Edit { keep: 0, ..judged.edit },
+            (cut, true | false) => Edit { cut, keep: len - cut, ..judged.edit },
+        };
+        let skipped = cut.max(front);
+        let Some(payload) = segment.payload.get_mut(skipped..).filter(|payload| !payload.is_empty()) else {
+            return Ok(());
+        };
+        let at = u64::try_from(offset.saturating_add_unsigned(skipped as u64)).unwrap_or_default();
+        judged.is_conflict = self.kept.overlay(at, payload);
+        judged.edit.is_rewritten = judged.is_conflict;
+        if judged.is_conflict && rules.settings.conflicts == Conflicts::Drop {
+            return Err(Reason::Conflict);
+        }
+        let room = Room {
+            stream: rules.settings.stream_bytes_max.saturating_sub(rules.stream_cost),
+            all: rules.room,
+            pieces: rules.settings.stream_pieces_max,
+        };
+        self.kept.take(at, payload, room).map_err(Reason::Exception)
+    }
+
+    /// A segment that nobody looks at ends here.
+    pub(crate) fn pass_over(&mut self, end: i64) {
+        let end = u64::try_from(end).unwrap_or_default();
+        if end > self.kept.next() {
+            self.kept.forget(end);
+        }
+    }
+
+    /// Shows what is new in order, unless the hook sleeps.
+    pub(crate) fn show(&mut self, offset: i64, len: usize, judged: &mut Judged) {
+        let next = self.kept.next();
+        let (_, seen) = self.shown;
+        if next == seen || next < self.wake && !self.is_ended() {
+            return;
+        }
+        self.shown = match self.watch {
+            Watch::On => (seen, next),
+            Watch::Leaving(_) | Watch::Off => (next, next),
+        };
+        if self.watch != Watch::On {
+            return;
+        }
+        // Offsets of the payload's first byte as it leaves, and of its end.
+        let begin = offset.saturating_add_unsigned(judged.edit.cut as u64);
+        let end = offset.saturating_add_unsigned(len as u64);
+        let place = seen.cast_signed() - begin;
+        let is_all_there = judged.edit.keep > 0 && end == next.cast_signed();
+        let in_packet = usize::try_from(place).ok().filter(|_| is_all_there).map(|from| from..judged.edit.keep);
+        judged.fresh = Fresh { len: length(next - seen), in_packet };
     }
 }

@@ -2,8 +2,9 @@
 
 use crate::half::Half;
 use crate::judged::{Answer, Edit, End, Judged, Reason};
+use crate::segment::{Rules, Segment};
 use crate::side::Side;
-use crate::stream::{Rules, Segment, Stream};
+use crate::stream::Stream;
 
 impl Stream {
     /// The first segment of a stream that had begun elsewhere, or before: both directions begin here.

@@ -3,44 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::half::{Half, Watch};
-use crate::judged::{Action, Edit, End, Fresh, Judged, Reason};
-use crate::kept::{Room, length};
+use crate::judged::{Action, End, Judged, Reason};
 use crate::limits::WANT_MAX;
-use crate::settings::{Conflicts, Policy, Settings, Urgent, Watched};
+use crate::segment::{Rules, Segment};
+use crate::settings::{Policy, Urgent, Watched};
 use crate::side::Side;
-use herald_core::packet::{TcpFlags, TcpOptions};
-
-/// A TCP segment. The engine rewrites its payload in place.
-#[derive(Debug)]
-pub struct Segment<'a> {
-    /// Its checksum is right, or not for us to finish.
-    pub is_sound: bool,
-    /// It stands behind IPv6 options for which its receiver may discard it.
-    pub has_odd_options: bool,
-    /// Sequence number.
-    pub sequence: u32,
-    /// Acknowledgement number.
-    pub acknowledgement: u32,
-    /// Control bits.
-    pub flags: TcpFlags,
-    /// The window, without scale.
-    pub window: u16,
-    /// What its options say.
-    pub options: TcpOptions,
-    /// Its bytes.
-    pub payload: &'a mut [u8],
-}
-
-impl Segment<'_> {
-    fn is_urgent(&self) -> bool {
-        const URGENT: u8 = 0x20;
-        self.flags.0 & URGENT != 0
-    }
-
-    fn is_bare(&self) -> bool {
-        self.payload.is_empty() && !self.flags.fin()
-    }
-}
 
 /// One connection. [`crate::Engine`] makes it, and keeps the books of all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,15 +20,6 @@ pub struct Stream {
     pub(crate) doubtful_reset: Option<Side>,
     conflicts: u64,
     gaps: u64,
-}
-
-/// What may be done now: settings, and what is left of the bounds.
-pub(crate) struct Rules<'a> {
-    pub(crate) settings: &'a Settings,
-    /// Bytes that the stream keeps.
-    pub(crate) stream_cost: usize,
-    /// Bytes that all streams may still keep.
-    pub(crate) room: usize,
 }
 
 impl Stream {
@@ -366,77 +324,5 @@ impl Stream {
     /// Bytes that came before are not known.
     pub(crate) fn missed(&mut self) {
         self.gaps += 1;
-    }
-}
-
-impl Half {
-    /// Takes the bytes of a segment at an offset: what the receiver has is cut off, what is known is rewritten, what is new is kept.
-    pub(crate) fn bytes(
-        &mut self,
-        offset: i64,
-        segment: &mut Segment<'_>,
-        rules: &Rules<'_>,
-        judged: &mut Judged,
-    ) -> Result<(), Reason> {
-        let len = segment.payload.len();
-        // Where a sender had begun before, its receiver may still wait for what came before.
-        let (floor, front) = if self.is_midstream && !self.is_confirmed {
-            (offset, usize::try_from(offset.saturating_neg()).unwrap_or_default().min(len))
-        } else {
-            (self.acknowledged.cast_signed(), 0)
-        };
-        let cut = usize::try_from(floor.saturating_sub(offset)).unwrap_or_default().min(len);
-        judged.edit = match (cut, segment.flags.fin()) {
-            // It keeps its sequence number: the receiver answers it with what it has.
-            (cut, false) if cut == len => Edit { keep: 0, ..judged.edit },
-            (cut, true | false) => Edit { cut, keep: len - cut, ..judged.edit },
-        };
-        let skipped = cut.max(front);
-        let Some(payload) = segment.payload.get_mut(skipped..).filter(|payload| !payload.is_empty()) else {
-            return Ok(());
-        };
-        let at = u64::try_from(offset.saturating_add_unsigned(skipped as u64)).unwrap_or_default();
-        judged.is_conflict = self.kept.overlay(at, payload);
-        judged.edit.is_rewritten = judged.is_conflict;
-        if judged.is_conflict && rules.settings.conflicts == Conflicts::Drop {
-            return Err(Reason::Conflict);
-        }
-        let room = Room {
-            stream: rules.settings.stream_bytes_max.saturating_sub(rules.stream_cost),
-            all: rules.room,
-            pieces: rules.settings.stream_pieces_max,
-        };
-        self.kept.take(at, payload, room).map_err(Reason::Exception)
-    }
-
-    /// A segment that nobody looks at ends here.
-    fn pass_over(&mut self, end: i64) {
-        let end = u64::try_from(end).unwrap_or_default();
-        if end > self.kept.next() {
-            self.kept.forget(end);
-        }
-    }
-
-    /// Shows what is new in order, unless the hook sleeps.
-    pub(crate) fn show(&mut self, offset: i64, len: usize, judged: &mut Judged) {
-        let next = self.kept.next();
-        let (_, seen) = self.shown;
-        if next == seen || next < self.wake && !self.is_ended() {
-            return;
-        }
-        self.shown = match self.watch {
-            Watch::On => (seen, next),
-            Watch::Leaving(_) | Watch::Off => (next, next),
-        };
-        if self.watch != Watch::On {
-            return;
-        }
-        // Offsets of the payload's first byte as it leaves, and of its end.
-        let begin = offset.saturating_add_unsigned(judged.edit.cut as u64);
-        let end = offset.saturating_add_unsigned(len as u64);
-        let place = seen.cast_signed() - begin;
-        let is_all_there = judged.edit.keep > 0 && end == next.cast_signed();
-        let in_packet = usize::try_from(place).ok().filter(|_| is_all_there).map(|from| from..judged.edit.keep);
-        judged.fresh = Fresh { len: length(next - seen), in_packet };
     }
 }
