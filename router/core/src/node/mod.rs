@@ -36,6 +36,7 @@ use crate::mesh::{Announce, Answer, Inquiry};
 use crate::mistake::take_mistakes;
 use crate::mutation::{Mutation, is_on};
 use crate::packet::{Arrival, Came, Content, Frame, Headers, Packet, Transport, probe, vrrp};
+pub use crate::redirector::Redirecting;
 use crate::redirector::{self, Redirector, choice};
 use crate::time::{Bucket, Instant};
 use crate::turn::Turn;
@@ -46,7 +47,7 @@ use missing::Missing;
 use moving::Drain;
 pub use moving::Remaining;
 pub use reporting::{Asked, owner_query};
-pub use settings::{Announcing, Redirecting, Settings, Strictness};
+pub use settings::{Announcing, Settings, Strictness};
 use syncing::{Bulk, Keeping};
 use view::{Following, View};
 
@@ -117,6 +118,7 @@ impl<H: HostPart> Node<H> {
             node: settings.node,
             choice: settings.choice,
             midstream: settings.midstream,
+            redirecting: settings.redirecting,
             timeouts: settings.timeouts,
             sessions_max: settings.bounds.redirector,
             hash_key: settings.hash_key,

@@ -7,7 +7,7 @@ use crate::flow::HashKey;
 use crate::forward;
 use crate::id::{BootId, NodeId};
 use crate::membership;
-use crate::redirector::choice;
+use crate::redirector::{Redirecting, choice};
 use crate::session::{Bounds, Midstream, Timeouts};
 
 /// Whether streams are announced. Anything but `On(0)` is for tests.
@@ -17,15 +17,6 @@ pub enum Announcing {
     On(Duration),
     /// They are not: packets leave at once, and return packets go where they may.
     Off,
-}
-
-/// How a frame travels to its chosen node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Redirecting {
-    /// On the interface where it arrived, to the chosen node's MAC.
-    Ethernet,
-    /// Over the mesh.
-    Mesh,
 }
 
 /// What a node does with packets that are odd and yet legal to forward.

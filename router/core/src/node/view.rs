@@ -3,7 +3,7 @@
 
 use std::ops::Deref;
 
-use super::{Node, Redirecting};
+use super::Node;
 use crate::event::Event;
 use crate::id::{Epoch, Interface, NodeId, PerInterface};
 use crate::inspector::HostPart;
@@ -161,11 +161,7 @@ impl<H: HostPart> Node<H> {
             return;
         }
         let before = std::mem::replace(&mut self.view.beyond_reach, beyond.clone());
-        let without_frames: &[NodeId] = match self.redirecting {
-            Redirecting::Ethernet => &[],
-            Redirecting::Mesh => &beyond,
-        };
-        self.redirector.reach_changed(&beyond, without_frames);
+        self.redirector.reach_changed(&beyond);
         for node in beyond.iter().filter(|node| !before.contains(node)) {
             self.nothing_more_from(following, *node);
             self.no_answer_from(turn, *node);

@@ -29,6 +29,15 @@ use choice::Candidate;
 use copies::Copies;
 use reach::is_gone;
 
+/// How a frame travels to its chosen node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Redirecting {
+    /// On the interface where it arrived, to the chosen node's MAC.
+    Ethernet,
+    /// Over the mesh.
+    Mesh,
+}
+
 /// How a redirector works.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -38,6 +47,8 @@ pub struct Settings {
     pub choice: choice::Settings,
     /// What to do with TCP in mid-stream.
     pub midstream: Midstream,
+    /// How frames travel.
+    pub redirecting: Redirecting,
     /// How long a session lives unannounced.
     pub timeouts: Timeouts,
     /// How many sessions there may be.
@@ -98,8 +109,6 @@ pub struct Redirector {
     gone: Vec<(NodeId, Instant)>,
     /// Living members to which no message finds a way. What they own goes on to them; nothing new does.
     beyond_reach: Vec<NodeId>,
-    /// Living members that no frame reaches: what opens there is chosen for anew.
-    without_frames: Vec<NodeId>,
     /// Living members with an interface that is out of order. What they have begun goes on to them; nothing new does.
     out_of_order: Vec<NodeId>,
     /// Living members without a whole link to this node: of what they were chosen for and have not announced, they are asked.
@@ -128,7 +137,6 @@ impl Redirector {
             sessions: PerInterface::default(),
             gone: Vec::new(),
             beyond_reach: Vec::new(),
-            without_frames: Vec::new(),
             out_of_order: Vec::new(),
             out_of_touch: Vec::new(),
             translated: HashMap::with_hasher(settings.hash_key),
@@ -154,11 +162,15 @@ impl Redirector {
             let chosen = session.generation.node;
             let unopened = session.standing == Standing::Provisional
                 && (self.beyond_reach.contains(&chosen) || self.out_of_order.contains(&chosen));
-            let opens_in_vain =
-                self.without_frames.contains(&chosen) && matches!(summary.opening, Opening::Connects | Opening::Opens);
+            // Where the mesh redirects, no frame reaches a node that no message does.
+            let opens_in_vain = || {
+                matches!(summary.opening, Opening::Connects | Opening::Opens)
+                    && self.settings.redirecting == Redirecting::Mesh
+                    && self.beyond_reach.contains(&chosen)
+            };
             if session.standing == Standing::Provisional && self.out_of_touch.contains(&chosen) {
                 Known::Doubtful
-            } else if is_gone(&self.gone, chosen) || unopened || opens_in_vain {
+            } else if is_gone(&self.gone, chosen) || unopened || opens_in_vain() {
                 Known::Orphan(*session)
             } else {
                 follow(now, session, summary)

@@ -58,12 +58,10 @@ impl Redirector {
         }
     }
 
-    /// These living members are those to which no message finds a way now, and those to which no frame does.
-    pub fn reach_changed(&mut self, beyond: &[NodeId], without_frames: &[NodeId]) {
+    /// These living members are those to which no message finds a way now.
+    pub fn reach_changed(&mut self, beyond: &[NodeId]) {
         self.beyond_reach.clear();
         self.beyond_reach.extend_from_slice(beyond);
-        self.without_frames.clear();
-        self.without_frames.extend_from_slice(without_frames);
     }
 
     /// These living members have an interface now that is out of order.

@@ -42,11 +42,15 @@ fn flow(number: u16) -> FlowKey {
 }
 
 fn redirector() -> Redirector {
+    redirector_that(Redirecting::Ethernet)
+}
+
+fn redirector_that(redirecting: Redirecting) -> Redirector {
     let timeouts = Timeouts::alike(PROVISIONAL);
     let choice = choice::Settings { key: HashKey([1; 16]), redirectors: Redirectors::Equal, keying: Keying::Shared };
     let hash_key = HashKey([2; 16]);
     let (node, midstream, buckets) = (node(0), Midstream::Drop, BUCKETS);
-    let settings = Settings { node, choice, midstream, timeouts, sessions_max: 1_000, hash_key, buckets };
+    let settings = Settings { node, choice, midstream, redirecting, timeouts, sessions_max: 1_000, hash_key, buckets };
     Redirector::new(Instant::from_nanos(1), settings)
 }
 
@@ -160,8 +164,13 @@ fn a_report_knows_the_opener_of_a_stream_whose_return_key_is_translated() {
 
 /// A packet that opens a stream comes.
 fn opens(redirector: &mut Redirector, now: Instant, key: u16) -> Steer {
-    let summary = Summary { key: HashKey([2; 16]).hashed(flow(key)), opening: Opening::Opens, packets: 1, bytes: 60 };
-    let candidates = [0, 1, 2].map(|n| Candidate { node: node(n), weight: 1, is_holder: false, is_full: false });
+    comes(redirector, now, (key, Opening::Opens), &[0, 1, 2])
+}
+
+fn comes(redirector: &mut Redirector, now: Instant, (key, opening): (u16, Opening), candidates: &[usize]) -> Steer {
+    let summary = Summary { key: HashKey([2; 16]).hashed(flow(key)), opening, packets: 1, bytes: 60 };
+    let candidate = |n: &usize| Candidate { node: node(*n), weight: 1, is_holder: false, is_full: false };
+    let candidates: Vec<_> = candidates.iter().map(candidate).collect();
     let in_sync = PerInterface { first: true, second: true };
     redirector.steer(now, &summary, &candidates, in_sync, &mut Outbox::default())
 }
@@ -201,4 +210,23 @@ fn in_a_full_table_tombstones_make_room_and_then_what_was_never_announced() {
     assert!(matches!(hear(&mut redirector, 2_002), Heard::Refused(Refuse { winner: None, .. })));
     assert_eq!(opens(&mut redirector, now, 2_003), Steer::Drop(DropReason::RedirectorSessionsFull));
     assert_eq!((redirector.len(), redirector.evicted()), (1_000, 2));
+}
+
+#[test]
+fn where_the_mesh_redirects_what_opens_at_a_node_out_of_reach_is_opened_elsewhere() {
+    let now = Instant::from_nanos(1);
+    let steered = |redirecting, opening| {
+        let mut redirector = redirector_that(redirecting);
+        let generation = Generation { counter: 1, node: node(2) };
+        redirector.session_announced(now, &flow(7), 7, &announce(7, generation));
+        redirector.reach_changed(&[node(2)]);
+        comes(&mut redirector, now, (7, opening), &[0])
+    };
+    let steer = steered(Redirecting::Mesh, Opening::Opens);
+    assert!(
+        matches!(steer, Steer::Move(Assign { generation: Generation { counter: 2, node }, .. }) if node == self::node(0))
+    );
+    assert_eq!(steered(Redirecting::Mesh, Opening::Connects), Steer::Chosen(node(0)));
+    assert_eq!(steered(Redirecting::Mesh, Opening::Midstream), Steer::To(node(2)));
+    assert_eq!(steered(Redirecting::Ethernet, Opening::Opens), Steer::To(node(2)));
 }
