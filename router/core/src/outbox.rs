@@ -77,6 +77,16 @@ impl Ledger {
             Leaving::Generated => &mut self.generated,
         }
     }
+
+    /// A message takes a detour: if it has a frame, that is one of those that are handed over.
+    pub(crate) fn note_detour(&mut self, message: &Message) {
+        if matches!(message, Message::Redirect(_)) {
+            self.redirected = self.redirected.saturating_sub(1);
+            self.handed_over += 1;
+        } else if matches!(message, Message::Astray(_)) {
+            self.handed_to_holder = self.handed_to_holder.saturating_sub(1);
+        }
+    }
 }
 
 /// Everything the core wants done, in order.
@@ -177,16 +187,6 @@ impl Outbox {
         };
         *count = count.saturating_sub(1);
         self.count_drop(reason);
-    }
-
-    /// A message of the list takes a detour: in the books its frame is one of those that are handed over.
-    pub(crate) fn detoured(&mut self, message: &Message) {
-        if matches!(message, Message::Redirect(_)) {
-            self.ledger.redirected = self.ledger.redirected.saturating_sub(1);
-            self.ledger.handed_over += 1;
-        } else if matches!(message, Message::Astray(_)) {
-            self.ledger.handed_to_holder = self.ledger.handed_to_holder.saturating_sub(1);
-        }
     }
 
     /// Sends a message to a peer.

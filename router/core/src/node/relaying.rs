@@ -19,19 +19,17 @@ impl<H: HostPart> Node<H> {
         if self.view.detours().is_empty() {
             return;
         }
-        let mut send = std::mem::take(&mut out.send);
-        for (to, message) in &mut send {
+        for (to, message) in &mut out.send {
             let via = self.view.detours().iter().find(|(target, _)| target == to).map(|(_, via)| *via);
             let (Some(via), true) = (via, message.may_be_relayed()) else { continue };
             let mut bytes = Vec::new();
             // What is over its bound is lost on a link, too, and counted there.
             if codec::encode(message, &mut bytes).is_ok() {
-                out.detoured(message);
+                out.ledger.note_detour(message);
                 *message = relayed(message.lane(), Relay { source: self.node, target: *to, bytes });
                 *to = via;
             }
         }
-        out.send = send;
     }
 
     /// A member passes on what another says, or wants it passed on.

@@ -9,7 +9,7 @@ use herald_core::id::{BootId, Epoch, Generation, Interface};
 use herald_core::limits::{BUCKETS, INQUIRIES_MAX};
 use herald_core::mesh::{
     Acknowledge, Announce, Answer, Assign, Astray, Claim, Close, Compare, Fence, Handover, Inquiry, InquiryPart,
-    Message, Redirect, Refresh, Refuse, Relay, SyncEnd, codec,
+    Message, Redirect, Refresh, Refuse, Relay, RelayFrame, SyncEnd, codec,
 };
 use herald_core::node::Reach;
 use herald_core::outbox::Ledger;
@@ -201,6 +201,7 @@ fn more_cases(arrival: FlowKey) -> Vec<Case> {
             unauthorised,
         ),
         ("garbage passed on", "a", Message::Relay(relay(b"garbage")), unauthorised),
+        ("garbage passed on as a frame", "a", Message::RelayFrame(RelayFrame(relay(b"garbage"))), unauthorised),
         ("the word of one who speaks itself", "a", Message::Relay(relay(&words)), unauthorised),
         ("a role that its holder never took", "a", claim(Epoch { boot: BootId(1), ..epoch(9, "a") }), unauthorised),
         ("the last epoch of all", "a", claim(epoch(u64::MAX, "b")), unauthorised),

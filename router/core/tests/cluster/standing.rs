@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use herald_core::event::{DropReason, Event};
 use herald_core::id::Interface;
-use herald_core::limits::TAKEN_BACK_DELAY;
+use herald_core::limits::{DETECTION_TIME, TAKEN_BACK_DELAY};
 use herald_core::membership::Service;
-use herald_core::mesh::Message;
+use herald_core::mesh::{Message, Relay, RelayFrame, Unheard, codec};
+use herald_core::node::Redirecting;
 use herald_core::redirector::choice::Redirectors;
-use herald_testing::frames::{ACK, SYN, SYN_ACK};
+use herald_testing::frames::{ACK, SYN, SYN_ACK, Segment};
+use herald_testing::layout::named;
 
 use crate::opener;
 use crate::world::*;
@@ -141,4 +143,51 @@ fn no_stream_is_given_to_a_node_that_frames_do_not_reach() {
     for (port, _) in of_c {
         assert!(world.talks(*port), "{port}");
     }
+}
+
+#[test]
+fn frames_for_a_member_without_a_link_take_a_detour_and_stay_in_the_books() {
+    let mut world = World::new(&Choices { redirecting: Redirecting::Mesh, ..Choices::default() });
+    let streams: Vec<_> = (41_000..41_060).map(|port| (port, open(&mut world, port))).collect();
+    let of_c: Vec<_> = streams.iter().filter(|(_, chosen)| *chosen == "c").collect();
+    world.cut_link(["a", "c"]);
+    // It is noticed, and c has not given its streams away yet.
+    world.run(DETECTION_TIME + Duration::from_millis(10));
+    assert_eq!(world.remaining("c").1, of_c.len());
+    for (port, _) in &of_c {
+        assert!(world.talks(*port), "{port}");
+    }
+    // Of each the packet that came in at a went over b.
+    let handed_over = ["a", "b"].map(|name| world.member(name).out.ledger.handed_over);
+    assert_eq!(handed_over, [of_c.len() as u64; 2]);
+    // A word stays a word on its detour.
+    let unauthorised = |world: &World| world.member("a").out.ledger.messages_unauthorised;
+    let before = unauthorised(&world);
+    let mut bytes = Vec::new();
+    codec::encode(&Message::Unheard(Unheard { interface: Interface::First }), &mut bytes).unwrap();
+    let relay = Relay { source: named("c"), target: named("a"), bytes };
+    world.say("b", "a", Message::Relay(relay.clone()));
+    assert_eq!(unauthorised(&world), before);
+    world.say("b", "a", Message::RelayFrame(RelayFrame(relay)));
+    assert_eq!(unauthorised(&world), before + 1);
+    world.check_books();
+}
+
+#[test]
+fn who_has_lost_the_whole_mesh_sends_what_is_still_led_to_it() {
+    let mut world = World::new(&elected());
+    let port = (41_000..41_060).find(|port| open(&mut world, *port) == "c").unwrap();
+    world.cut_mesh("c");
+    // The stream ends, of which nobody can hear, and its key is used again.
+    world.host_sends(Interface::First, port, 80, Segment { flags: 4, ..ACK });
+    world.run(NOTICED);
+    world.host_sends(Interface::First, port, 80, Segment { sequence: 900_000, ..SYN });
+    world.run(Duration::from_millis(50));
+    assert_eq!(world.member("c").out.ledger.unacknowledged, 1);
+    assert_eq!(world.drops(DropReason::HoldTimedOut), 0);
+    let answer = Segment { acknowledgement: 900_001, ..SYN_ACK };
+    let before = world.at_client.len();
+    world.host_sends(Interface::Second, 80, port, answer);
+    assert_eq!(world.at_client.len(), before + 1);
+    world.check_books();
 }

@@ -137,6 +137,8 @@ pub(crate) struct World {
     dead: Vec<&'static str>,
     /// A member that runs and has its interfaces, and whose messages are lost, both ways.
     pub(crate) cut_off: Option<&'static str>,
+    /// Two members without a link.
+    cut_link: Option<[&'static str; 2]>,
     /// Where the switches last saw an address as a source: at a node's port, or at the host's.
     learned: PerInterface<HashMap<Mac, Option<usize>>>,
     /// Messages that are lost on their way to a node.
@@ -189,6 +191,7 @@ impl World {
             vlan: choices.vlan,
             dead: Vec::new(),
             cut_off: None,
+            cut_link: None,
             learned: PerInterface::default(),
             lost: |_, _| false,
             mail: VecDeque::new(),
@@ -214,7 +217,10 @@ impl World {
                 member.events.append(&mut member.out.events);
                 member.out.spent.clear();
                 let from = named(member.name);
-                let is_cut = |to| self.cut_off.is_some_and(|name| [from, to].contains(&named(name)));
+                let is_cut = |to| {
+                    self.cut_off.is_some_and(|name| [from, to].contains(&named(name)))
+                        || self.cut_link.is_some_and(|ends| ends.iter().all(|end| [from, to].contains(&named(end))))
+                };
                 let arrives = |to, message: &Message| !is_cut(to) && !(self.lost)(to, message);
                 let sent = member.out.send.drain(..).filter(|(to, message)| arrives(*to, message));
                 self.mail.extend(sent.map(|(to, message)| (from, to, message)));
@@ -388,6 +394,17 @@ impl World {
     pub(crate) fn cut_mesh(&mut self, name: &'static str) {
         self.cut_off = Some(name);
         self.change_links(name, |node, turn, peer| node.link_lost(turn, layout::id(peer)));
+    }
+
+    /// The link between two members is cut; both notice that at once.
+    pub(crate) fn cut_link(&mut self, ends: [&'static str; 2]) {
+        self.cut_link = Some(ends);
+        let now = self.now;
+        for (end, peer) in [(ends[0], ends[1]), (ends[1], ends[0])] {
+            let member = self.members.iter_mut().find(|m| m.name == end).unwrap();
+            member.node.link_lost(&mut Turn::new(now, &mut member.plugins, &mut member.out), named(peer));
+        }
+        self.settle();
     }
 
     /// The mesh is whole again.
