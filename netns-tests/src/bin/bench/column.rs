@@ -190,13 +190,20 @@ fn tcp(site: &Site, streams: u8, seconds: u32, figures: [Figure; 2]) -> Result<M
     Ok(measured)
 }
 
-/// What arrived, by iperf3's report.
+/// What arrived, by iperf3's report: more than nothing.
 fn received(report: &Value, field: &str) -> Result<f64, BenchError> {
-    let value = report.pointer(&format!("/end/sum_received/{field}")).and_then(Value::as_f64);
-    value.filter(|&v| v > 0.0).ok_or_else(|| BenchError::Unintelligible {
-        command: "iperf3".into(),
-        said: report.get("error").map_or_else(|| "no end/sum_received".into(), Value::to_string),
-    })
+    let at = format!("/end/sum_received/{field}");
+    figure(report, &at).and_then(|value| if value > 0.0 { Ok(value) } else { Err(unintelligible(report, &at)) })
+}
+
+/// A figure of iperf3's report.
+fn figure(report: &Value, at: &str) -> Result<f64, BenchError> {
+    report.pointer(at).and_then(Value::as_f64).ok_or_else(|| unintelligible(report, at))
+}
+
+fn unintelligible(report: &Value, at: &str) -> BenchError {
+    let said = report.get("error").map_or_else(|| format!("no {at}"), Value::to_string);
+    BenchError::Unintelligible { command: "iperf3".into(), said }
 }
 
 /// Each datagram is six fragments at an MTU of 1,500. The one that lacks one of them counts as lost.
@@ -205,8 +212,8 @@ fn fragments(site: &Site, seconds: u32) -> Result<Measured, BenchError> {
     let port = format!("--port={IPERF_PORT}");
     let arguments = [to, port, "--udp".into(), "--length=8000".into(), "--bitrate=0".into()];
     let report = site.iperf(&arguments, seconds)?;
-    let lost = report.pointer("/end/sum/lost_percent").and_then(Value::as_f64).unwrap_or_default();
-    Ok(vec![(Figure::Fragments, received(&report, "bits_per_second")? / 1e9), (Figure::FragmentsLost, lost)])
+    let rate = received(&report, "bits_per_second")? / 1e9;
+    Ok(vec![(Figure::Fragments, rate), (Figure::FragmentsLost, figure(&report, "/end/sum/lost_percent")?)])
 }
 
 fn packets(site: &Site, time: Duration, cpus: Cpus) -> Result<Measured, BenchError> {
