@@ -23,7 +23,7 @@ mod way;
 
 pub use books::Books;
 pub use capture::{Capture, CapturedFrame};
-pub use datagram::{DROP_7003, send_datagram};
+pub use datagram::{DROP_7003, echo_server, send_datagram};
 pub use kernel_router::KernelRouter;
 pub use lab::{Builder, Lab, binary};
 pub use memory::Memory;

@@ -6,24 +6,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use netns_tests::{CapturedFrame, Lab, Running, eventually};
+use netns_tests::{CapturedFrame, Lab, echo_server, eventually};
 use serde_json::Value;
 
 /// For anything that takes a moment on an idle machine.
 const LIMIT: Duration = Duration::from_secs(60);
-
-/// Answers each datagram with itself.
-const ECHO: &str = r#"
-import socket
-
-with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as server:
-    server.setsockopt(socket.IPPROTO_IP, 10, 0)
-    server.bind(("::", 9000))
-    print("ready", flush=True)
-    while True:
-        data, peer = server.recvfrom(65535)
-        server.sendto(data, peer)
-"#;
 
 /// Sends datagrams of some lengths, which may be fragmented anywhere, and prints how many came back as they were sent.
 /// Arguments: address, lengths.
@@ -48,12 +35,6 @@ with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket
                 pass
 print(answered)
 "#;
-
-fn echo_server(lab: &Lab, host: &str) -> Running {
-    let server = lab.spawn(host, &["python3", "-c", ECHO]);
-    eventually(LIMIT, "the echo server is ready", || server.stdout().contains("ready").then_some(()));
-    server
-}
 
 #[track_caller]
 fn assert_echoed(lab: &Lab, host: &str, address: &str, lengths: &[&str]) {

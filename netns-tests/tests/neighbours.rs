@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use netns_tests::{Lab, eventually};
+use netns_tests::{Lab, echo_server, eventually};
 
 /// For anything that takes a moment on an idle machine.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -84,7 +84,7 @@ import select, socket, sys, time
 
 address, until = sys.argv[1], time.monotonic() + float(sys.argv[2])
 out = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
-out.connect((address, 9001))
+out.connect((address, 9000))
 last, longest, answered = time.monotonic(), 0, 0
 while time.monotonic() < until:
     out.send(b"pulse")
@@ -96,18 +96,6 @@ while time.monotonic() < until:
             longest, last, answered = max(longest, now - last), now, answered + 1
 longest = max(longest, time.monotonic() - last)
 print(round(longest * 1000) if answered else "never")
-"#;
-
-/// Answers each datagram with itself.
-const ECHO: &str = r#"
-import socket
-
-server = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-server.bind(("::", 9001))
-print("ready", flush=True)
-while True:
-    data, peer = server.recvfrom(100)
-    server.sendto(data, peer)
 "#;
 
 /// Sends datagrams to addresses that nobody has, 2,000 a second. Argument: seconds.
@@ -156,8 +144,7 @@ fn every_node_reaches_a_host_with_another_mac_within_a_second() {
 #[ignore = "takes long: netns-tests/run --long runs it"]
 fn a_scan_delays_no_stream_of_others() {
     let lab = Lab::up("scan-gap").static_roles().guest().start();
-    let echo = lab.spawn("server", &["python3", "-c", ECHO]);
-    eventually(LIMIT, "the echo server is ready", || echo.stdout().contains("ready").then_some(()));
+    let _echo = echo_server(&lab, "server");
     let scan = lab.spawn("guest", &["python3", "-c", SCAN, "8"]);
     eventually(LIMIT, "the scan is under way", || scan.stdout().contains("under way").then_some(()));
     let pulses = ["10.2.0.100", "fd00:2::100"].map(|to| lab.spawn("client", &["python3", "-c", PULSE, to, "5"]));
