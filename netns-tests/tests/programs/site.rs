@@ -43,8 +43,17 @@ const SERVERS: [(u16, &str); 8] = [
     ),
     (2000, "exec socat TCP6-LISTEN:2000,ipv6only=0,fork,reuseaddr EXEC:sha256sum"),
     (2001, "exec socat UDP6-RECVFROM:2001,ipv6only=0,fork EXEC:'tr a-z A-Z'"),
-    // UDP-Lite, which this socat has no name for: family, type, protocol, and the port with address 0.
-    (2002, "exec socat SOCKET-RECVFROM:2:2:136:x07d2x00000000x0000000000000000,fork EXEC:'tr a-z A-Z'"),
+    // UDP-Lite (RFC 3828).
+    (
+        2002,
+        r#"exec python3 -c '
+import socket
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, 136)
+server.bind(("", 2002))
+while True:
+    data, peer = server.recvfrom(2048)
+    server.sendto(data.upper(), peer)'"#,
+    ),
     (
         22,
         r#"exec unshare --mount bash -c 'mount -t tmpfs -o mode=700 none /root && mkdir -m 700 /root/.ssh && \
