@@ -196,6 +196,18 @@ fn selective_acknowledgements_free_nothing_and_forged_ones_are_dropped() {
 }
 
 #[test]
+fn what_an_old_segment_acknowledges_is_not_believed() {
+    let mut line = Line::open();
+    line.shows(&said(0, b"abcdef"), b"abcdef");
+    line.passes(ANSWERER, &said(0, b"ok"));
+    line.passes(OPENER, &Said { ack: 2, ..said(6, b"") });
+    let kept = line.engine.bytes();
+    line.passes(ANSWERER, &Said { ack: 6, window: 9_000, ..said(0, b"o") });
+    assert_eq!(line.engine.bytes(), kept);
+    line.drops(OPENER, &said(1_000, b"x"), Reason::BeyondWindow);
+}
+
+#[test]
 fn nothing_is_taken_behind_the_window() {
     let mut line = Line::open();
     line.drops(OPENER, &said(1_000, b"x"), Reason::BeyondWindow);

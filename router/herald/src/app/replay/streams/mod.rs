@@ -40,7 +40,7 @@ struct StreamRow {
     gaps: u64,
     /// Segments with bytes that differed from the first copy.
     conflicts: u64,
-    /// What parsers found, by the fact's name.
+    /// Facts by name; no parser is asked yet.
     facts: serde_json::Map<String, serde_json::Value>,
 }
 
