@@ -74,7 +74,7 @@ pub const BULK_BYTES_MAX: usize = 256 * 1024;
 pub const PADDING_LEN: usize = 9_000;
 
 /// Time between two padded heartbeats.
-pub const PADDING_INTERVAL: Duration = HEARTBEAT_INTERVAL.saturating_mul(10);
+pub const PADDING_INTERVAL: Duration = HEARTBEAT_INTERVAL.saturating_mul(5);
 
 /// Bytes of a greeting, which is padded: what a node with a certificate can make another one keep before it is known.
 pub const HELLO_LEN_MAX: usize = PADDING_LEN + 4 * 1024;
