@@ -38,6 +38,7 @@ mod scenario {
         nothing_happens = "nothing-happens",
         #[ignore = "takes long: netns-tests/run --long runs it"]
         every_node_is_chosen = "every-node-is-chosen",
+        #[ignore = "takes long: netns-tests/run --long runs it"]
         a_holder_is_killed = "a-holder-is-killed",
         #[ignore = "takes long: netns-tests/run --long runs it"]
         a_holder_stays_dead = "a-holder-stays-dead",
