@@ -5,7 +5,7 @@ use crate::id::NodeId;
 use crate::inspector::HostPart;
 use crate::membership::Member;
 use crate::mesh::{Lane, Message, Relay, RelayFrame, codec};
-use crate::outbox::Outbox;
+use crate::outbox::{Ledger, Outbox};
 use crate::turn::Turn;
 
 impl<H: HostPart> Node<H> {
@@ -21,14 +21,19 @@ impl<H: HostPart> Node<H> {
         }
         for (to, message) in &mut out.send {
             let via = self.view.detours().iter().find(|(target, _)| target == to).map(|(_, via)| *via);
-            let (Some(via), true) = (via, message.may_be_relayed()) else { continue };
-            let mut bytes = Vec::new();
-            // What is over its bound is lost on a link, too, and counted there.
-            if codec::encode(message, &mut bytes).is_ok() {
-                out.ledger.note_detour(message);
-                *message = relayed(message.lane(), Relay { source: self.node, target: *to, bytes });
-                *to = via;
+            if let (Some(via), true) = (via, message.may_be_relayed()) {
+                self.take_detour(via, (to, message), &mut out.ledger);
             }
+        }
+    }
+
+    fn take_detour(&self, via: NodeId, (to, message): (&mut NodeId, &mut Message), ledger: &mut Ledger) {
+        let mut bytes = Vec::new();
+        // What is over its bound is lost on a link, too, and counted there.
+        if codec::encode(message, &mut bytes).is_ok() {
+            ledger.note_detour(message);
+            *message = relayed(message.lane(), Relay { source: self.node, target: *to, bytes });
+            *to = via;
         }
     }
 
@@ -43,9 +48,24 @@ impl<H: HostPart> Node<H> {
         let is_allowed = |message: &Message| message.may_be_relayed() && message.lane() == lane;
         match codec::decode_message(&relay.bytes).filter(is_allowed) {
             Some(message) if relay.target == self.node && relay.source != self.node && believed => {
+                let sent = turn.out.send.len();
                 self.message_arrived(turn, relay.source, message);
+                self.answer_the_same_way((relay.source, from), sent, turn.out);
             }
             Some(_) | None => turn.out.ledger.messages_unauthorised += 1,
+        }
+    }
+
+    /// One end may take a detour while the other still waits for its link to come back: who asked, asked lately, and waits less
+    /// long.
+    fn answer_the_same_way(&self, (source, via): (NodeId, NodeId), sent: usize, out: &mut Outbox) {
+        if self.view.member(source).is_some_and(|member| member.link_up) {
+            return;
+        }
+        for (to, message) in out.send.iter_mut().skip(sent) {
+            if *to == source && matches!(message, Message::Answer(_) | Message::Acknowledge(_) | Message::Refuse(_)) {
+                self.take_detour(via, (to, message), &mut out.ledger);
+            }
         }
     }
 
