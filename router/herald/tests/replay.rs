@@ -154,6 +154,39 @@ fn streams_are_shown_in_order_and_leave_with_the_bytes_that_were_shown() {
 }
 
 #[test]
+fn facts_are_shown_of_connections_and_behind_them_of_datagrams() {
+    let (first, second) = (Interface::First, Interface::Second);
+    let query = b"\xab\xcd\x01\0\0\x01\0\0\0\0\0\0\x01a\x04test\0\0\x01\0\x01";
+    let mut forged = frames::udp(from_host(first), (1001, 53), query);
+    // Its checksum is wrong now: nobody reads it.
+    *forged.last_mut().unwrap() = 2;
+    let says = |flags, sequence, payload| frames::Segment { flags, sequence, acknowledgement: 501, payload };
+    let head = b"GET /a HTTP/1.1\r\nHost: www.test\r\n\r\n";
+    let capture = [
+        frames::udp(from_host(first), (1000, 53), query),
+        forged,
+        frames::udp(from_host(first), (1002, 9), b"no facts"),
+        tcp(first, (5000, 80), SYN),
+        tcp(second, (80, 5000), SYN_ACK),
+        tcp(first, (5000, 80), says(16, 101 + 20, &head[20..])),
+        tcp(first, (5000, 80), says(16, 101, &head[..20])),
+    ];
+    let files = Files::new();
+    let capture = files.file("in.pcap", &pcap(1, &capture));
+    let shown: Value = serde_json::from_slice(&herald(&["replay", &capture, "--streams", "--json"]).stdout).unwrap();
+    let requests = &shown[0]["facts"]["http.requests"];
+    assert_eq!((&requests[0]["host"], &requests[0]["path"]), (&"www.test".into(), &"/a".into()), "{shown}");
+    let exchange = &shown[1];
+    assert_eq!((&exchange["protocol"], &exchange["source"]), (&"udp".into(), &"10.1.0.100:1000".into()));
+    assert_eq!((&exchange["from_opener"]["bytes"], &exchange["to_opener"]["bytes"]), (&query.len().into(), &0.into()));
+    assert_eq!(exchange["facts"]["dns.questions"][0]["name"], "a.test");
+    assert_eq!(shown.as_array().unwrap().len(), 2, "{shown}");
+    let text = String::from_utf8(herald(&["replay", &capture, "--streams"]).stdout).unwrap();
+    assert!(text.contains("gaps 0  conflicts 0\n    http.requests  [{"), "{text}");
+    assert!(text.ends_with("7 packets, 1 connections; dropped 0\n"), "{text}");
+}
+
+#[test]
 fn links_without_ethernet_are_read_too() {
     let files = Files::new();
     let raw: Vec<Vec<u8>> = packets().iter().map(|packet| packet[14..].to_vec()).collect();

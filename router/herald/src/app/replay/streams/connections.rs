@@ -1,14 +1,13 @@
 //! The TCP connections of a capture, in the order of their first packets.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 
-use ring::digest::{Context, SHA256};
-
-use super::{SeenRow, StreamRow};
+use super::StreamRow;
+use super::saw::Saw;
 use herald_core::id::Interface;
 use herald_core::packet::{Frame, Headers, Transport};
+use herald_facts::Direction;
 use herald_stream::{Action, Begun, End, Engine, Segment, Settings, Side, Stream, Watched};
 
 /// What became of a packet.
@@ -31,34 +30,6 @@ impl Became {
     }
 }
 
-/// What a hook saw.
-struct Saw {
-    bytes: u64,
-    digest: Context,
-}
-
-impl Saw {
-    fn new() -> Self {
-        Self { bytes: 0, digest: Context::new(&SHA256) }
-    }
-
-    fn add(&mut self, parts: (&[u8], &[u8])) {
-        for part in [parts.0, parts.1] {
-            self.digest.update(part);
-            self.bytes += part.len() as u64;
-        }
-    }
-
-    fn row(&self) -> SeenRow {
-        let mut sha256 = String::new();
-        for byte in self.digest.clone().finish().as_ref() {
-            // Writing to a text cannot fail.
-            let _ = write!(sha256, "{byte:02x}");
-        }
-        SeenRow { bytes: self.bytes, sha256 }
-    }
-}
-
 struct Connection {
     opener: SocketAddr,
     answerer: SocketAddr,
@@ -67,6 +38,7 @@ struct Connection {
     /// `None`: it passes without inspection.
     stream: Option<Box<Stream>>,
     is_reset: bool,
+    facts: herald_facts::Stream,
 }
 
 /// All connections.
@@ -105,7 +77,8 @@ impl Connections {
                     Begun::Reset(exception) => return (Became::Dropped(exception.name()), Interface::First),
                 };
                 let (from_opener, to_opener) = (Saw::new(), Saw::new());
-                self.all.push(Connection { opener, answerer, from_opener, to_opener, stream, is_reset: false });
+                let (is_reset, facts) = (false, herald_facts::Stream::new());
+                self.all.push(Connection { opener, answerer, from_opener, to_opener, stream, is_reset, facts });
                 self.newest.insert(key, self.all.len() - 1);
                 self.all.len() - 1
             }
@@ -126,16 +99,20 @@ impl Connections {
         frame: &mut Frame,
     ) -> (Became, Interface) {
         let Some(connection) = self.all.get_mut(number) else { return (Became::Same, Interface::First) };
-        let (side, saw, interface) = if source == connection.opener {
-            (Side::Opener, &mut connection.from_opener, Interface::First)
+        let (side, direction, saw, interface) = if source == connection.opener {
+            (Side::Opener, Direction::FromOpener, &mut connection.from_opener, Interface::First)
         } else {
-            (Side::Answerer, &mut connection.to_opener, Interface::Second)
+            (Side::Answerer, Direction::ToOpener, &mut connection.to_opener, Interface::Second)
         };
         let Some(stream) = &mut connection.stream else { return (Became::Same, interface) };
         let Ok(judged) = self.engine.frame(stream, side, headers, frame) else {
             return (Became::Dropped("no-segment"), interface);
         };
-        saw.add(stream.fresh(side));
+        let (one, two) = stream.fresh(side);
+        for bytes in [one, two].into_iter().filter(|bytes| !bytes.is_empty()) {
+            saw.add(bytes);
+            connection.facts.feed(direction, bytes);
+        }
         let became = match judged.action {
             Action::Drop(reason) => Became::Dropped(reason.name()),
             Action::Reset(exception) => {
@@ -150,9 +127,14 @@ impl Connections {
         (became, interface)
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
     /// What hooks saw.
-    pub(super) fn rows(self) -> Vec<StreamRow> {
-        self.all.iter().map(Connection::row).collect()
+    pub(super) fn rows(self) -> impl Iterator<Item = StreamRow> {
+        self.all.into_iter().map(|connection| connection.row())
     }
 }
 
@@ -174,7 +156,7 @@ impl Connection {
             // What passes without inspection is a gap from its beginning.
             gaps: self.stream.as_ref().map_or(1, |stream| stream.gaps()),
             conflicts: self.stream.as_ref().map_or(0, |stream| stream.conflicts()),
-            facts: serde_json::Map::new(),
+            facts: self.facts.facts().clone(),
         }
     }
 }

@@ -1,8 +1,11 @@
-//! `herald replay --streams`: what hooks see of each TCP connection of a capture, as the stream engine puts it in order. No
-//! configuration counts: packets pass an IP router's checks and then the engine, with its defaults.
+//! `herald replay --streams`: what hooks see of each TCP connection of a capture, as the stream engine puts it in order, and the
+//! facts that follow; behind them exchanges of UDP datagrams with facts. No configuration counts: packets pass an IP router's
+//! checks and then the engine, with its defaults.
 
 mod connections;
+mod exchanges;
 mod passage;
+mod saw;
 
 use std::path::Path;
 
@@ -13,7 +16,9 @@ use super::{ReplayArguments, ReplayError, Written, create};
 use crate::app::config::Config;
 use crate::app::output;
 use connections::{Became, Connections};
+use exchanges::Exchanges;
 use herald_core::id::Interface;
+use herald_facts::Facts;
 use passage::Passage;
 
 /// What a direction's hook saw.
@@ -25,8 +30,8 @@ struct SeenRow {
     sha256: String,
 }
 
-/// One connection.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// One connection, or one exchange of datagrams.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct StreamRow {
     protocol: &'static str,
     /// The opener.
@@ -40,16 +45,21 @@ struct StreamRow {
     gaps: u64,
     /// Segments with bytes that differed from the first copy.
     conflicts: u64,
-    /// Facts by name; no parser is asked yet.
-    facts: serde_json::Map<String, serde_json::Value>,
+    /// What the parsers found in what the hooks saw.
+    facts: Facts,
 }
 
 impl StreamRow {
-    fn line(&self) -> String {
-        let Self { protocol, source, destination, from_opener, to_opener, end, gaps, conflicts, .. } = self;
+    fn text(&self) -> String {
+        let Self { protocol, source, destination, from_opener, to_opener, end, gaps, conflicts, facts } = self;
         let (sent, answered) = (from_opener.bytes, to_opener.bytes);
+        let facts = facts.iter().map(|(name, value)| {
+            // Numbers and texts can always be written as JSON.
+            format!("    {}  {}\n", name.as_str(), serde_json::to_string(value).unwrap_or_default())
+        });
         format!(
-            "{protocol} {source} {destination}  {sent} bytes, {answered} back  {end}  gaps {gaps}  conflicts {conflicts}\n"
+            "{protocol} {source} {destination}  {sent} bytes, {answered} back  {end}  gaps {gaps}  conflicts {conflicts}\n{}",
+            facts.collect::<String>()
         )
     }
 }
@@ -64,7 +74,7 @@ pub(super) fn run(arguments: &ReplayArguments) -> Result<(), ReplayError> {
     }
     let mut capture = Capture::open(&arguments.capture)?;
     let mut written = arguments.write.as_deref().map(create).transpose()?;
-    let (mut passage, mut connections) = (Passage::new(), Connections::new());
+    let (mut passage, mut connections, mut exchanges) = (Passage::new(), Connections::new(), Exchanges::default());
     let mut dropped: Vec<(&'static str, u64)> = Vec::new();
     let mut count = |reason| match dropped.iter_mut().find(|(known, _)| *known == reason) {
         Some((_, count)) => *count += 1,
@@ -77,7 +87,10 @@ pub(super) fn run(arguments: &ReplayArguments) -> Result<(), ReplayError> {
         through.ended.into_iter().for_each(&mut count);
         let Some((mut frame, headers)) = through.packet else { continue };
         let (became, side) = match headers {
-            Some(headers) => connections.packet(&headers, &mut frame),
+            Some(headers) => {
+                exchanges.packet(&headers, &frame);
+                connections.packet(&headers, &mut frame)
+            }
             None => (Became::Same, Interface::First),
         };
         let interface = captured.interface.unwrap_or(side);
@@ -94,8 +107,9 @@ pub(super) fn run(arguments: &ReplayArguments) -> Result<(), ReplayError> {
     if let Some((file, path)) = written {
         file.finish().map_err(|error| ReplayError::Write { path: path.to_owned(), error })?;
     }
-    let rows = connections.rows();
-    let text = if arguments.json { json(&rows) } else { text(&rows, packets, &dropped) };
+    let connected = connections.len();
+    let rows: Vec<_> = connections.rows().chain(exchanges.rows()).collect();
+    let text = if arguments.json { json(&rows) } else { text(&rows, connected, packets, &dropped) };
     output::print(&text).map_err(ReplayError::Output)
 }
 
@@ -117,12 +131,11 @@ fn json(rows: &[StreamRow]) -> String {
     format!("[{}]\n", rows.join(",\n"))
 }
 
-fn text(rows: &[StreamRow], packets: u64, dropped: &[(&'static str, u64)]) -> String {
-    let mut text: String = rows.iter().map(StreamRow::line).collect();
+fn text(rows: &[StreamRow], connected: usize, packets: u64, dropped: &[(&'static str, u64)]) -> String {
+    let mut text: String = rows.iter().map(StreamRow::text).collect();
     let counts: Vec<_> = dropped.iter().map(|(reason, count)| format!(", {reason} {count}")).collect();
     text += &format!(
-        "{packets} packets, {} connections; dropped {}{}\n",
-        rows.len(),
+        "{packets} packets, {connected} connections; dropped {}{}\n",
         dropped.iter().map(|(_, count)| count).sum::<u64>(),
         counts.concat()
     );
