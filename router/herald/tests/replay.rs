@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 use herald_core::id::Interface;
 use herald_testing::frames::{self, ACK, SYN, SYN_ACK};
 use herald_testing::layout::{from_host, v6};
+use herald_testing::pcap::pcap;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -21,17 +22,6 @@ fn config() -> String {
 
 const RULES: &str = r#"plugins=[{name="acl", config={rules=[
     {action="reject", protocol="tcp", destination_ports=23}, {action="drop", protocol="udp", destination_ports=9}]}}]"#;
-
-/// A pcap file: link type and packets, a millisecond apart (libpcap's file format).
-fn pcap(link: u32, packets: &[Vec<u8>]) -> Vec<u8> {
-    let mut bytes = [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 262_144, link].map(u32::to_le_bytes).concat();
-    for (number, packet) in (0_u32..).zip(packets) {
-        let len = u32::try_from(packet.len()).unwrap();
-        bytes.extend(([1_700_000_000, number * 1_000, len, len].map(u32::to_le_bytes)).concat());
-        bytes.extend(packet);
-    }
-    bytes
-}
 
 struct Files(TempDir);
 

@@ -1,17 +1,21 @@
 //! Captures through `herald replay --streams`: what hooks saw, what left, and the facts, against what is known of each: the
-//! captures of the folder that `HERALD_CAPTURES` names, with its `expected.json`.
+//! captures of the folder that `HERALD_CAPTURES` names, with its `expected.json`, and made ones of every kind.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by a panic")]
 
 mod application;
 mod packets;
 
+use std::collections::HashSet;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
 
-use packets::{FIN, RST, SYN, Timed, Ways, is_fragment, pcap, pcapng, segment, sha256};
+use herald_testing::cases::{self, Case, Connection};
+use herald_testing::chance::Chance;
+use herald_testing::pcap;
+use packets::{FIN, RST, SYN, Timed, Ways, is_fragment, pcap_packets, pcapng, segment, sha256};
 use serde_json::{Value, json};
 
 /// Where something else than the first answer of a case is right: which one, and the frames that do not leave as its actions
@@ -48,6 +52,9 @@ struct Otherwise {
 /// What an untouched Linux receiver reads, and what no answer says.
 const LINUX: &str = "linux";
 const NONE: &str = "none";
+
+/// Seeds of made captures.
+const SEEDS: u64 = 12;
 
 /// What `herald replay --streams` says of a capture, and what leaves.
 struct Replayed {
@@ -146,7 +153,14 @@ fn check_left(name: &str, case: &Value, frames: &[Timed], replayed: &Replayed) -
         }
     }
     wrong.append(&mut ways.differing);
-    for row in replayed.rows.as_array().unwrap().iter().filter(|row| row["protocol"] == "tcp") {
+    wrong.extend(check_carried(&replayed.rows, &ways));
+    wrong
+}
+
+/// What the hooks saw has left.
+fn check_carried(rows: &Value, ways: &Ways) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for row in rows.as_array().unwrap().iter().filter(|row| row["protocol"] == "tcp") {
         let [source, destination] = ["source", "destination"].map(|key| end_of(&row[key]));
         for (seen, carried) in [
             (&row["from_opener"], ways.carried(source, destination)),
@@ -197,7 +211,7 @@ fn captures_are_seen_as_their_receivers_read_them() {
     for (name, case) in cases {
         let file = folder.join(case["file"].as_str().unwrap());
         let replayed = replay(&file);
-        let frames = pcap(&fs::read(&file).unwrap());
+        let frames = pcap_packets(&fs::read(&file).unwrap());
         let found = [check_seen(name, case, &replayed.rows), check_left(name, case, &frames, &replayed)].concat();
         wrong.extend(found.iter().map(|what| format!("{name}: {what}")));
     }
@@ -205,4 +219,80 @@ fn captures_are_seen_as_their_receivers_read_them() {
     wrong.extend(gone.map(|otherwise| format!("{}: there is no such case", otherwise.case)));
     println!("{} captures were compared", cases.len());
     assert!(!cases.is_empty() && wrong.is_empty(), "of {} captures:\n{}", cases.len(), wrong.join("\n"));
+}
+
+/// Frames of all cases, each one's in order, and its connections in the order of their first frames.
+fn mix(cases: Vec<Case>, chance: &mut Chance) -> (Vec<Vec<u8>>, Vec<(&'static str, Connection)>) {
+    let (mut frames, mut connections, mut later) = (Vec::new(), Vec::new(), Vec::new());
+    let mut waiting: Vec<_> =
+        cases.into_iter().map(|case| (case.kind, case.frames.into_iter(), case.connections)).collect();
+    while !waiting.is_empty() {
+        let place = chance.place(waiting.len());
+        let (kind, rest, known) = &mut waiting[place];
+        // The first connection begins with the first frame; those behind it are told apart by their ends.
+        if let [first, behind @ ..] = &known[..] {
+            connections.push((*kind, first.clone()));
+            later.extend(behind.iter().map(|connection| (*kind, connection.clone())));
+            known.clear();
+        }
+        match rest.next() {
+            Some(frame) => frames.push(frame),
+            None => drop(waiting.swap_remove(place)),
+        }
+    }
+    connections.extend(later);
+    (frames, connections)
+}
+
+/// A connection as a row should show it.
+fn row_of(connection: &Connection) -> Value {
+    let seen = |bytes: &[u8]| json!({"bytes": bytes.len(), "sha256": sha256(bytes)});
+    json!({
+        "protocol": "tcp",
+        "source": connection.opener.to_string(),
+        "destination": connection.answerer.to_string(),
+        "from_opener": seen(&connection.from_opener),
+        "to_opener": seen(&connection.to_opener),
+        "end": connection.end,
+        "gaps": connection.gaps,
+        "conflicts": connection.conflicts,
+        "facts": {},
+    })
+}
+
+#[test]
+fn made_captures_of_every_kind_are_seen_as_their_receivers_read_them() {
+    for seed in 0..SEEDS {
+        let mut chance = Chance::new(seed, "captures");
+        let cases = cases::of_every_kind(&mut chance);
+        let (frames, connections) = mix(cases, &mut chance);
+        let folder = tempfile::tempdir().unwrap();
+        let capture = folder.path().join("made.pcap");
+        fs::write(&capture, pcap::pcap(1, &frames)).unwrap();
+        let replayed = replay(&capture);
+        let rows = replayed.rows.as_array().unwrap();
+        assert_eq!(rows.len(), connections.len(), "seed {seed}");
+        let mut openers: Vec<_> = rows.iter().map(|row| end_of(&row["source"])).collect();
+        let mut seen = HashSet::new();
+        openers.retain(|opener| seen.insert(*opener));
+        let known = connections.iter().map(|(_, connection)| connection.opener);
+        assert!(openers.into_iter().eq(known.take(seen.len())), "seed {seed}: in the order of their first packets");
+        let mut wrong = Vec::new();
+        for (kind, connection) in &connections {
+            let expected = row_of(connection);
+            let same_ends: Vec<_> = rows.iter().filter(|row| row["source"] == expected["source"]).collect();
+            if !same_ends.contains(&&expected) {
+                wrong.push(format!("{kind}: {expected} is expected, and shown {same_ends:?}"));
+            }
+        }
+        let mut ways = Ways::default();
+        let mut times: Vec<u64> = replayed.left.iter().map(|(at, _)| *at).collect();
+        times.dedup();
+        for time in times {
+            ways.add(&segment(&at(&replayed.left, time)).unwrap());
+        }
+        wrong.append(&mut ways.differing);
+        wrong.extend(check_carried(&replayed.rows, &ways));
+        assert!(wrong.is_empty(), "seed {seed}:\n{}", wrong.join("\n"));
+    }
 }

@@ -30,7 +30,7 @@ fn usize_of(word: u32) -> usize {
 }
 
 /// The packets of a pcap file in this machine's usual order, with microseconds.
-pub(crate) fn pcap(bytes: &[u8]) -> Vec<Timed> {
+pub(crate) fn pcap_packets(bytes: &[u8]) -> Vec<Timed> {
     assert_eq!(word(bytes), 0xa1b2_c3d4);
     let (mut rest, mut packets) = (&bytes[24..], Vec::new());
     while !rest.is_empty() {
