@@ -13,9 +13,6 @@ use crate::swarm;
 use crate::world::{FAULTS_FROM_MS, HEAL_MS, SETTLED_MS, SILENCE_MS};
 use herald_testing::chance::Chance;
 
-/// The kinds that the program does not stand in every seed yet: the swarm leaves them out. Whoever mends one takes it from here.
-pub(crate) const LEFT_OUT: &[Kind] = &[Kind::PulsesPreempting];
-
 /// A fault that may stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
@@ -91,11 +88,6 @@ impl Kind {
             Self::Impersonated => "impersonated",
         }
     }
-}
-
-/// The kinds of the swarm.
-pub(crate) fn of_the_swarm() -> Vec<Kind> {
-    Kind::ALL.into_iter().filter(|kind| !LEFT_OUT.contains(kind)).collect()
 }
 
 /// Which kinds somebody asks for.

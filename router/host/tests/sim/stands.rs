@@ -94,7 +94,7 @@ pub(crate) fn kinds(options: &Options, asked: Asked) -> ExitCode {
 /// Runs all pairs of a standing fault and what follows; of the first that fails the shortest failure is shown.
 pub(crate) fn pairs(options: &Options) -> ExitCode {
     let then = |kind: Kind| Event::after(kind).into_iter().map(move |event| (kind, Some(event)));
-    let rows: Vec<Row> = standing::of_the_swarm().into_iter().flat_map(then).collect();
+    let rows: Vec<Row> = Kind::ALL.into_iter().flat_map(then).collect();
     let found = run_all(options, &rows);
     let code = print(options, &rows, &found);
     let failing = rows.iter().zip(&found).find_map(|(row, failures)| Some((*row, failures, shortest(failures, *row)?)));

@@ -23,7 +23,7 @@ const STANDING: u64 = 25;
 pub(crate) fn scenario(seed: u64) -> Scenario {
     let mut chance = Chance::new(seed, "standing");
     if chance.happens(STANDING) {
-        let kind = chance.pick(&standing::of_the_swarm());
+        let kind = chance.pick(&standing::Kind::ALL);
         return standing::scenario(seed, kind);
     }
     let mut chance = Chance::new(seed, "scenario");

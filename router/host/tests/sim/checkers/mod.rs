@@ -70,7 +70,7 @@ impl Default for Checkers {
             Box::new(one_configuration::OneConfiguration),
             Box::new(plugin_faults::PluginFaults::default()),
             Box::new(unknown_kinds::UnknownKinds),
-            Box::new(views::Views),
+            Box::new(views::Views::default()),
             Box::new(agreement::Agreement::default()),
             Box::new(vacancy::Vacancy::default()),
             Box::new(handshake::Handshake),

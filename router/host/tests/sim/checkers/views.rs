@@ -1,14 +1,25 @@
 //! L1: after the last fault all members agree on view, epochs and holders, and choose all nodes whose plugins judge.
 
+use std::time::Duration;
+
+use herald_core::event::Event;
 use herald_core::id::Interface;
 use herald_core::session::{Announced, MarkerSession};
+use herald_core::time::Instant;
 use herald_host::FaultPolicy;
 
 use super::Checker;
 use crate::member::NODES;
 use crate::world::{SETTLED_MS, Sight, World, at_ms};
 
-pub(super) struct Views;
+/// Time in which all members hear of a role that was taken back.
+const CLAIM_TIME: Duration = Duration::from_millis(100);
+
+#[derive(Default)]
+pub(super) struct Views {
+    /// When somebody last heard of another holder.
+    changed_at: Option<Instant>,
+}
 
 impl Checker for Views {
     fn invariant(&self) -> &'static str {
@@ -17,9 +28,21 @@ impl Checker for Views {
 
     fn see(&mut self, world: &World, sight: &Sight<'_>) -> Result<(), String> {
         match sight {
-            Sight::Sampled if world.now >= at_ms(SETTLED_MS) => agree(world),
-            _ => Ok(()),
+            Sight::Told { event: Event::HolderChanged { .. }, .. } => self.changed_at = Some(world.now),
+            Sight::Sampled if world.now >= at_ms(SETTLED_MS) && !self.is_being_taken_back(world) => {
+                return agree(world);
+            }
+            _ => {}
         }
+        Ok(())
+    }
+}
+
+impl Views {
+    /// A process that came and went for long goes on from now on, and takes back the role that it lost.
+    fn is_being_taken_back(&self, world: &World) -> bool {
+        let preempts = world.standing.comes_and_goes() && world.scenario.choices.preempt_ms.is_some();
+        preempts && self.changed_at.is_some_and(|at| world.now.since(at) < CLAIM_TIME)
     }
 }
 
