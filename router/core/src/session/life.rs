@@ -257,15 +257,25 @@ impl Life {
         self.state = after;
     }
 
-    /// True for an acknowledgement of another connection than the one whose SYN has begun this stream: its end did not accept
-    /// that SYN, and challenges it (RFC 5961, section 4.2). What follows is of the connection that it has.
+    /// True for an acknowledgement of another connection than the one that this stream has begun with: one end alone has
+    /// spoken, and the other speaks of what that has not said. A SYN was forged, and its end challenges it (RFC 5961,
+    /// section 4.2), or does not, as it challenges seldom; or another segment was. What follows is of the connection that
+    /// both have.
     fn is_of_another_connection(&self, direction: Direction, segment: &Segment) -> bool {
-        self.state == State::Opening
-            && direction == Direction::ToOpener
-            && segment.flags.only_acknowledges()
-            && self.responder.next().is_none()
-            && self.opener.next().is_some()
-            && !self.opener.has_said(segment.acknowledgement, SYN_PAYLOAD_MAX)
+        let (sender, receiver) = match direction {
+            Direction::FromOpener => (&self.opener, &self.responder),
+            Direction::ToOpener => (&self.responder, &self.opener),
+        };
+        if sender.next().is_some() || receiver.next().is_none() || !segment.flags.only_acknowledges() {
+            return false;
+        }
+        match self.state {
+            State::Opening => !receiver.has_said(segment.acknowledgement, SYN_PAYLOAD_MAX),
+            State::OneWay | State::Established | State::Closing => {
+                !sender.may_say(receiver, segment.sequence, segment.acknowledgement)
+            }
+            State::Closed | State::Active => false,
+        }
     }
 
     /// The state of a stream that no reset has ended.

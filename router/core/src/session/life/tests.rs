@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use Direction::{FromOpener as OUT, ToOpener as BACK};
-use State::{Closed, Closing, Established, Opening};
+use State::{Closed, Closing, Established, OneWay, Opening};
 
 /// The window of every segment that a row does not say otherwise of.
 const WINDOW: u16 = 1_000;
@@ -324,6 +324,39 @@ fn a_syn_that_an_end_challenges_has_not_begun_the_connection_that_goes_on() {
     assert_eq!(run(&reset).renewal(OUT, &tcp(SYN, 400_000, 0, 0)), Renewal::Opens);
     // What acknowledges the SYN is its answer's rest, which came first.
     run(&[(OUT, SYN, 400_000, 0, 0, Opening), (BACK, ACK, 511, 400_001, 0, Opening)]);
+}
+
+#[test]
+fn what_one_end_alone_has_said_is_not_believed_when_the_other_contradicts_it() {
+    // Forged numbers first, then the ends of the connection. Those of the opener lie within reach of the forged ones.
+    let out = (OUT, ACK, 111, 511, 100);
+    let back = (BACK, ACK, 511, 211, 900);
+    let row = |(direction, flags, sequence, ack, payload), state| -> Row {
+        (direction, flags, sequence, ack, payload, state)
+    };
+    let begun = |forged: Row, state| run(&[forged, row(out, state)]);
+    let taken_up = |direction, forged: (u8, u32)| {
+        let mut life = Life::picked_up(6);
+        life.packet_passed(direction, &tcp(forged.0, forged.1, 9, 0));
+        life
+    };
+    let table: [(&str, Life, Direction); 6] = [
+        ("a SYN that nobody challenges", begun((OUT, SYN, 400_000, 0, 0, Opening), OneWay), OUT),
+        ("a segment in the middle", begun((OUT, ACK, 400_000, 900_000, 0, OneWay), OneWay), OUT),
+        ("a FIN", begun((OUT, FIN | ACK, 400_000, 900_000, 0, Closing), Closing), OUT),
+        ("of a stream that was taken up", taken_up(OUT, (ACK, 400_000)), OUT),
+        ("of one that was taken up, from the other end", taken_up(BACK, (ACK, 400_000)), BACK),
+        ("a FIN of one that was taken up", taken_up(BACK, (FIN | ACK, 400_000)), BACK),
+    ];
+    for (name, mut life, forged) in table {
+        let (first, second) = if forged == OUT { (back, out) } else { (out, back) };
+        for (direction, flags, sequence, ack, payload) in [first, second] {
+            life.packet_passed(direction, &tcp(flags, sequence, ack, payload));
+            assert_eq!(life.state(), Established, "{name}");
+        }
+        pass(&mut life, &[(OUT, FIN | ACK, 211, 1_411, 0, Closing), (BACK, FIN | ACK, 1_411, 212, 0, Closing)]);
+        pass(&mut life, &[(OUT, ACK, 212, 1_412, 0, Closed)]);
+    }
 }
 
 #[test]
