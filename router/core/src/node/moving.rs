@@ -23,6 +23,8 @@ pub(super) struct Drain {
     next: Slot,
     /// When it goes on.
     at: Instant,
+    /// The node that was given a stream and did not confirm it, while this node waits for that alone.
+    silent: Option<NodeId>,
 }
 
 /// What is left to give away.
@@ -82,7 +84,11 @@ impl<H: HostPart> Node<H> {
         let stays = self.out_of_reach.is_some_and(|since| now >= since + DETECTION_TIME);
         let is_draining = self.view.member(self.node).is_some_and(|own| own.draining);
         self.drain = match (stays || is_draining || self.view.is_passed_over(), self.drain) {
-            (true, drain) => drain.or(Some(Drain { next: Slot::FIRST, at: now })),
+            // It was silent because it is gone: the next node need not be.
+            (true, Some(drain)) if drain.silent.is_some_and(|node| !self.reaches(node)) => {
+                Some(Drain { at: now, silent: None, ..drain })
+            }
+            (true, drain) => drain.or(Some(Drain { next: Slot::FIRST, at: now, silent: None })),
             (false, _) => None,
         };
     }
@@ -113,7 +119,7 @@ impl<H: HostPart> Node<H> {
                 }
             }
         }
-        self.drain = Some(Drain { next, at: turn.now + pause });
+        self.drain = Some(Drain { next, at: turn.now + pause, silent: None });
     }
 
     /// When [`drain_on`](Self::drain_on) is due.
@@ -157,14 +163,14 @@ impl<H: HostPart> Node<H> {
     }
 
     /// Takes back a stream that was given to a node of which no redirector has heard. Before it is given away again some
-    /// time passes: the next node may be as silent.
+    /// time passes, as the next node may be as silent, unless the node turns out to be out of reach.
     fn take_back(&mut self, turn: &mut Turn<'_, H>, slot: Slot, from: NodeId) {
         let identity = self.chosen.markers.at(slot).identity;
         let Some(slot) = self.chosen.take_back(turn, slot, identity) else { return };
         turn.out.tell(Event::TakenBack { flow: self.chosen.markers.at(slot).opener, from });
         self.tell_anew(turn, slot);
         if let Some(drain) = &mut self.drain {
-            drain.at = turn.now + TAKEN_BACK_DELAY;
+            (drain.at, drain.silent) = (turn.now + TAKEN_BACK_DELAY, Some(from));
         }
     }
 

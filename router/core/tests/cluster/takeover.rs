@@ -358,6 +358,23 @@ fn a_stream_given_to_a_node_that_dies_is_given_to_another() {
 }
 
 #[test]
+fn a_stream_taken_back_from_a_node_that_turns_out_to_be_dead_is_given_to_another_at_once() {
+    let mut world = World::new(&elected());
+    let streams = open(&mut world, 41_000, 60);
+    let own: Vec<u16> = streams.iter().filter(|(_, chosen)| *chosen == "c").map(|(port, _)| *port).collect();
+    world.lost = |to, message| to == named("a") && matches!(message, Message::Assign(_));
+    world.serve("c", Service::Draining);
+    world.run(DETECTION_TIME + FENCE_TIME_MAX + Duration::from_millis(10));
+    assert!(world.remaining("c").1 > 0, "what a has not confirmed is back");
+    world.crash("a");
+    world.run(DETECTION_TIME + FENCE_TIME_MAX * 2);
+    assert_eq!(world.remaining("c"), (0, 0));
+    for port in own {
+        assert!(world.talks(port), "{port}");
+    }
+}
+
+#[test]
 fn what_a_node_is_assigned_twice_goes_on_in_the_higher_generation() {
     let mut world = World::new(&Choices::default());
     let port = open_until_chosen(&mut world, Interface::First, "c");
