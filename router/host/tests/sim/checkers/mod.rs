@@ -73,7 +73,7 @@ impl Default for Checkers {
             Box::new(views::Views::default()),
             Box::new(agreement::Agreement::default()),
             Box::new(vacancy::Vacancy::default()),
-            Box::new(handshake::Handshake),
+            Box::new(handshake::Handshake::default()),
             Box::new(expiry::Expiry::default()),
             Box::new(lives::Lives::default()),
             Box::new(untouched::Untouched::default()),
