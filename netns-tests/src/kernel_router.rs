@@ -18,13 +18,15 @@ addresses = ["10.1.0.1/24", "fd00:1::1/64", "fe80::200:5eff:fe00:201/64"]
 "#;
 
 /// What the kernel is told. By its defaults it would bound its answers, and not ask where a packet came from.
-const SETTINGS: [(&str, &str); 10] = [
+const SETTINGS: [(&str, &str); 11] = [
     ("ipv4/ip_forward", "1"),
     ("ipv6/conf/all/forwarding", "1"),
     ("ipv4/icmp_ratelimit", "0"),
     ("ipv4/icmp_msgs_per_sec", "100000"),
     ("ipv4/icmp_msgs_burst", "100000"),
     ("ipv6/icmp/ratelimit", "0"),
+    // Who compares packets knows them by their labels: one that the kernel makes up could be another packet's.
+    ("ipv6/auto_flowlabels", "0"),
     ("ipv4/conf/all/rp_filter", "2"),
     ("ipv4/conf/all/send_redirects", "0"),
     ("ipv4/conf/eth0/send_redirects", "0"),
