@@ -5,7 +5,7 @@ mod end_reason;
 
 use std::net::IpAddr;
 
-use crate::flow::FlowKey;
+use crate::flow::{FlowKey, SourceNetwork};
 use crate::id::{Epoch, Generation, Interface, Mac, NodeId};
 
 pub use drop_reason::DropReason;
@@ -39,6 +39,17 @@ pub enum Step {
     M11,
     /// The return packet passed the chain and the chosen node itself sent it out.
     M12,
+}
+
+/// A fault of a plugin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PluginFault {
+    /// The plugin, by its manifest.
+    pub plugin: &'static str,
+    /// What failed: a hook, or what the plugin said.
+    pub cause: &'static str,
+    /// Who opened the stream.
+    pub source: SourceNetwork,
 }
 
 /// Something that happened and can be told.
@@ -231,10 +242,22 @@ pub enum Event {
         /// How many were ended so far.
         ended: u64,
     },
-    /// A plugin failed too often and is not asked any more; its fault policy speaks for it.
+    /// A plugin failed in too large a share of what it was asked, or failed when it was tried: it is not asked for some time,
+    /// and its fault policy speaks for it.
     PluginSuspended {
+        /// The last fault.
+        fault: PluginFault,
+    },
+    /// A plugin that was suspended has judged a packet, and is asked as ever.
+    PluginResumed {
         /// The plugin, by its manifest.
         plugin: &'static str,
+    },
+    /// A plugin failed too often at streams of one source: for what that source opens, its fault policy speaks until some of
+    /// the faults are forgiven.
+    SourceLimited {
+        /// The last fault.
+        fault: PluginFault,
     },
     /// A plugin of a node, which may be this one, is suspended and its fault policy ends what it would be asked about, so the
     /// node is passed over; or no longer.
@@ -277,6 +300,8 @@ impl Event {
             | Self::AddressConflict { .. }
             | Self::NeighbourConflict { .. }
             | Self::PluginSuspended { .. }
+            | Self::PluginResumed { .. }
+            | Self::SourceLimited { .. }
             | Self::NodeSuspended { .. }
             | Self::AllSuspended { .. } => true,
             Self::Step { .. }

@@ -132,6 +132,30 @@ impl Hash for FlowKey {
     }
 }
 
+/// Whom a stream's faults are held against: an IPv4 address, or the /64 of an IPv6 address, as one host may have all of that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SourceNetwork(IpAddr);
+
+impl SourceNetwork {
+    /// The network that an address stands for.
+    #[must_use]
+    pub fn of(address: IpAddr) -> Self {
+        Self(match address {
+            IpAddr::V4(_) => address,
+            IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
+        })
+    }
+}
+
+impl fmt::Display for SourceNetwork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            IpAddr::V4(v4) => write!(f, "{v4}"),
+            IpAddr::V6(v6) => write!(f, "{v6}/64"),
+        }
+    }
+}
+
 /// A key with its hash in this node's tables, so that a packet that meets several of them is hashed once.
 #[derive(Clone, Copy, Debug)]
 pub struct HashedKey {

@@ -275,6 +275,11 @@ pub trait Inspector {
         part: &mut Self::Part,
     );
 
+    /// Time went on: what waits for that may be done. Called before [`readiness`](Self::readiness).
+    fn time_passed(&mut self, now: Instant) {
+        let _ = now;
+    }
+
     /// Whether they judge now. It is asked after every batch.
     fn readiness(&self) -> Readiness;
 }

@@ -104,6 +104,10 @@ mutations! {
     ForgiveFaults = "forgive-faults",
     /// A plugin that failed too often is called again and again.
     NeverSuspend = "never-suspend",
+    /// A plugin is called for what a source opens, however often it has failed at that source's streams.
+    IgnoreSourceLimit = "ignore-source-limit",
+    /// A suspended plugin is never tried again.
+    NeverTry = "never-try",
     /// A node whose plugin is suspended is chosen like any other.
     ChooseSuspended = "choose-suspended",
     /// A node begins a stream by any frame that says it was redirected.

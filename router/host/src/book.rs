@@ -1,11 +1,13 @@
 //! What is counted of each plugin. One thread writes, any thread reads.
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, OnceLock};
 
 use serde::Serialize;
 
+use super::breaker::State;
+use herald_core::event::PluginFault;
 use herald_core::limits::PLUGIN_REASONS_MAX;
 
 /// The counters of one plugin.
@@ -14,7 +16,10 @@ pub(super) struct Book {
     packets: Counter,
     drops: Counter,
     faults: Counter,
-    suspended: AtomicBool,
+    forgotten_sources: Counter,
+    /// How it stands, as its place in [`STATES`].
+    stands: AtomicU8,
+    last_fault: Mutex<Option<PluginFault>>,
     reasons: [(OnceLock<&'static str>, Counter); PLUGIN_REASONS_MAX],
     times: Histogram,
 }
@@ -38,16 +43,40 @@ pub struct PluginRow {
     pub p50_ns: u64,
     /// 99 of 100 took no more than this.
     pub p99_ns: u64,
-    /// `"ok"`, or `"faulted"`: it is called no more.
+    /// `"ok"`; `"faulted"`: it is suspended and not called; `"trying"`: it was, and is given one packet after the other until it
+    /// has judged one.
     pub state: &'static str,
+    /// What it failed in last: `stream-started`, `packets`, `stream-ended`, or by what it said, `verdict`, `effect`; `null`: it
+    /// never failed.
+    pub fault_cause: Option<&'static str>,
+    /// Who opened the stream that it failed at last: an IPv4 address, or an IPv6 network of 64 bits.
+    pub fault_source: Option<String>,
+    /// Sources whose faults were forgotten before their time, as there was no room for more.
+    pub forgotten_sources: u64,
     /// The plugin's own counters.
     pub counters: BTreeMap<String, u64>,
     /// Drops by the reason it gave.
     pub reasons: BTreeMap<String, u64>,
 }
 
+/// A plugin that is not called as ever, as `herald status` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SuspendedRow {
+    /// Its id.
+    pub plugin: &'static str,
+    /// `"faulted"` or `"trying"`, as in [`PluginRow`].
+    pub state: &'static str,
+    /// What it failed in last.
+    pub fault_cause: Option<&'static str>,
+    /// Who opened the stream that it failed at last.
+    pub fault_source: Option<String>,
+}
+
 /// The reason under which all are counted that find no place.
 const OTHER_REASONS: &str = "other";
+
+/// The names of how a plugin may stand.
+const STATES: [&str; 3] = ["ok", "faulted", "trying"];
 
 impl Default for Book {
     fn default() -> Self {
@@ -55,7 +84,9 @@ impl Default for Book {
             packets: Counter::default(),
             drops: Counter::default(),
             faults: Counter::default(),
-            suspended: AtomicBool::new(false),
+            forgotten_sources: Counter::default(),
+            stands: AtomicU8::new(0),
+            last_fault: Mutex::default(),
             reasons: std::array::from_fn(|_| (OnceLock::new(), Counter::default())),
             times: Histogram::default(),
         }
@@ -74,12 +105,25 @@ impl Book {
         }
     }
 
-    pub(super) fn failed(&self) {
+    pub(super) fn failed(&self, fault: PluginFault) {
         self.faults.add(1);
+        // The loop waits for no reader: one that reads just now is shown the fault before.
+        if let Ok(mut last) = self.last_fault.try_lock() {
+            *last = Some(fault);
+        }
     }
 
-    pub(super) fn suspend(&self) {
-        self.suspended.store(true, Relaxed);
+    pub(super) fn forgot_sources(&self, forgotten: u64) {
+        self.forgotten_sources.set(forgotten);
+    }
+
+    pub(super) fn stands(&self, state: State) {
+        let place = match state {
+            State::Closed => 0,
+            State::Open { .. } => 1,
+            State::Trying { .. } => 2,
+        };
+        self.stands.store(place, Relaxed);
     }
 
     pub(super) fn took(&self, nanos: u64, packets: u64) {
@@ -100,6 +144,12 @@ impl Book {
         text.unwrap_or(OTHER_REASONS)
     }
 
+    /// How a plugin stands that is not called as ever.
+    pub(super) fn suspended(&self, plugin: &'static str) -> Option<SuspendedRow> {
+        let PluginRow { state, fault_cause, fault_source, .. } = self.row();
+        (state != STATES[0]).then_some(SuspendedRow { plugin, state, fault_cause, fault_source })
+    }
+
     /// The counters as a row; what only the plugin knows is left empty.
     pub(super) fn row(&self) -> PluginRow {
         let mut reasons = BTreeMap::new();
@@ -109,6 +159,7 @@ impl Book {
                 *reasons.entry(text.to_owned()).or_default() += count.value();
             }
         }
+        let last_fault = self.last_fault.lock().ok().and_then(|last| *last);
         PluginRow {
             id: String::new(),
             version: String::new(),
@@ -118,7 +169,10 @@ impl Book {
             faults: self.faults.value(),
             p50_ns: self.times.quantile(50),
             p99_ns: self.times.quantile(99),
-            state: if self.suspended.load(Relaxed) { "faulted" } else { "ok" },
+            state: STATES.get(usize::from(self.stands.load(Relaxed))).copied().unwrap_or_default(),
+            fault_cause: last_fault.map(|fault| fault.cause),
+            fault_source: last_fault.map(|fault| fault.source.to_string()),
+            forgotten_sources: self.forgotten_sources.value(),
             counters: BTreeMap::new(),
             reasons,
         }
@@ -132,6 +186,10 @@ struct Counter(AtomicU64);
 impl Counter {
     fn add(&self, more: u64) {
         self.0.store(self.value().wrapping_add(more), Relaxed);
+    }
+
+    fn set(&self, value: u64) {
+        self.0.store(value, Relaxed);
     }
 
     fn value(&self) -> u64 {

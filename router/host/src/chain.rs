@@ -16,6 +16,8 @@ use herald_plugin::abi::{HeraldPacket, HeraldText, HeraldVerdict};
 
 use super::Clock;
 use super::block::{Blocks, ChainGeneration, StateLayout};
+use super::book::SuspendedRow;
+use super::breaker::Admits;
 use super::guard::{Onward, Said, Seat, Word};
 use super::head::Head;
 use super::library::Plugin;
@@ -23,7 +25,8 @@ use super::manifest::FaultPolicy;
 use super::notes::Notes;
 use super::report::Report;
 use super::{describe, effects};
-use herald_core::event::EndReason;
+use herald_core::event::{EndReason, Event};
+use herald_core::flow::SourceNetwork;
 use herald_core::inspector::{
     Action, Direction, Inspection, Inspector, Parts, PerDirection, Readiness, Standing, Stream, Totals, Verdict,
 };
@@ -56,6 +59,8 @@ struct Asked {
     verdicts: Vec<HeraldVerdict>,
     /// Index of each packet in the batch.
     places: Vec<usize>,
+    /// There are more, which it is not given in this call.
+    is_cut: bool,
 }
 
 /// The packets of one batch on their way through the chain. What a plugin says of a stream holds from its packet on, not
@@ -94,6 +99,7 @@ impl Chain {
             packets: Vec::with_capacity(BATCH_PACKETS_MAX),
             verdicts: Vec::with_capacity(BATCH_PACKETS_MAX),
             places: Vec::with_capacity(BATCH_PACKETS_MAX),
+            is_cut: false,
         };
         let all = seats.iter().fold(0, |mask, seat| mask | seat.bit());
         Self {
@@ -116,15 +122,21 @@ impl Chain {
         Report::new(self.seats.iter().map(|seat| (seat.plugin.clone(), seat.book.clone())).collect())
     }
 
+    /// The plugins that are not called as ever.
+    #[must_use]
+    pub fn suspended(&self) -> Vec<SuspendedRow> {
+        self.seats.iter().filter_map(|seat| seat.book.suspended(seat.name())).collect()
+    }
+
     /// Bytes that the plugins' states of one stream take.
     #[must_use]
     pub fn stream_len(&self) -> usize {
         self.blocks.stream_len()
     }
 
-    /// The plugins that were suspended since the last call.
-    pub fn take_suspended(&mut self) -> impl Iterator<Item = &'static str> {
-        self.seats.iter_mut().filter_map(Seat::take_suspended)
+    /// What happened to the plugins since the last call.
+    pub fn take_events(&mut self) -> impl Iterator<Item = Event> {
+        self.seats.iter_mut().flat_map(Seat::take_events)
     }
 
     /// Asks the plugin in one seat about the packets that are still on their way.
@@ -138,17 +150,19 @@ impl Chain {
             if self.asked.places.is_empty() {
                 return;
             }
-            if seat.is_suspended() {
-                return self.asked.refuse(seat, way);
+            match seat.admits(now) {
+                Admits::All => {}
+                Admits::One => self.asked.keep_one(),
+                Admits::Nothing => return self.asked.refuse(seat, way),
             }
             let judged = self.asked.ask((now, unix_now), seat, clock, (way, &self.notes));
             if effects::close() {
                 self.asked.take_effects(now, seat, judged, way, (&mut self.notes, &mut self.made));
             }
             self.asked.heed(now, seat, judged, way);
-            match self.asked.places.get(judged) {
-                // What the plugin did not come to when it failed, it is asked again.
-                Some(&failed) => left = way.open & (!0 << failed) << 1,
+            match self.asked.last_asked(judged) {
+                // What the plugin did not come to when it failed, or was not given when it was tried, it is asked again.
+                Some(last) => left = way.open & (!0 << last) << 1,
                 None => return,
             }
         }
@@ -270,20 +284,21 @@ impl Inspector for Chain {
     fn stream_started(&mut self, now: Instant, stream: &Stream, head: &mut Head) -> PerDirection<Standing> {
         let mut raw = describe::stream(now, now.as_nanos().wrapping_add(self.unix_ahead), 0, stream);
         head.home = self.blocks.take();
+        let source = SourceNetwork::of(stream.opener.source().ip());
         let (mut standing, mut ended_by) = (PerDirection::<Standing>::default(), None);
         for seat in &mut self.seats {
             if !seat.takes(&stream.opener) {
                 Direction::BOTH.iter().for_each(|&direction| head.skip(seat.bit(), direction));
                 continue;
             }
-            let said = if seat.is_suspended() {
-                Said::Suspended
+            let said = if let Some(refused) = seat.refuses(now, source) {
+                refused
             } else {
                 let state = seat.state(&self.blocks, head.home);
                 // SAFETY: neither changes before the call is over.
                 unsafe { effects::open_stream(head, &self.notes) };
                 // SAFETY: the block is new and of this chain's layout, and the place is this seat's.
-                let said = unsafe { seat.stream_started(now, &raw, state) };
+                let said = unsafe { seat.stream_started(now, (&raw, source), state) };
                 if effects::close() {
                     outcome::take_stream_effects(head, &mut self.notes);
                     raw.mark = head.mark;
@@ -294,7 +309,7 @@ impl Inspector for Chain {
                 said
             };
             // Behind a plugin that accepted the whole stream nobody is asked, but all are told.
-            let failed = matches!(said, Said::Failed | Said::Suspended);
+            let failed = matches!(said, Said::Failed | Said::Suspended(_) | Said::Limited);
             if failed || head.skips(Direction::FromOpener) & seat.bit() == 0 {
                 let mut word = Word::default();
                 seat.settle(said.at_start(), Direction::FromOpener, &mut word);
@@ -357,13 +372,14 @@ impl Inspector for Chain {
         let notes = self.notes.of(head.notes);
         end.notes = (&raw const notes).cast();
         end.each_note = Some(effects::each_note);
+        let source = SourceNetwork::of(stream.opener.source().ip());
         for seat in &mut self.seats {
             if head.made & seat.bit() != 0 {
                 let state = seat.state(&self.blocks, head.home);
                 // SAFETY: neither changes before the call is over.
                 unsafe { effects::open_stream(head, &self.notes) };
                 // SAFETY: the head says that this seat has made its state; it is wiped below.
-                unsafe { seat.stream_ended(now, &raw, &end, state) };
+                unsafe { seat.stream_ended(now, (&raw, source), &end, state) };
                 if effects::close() {
                     effects::give(effects::take());
                 }
@@ -371,6 +387,10 @@ impl Inspector for Chain {
         }
         self.notes.forget(&mut head.notes);
         self.blocks.give(std::mem::take(head).home);
+    }
+
+    fn time_passed(&mut self, now: Instant) {
+        self.seats.iter_mut().for_each(|seat| seat.time_passed(now));
     }
 
     fn readiness(&self) -> Readiness {

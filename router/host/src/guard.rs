@@ -12,13 +12,16 @@ use super::book::Book;
 use herald_plugin::Scope;
 
 use super::block::{Blocks, Home};
+use super::breaker::{Admits, Breaker, State};
 use super::library::{self, Plugin};
 use super::manifest::FaultPolicy;
-use herald_core::flow::FlowKey;
-use herald_core::inspector::{Action, Cause, Direction, PerDirection, Standing, Verdict};
-use herald_core::limits::{PLUGIN_FAULT_TIME, PLUGIN_FAULTS_MAX};
+use super::sources::{Charged, Sources};
+use herald_core::event::{Event, PluginFault};
+use herald_core::flow::{FlowKey, SourceNetwork};
+use herald_core::inspector::{Action, Cause, Direction, Inspection, PerDirection, Standing, Verdict};
+use herald_core::limits::{LIMITED_SOURCES_TOLD, PLUGIN_EVENTS_MAX};
 use herald_core::mutation::{Mutation, is_on};
-use herald_core::time::Instant;
+use herald_core::time::{Bucket, Instant};
 
 /// What a plugin says of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +43,18 @@ pub(super) enum Said {
     },
     /// The plugin failed.
     Failed,
-    /// The plugin failed too often before and was not asked.
-    Suspended,
+    /// The plugin is suspended and was not asked. A stream that is there is given to another node, and goes on there.
+    Suspended(Scope),
+    /// The plugin failed too often at streams of the same source and was not asked.
+    Limited,
+}
+
+/// At whose stream a plugin failed, and in what.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fault {
+    pub(super) stream: u64,
+    pub(super) source: SourceNetwork,
+    pub(super) cause: &'static str,
 }
 
 /// One plugin in the chain.
@@ -55,10 +68,12 @@ pub(super) struct Seat {
     /// Where its state lies in a stream's state, in bytes.
     state_at: usize,
     breaker: Breaker,
+    sources: Sources,
     /// For events. A library stays loaded as long as the process, and so does its name.
     name: &'static str,
-    /// It was suspended, and nobody has been told yet.
-    untold: bool,
+    /// What nobody has been told yet, and how many sources may be told of.
+    untold: Vec<Event>,
+    telling: Bucket,
 }
 
 /// Where a packet goes behind a plugin.
@@ -84,24 +99,25 @@ pub(super) struct Word {
     pub(super) seat: usize,
 }
 
-/// Counts faults; open when there were too many of them in a short time. It stays open.
-///
-/// ```text
-/// closed --PLUGIN_FAULTS_MAX faults within PLUGIN_FAULT_TIME--> open
-/// ```
-#[derive(Debug, Default)]
-struct Breaker {
-    faults: u32,
-    since: Instant,
-    open: bool,
-}
-
+/// The reasons of packets that a plugin's fault policy ends.
 const FAULT: &str = "plugin-fault";
+const SUSPENDED: &str = "plugin-suspended";
+const LIMITED: &str = "source-limit";
+
+/// What a plugin fails in.
+const IN_START: &str = "stream-started";
+const IN_PACKETS: &str = "packets";
+const IN_END: &str = "stream-ended";
+const IN_VERDICT: &str = "verdict";
+const IN_EFFECT: &str = "effect";
 
 impl Seat {
     pub(super) fn new(number: usize, plugin: Plugin, policy: FaultPolicy, state_at: usize) -> Self {
-        let (book, breaker, name) = (Arc::default(), Breaker::default(), plugin.manifest.text.id.clone().leak());
-        Self { plugin: Arc::new(plugin), book, number, policy, state_at, breaker, name, untold: false }
+        let (book, breaker, sources, untold) = Default::default();
+        let name = plugin.manifest.text.id.clone().leak();
+        let telling = Bucket::new(Instant::default(), 1, LIMITED_SOURCES_TOLD);
+        let plugin = Arc::new(plugin);
+        Self { plugin, book, number, policy, state_at, breaker, sources, name, untold, telling }
     }
 
     /// This seat's bit in masks.
@@ -120,14 +136,30 @@ impl Seat {
         filter.is_empty() || filter.iter().any(|filter| filter.takes(opener))
     }
 
-    /// The plugin failed too often and is not called any more.
-    pub(super) fn is_suspended(&self) -> bool {
-        self.breaker.open && !is_on(Mutation::NeverSuspend)
+    /// How many packets it may be given in one call.
+    pub(super) fn admits(&mut self, now: Instant) -> Admits {
+        self.breaker.admits(now)
     }
 
-    /// It is not called any more, and what it would be asked about ends.
+    /// Why it is not told of a stream that this source opens, if it is not.
+    pub(super) fn refuses(&mut self, now: Instant, source: SourceNetwork) -> Option<Said> {
+        if self.sources.is_over(now, source) {
+            return Some(Said::Limited);
+        }
+        (!self.breaker.admits_stream(now)).then_some(Said::Suspended(Scope::Stream))
+    }
+
+    /// It is not called for now, and what it would be asked about ends.
     pub(super) fn ends_streams(&self) -> bool {
-        self.is_suspended() && self.policy == FaultPolicy::Closed
+        matches!(self.breaker.state(), State::Open { .. }) && self.policy == FaultPolicy::Closed
+    }
+
+    /// A suspended plugin may be tried when its time is over.
+    pub(super) fn time_passed(&mut self, now: Instant) {
+        if let State::Open { .. } = self.breaker.state() {
+            self.breaker.time_passed(now);
+            self.book.stands(self.breaker.state());
+        }
     }
 
     /// This seat and one of its reasons, for reports: the seat's number from 1 on in the high byte.
@@ -141,9 +173,9 @@ impl Seat {
         self.name
     }
 
-    /// Its name, once after it was suspended.
-    pub(super) fn take_suspended(&mut self) -> Option<&'static str> {
-        std::mem::take(&mut self.untold).then_some(self.name)
+    /// What happened to it that nobody has been told yet.
+    pub(super) fn take_events(&mut self) -> std::vec::Drain<'_, Event> {
+        self.untold.drain(..)
     }
 
     /// With this mutation the plugin is made anew in the midst of its streams, as a careless reload would do it.
@@ -159,12 +191,18 @@ impl Seat {
     ///
     /// # Safety
     /// `state` is this seat's place in the state of that stream, and holds nothing yet.
-    pub(super) unsafe fn stream_started(&mut self, now: Instant, stream: &HeraldStream, state: *mut c_void) -> Said {
+    pub(super) unsafe fn stream_started(
+        &mut self,
+        now: Instant,
+        (stream, source): (&HeraldStream, SourceNetwork),
+        state: *mut c_void,
+    ) -> Said {
         // SAFETY: promised by the caller; the chain runs on the loop's thread.
         let said = unsafe { self.plugin.stream_started(stream, state) };
+        self.breaker.asked(now, 1);
         let said = said.map_or(Said::Failed, |verdict| self.said(&verdict));
         if said == Said::Failed {
-            self.failed(now, stream.id);
+            self.failed(now, Fault { stream: stream.id, source, cause: IN_START });
         }
         said
     }
@@ -176,13 +214,13 @@ impl Seat {
     pub(super) unsafe fn stream_ended(
         &mut self,
         now: Instant,
-        stream: &HeraldStream,
+        (stream, source): (&HeraldStream, SourceNetwork),
         end: &HeraldEnd,
         state: *mut c_void,
     ) {
         // SAFETY: promised by the caller; the chain runs on the loop's thread.
         if unsafe { self.plugin.stream_ended(stream, end, state) }.is_err() {
-            self.failed(now, stream.id);
+            self.failed(now, Fault { stream: stream.id, source, cause: IN_END });
         }
     }
 
@@ -198,10 +236,9 @@ impl Seat {
     ) -> usize {
         // SAFETY: promised by the caller; the chain runs on the loop's thread.
         let judged = unsafe { self.plugin.packets((now, unix_now), packets, verdicts) };
-        if let Some(failed) = packets.get(judged) {
-            self.failed(now, failed.stream);
-        }
-        self.book.asked(packets.len().min(judged + 1) as u64);
+        let asked = packets.len().min(judged + 1) as u64;
+        self.book.asked(asked);
+        self.breaker.asked(now, asked);
         judged
     }
 
@@ -243,16 +280,13 @@ impl Seat {
                 both.iter().for_each(|&d| word.skip[d] |= self.bit());
                 return Onward::Out;
             }
-            (Said::Failed | Said::Suspended, FaultPolicy::Open) => {
+            (Said::Failed | Said::Suspended(_) | Said::Limited, FaultPolicy::Open) => {
                 both.iter().for_each(|&d| word.skip[d] |= absent);
                 return Onward::Next;
             }
-            (Said::Failed | Said::Suspended, FaultPolicy::Closed) => {
-                let verdict = Verdict { action: Action::Drop, fault: true, ..Verdict::default() };
-                // A stream on which the plugin did not fail itself is given to another node, and goes on there.
-                let scope = if said == Said::Failed { Scope::Stream } else { Scope::Packet };
-                (verdict, scope, self.book.reason(FAULT))
-            }
+            (Said::Failed, FaultPolicy::Closed) => self.faulted(Scope::Stream, FAULT),
+            (Said::Limited, FaultPolicy::Closed) => self.faulted(Scope::Stream, LIMITED),
+            (Said::Suspended(scope), FaultPolicy::Closed) => self.faulted(scope, SUSPENDED),
             (Said::End { action, scope, reason }, _) => (Verdict { action, ..Verdict::default() }, scope, reason),
         };
         let verdict = Verdict { cause: self.cause(reason), ..verdict };
@@ -261,27 +295,92 @@ impl Seat {
         Onward::Ended(verdict)
     }
 
-    /// Books a fault of the plugin.
-    pub(super) fn failed(&mut self, now: Instant, stream: u64) {
-        let plugin = self.plugin.manifest.text.id.as_str();
-        self.book.failed();
-        tracing::warn!(target: "herald::host", plugin, stream, "plugin failed");
-        if self.breaker.failed(now) {
-            self.book.suspend();
-            self.untold = true;
-            tracing::error!(target: "herald::host", plugin, policy = ?self.policy, "plugin failed too often and is suspended");
+    /// What a closed fault policy says.
+    fn faulted(&self, scope: Scope, reason: &'static str) -> (Verdict, Scope, u8) {
+        (Verdict { action: Action::Drop, fault: true, ..Verdict::default() }, scope, self.book.reason(reason))
+    }
+
+    /// Holds a fault against the plugin, and against the source of the stream that it failed at.
+    pub(super) fn failed(&mut self, now: Instant, Fault { stream, source, cause }: Fault) {
+        let (plugin, policy) = (self.name, self.policy);
+        let fault = PluginFault { plugin, cause, source };
+        self.book.failed(fault);
+        tracing::warn!(target: "herald::host", plugin, stream, cause, "plugin failed");
+        let charged = self.sources.charge(now, source);
+        if charged == Charged::Last && self.telling.take(now).is_some() {
+            self.tell(Event::SourceLimited { fault });
+            tracing::warn!(
+                target: "herald::host", plugin, %source, cause, ?policy,
+                "plugin failed too often at streams of one source: its fault policy speaks for what that opens"
+            );
+        }
+        self.book.forgot_sources(self.sources.forgotten());
+        let is_suspended = match charged {
+            Charged::Within | Charged::Last => self.breaker.failed(now, self.sources.recent(now)),
+            Charged::Over => self.breaker.failed_again(now),
+        };
+        if is_suspended {
+            self.book.stands(self.breaker.state());
+            self.tell(Event::PluginSuspended { fault });
+            let tried_in = self.breaker.open_for();
+            tracing::error!(
+                target: "herald::host", plugin, %source, cause, ?policy, ?tried_in,
+                "plugin failed too often and is suspended"
+            );
+        }
+    }
+
+    /// Whoever drives the chain asks for it after each batch; a replay never does.
+    fn tell(&mut self, event: Event) {
+        if self.untold.len() < PLUGIN_EVENTS_MAX {
+            self.untold.push(event);
+        }
+    }
+
+    /// The plugin has judged a packet and said nothing wrong: if it was tried, it is called as ever.
+    pub(super) fn judged(&mut self, now: Instant) {
+        if self.breaker.judged(now) {
+            let plugin = self.name;
+            self.sources.begin_anew();
+            self.book.stands(self.breaker.state());
+            self.tell(Event::PluginResumed { plugin });
+            tracing::info!(target: "herald::host", plugin, "plugin judges again");
         }
     }
 }
 
+impl Fault {
+    /// The plugin failed at a packet.
+    pub(super) fn at(inspection: &Inspection) -> Self {
+        Self::of(inspection, IN_PACKETS)
+    }
+
+    /// What the plugin said of a packet is no verdict.
+    pub(super) fn by_verdict(inspection: &Inspection) -> Self {
+        Self::of(inspection, IN_VERDICT)
+    }
+
+    /// What the plugin wanted done with a packet cannot be done.
+    pub(super) fn by_effect(inspection: &Inspection) -> Self {
+        Self::of(inspection, IN_EFFECT)
+    }
+
+    fn of(inspection: &Inspection, cause: &'static str) -> Self {
+        let key = inspection.arrival.key();
+        let opener = match inspection.direction {
+            Direction::FromOpener => key.source(),
+            Direction::ToOpener => key.destination(),
+        };
+        Self { stream: inspection.stream, source: SourceNetwork::of(opener.ip()), cause }
+    }
+}
+
 impl Said {
-    /// The same, said when the stream started: what ends packets covers them all. A plugin that is suspended by then has no
-    /// state of the stream, as if it had failed.
+    /// The same, said when the stream started: what ends packets covers them all.
     pub(super) fn at_start(self) -> Self {
         match self {
             Self::End { action, reason, .. } => Self::End { action, scope: Scope::Stream, reason },
-            Self::Suspended => Self::Failed,
-            Self::Pass(_) | Self::Accept(_) | Self::Bypass | Self::Failed => self,
+            Self::Pass(_) | Self::Accept(_) | Self::Bypass | Self::Failed | Self::Suspended(_) | Self::Limited => self,
         }
     }
 }
@@ -293,42 +392,5 @@ fn covered(scope: Scope, direction: Direction) -> &'static [Direction] {
         (Scope::Flow, Direction::FromOpener) => &[Direction::FromOpener],
         (Scope::Flow, Direction::ToOpener) => &[Direction::ToOpener],
         (Scope::Stream, _) => &[Direction::FromOpener, Direction::ToOpener],
-    }
-}
-
-impl Breaker {
-    /// Returns true when it opens.
-    fn failed(&mut self, now: Instant) -> bool {
-        if now.since(self.since) > PLUGIN_FAULT_TIME {
-            self.faults = 0;
-        }
-        if self.faults == 0 {
-            self.since = now;
-        }
-        self.faults += 1;
-        self.faults >= PLUGIN_FAULTS_MAX && !std::mem::replace(&mut self.open, true)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-
-    #[test]
-    fn a_breaker_opens_once_by_faults_close_together() {
-        let mut breaker = Breaker::default();
-        let mut now = Instant::from_nanos(1);
-        for _ in 0..3 * PLUGIN_FAULTS_MAX {
-            now = now + PLUGIN_FAULT_TIME / 2;
-            assert!(!breaker.failed(now), "far apart");
-        }
-        now = now + PLUGIN_FAULT_TIME * 2;
-        for _ in 1..PLUGIN_FAULTS_MAX {
-            now = now + Duration::from_millis(1);
-            assert!(!breaker.failed(now));
-        }
-        assert!(breaker.failed(now) && breaker.open);
-        assert!(!breaker.failed(now) && breaker.open);
     }
 }

@@ -5,6 +5,7 @@
 
 mod block;
 mod book;
+mod breaker;
 mod built_in;
 mod chain;
 pub mod check;
@@ -19,12 +20,13 @@ mod library;
 mod manifest;
 mod notes;
 mod report;
+mod sources;
 #[cfg(test)]
 mod tests;
 
 use std::path::PathBuf;
 
-pub use book::PluginRow;
+pub use book::{PluginRow, SuspendedRow};
 pub use chain::Chain;
 pub use error::HostError;
 pub use filter::Filter;

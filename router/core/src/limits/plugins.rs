@@ -47,13 +47,50 @@ pub const INJECTED_PER_BATCH_MAX: usize = 256;
 /// Counters that one plugin may report: some for each of its configured rules.
 pub const PLUGIN_COUNTERS_MAX: usize = 16_384;
 
-/// Faults of a plugin within [`PLUGIN_FAULT_TIME`] after which it is called no more.
-pub const PLUGIN_FAULTS_MAX: u32 = 8;
+/// Faults of a plugin at streams of one source, one after the other, after which it is not called for what that source opens.
+pub const SOURCE_FAULTS_MAX: u32 = 4;
 
-/// Time in which a plugin's faults add up.
-pub const PLUGIN_FAULT_TIME: Duration = Duration::from_secs(10);
+/// Time after which one of them is forgiven: a source that is over its limit has one more stream tried as often.
+pub const SOURCE_FAULT_TIME: Duration = Duration::from_secs(10);
+
+/// Sources whose faults at one plugin are remembered: 40 KiB. The one that is forgiven first makes room.
+pub const FAULT_SOURCES_MAX: usize = 1024;
+
+/// Events that tell of sources over their limit, for each plugin: so many at once, and one more in each second.
+pub const LIMITED_SOURCES_TOLD: u32 = 16;
+
+/// Events of one plugin that wait to be told: no batch has more.
+pub const PLUGIN_EVENTS_MAX: usize = 64;
+
+/// Seconds over which a plugin's faults are compared with what it was asked, the present one among them.
+pub const PLUGIN_FAULT_SECONDS: usize = 10;
+
+/// A plugin is suspended if it fails once in so many packets and streams, or more often.
+pub const PLUGIN_FAULT_SHARE: u64 = 20;
+
+/// Faults below which that is no share of anything.
+pub const PLUGIN_FAULTS_MIN: u64 = 8;
+
+/// Sources that the faults must come from: a host, or two that conspire, only harm themselves.
+pub const PLUGIN_FAULT_SOURCES_MIN: usize = 3;
+
+/// For how long a suspended plugin is not called before it is tried; twice as long each time that the trial fails.
+pub const PLUGIN_SUSPENDED_TIME_MIN: Duration = Duration::from_secs(2);
+
+/// The longest such time.
+pub const PLUGIN_SUSPENDED_TIME_MAX: Duration = Duration::from_secs(256);
+
+/// A plugin that is suspended again within this time after a trial was no success for good: its time is doubled, too.
+pub const PLUGIN_PROBATION_TIME: Duration = Duration::from_secs(60);
+
+/// Streams that a plugin may be told of while it is tried, before it has judged a packet.
+pub const PLUGIN_TRIAL_STREAMS_MAX: u32 = 8;
+
+/// Time after which it may be told of as many again: packets of the first ones may never have come to it.
+pub const PLUGIN_TRIAL_TIME: Duration = Duration::from_secs(1);
 
 /// One batch in this many has its time taken, so that the clock costs nothing.
 pub const PLUGIN_TIMED_BATCHES: u64 = 64;
 
+const _: () = assert!(PLUGIN_FAULTS_MIN > SOURCE_FAULTS_MAX as u64);
 const _: () = assert!(PLUGINS_MAX <= u32::BITS as usize && PLUGIN_REASONS_MAX <= u8::MAX as usize);

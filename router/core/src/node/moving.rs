@@ -70,6 +70,7 @@ impl<H: HostPart> Node<H> {
     /// Sees whether the plugins judge. A node whose plugins do not gets no new streams and gives its own away, as long as others
     /// judge. Its roles stay: a redirector asks no plugin, and every change of a role costs everybody's streams a moment.
     pub(super) fn watch_plugins(&mut self, turn: &mut Turn<'_, H>) {
+        turn.plugins.time_passed(turn.now);
         let readiness = turn.plugins.readiness();
         if std::mem::replace(&mut self.readiness, readiness) != readiness {
             self.change_view(turn, |membership, now, out| membership.readiness_changed(now, readiness, out));

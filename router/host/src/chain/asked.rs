@@ -4,10 +4,11 @@ use herald_plugin::abi::{HERALD_ACTION_PASS, HERALD_SCOPE_PACKET, HeraldVerdict}
 
 use super::{Asked, Places, Way, places};
 use crate::block::Blocks;
-use crate::guard::{Said, Seat};
+use crate::guard::{Fault, Said, Seat};
 use crate::notes::Notes;
 use crate::{describe, effects};
 use herald_core::time::Instant;
+use herald_plugin::Scope;
 
 impl Asked {
     /// Takes those of the packets in `left` that the plugin wants to see.
@@ -15,6 +16,7 @@ impl Asked {
         self.packets.clear();
         self.verdicts.clear();
         self.places.clear();
+        self.is_cut = false;
         for place in places(left) {
             let asked = way.batch.get(place).zip(way.heads.get(place)).filter(|_| way.asks(seat, place));
             if let Some((inspection, head)) = asked.filter(|(_, head)| head.made & seat.bit() != 0) {
@@ -24,6 +26,21 @@ impl Asked {
                 self.places.push(place);
             }
         }
+    }
+
+    /// The plugin is given the first packet alone, and then one after the other.
+    #[cold]
+    pub(super) fn keep_one(&mut self) {
+        self.is_cut = self.places.len() > 1;
+        self.packets.truncate(1);
+        self.verdicts.truncate(1);
+        self.places.truncate(1);
+    }
+
+    /// The place of the last packet that the plugin has seen, if others are to be given to it behind that one.
+    pub(super) fn last_asked(&self, judged: usize) -> Option<usize> {
+        let last = if self.is_cut { self.places.last() } else { self.places.get(judged) };
+        last.copied()
     }
 
     /// Calls the plugin, and takes the time if there is a clock. Returns how many packets it judged.
@@ -58,13 +75,18 @@ impl Asked {
             // A packet before it may have decided this one, too.
             if way.asks(seat, place) {
                 if let (Said::Failed, Some(inspection)) = (said, way.batch.get(place)) {
-                    seat.failed(now, inspection.stream);
+                    seat.failed(now, Fault::by_verdict(inspection));
                 }
                 way.settle(seat, said, place);
             }
         }
         if let Some(&failed) = self.places.get(judged) {
+            if let Some(inspection) = way.batch.get(failed) {
+                seat.failed(now, Fault::at(inspection));
+            }
             way.settle(seat, Said::Failed, failed);
+        } else {
+            seat.judged(now);
         }
     }
 
@@ -72,7 +94,7 @@ impl Asked {
     pub(super) fn refuse(&self, seat: &Seat, way: &mut Way<'_>) {
         for &place in &self.places {
             if way.asks(seat, place) {
-                way.settle(seat, Said::Suspended, place);
+                way.settle(seat, Said::Suspended(Scope::Packet), place);
             }
         }
     }

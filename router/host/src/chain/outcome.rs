@@ -11,7 +11,7 @@ use herald_plugin::Scope;
 
 use super::{Asked, Chain, Way};
 use crate::effects::{self, Effect};
-use crate::guard::{Said, Seat};
+use crate::guard::{Fault, Said, Seat};
 use crate::head::Head;
 use crate::notes::Notes;
 use herald_core::inspector::{Direction, Verdict};
@@ -152,7 +152,7 @@ impl Way<'_> {
         let Some(inspection) = self.batch.get(place) else { return };
         let (plugin, stream) = (seat.name(), inspection.stream);
         tracing::warn!(target: "herald::host", plugin, stream, "{what}");
-        seat.failed(now, stream);
+        seat.failed(now, Fault::by_effect(inspection));
         self.settle(seat, Said::Failed, place);
     }
 

@@ -9,6 +9,7 @@ use herald_plugin::{Reason, StreamInfo, Verdict, thunk};
 use super::*;
 use herald_core::packet::{Packet as Checked, mend};
 use herald_testing::frames::{ACK, Segment};
+use herald_testing::layout::from_host;
 
 /// Does what a packet's payload says, if that begins with its own name; writes down what it sees of the others.
 #[derive(Default)]

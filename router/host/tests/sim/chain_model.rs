@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 use std::slice::Iter;
 
+use herald_core::flow::{FlowKey, SourceNetwork};
 use herald_core::inspector::{Action, Direction, PerDirection, Standing, Verdict};
-use herald_core::limits::{PLUGIN_FAULT_TIME, PLUGIN_FAULTS_MAX};
 use herald_core::time::Instant;
 use herald_host::FaultPolicy;
 use herald_plugin as said;
 use herald_plugin::Scope;
 
+use crate::fault_model::{Asks, Faults};
 use crate::plugins::{About, Call, SEATS, Word};
 use crate::recorder::Judged;
 
@@ -21,20 +22,11 @@ pub(crate) struct ChainModel {
     streams: BTreeMap<u64, Marks>,
 }
 
-/// The faults of a plugin since some moment.
-#[derive(Clone, Copy, Default)]
-struct Faults {
-    count: u32,
-    since: Instant,
-    /// There were too many.
-    open: bool,
-    /// It is not called any more.
-    suspended: bool,
-}
-
 /// What was said of a stream.
 #[derive(Clone, Copy)]
 struct Marks {
+    /// Who opened it.
+    source: SourceNetwork,
     /// Plugins that have a state.
     made: [bool; SEATS],
     /// Plugins that are asked, by direction.
@@ -83,18 +75,29 @@ impl ChainModel {
     pub(crate) fn started(
         &mut self,
         at: Instant,
-        stream: u64,
+        (stream, opener): (u64, &FlowKey),
         calls: &[Call],
     ) -> Result<PerDirection<Standing>, String> {
         let mut calls = calls.iter();
-        let mut marks =
-            Marks { made: [true; SEATS], asks: [[true; 2]; SEATS], ended: [None; 2], stands: PerDirection::default() };
+        let source = SourceNetwork::of(opener.source().ip());
+        let (made, asks, ended, stands) = ([true; SEATS], [[true; 2]; SEATS], [None; 2], PerDirection::default());
+        let mut marks = Marks { source, made, asks, ended, stands };
         for seat in 0..SEATS {
             let about = About::Start { stream };
-            let word = self.word(at, seat, about, &mut calls)?;
-            marks.made[seat] = matches!(word, Some(Word::Said(_)));
+            let heard = if !self.faults[seat].asks_about_stream(at, source) {
+                marks.made[seat] = false;
+                self.by_policy(Scope::Stream)
+            } else {
+                let word = expected(seat, about, &mut calls)?.word;
+                self.faults[seat].asked(at, 1);
+                marks.made[seat] = word != Word::Panicked;
+                if !marks.made[seat] {
+                    self.faults[seat].failed(at, source);
+                }
+                self.heard(word)
+            };
             if marks.asks[seat][0] || !marks.made[seat] {
-                let heard = match self.heard(word) {
+                let heard = match heard {
                     Heard::End(verdict, _) => Heard::End(verdict, Scope::Stream),
                     heard => heard,
                 };
@@ -112,17 +115,10 @@ impl ChainModel {
         let mut calls = calls.iter();
         let mut walkers: Vec<Walker> = packets.iter().map(|packet| self.begin(packet)).collect();
         for seat in 0..SEATS {
-            for place in 0..walkers.len() {
-                let Walker { packet, marks, fate, shown_to } = walkers[place];
-                let about = About::Packet { stream: packet.stream, bytes: packet.bytes, state_of: packet.stream };
-                if fate == Fate::Open && marks.asks[seat][packet.direction as usize] {
-                    let word = self.word(at, seat, about, &mut calls)?;
-                    self.take_effect(seat, word, &mut walkers[place..]);
-                } else if shown_to == Some(seat) && next_is(seat, about, &calls) {
-                    calls.next();
-                }
+            let mut from = 0;
+            while let Some(next) = self.call(at, seat, (&mut walkers, from), &mut calls)? {
+                from = next;
             }
-            self.faults[seat].suspended = self.faults[seat].open;
         }
         nothing_more(&mut calls)?;
         if let Some(walker) = walkers.iter().find(|walker| walker.packet.verdict != walker.verdict()) {
@@ -146,23 +142,76 @@ impl ChainModel {
         let marks = self.streams.remove(&stream);
         for seat in (0..SEATS).filter(|seat| marks.is_some_and(|marks| marks.made[*seat])) {
             let call = expected(seat, About::End { stream, state_of: stream }, &mut calls)?;
-            if call.word == Word::Panicked {
-                self.faults[seat].add(at);
-                self.faults[seat].suspended = self.faults[seat].open;
+            if let (Word::Panicked, Some(marks)) = (call.word, marks) {
+                self.faults[seat].failed(at, marks.source);
             }
         }
         nothing_more(&mut calls)
     }
 
+    /// The plugin in a seat is given all packets from a place on that are for it, at once. Returns from where on it is to be
+    /// called again, if it is.
+    fn call(
+        &mut self,
+        at: Instant,
+        seat: usize,
+        (walkers, from): (&mut [Walker], usize),
+        calls: &mut Calls<'_>,
+    ) -> Result<Option<usize>, String> {
+        let is_for_it =
+            |walker: &Walker| walker.fate == Fate::Open && walker.marks.asks[seat][walker.packet.direction as usize];
+        let mut given: Vec<usize> = (from..walkers.len()).filter(|place| is_for_it(&walkers[*place])).collect();
+        if given.is_empty() {
+            return Ok(None);
+        }
+        let asks = self.faults[seat].asks(at);
+        if asks == Asks::OneByOne {
+            given.truncate(1);
+        }
+        let mut nonsense = Vec::new();
+        for (count, &place) in (1..).zip(&given) {
+            let Walker { packet, marks, shown_to, .. } = walkers[place];
+            let about = About::Packet { stream: packet.stream, bytes: packet.bytes, state_of: packet.stream };
+            if !is_for_it(&walkers[place]) {
+                // It was shown all the same, if the plugin does not know itself what was said of the stream.
+                if shown_to == Some(seat) && next_is(seat, about, calls) {
+                    calls.next();
+                }
+                continue;
+            }
+            if asks == Asks::Nobody {
+                self.take_effect(seat, None, &mut walkers[place..]);
+                continue;
+            }
+            let word = expected(seat, about, calls)?.word;
+            self.take_effect(seat, Some(word), &mut walkers[place..]);
+            match word {
+                Word::Said(_) => {}
+                // That is seen behind the call.
+                Word::Nonsense => nonsense.push(marks.source),
+                Word::Panicked => {
+                    self.faults[seat].asked(at, count);
+                    nonsense.into_iter().for_each(|source| self.faults[seat].failed(at, source));
+                    self.faults[seat].failed(at, marks.source);
+                    return Ok(Some(place + 1));
+                }
+            }
+        }
+        if asks == Asks::Nobody {
+            return Ok(None);
+        }
+        self.faults[seat].asked(at, given.len() as u64);
+        nonsense.into_iter().for_each(|source| self.faults[seat].failed(at, source));
+        self.faults[seat].judged(at);
+        Ok((asks == Asks::OneByOne).then(|| given[0] + 1))
+    }
+
     fn begin(&self, packet: &Judged) -> Walker {
         let Some(marks) = self.streams.get(&packet.stream).copied() else {
             // It waited for this batch, and its stream has ended meanwhile.
-            let marks = Marks {
-                made: [false; SEATS],
-                asks: [[false; 2]; SEATS],
-                ended: [None; 2],
-                stands: PerDirection::default(),
-            };
+            let source = SourceNetwork::of(std::net::Ipv4Addr::UNSPECIFIED.into());
+            let (made, asks, ended, stands) = ([false; SEATS], [[false; 2]; SEATS], [None; 2], PerDirection::default());
+            let marks = Marks { source, made, asks, ended, stands };
             let gone = Verdict { action: Action::Drop, ..Verdict::default() };
             return Walker { packet: *packet, marks, fate: Fate::Ended(gone), shown_to: None };
         };
@@ -170,39 +219,27 @@ impl ChainModel {
         Walker { packet: *packet, marks, fate: ended.map_or(Fate::Open, Fate::Ended), shown_to: None }
     }
 
-    /// What the plugin in a seat says; nothing if it is suspended.
-    fn word(&mut self, at: Instant, seat: usize, about: About, calls: &mut Calls<'_>) -> Result<Option<Word>, String> {
-        if self.faults[seat].suspended {
-            return Ok(None);
-        }
-        let word = expected(seat, about, calls)?.word;
+    fn heard(&self, word: Word) -> Heard {
         match word {
-            Word::Said(_) => {}
-            Word::Panicked => {
-                self.faults[seat].add(at);
-                self.faults[seat].suspended = self.faults[seat].open;
-            }
-            // That is seen behind the call, so the rest of the batch is shown first.
-            Word::Nonsense => self.faults[seat].add(at),
+            Word::Said(verdict) => heard(verdict),
+            Word::Panicked | Word::Nonsense => self.by_policy(Scope::Stream),
         }
-        Ok(Some(word))
     }
 
-    fn heard(&self, word: Option<Word>) -> Heard {
-        match (word, self.policy) {
-            (Some(Word::Said(verdict)), _) => heard(verdict),
-            (Some(Word::Panicked | Word::Nonsense) | None, FaultPolicy::Open) => Heard::Absent,
-            (word @ (Some(Word::Panicked | Word::Nonsense) | None), FaultPolicy::Closed) => {
-                // Who is suspended ends packet by packet: the stream goes on at another node.
-                let scope = if word.is_some() { Scope::Stream } else { Scope::Packet };
+    fn by_policy(&self, scope: Scope) -> Heard {
+        match self.policy {
+            FaultPolicy::Open => Heard::Absent,
+            FaultPolicy::Closed => {
                 Heard::End(Verdict { action: Action::Drop, fault: true, ..Verdict::default() }, scope)
             }
         }
     }
 
-    /// A word on the first of these packets changes that one, and what comes behind it in its stream.
+    /// A word on the first of these packets changes that one, and what comes behind it in its stream. Without one the plugin is
+    /// suspended, which ends packet by packet: the stream goes on at another node.
     fn take_effect(&mut self, seat: usize, word: Option<Word>, from_here: &mut [Walker]) {
-        let (Judged { stream, direction, .. }, heard) = (from_here[0].packet, self.heard(word));
+        let Judged { stream, direction, .. } = from_here[0].packet;
+        let heard = word.map_or(self.by_policy(Scope::Packet), |word| self.heard(word));
         from_here[0].fate = match heard {
             Heard::Pass(_) | Heard::Absent => Fate::Open,
             Heard::Accept(_) | Heard::Bypass => Fate::Accepted,
@@ -265,16 +302,6 @@ impl Walker {
             Fate::Open | Fate::Accepted => Verdict::default(),
             Fate::Ended(verdict) => verdict,
         }
-    }
-}
-
-impl Faults {
-    fn add(&mut self, at: Instant) {
-        if self.count == 0 || at.since(self.since) > PLUGIN_FAULT_TIME {
-            (self.count, self.since) = (0, at);
-        }
-        self.count += 1;
-        self.open |= self.count >= PLUGIN_FAULTS_MAX;
     }
 }
 

@@ -63,6 +63,9 @@ impl Coverage {
                 Event::Mended { .. } => "mended",
                 Event::InSync { .. } => "in sync",
                 Event::InterestEnded { .. } => "interest ended",
+                Event::PluginSuspended { .. } => "plugin suspended",
+                Event::PluginResumed { .. } => "plugin resumed",
+                Event::SourceLimited { .. } => "source over its limit",
                 Event::NodeSuspended { .. } => "node suspended",
                 Event::AllSuspended { .. } => "all suspended",
                 Event::Step { .. }
@@ -77,8 +80,7 @@ impl Coverage {
                 | Event::NeighbourConflict { .. }
                 | Event::Full { .. }
                 | Event::ShortOfMemory { .. }
-                | Event::MakingRoom { .. }
-                | Event::PluginSuspended { .. } => return,
+                | Event::MakingRoom { .. } => return,
             },
             Sight::Sent { message: Message::Query(_), .. } => "miss",
             Sight::Sent { message: Message::Redirect(_), .. } => "redirect",

@@ -25,6 +25,7 @@ mod chain_model;
 mod checkers;
 mod corpus;
 mod coverage;
+mod fault_model;
 mod forge;
 mod fragmented;
 mod frames_lane;

@@ -1,7 +1,7 @@
 //! What the core sees of the plugins of a simulated node: the program's own chain, and a record of all that it was asked
 //! and has said.
 
-use herald_core::event::EndReason;
+use herald_core::event::{EndReason, Event};
 use herald_core::flow::FlowKey;
 use herald_core::id::Interface;
 use herald_core::inspector::{
@@ -76,7 +76,12 @@ impl Recorder {
         Self { chain: chain.unwrap(), failing, notes: Vec::new() }
     }
 
-    /// Plugins that have failed too often and are not called any more.
+    /// What happened to the plugins since the last call.
+    pub(crate) fn take_events(&mut self) -> impl Iterator<Item = Event> {
+        self.chain.take_events()
+    }
+
+    /// Plugins that have failed too often and are not called now.
     pub(crate) fn suspended(&self) -> usize {
         self.chain.report().rows().iter().filter(|row| row.state == "faulted").count()
     }
@@ -114,6 +119,10 @@ impl Inspector for Recorder {
         let ((), calls) = on_stage(self.failing, || self.chain.stream_ended(now, stream, totals, reason, head));
         let (opener, stream, returned) = (stream.opener, stream.id, totals.bytes_to_opener);
         self.notes.push(Note::Ended { at: now, opener, stream, reason, returned, calls });
+    }
+
+    fn time_passed(&mut self, now: Instant) {
+        self.chain.time_passed(now);
     }
 
     fn readiness(&self) -> Readiness {

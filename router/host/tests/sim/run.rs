@@ -38,7 +38,6 @@ pub(crate) fn run_watched(scenario: &Scenario, telling: Telling, only: Option<&s
         world.run();
         for place in 0..world.members.len() {
             world.coverage.close_books(&world.members[place].out);
-            world.coverage.add("plugin suspended", world.members[place].plugins.suspended() as u64);
         }
         let text = if world.violation.is_some() { tables::of(&world) } else { String::new() };
         let coverage = world.coverage.clone();

@@ -289,6 +289,7 @@ impl World {
         let member = &mut self.members[place];
         let Some(node) = &mut member.node else { return };
         node.batch_ended(&mut Turn::new(now, &mut member.plugins, &mut member.out));
+        member.plugins.take_events().for_each(|event| member.out.tell(event));
         member.out.spent.clear();
         let notes = std::mem::take(&mut member.plugins.notes);
         let events = std::mem::take(&mut member.out.events);

@@ -69,7 +69,7 @@ pub(super) fn log(event: &Event) {
         // Told with what is to be done, where the keys and addresses are known.
         Event::KeptApart { .. } | Event::ConfigurationDiffers { .. } => {}
         // The host has said so, with the plugin's fault policy.
-        Event::PluginSuspended { .. } => {}
+        Event::PluginSuspended { .. } | Event::PluginResumed { .. } | Event::SourceLimited { .. } => {}
         Event::NodeSuspended { node, suspended: true } => tracing::warn!(
             "{node} has a suspended plugin whose fault policy is closed: it gets no new streams and gives its own away"
         ),

@@ -135,8 +135,8 @@ impl EventLoop {
     pub(super) fn carry_out(&mut self, now: Instant) {
         self.parts.progress.enter(Phase::Plugins);
         self.parts.node.batch_ended(&mut Turn::new(now, &mut self.parts.plugins, &mut self.out));
-        for plugin in self.parts.plugins.take_suspended() {
-            self.out.tell(Event::PluginSuspended { plugin });
+        for event in self.parts.plugins.take_events() {
+            self.out.tell(event);
         }
         self.parts.progress.enter(Phase::Outbox);
         self.send(now);

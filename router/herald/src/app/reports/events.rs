@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use time::OffsetDateTime;
 
-use herald_core::event::{Event, Step};
+use herald_core::event::{Event, PluginFault, Step};
 use herald_core::flow::{FlowKey, protocol_name};
 use herald_core::id::{Interface, Mac, NodeId};
 use herald_core::time::Instant;
@@ -42,7 +42,8 @@ pub struct EventRow {
     /// The flow's protocol.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protocol: Option<String>,
-    /// The flow's source address and port; the address of a foreign router, or one that two use.
+    /// The flow's source address and port; the address of a foreign router, or one that two use; whose stream a plugin failed
+    /// at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// The flow's destination address and port.
@@ -51,7 +52,7 @@ pub struct EventRow {
     /// The counter of a role's epoch or of a generation, or how many sessions or streams.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub counter: Option<u64>,
-    /// Why.
+    /// Why; of a plugin, what failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
 }
@@ -132,9 +133,9 @@ impl EventRow {
                 Self { event: "short-of-memory", counter: Some(sessions as u64), ..Self::default() }
             }
             Event::MakingRoom { flow, ended } => Self { counter: Some(ended), ..Self::of_flow("making-room", &flow) },
-            Event::PluginSuspended { plugin } => {
-                Self { event: "plugin-suspended", plugin: Some(plugin), ..Self::default() }
-            }
+            Event::PluginSuspended { fault } => Self::of_fault("plugin-suspended", &fault),
+            Event::PluginResumed { plugin } => Self::of_plugin("plugin-resumed", plugin),
+            Event::SourceLimited { fault } => Self::of_fault("source-limited", &fault),
             Event::NodeSuspended { node, suspended: true } => Self::of_node("node-suspended", node),
             Event::NodeSuspended { node, suspended: false } => Self::of_node("node-resumed", node),
             Event::AllSuspended { suspended: true } => Self { event: "all-suspended", ..Self::default() },
@@ -155,6 +156,15 @@ impl EventRow {
 
     fn host(event: &'static str, interface: Interface, address: IpAddr, mac: Mac) -> Self {
         Self { event, interface: Some(interface), source: Some(address.to_string()), mac: Some(mac), ..Self::default() }
+    }
+
+    fn of_plugin(event: &'static str, plugin: &'static str) -> Self {
+        Self { event, plugin: Some(plugin), ..Self::default() }
+    }
+
+    fn of_fault(event: &'static str, fault: &PluginFault) -> Self {
+        let source = Some(fault.source.to_string());
+        Self { source, reason: Some(fault.cause), ..Self::of_plugin(event, fault.plugin) }
     }
 
     fn of_node(event: &'static str, node: NodeId) -> Self {
@@ -198,6 +208,7 @@ mod tests {
     use std::net::SocketAddr;
 
     use super::*;
+    use herald_core::flow::SourceNetwork;
 
     #[test]
     fn an_event_is_one_flat_object_without_empty_fields() {
@@ -216,9 +227,10 @@ mod tests {
         let row = EventRow::rare(7, Instant::from_nanos(99), since_1970, &event);
         let expected = r#"{"number":7,"at_ns":99,"at":"2000-02-29T11:59:59.000678Z","event":"holder-changed","interface":"first"}"#;
         assert_eq!(serde_json::to_string(&row).unwrap(), expected);
-        let row = EventRow::rare(8, Instant::from_nanos(99), since_1970, &Event::PluginSuspended { plugin: "acl" });
-        let expected =
-            r#"{"number":8,"at_ns":99,"at":"2000-02-29T11:59:59.000678Z","event":"plugin-suspended","plugin":"acl"}"#;
+        let source = SourceNetwork::of("2001:db8::9".parse().unwrap());
+        let fault = PluginFault { plugin: "acl", cause: "packets", source };
+        let row = EventRow::rare(8, Instant::from_nanos(99), since_1970, &Event::PluginSuspended { fault });
+        let expected = r#"{"number":8,"at_ns":99,"at":"2000-02-29T11:59:59.000678Z","event":"plugin-suspended","plugin":"acl","source":"2001:db8::/64","reason":"packets"}"#;
         assert_eq!(serde_json::to_string(&row).unwrap(), expected);
     }
 }

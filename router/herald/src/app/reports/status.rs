@@ -19,6 +19,7 @@ use herald_core::inspector::HostPart;
 use herald_core::membership::Membership;
 use herald_core::node::Node;
 use herald_core::outbox::Ledger;
+use herald_host::SuspendedRow;
 
 pub(super) fn report() -> Report {
     let about = "Show this node: interfaces, roles, members, sessions, frames, drops";
@@ -47,6 +48,8 @@ pub(super) struct Status {
     /// `ok`; `suspended`: a plugin of this node is, by a closed fault policy, and its streams go to others; `all-suspended`:
     /// so are all that may be chosen, and streams end by the policy.
     pub plugins: &'static str,
+    /// Plugins of this node that are suspended, or tried after that; why, and by whose stream.
+    pub suspended_plugins: Vec<SuspendedRow>,
     /// Routers that are no members and advertise a virtual router of the cluster now.
     pub foreign_routers: Vec<ForeignRouterRow>,
     /// Other hosts that use addresses of this node or of the cluster now.
@@ -240,6 +243,8 @@ impl Text for Status {
             (at(json, key!(Status, roles)), Role::COLUMNS),
         ]);
         let members = Vec::<MemberRow>::text(at(json, key!(Status, members)));
+        let suspended = at(json, key!(Status, suspended_plugins));
+        let suspended = list("suspended plugins", suspended, Vec::<SuspendedRow>::text);
         let foreign = at(json, key!(Status, foreign_routers));
         let foreign = list("foreign routers", foreign, Vec::<ForeignRouterRow>::text);
         let conflicts = at(json, key!(Status, address_conflicts));
@@ -256,7 +261,7 @@ impl Text for Status {
             ("lines of the log", key!(Status, log)),
         ];
         let counts = counts.map(|(what, key)| format!("{what}: {}\n", listed(at(json, key)))).concat();
-        [head, interfaces, members, foreign, conflicts, counts].join("\n")
+        [head, interfaces, members, suspended, foreign, conflicts, counts].join("\n")
     }
 }
 
@@ -280,6 +285,7 @@ fn status(event_loop: &EventLoop) -> Status {
         roles: roles::roles(event_loop),
         members: members::rows(event_loop),
         plugins: plugins(parts.about.node, parts.node.membership()),
+        suspended_plugins: parts.plugins.suspended(),
         foreign_routers: strangers::foreign_routers(event_loop),
         address_conflicts: strangers::address_conflicts(event_loop),
         sessions: session_counts(&parts.node),

@@ -24,6 +24,7 @@ mod loops;
 mod one_configuration;
 mod one_node;
 mod passed;
+mod passed_over;
 mod payload;
 mod plugin_faults;
 mod remaining;
@@ -71,6 +72,7 @@ impl Default for Checkers {
             Box::new(plugin_faults::PluginFaults::default()),
             Box::new(unknown_kinds::UnknownKinds),
             Box::new(views::Views::default()),
+            Box::new(passed_over::PassedOver::default()),
             Box::new(agreement::Agreement::default()),
             Box::new(vacancy::Vacancy::default()),
             Box::new(handshake::Handshake::default()),

@@ -25,7 +25,8 @@ impl Checker for PluginFaults {
         let run = (*place, world.members[*place].boot);
         let chain = self.chains.entry(run).or_insert_with(|| ChainModel::new(world.scenario.choices.fault));
         let result = match note {
-            Note::Started { at, opener, stream, standing, calls } => match chain.started(*at, *stream, calls) {
+            Note::Started { at, opener, stream, standing, calls } => match chain.started(*at, (*stream, opener), calls)
+            {
                 Ok(expected) if expected == *standing => Ok(()),
                 Ok(expected) => Err(format!("{opener} began with {standing:?} instead of {expected:?}")),
                 Err(error) => Err(error),
