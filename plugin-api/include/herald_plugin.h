@@ -36,6 +36,11 @@
 #define HERALD_STATE_ALIGN_MAX 64
 
 /**
+ * Most bytes that `HeraldStreamBytes::want` may ask for; more counts as so many.
+ */
+#define HERALD_WANT_MAX 1048576
+
+/**
  * Status: done.
  */
 #define HERALD_OK 0
@@ -225,6 +230,23 @@
  * Segmentation: several UDP datagrams behind one header.
  */
 #define HERALD_GSO_UDP 5
+
+/**
+ * What is known of bytes in order: some are missing in front of them. The stream had begun before it came to this node, or an
+ * earlier plugin has accepted them.
+ */
+#define HERALD_BYTES_GAP 1
+
+/**
+ * What is known of bytes in order: behind them the sender has closed this direction.
+ */
+#define HERALD_BYTES_END 2
+
+/**
+ * What is known of bytes in order: the host cannot go on, and by its exception policy the rest of the stream passes without
+ * inspection. It is the last call for this stream.
+ */
+#define HERALD_BYTES_LOST 4
 
 /**
  * End reason: both FINs were acknowledged.
@@ -664,6 +686,65 @@ typedef struct {
 } HeraldEnd;
 
 /**
+ * Bytes of one direction of a TCP stream, in order, as its receiver's application will read them.
+ */
+typedef struct {
+    /**
+     * Size of this structure in bytes.
+     */
+    uint32_t size;
+    /**
+     * Who sent them (`HERALD_DIRECTION_*`).
+     */
+    uint8_t direction;
+    /**
+     * What is known of them (`HERALD_BYTES_*`).
+     */
+    uint8_t marks;
+    /**
+     * Zero.
+     */
+    uint16_t reserved;
+    /**
+     * Number of the stream on this node.
+     */
+    uint64_t stream;
+    /**
+     * The plugin's state of the stream.
+     */
+    void *state;
+    /**
+     * Where they begin: bytes of this direction behind its SYN, or behind what came first of a stream that had begun before.
+     */
+    uint64_t offset;
+    /**
+     * Those that this plugin has not seen yet; there may be none.
+     */
+    HeraldBytes fresh;
+    /**
+     * By the plugin: do not call me again for this direction until so many more bytes are there, or it ends. At most
+     * `HERALD_WANT_MAX`; 0 is as good as 1.
+     */
+    uint64_t want;
+    /**
+     * Now, in nanoseconds of the host's monotonic clock.
+     */
+    uint64_t now;
+    /**
+     * Now, in nanoseconds since 1970-01-01 00:00 UTC.
+     */
+    uint64_t unix_now;
+    /**
+     * The stream's mark.
+     */
+    uint32_t mark;
+    /**
+     * Zero.
+     */
+    uint32_t reserved_too;
+} HeraldStreamBytes;
+
+/**
  * One packet of a batch: a flat descriptor, so that reading a field is a load. Offsets are in bytes from the start of
  * the Ethernet header and never lie behind `len`.
  */
@@ -958,9 +1039,14 @@ typedef struct {
      */
     int32_t (*cluster_changed)(void *instance, const HeraldCluster *cluster);
     /**
-     * Null. The place of `stream_bytes`, which gets the bytes of TCP in order. Reserved: not yet built.
+     * [loop] Judges bytes of a TCP stream, in order, before the segment that carries the last of them leaves. Reserved: not
+     * yet built. It will be called only if the manifest's `hooks` name it, and of streams that its filter takes. A drop or reject covers the whole stream, whatever
+     * its scope. `HERALD_ACTION_PASS` for the flow or the stream: the plugin wants no more bytes of it; packets it still sees, as
+     * it sees bytes after such a word on packets. `HERALD_ACTION_BYPASS`: it is not called about the stream any more, by either
+     * hook. `HERALD_ACTION_ACCEPT`: the plugins behind it do not see these bytes; with a wider scope, neither bytes nor packets,
+     * whichever hook says so.
      */
-    const void *stream_bytes;
+    int32_t (*stream_bytes)(void *instance, HeraldStreamBytes *bytes, HeraldVerdict *verdict);
     /**
      * Null. The place of `fact`, which gets what the host's parsers read. Reserved: not yet built.
      */

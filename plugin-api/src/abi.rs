@@ -38,7 +38,7 @@ pub use manifest::{
 pub use numbers::*;
 pub use packet::{HeraldBatch, HeraldPacket, HeraldVerdict};
 pub use plugin::{HeraldCounterSink, HeraldEntry, HeraldPlugin};
-pub use stream::{HeraldEnd, HeraldStream};
+pub use stream::{HeraldEnd, HeraldStream, HeraldStreamBytes};
 pub use text::{HeraldBytes, HeraldCluster, HeraldExpected, HeraldSum, HeraldText, HeraldTextRoom};
 
 // SAFETY: the pointers in these are dereferenced only in unsafe code, by the rules above; moving or sharing the values
@@ -51,7 +51,7 @@ unsafe impl Send for HeraldVerdict {}
 // SAFETY: as above.
 unsafe impl Sync for HeraldVerdict {}
 
-// SAFETY: as above; the two places that are kept are null.
+// SAFETY: as above; the place that is kept is null.
 unsafe impl Send for HeraldPlugin {}
 // SAFETY: as above.
 unsafe impl Sync for HeraldPlugin {}
@@ -105,7 +105,7 @@ impl HeraldPlugin {
         adopt: None,
         discard: None,
         cluster_changed: None,
-        stream_bytes: core::ptr::null(),
+        stream_bytes: None,
         fact: core::ptr::null(),
     };
 }

@@ -84,13 +84,16 @@ pub use note::Note;
 pub use plugin::{Cluster, Counters, Plugin};
 pub use prepared::{InUse, Prepared};
 pub use verdict::{Action, Reason, Scope, Verdict};
-pub use view::{Checksum, Direction, End, EndReason, Expected, Interface, Packet, Segmentation, StreamInfo, Transport};
+pub use view::{
+    Checksum, Direction, End, EndReason, Expected, Interface, Packet, Segmentation, StreamBytes, StreamInfo, Transport,
+};
 
 /// What a plugin's source usually needs.
 pub mod prelude {
     pub use crate::{
         Action, Cluster, ConfigError, Counters, Direction, End, EndReason, Expected, InUse, Interface, Packet, Plugin,
-        Prepared, Reason, Refused, StreamInfo, Transport, Verdict, debug, error, export_plugin, info, trace, warn,
+        Prepared, Reason, Refused, StreamBytes, StreamInfo, Transport, Verdict, debug, error, export_plugin, info,
+        trace, warn,
     };
 }
 

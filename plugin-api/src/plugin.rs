@@ -2,7 +2,7 @@
 
 use crate::abi::{HeraldCluster, HeraldCounterSink, HeraldText};
 use crate::prepared::Prepared;
-use crate::{ConfigError, End, Packet, StreamInfo, Verdict};
+use crate::{ConfigError, End, Packet, StreamBytes, StreamInfo, Verdict};
 
 /// An inspection plugin. One instance serves all streams of its node.
 ///
@@ -35,6 +35,16 @@ pub trait Plugin: Default + Send + Sync + 'static {
     /// Judges one packet. The default asks to see no more of the stream.
     fn packet(&self, state: &mut Self::Stream, packet: &Packet<'_>) -> Verdict {
         let (_, _) = (state, packet);
+        Verdict::pass().for_stream()
+    }
+
+    /// Judges bytes of a TCP stream, in order, before the segment that carries the last of them leaves. Reserved in the router: not
+    /// yet built, and called by the testkit alone. It will be called if `plugin.toml` says `hooks = ["stream_bytes"]`; streams that no plugin's filter takes so are not put in order. A drop or a reject covers the
+    /// whole stream. `pass` with a wider scope: no more bytes for me, of this direction or of the stream; that word of `packet`
+    /// or `stream_started` is about packets alone. `bypass`: call me no more about this stream. `accept`: plugins behind me do
+    /// not see these bytes. The default asks for no more of the stream.
+    fn stream_bytes(&self, state: &mut Self::Stream, bytes: &StreamBytes<'_>) -> Verdict {
+        let (_, _) = (state, bytes);
         Verdict::pass().for_stream()
     }
 

@@ -41,7 +41,7 @@ impl<P: Plugin> Table<P> {
         adopt: Some(control::adopt::<P>),
         discard: Some(control::discard),
         cluster_changed: Some(more::cluster_changed::<P>),
-        stream_bytes: ptr::null(),
+        stream_bytes: Some(more::stream_bytes::<P>),
         fact: ptr::null(),
     };
 }

@@ -1,8 +1,10 @@
 //! What a plugin sees: packets, streams and their ends, as safe views of the contract's structures.
 
+mod bytes;
 mod packet;
 mod stream;
 
+pub use bytes::StreamBytes;
 pub use packet::{Checksum, Packet, Segmentation};
 pub use stream::{End, EndReason, Expected, StreamInfo};
 

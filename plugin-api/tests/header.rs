@@ -43,7 +43,7 @@ static inline void herald_packet_destination(const HeraldPacket *packet, uint8_t
 }
 #endif";
 
-const TYPES: [&str; 16] = [
+const TYPES: [&str; 17] = [
     "HeraldText",
     "HeraldTextRoom",
     "HeraldBytes",
@@ -53,6 +53,7 @@ const TYPES: [&str; 16] = [
     "HeraldHost",
     "HeraldStream",
     "HeraldEnd",
+    "HeraldStreamBytes",
     "HeraldPacket",
     "HeraldVerdict",
     "HeraldBatch",

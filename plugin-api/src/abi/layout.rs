@@ -21,6 +21,8 @@ fn structures_lie_as_they_always_did() {
         source_port 48, destination_port 50, mark 52, now 56, chosen 64, related 80, unix_now 88);
     layout!(HeraldEnd, 104: size 0, reason 4, packets_from_opener 8, bytes_from_opener 16, packets_to_opener 24,
         bytes_to_opener 32, started 40, last_packet 48, by 56, why 72, notes 88, each_note 96);
+    layout!(HeraldStreamBytes, 80: size 0, direction 4, marks 5, reserved 6, stream 8, state 16, offset 24, fresh 32, want 48,
+        now 56, unix_now 64, mark 72, reserved_too 76);
     layout!(HeraldPacket, 64: bytes 0, state 8, stream 16, len 24, end 28, wire_packets 32, network_at 36,
         transport_at 38, payload_at 40, source_port 42, destination_port 44, protocol 46, ip_version 47, transport 48,
         tcp_flags 49, direction 50, interface 51, mark 52, marks 56, gso_size 58, vlan 60, vlan_tags 62, gso_type 63);

@@ -13,6 +13,9 @@ pub const HERALD_STATE_SIZE_MAX: u32 = 4096;
 /// Largest alignment of a plugin's state of one stream, in bytes.
 pub const HERALD_STATE_ALIGN_MAX: u32 = 64;
 
+/// Most bytes that `HeraldStreamBytes::want` may ask for; more counts as so many.
+pub const HERALD_WANT_MAX: u64 = 1_048_576;
+
 /// Status: done.
 pub const HERALD_OK: i32 = 0;
 /// Status: the plugin failed. From `packets`: it failed at the packet that `HeraldBatch::reached` names.
@@ -98,6 +101,15 @@ pub const HERALD_GSO_TCPV4: u8 = 1;
 pub const HERALD_GSO_TCPV6: u8 = 4;
 /// Segmentation: several UDP datagrams behind one header.
 pub const HERALD_GSO_UDP: u8 = 5;
+
+/// What is known of bytes in order: some are missing in front of them. The stream had begun before it came to this node, or an
+/// earlier plugin has accepted them.
+pub const HERALD_BYTES_GAP: u8 = 1;
+/// What is known of bytes in order: behind them the sender has closed this direction.
+pub const HERALD_BYTES_END: u8 = 2;
+/// What is known of bytes in order: the host cannot go on, and by its exception policy the rest of the stream passes without
+/// inspection. It is the last call for this stream.
+pub const HERALD_BYTES_LOST: u8 = 4;
 
 /// End reason: both FINs were acknowledged.
 pub const HERALD_END_FINISHED: u32 = 0;

@@ -3,8 +3,8 @@
 use core::ffi::c_void;
 
 use super::{
-    HeraldBatch, HeraldBytes, HeraldCluster, HeraldEnd, HeraldHost, HeraldStream, HeraldText, HeraldTextRoom,
-    HeraldVerdict,
+    HeraldBatch, HeraldBytes, HeraldCluster, HeraldEnd, HeraldHost, HeraldStream, HeraldStreamBytes, HeraldText,
+    HeraldTextRoom, HeraldVerdict,
 };
 
 /// Where a plugin reports its counters.
@@ -118,8 +118,15 @@ pub struct HeraldPlugin {
     /// \[loop\] The members that take streams have changed; also called once before the first stream. Reserved:
     /// not yet built.
     pub cluster_changed: Option<unsafe extern "C" fn(instance: *mut c_void, cluster: *const HeraldCluster) -> i32>,
-    /// Null. The place of `stream_bytes`, which gets the bytes of TCP in order. Reserved: not yet built.
-    pub stream_bytes: *const c_void,
+    /// \[loop\] Judges bytes of a TCP stream, in order, before the segment that carries the last of them leaves. Reserved: not
+    /// yet built. It will be called only if the manifest's `hooks` name it, and of streams that its filter takes. A drop or reject covers the whole stream, whatever
+    /// its scope. `HERALD_ACTION_PASS` for the flow or the stream: the plugin wants no more bytes of it; packets it still sees, as
+    /// it sees bytes after such a word on packets. `HERALD_ACTION_BYPASS`: it is not called about the stream any more, by either
+    /// hook. `HERALD_ACTION_ACCEPT`: the plugins behind it do not see these bytes; with a wider scope, neither bytes nor packets,
+    /// whichever hook says so.
+    pub stream_bytes: Option<
+        unsafe extern "C" fn(instance: *mut c_void, bytes: *mut HeraldStreamBytes, verdict: *mut HeraldVerdict) -> i32,
+    >,
     /// Null. The place of `fact`, which gets what the host's parsers read. Reserved: not yet built.
     pub fact: *const c_void,
 }

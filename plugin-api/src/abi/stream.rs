@@ -2,7 +2,7 @@
 
 use core::ffi::c_void;
 
-use super::HeraldText;
+use super::{HeraldBytes, HeraldText};
 
 /// A stream as it is told to plugins at its start and its end.
 #[derive(Clone, Copy, Debug)]
@@ -75,4 +75,37 @@ pub struct HeraldEnd {
             note: Option<unsafe extern "C" fn(context: *mut c_void, name: HeraldText, value: HeraldText)>,
         ),
     >,
+}
+
+/// Bytes of one direction of a TCP stream, in order, as its receiver's application will read them.
+#[derive(Debug)]
+#[repr(C)]
+pub struct HeraldStreamBytes {
+    /// Size of this structure in bytes.
+    pub size: u32,
+    /// Who sent them (`HERALD_DIRECTION_*`).
+    pub direction: u8,
+    /// What is known of them (`HERALD_BYTES_*`).
+    pub marks: u8,
+    /// Zero.
+    pub reserved: u16,
+    /// Number of the stream on this node.
+    pub stream: u64,
+    /// The plugin's state of the stream.
+    pub state: *mut c_void,
+    /// Where they begin: bytes of this direction behind its SYN, or behind what came first of a stream that had begun before.
+    pub offset: u64,
+    /// Those that this plugin has not seen yet; there may be none.
+    pub fresh: HeraldBytes,
+    /// By the plugin: do not call me again for this direction until so many more bytes are there, or it ends. At most
+    /// `HERALD_WANT_MAX`; 0 is as good as 1.
+    pub want: u64,
+    /// Now, in nanoseconds of the host's monotonic clock.
+    pub now: u64,
+    /// Now, in nanoseconds since 1970-01-01 00:00 UTC.
+    pub unix_now: u64,
+    /// The stream's mark.
+    pub mark: u32,
+    /// Zero.
+    pub reserved_too: u32,
 }

@@ -49,6 +49,14 @@ impl Segment {
         &mut self.frame
     }
 
+    /// Control bits, sequence number and payload of a TCP segment as the frame has them now.
+    pub(super) fn tcp(&self) -> Option<(u8, u32, &[u8])> {
+        let Headers { protocol, transport_at, payload_at, end, .. } = self.headers;
+        let sequence = self.frame.get(transport_at + 4..)?.first_chunk()?;
+        let flags = *self.frame.get(transport_at + 13)?;
+        (protocol == TCP).then_some((flags, u32::from_be_bytes(*sequence), self.frame.get(payload_at..end)?))
+    }
+
     /// The frame as the router describes it.
     pub(super) fn described(&self, state: *mut c_void) -> HeraldPacket {
         let short = |at: usize| u16::try_from(at).unwrap_or(u16::MAX);

@@ -30,8 +30,10 @@
 
 mod capture;
 mod frame;
+mod order;
 mod said;
 mod state;
+mod stream;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -41,7 +43,9 @@ use std::time::Duration;
 use crate::abi::{self, HERALD_OK, HeraldEnd, HeraldStream, HeraldText, HeraldVerdict};
 use crate::{Action, Direction, EndReason, Plugin, thunk};
 use frame::{ACK, FIN, PSH, RST, SYN};
+use order::{Order, Shown};
 use state::{Instance, State};
+use stream::Stream;
 
 pub use frame::Segment;
 pub use said::Said;
@@ -60,22 +64,6 @@ pub struct Kit<P: Plugin> {
 /// Names a stream of a [`Kit`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamId(usize);
-
-#[derive(Debug)]
-struct Stream {
-    protocol: u8,
-    opener: SocketAddr,
-    other: SocketAddr,
-    started: Duration,
-    /// The plugin's state; none once the stream has ended, or the plugin has failed in it.
-    state: Option<State>,
-    /// The next sequence number of the opener and of the other end.
-    sequences: [u32; 2],
-    /// What stands for packets from the opener and for those to it.
-    standing: [Option<Said>; 2],
-    packets: [u64; 2],
-    bytes: [u64; 2],
-}
 
 impl<P: Plugin> Kit<P> {
     /// A plugin with this configuration.
@@ -117,6 +105,7 @@ impl<P: Plugin> Kit<P> {
             state: None,
             sequences: [1_000, 5_000],
             standing: [None, None],
+            order: if protocol == 6 { [Some(Order::default()), Some(Order::default())] } else { [None, None] },
             packets: [0; 2],
             bytes: [0; 2],
         };
@@ -176,26 +165,54 @@ impl<P: Plugin> Kit<P> {
         segments
     }
 
-    /// A segment arrives.
+    /// A segment arrives: the plugin is asked about the packet, and about bytes that are in order with it. What it said of the bytes
+    /// counts, if it said something.
     pub fn deliver(&mut self, segment: &Segment) -> Said {
         let Some(stream) = self.streams.get_mut(segment.stream) else { return Said::Failed };
         let place = usize::from(segment.direction == Direction::ToOpener);
         stream.packets[place] += 1;
         stream.bytes[place] += segment.frame.len() as u64;
-        if let Some(said) = &stream.standing[place] {
-            return said.clone();
+        let said = match &stream.standing[place] {
+            Some(said) => said.clone(),
+            None => {
+                let Some(state) = &mut stream.state else { return Said::Failed };
+                let (status, verdict) = self.instance.packet(segment, state, self.now);
+                if status != HERALD_OK {
+                    return stream.fail();
+                }
+                let said = Said::of(&verdict);
+                stream.stand(segment.direction, verdict.scope, &said);
+                said
+            }
+        };
+        let shown = stream.order[place].as_mut().filter(|_| said.passes());
+        match shown.and_then(|order| segment.tcp().and_then(|(flags, at, payload)| order.take(flags, at, payload))) {
+            Some(shown) => self.show(segment, &shown).unwrap_or(said),
+            None => said,
         }
-        let Some(state) = &mut stream.state else { return Said::Failed };
-        let (status, verdict) = self.instance.packet(segment, state, self.now);
+    }
+
+    /// Bytes in order are there; what the plugin says of them, if it says something.
+    fn show(&mut self, segment: &Segment, shown: &Shown) -> Option<Said> {
+        let stream = self.streams.get_mut(segment.stream)?;
+        let place = usize::from(segment.direction == Direction::ToOpener);
+        let state = stream.state.as_mut()?;
+        let (status, verdict, want) = self.instance.bytes(segment, shown, state, self.now);
         if status != HERALD_OK {
-            stream.state = None;
-            stream.standing = [Some(Said::Failed), Some(Said::Failed)];
-            return Said::Failed;
+            return Some(stream.fail());
+        }
+        if let Some(order) = &mut stream.order[place] {
+            order.want(want);
         }
         let said = Said::of(&verdict);
-        let scope = if said.action() == Some(Action::Bypass) { abi::HERALD_SCOPE_STREAM } else { verdict.scope };
-        stream.stand(segment.direction, scope, &said);
-        said
+        // Whatever ends bytes ends the stream.
+        let scope = if said.passes() { verdict.scope } else { abi::HERALD_SCOPE_STREAM };
+        match said.action() {
+            Some(Action::Pass) if scope == abi::HERALD_SCOPE_PACKET => return None,
+            Some(Action::Pass) => stream.hush(segment.direction, scope),
+            _ => stream.stand(segment.direction, scope, &said),
+        }
+        Some(said)
     }
 
     /// Both ends close a TCP stream, and it ends.
@@ -302,18 +319,6 @@ impl<P: Plugin> Drop for Kit<P> {
     fn drop(&mut self) {
         for number in 0..self.streams.len() {
             self.end(StreamId(number), EndReason::Shutdown);
-        }
-    }
-}
-
-impl Stream {
-    /// A verdict on more than a packet stands.
-    fn stand(&mut self, direction: Direction, scope: u8, said: &Said) {
-        let both = scope == abi::HERALD_SCOPE_STREAM;
-        for (place, of) in [Direction::FromOpener, Direction::ToOpener].into_iter().enumerate() {
-            if both || (scope == abi::HERALD_SCOPE_FLOW && of == direction) {
-                self.standing[place] = Some(said.clone());
-            }
         }
     }
 }

@@ -8,9 +8,10 @@ use std::ptr::{self, NonNull};
 use std::time::Duration;
 
 use super::frame::Segment;
+use super::order::Shown;
 use crate::abi::{
-    HERALD_FAULT, HeraldBatch, HeraldCounterSink, HeraldEnd, HeraldPlugin, HeraldStream, HeraldText, HeraldTextRoom,
-    HeraldVerdict,
+    HERALD_FAULT, HeraldBatch, HeraldBytes, HeraldCounterSink, HeraldEnd, HeraldPlugin, HeraldStream,
+    HeraldStreamBytes, HeraldText, HeraldTextRoom, HeraldVerdict,
 };
 use crate::note::size_u32;
 
@@ -102,6 +103,36 @@ impl<P> Instance<P> {
         // SAFETY: the plugin made the state at the start of the packet's stream; the rest lives for this call.
         let status = unsafe { hook(self.instance.as_ptr(), &raw mut batch) };
         (status, verdict)
+    }
+
+    /// Bytes in order are there. The last number is how many more the plugin wants.
+    pub(super) fn bytes(
+        &self,
+        segment: &Segment,
+        shown: &Shown,
+        state: &mut State,
+        now: Duration,
+    ) -> (i32, HeraldVerdict, u64) {
+        let mut verdict = HeraldVerdict::PASS;
+        let Some(hook) = self.table.stream_bytes else { return (0, verdict, 0) };
+        let mut bytes = HeraldStreamBytes {
+            size: size_u32::<HeraldStreamBytes>(),
+            direction: segment.direction.to_abi(),
+            marks: shown.marks,
+            reserved: 0,
+            stream: segment.stream as u64 + 1,
+            state: state.place(),
+            offset: shown.offset,
+            fresh: HeraldBytes::new(&shown.fresh),
+            want: 0,
+            now: super::nanos(now),
+            unix_now: super::nanos(now),
+            mark: 0,
+            reserved_too: 0,
+        };
+        // SAFETY: the plugin made the state at the start of the bytes' stream; the rest lives for this call.
+        let status = unsafe { hook(self.instance.as_ptr(), &raw mut bytes, &raw mut verdict) };
+        (status, verdict, bytes.want)
     }
 
     /// A stream ends.

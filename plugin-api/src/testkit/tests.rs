@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::*;
-use crate::{ConfigError, Counters, End, Packet, StreamInfo, Verdict};
+use crate::{ConfigError, Counters, End, Packet, StreamBytes, StreamInfo, Verdict};
 
 /// Drops what its configuration says, panics at "panic", and counts.
 #[derive(Default)]
@@ -107,6 +107,109 @@ fn segments_come_late_twice_or_never_and_time_is_the_tests() {
     let numbers: Vec<_> = segments.iter().map(|segment| segment.frame()[41] - segments[0].frame()[41]).collect();
     assert_eq!(numbers, [0, 1, 4]);
     assert_eq!(kit.cut(stream, ToOpener, &[0; 10], 4).len(), 3);
+}
+
+/// Who sent it, its offset, the bytes, and what is known of them.
+type Seen = (bool, u64, Vec<u8>, &'static str);
+
+/// Tells what it sees in order, and says what the bytes say.
+#[derive(Default)]
+struct Reader {
+    seen: Mutex<Vec<Seen>>,
+}
+
+impl Plugin for Reader {
+    type Stream = u64;
+
+    fn stream_bytes(&self, calls: &mut u64, bytes: &StreamBytes<'_>) -> Verdict {
+        *calls += 1;
+        let mark = match (bytes.has_gap(), bytes.is_end()) {
+            (true, false) => "gap",
+            (false, true) => "end",
+            (true, true) => "both",
+            (false, false) => "",
+        };
+        self.seen.lock().unwrap().push((bytes.from_opener(), bytes.offset(), bytes.fresh().to_vec(), mark));
+        match bytes.fresh() {
+            b"panic" => panic!("told to"),
+            b"want" => bytes.want(4),
+            b"bad" => return Verdict::drop("bad"),
+            b"enough" => return Verdict::pass().for_flow(),
+            b"bypass" => return Verdict::bypass(),
+            _ => {}
+        }
+        Verdict::pass()
+    }
+
+    fn counters(&self, counters: &mut Counters<'_>) {
+        for (from_opener, offset, fresh, mark) in self.seen.lock().unwrap().drain(..) {
+            let fresh = String::from_utf8(fresh).unwrap();
+            counters.report(&format!("{} {offset} {fresh} {mark}", if from_opener { '>' } else { '<' }), 1);
+        }
+    }
+}
+
+/// What was seen since the last call.
+fn read(kit: &Kit<Reader>) -> Vec<String> {
+    kit.counters().into_keys().map(|line| line.trim_end().to_owned()).collect()
+}
+
+#[test]
+fn bytes_come_in_order_whatever_the_segments_do() {
+    let mut kit = Kit::<Reader>::new("").unwrap();
+    let stream = kit.tcp("10.1.0.100:1", "10.2.0.100:80");
+    assert!(kit.handshake(stream).iter().all(Said::passes) && read(&kit).is_empty());
+    let segments = kit.cut_at(stream, FromOpener, b"abcdefghi", &[3, 6]);
+    let mut other = segments[2].clone();
+    other.frame_mut()[54..57].copy_from_slice(b"GHI");
+    for segment in [&segments[2], &other, &segments[1]] {
+        assert!(kit.deliver(segment).passes());
+    }
+    assert!(read(&kit).is_empty(), "the beginning is missing");
+    kit.deliver(&segments[0]);
+    kit.deliver(&segments[0]);
+    kit.send(stream, ToOpener, b"answer");
+    assert_eq!(read(&kit), ["< 0 answer", "> 0 abcdefghi"], "the first copy stands");
+    kit.send(stream, FromOpener, b"want");
+    kit.send(stream, FromOpener, b"123");
+    assert_eq!(read(&kit), ["> 9 want"]);
+    kit.send(stream, FromOpener, b"4");
+    assert_eq!(read(&kit), ["> 13 1234"]);
+    kit.send(stream, FromOpener, b"want");
+    kit.send(stream, FromOpener, b"5");
+    kit.close(stream);
+    assert_eq!(read(&kit), ["< 6  end", "> 17 want", "> 21 5 end"]);
+}
+
+#[test]
+fn what_is_said_of_bytes_covers_what_the_contract_says() {
+    let mut kit = Kit::<Reader>::new("").unwrap();
+    let open = |kit: &mut Kit<Reader>, port: u16| {
+        let stream = kit.tcp(&format!("10.1.0.100:{port}"), "10.2.0.100:80");
+        kit.handshake(stream);
+        stream
+    };
+    let stream = open(&mut kit, 1);
+    assert_eq!(kit.send(stream, FromOpener, b"bad")[0].reason(), Some("bad"));
+    assert!(!kit.send(stream, ToOpener, b"x")[0].passes(), "the stream has ended");
+    let stream = open(&mut kit, 2);
+    for (direction, text) in [(FromOpener, "enough"), (FromOpener, "more"), (ToOpener, "back"), (ToOpener, "bypass")] {
+        assert!(kit.send(stream, direction, text.as_bytes())[0].passes());
+    }
+    kit.send(stream, ToOpener, b"more");
+    assert_eq!(read(&kit), ["< 0 back", "< 4 bypass", "> 0 bad", "> 0 enough"]);
+    let stream = open(&mut kit, 3);
+    assert_eq!(kit.send(stream, FromOpener, b"panic"), [Said::Failed]);
+    assert_eq!(kit.send(stream, ToOpener, b"x"), [Said::Failed]);
+    read(&kit);
+    // Taken up in its middle; of UDP there are no bytes in order.
+    let stream = kit.tcp("10.1.0.100:4", "10.2.0.100:80");
+    let segments = kit.cut(stream, FromOpener, b"abcd", 2);
+    kit.deliver(&segments[1]);
+    kit.deliver(&segments[0]);
+    let udp = kit.udp("10.1.0.100:4", "10.2.0.100:53");
+    assert!(kit.send(udp, FromOpener, b"bad")[0].passes());
+    assert_eq!(read(&kit), ["> 0 cd gap"]);
 }
 
 /// A pcap file of these frames, a second apart.

@@ -1,4 +1,4 @@
-//! The hooks of the event loop that few streams see: timers, moves, members.
+//! The hooks of the event loop that not every packet meets: bytes in order, timers, moves, members.
 
 use std::cell::Cell;
 use std::ffi::c_void;
@@ -6,9 +6,33 @@ use std::{ptr, slice};
 
 use super::{guarded, place_of};
 use crate::abi::{
-    HERALD_NO_ROOM, HERALD_OK, HERALD_WRONG, HeraldBytes, HeraldCluster, HeraldStream, HeraldTextRoom, HeraldVerdict,
+    HERALD_NO_ROOM, HERALD_OK, HERALD_WRONG, HeraldBytes, HeraldCluster, HeraldStream, HeraldStreamBytes,
+    HeraldTextRoom, HeraldVerdict,
 };
-use crate::{Cluster, Plugin, StreamInfo};
+use crate::{Cluster, Plugin, StreamBytes, StreamInfo};
+
+/// [loop]
+pub(super) unsafe extern "C" fn stream_bytes<P: Plugin>(
+    instance: *mut c_void,
+    bytes: *mut HeraldStreamBytes,
+    verdict: *mut HeraldVerdict,
+) -> i32 {
+    // SAFETY: the host gives what `create` made; other threads have it shared, too.
+    let plugin = unsafe { &*instance.cast::<P>() };
+    guarded(|| {
+        let want = Cell::new(0);
+        // SAFETY: the host gives bytes for this call, and the state that `stream_started` made of their stream.
+        let said = unsafe {
+            let raw = &*bytes;
+            plugin.stream_bytes(&mut *place_of::<P>(raw.state), &StreamBytes::new(raw, &want))
+        };
+        // SAFETY: the host lends both for this call alone.
+        unsafe {
+            (*bytes).want = want.get();
+            verdict.write(said.to_abi());
+        }
+    })
+}
 
 /// [loop]
 pub(super) unsafe extern "C" fn timer<P: Plugin>(
