@@ -9,13 +9,14 @@ mod node;
 mod plugin_file;
 mod probe;
 mod scenario;
+mod segments;
 mod stream;
 
 /// Its name, which is also that of its folder in `corpus`, and what it does with some bytes.
 pub(crate) type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub(crate) const ALL: [Target; 14] = [
+pub(crate) const ALL: [Target; 15] = [
     ("advert", advert::run),
     ("configuration", configuration::run),
     ("facts_dns", facts::run_dns),
@@ -29,5 +30,6 @@ pub(crate) const ALL: [Target; 14] = [
     ("plugin_file", plugin_file::run),
     ("probe", probe::run),
     ("scenario", scenario::run),
+    ("segments", segments::run),
     ("stream", stream::run),
 ];

@@ -44,4 +44,4 @@ macro_rules! tests {
     };
 }
 
-tests!(advert configuration facts_dns facts_http facts_quic facts_ssh facts_stream facts_tls link node plugin_file probe scenario stream);
+tests!(advert configuration facts_dns facts_http facts_quic facts_ssh facts_stream facts_tls link node plugin_file probe scenario segments stream);
