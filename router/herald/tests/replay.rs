@@ -177,6 +177,41 @@ fn facts_are_shown_of_connections_and_behind_them_of_datagrams() {
 }
 
 #[test]
+fn what_a_capture_lacks_is_a_gap_and_ends_what_parsers_say() {
+    let (first, second) = (Interface::First, Interface::Second);
+    let head = b"GET /a HTTP/1.1\r\nHost: a.test\r\n\r\n";
+    let len = u32::try_from(head.len()).unwrap();
+    let says = |from, sequence, acknowledgement, payload| {
+        let ports = if from == first { (5000, 80) } else { (80, 5000) };
+        tcp(from, ports, frames::Segment { flags: 16, sequence, acknowledgement, payload })
+    };
+    let mut capture = vec![
+        tcp(first, (5000, 80), SYN),
+        tcp(second, (80, 5000), SYN_ACK),
+        says(first, 101, 501, head),
+        // Ten bytes are not there, and this is no request.
+        says(second, 501, 101 + len + 10, b"HTTP/1.1 204 no\r\n\r\n"),
+        says(first, 101 + len + 10, 520, head),
+    ];
+    let files = Files::new();
+    let shown = |capture: &[Vec<u8>]| -> Value {
+        let capture = files.file("in.pcap", &pcap(1, capture));
+        serde_json::from_slice(&herald(&["replay", &capture, "--streams", "--json"]).stdout).unwrap()
+    };
+    let rows = shown(&capture);
+    assert_eq!((&rows[0]["gaps"], &rows[0]["from_opener"]["bytes"]), (&1.into(), &(2 * len).into()), "{rows}");
+    assert_eq!(rows[0]["to_opener"]["bytes"], 19);
+    let facts = &rows[0]["facts"];
+    assert_eq!(facts["http.requests"].as_array().unwrap().len(), 1, "{rows}");
+    assert_eq!(facts["http.responses"][0]["status"], 204);
+    // Who goes on where it was has not sent them: the acknowledgement is a lie.
+    capture[4] = says(first, 101 + len, 501, head);
+    let rows = shown(&capture);
+    assert_eq!((&rows[0]["gaps"], &rows[0]["to_opener"]["bytes"]), (&0.into(), &0.into()), "{rows}");
+    assert_eq!(rows[0]["facts"]["http.requests"].as_array().unwrap().len(), 2, "{rows}");
+}
+
+#[test]
 fn links_without_ethernet_are_read_too() {
     let files = Files::new();
     let raw: Vec<Vec<u8>> = packets().iter().map(|packet| packet[14..].to_vec()).collect();

@@ -142,6 +142,21 @@ impl Engine {
         self.bytes = (self.bytes + stream.cost()).saturating_sub(before);
     }
 
+    /// What an end has sent before a sequence number was lost on its way here alone: its receiver has it, as whoever drives this
+    /// engine has seen otherwise. No segment proves that, so an engine that is not told drops what acknowledges such bytes.
+    /// The stream goes on behind the next hole, or where it is; [`Stream::fresh`] has what stands there already, in no packet,
+    /// and [`Stream::unseen`] has before what the hook has not seen in front of it. True if there was something: then the hook has
+    /// a gap, and there may be another one before that number.
+    pub fn lost(&mut self, stream: &mut Stream, from: Side, before: u32) -> bool {
+        let (cost, gaps) = (stream.cost(), stream.gaps_behind());
+        let is_changed = stream.skip(from, before);
+        self.bytes = (self.bytes + stream.cost()).saturating_sub(cost);
+        if stream.gaps_behind() > gaps {
+            self.counters.except(Exception::Lost);
+        }
+        is_changed
+    }
+
     /// The stream is over, or moved away: what it kept is free.
     pub fn forget(&mut self, stream: &Stream) {
         self.bytes = self.bytes.saturating_sub(stream.cost());

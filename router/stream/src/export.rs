@@ -5,7 +5,7 @@ use crate::limits::{STREAM_BYTES_MAX, STREAM_PIECES_MAX};
 use crate::stream::Stream;
 
 /// The version of the form; another one is refused.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Offsets end here: long after any connection.
 const OFFSET_MAX: u64 = 1 << 62;
@@ -59,7 +59,7 @@ impl Half {
             Watch::Leaving(at) => at,
             Watch::On | Watch::Off => 0,
         };
-        let numbers = [self.fin.unwrap_or_default(), self.syn_len, self.wake, leaving];
+        let numbers = [self.fin.unwrap_or_default(), self.syn_len, self.wake, self.lost.unwrap_or_default(), leaving];
         self.kept.is_sound(OFFSET_MAX)
             && self.kept.pieces() <= STREAM_PIECES_MAX
             && numbers.into_iter().all(|number| number < OFFSET_MAX)

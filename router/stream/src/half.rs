@@ -42,6 +42,8 @@ pub(crate) struct Half {
     pub(crate) watch: Watch,
     /// Where what the hook saw last begins and ends.
     pub(crate) shown: (u64, u64),
+    /// Where the last bytes that were lost on their way here end.
+    pub(crate) lost: Option<u64>,
     /// The hook sleeps until so many bytes are there.
     pub(crate) wake: u64,
     /// The sender's newest timestamp as its receiver remembers it, if both use them.
@@ -112,7 +114,7 @@ impl Half {
     /// Would the receiver find these bytes in its window, or old?
     pub(crate) fn check_place(&self, offset: i64, end: i64) -> Result<(), Reason> {
         let limit = i64::try_from(self.limit).unwrap_or(i64::MAX);
-        if end > limit {
+        if end > limit && end > offset {
             let next = self.kept.next().cast_signed();
             return Err(if offset == next && end == next + 1 { Reason::WindowProbe } else { Reason::BeyondWindow });
         }
@@ -175,6 +177,34 @@ impl Half {
         }
     }
 
+    /// Goes on behind bytes that will not come: behind the next hole, but not beyond a sequence number. `None` if there are none;
+    /// true if they do not belong to what was lost just before.
+    pub(crate) fn skip(&mut self, before: u32) -> Option<bool> {
+        let before = u64::try_from(self.offset(before)).unwrap_or_default();
+        let next = self.kept.next();
+        let end = before.min(self.fin.unwrap_or(before)).min(self.kept.hole_end().unwrap_or(before));
+        if end <= next || !self.is_watched() {
+            return None;
+        }
+        let is_new = self.lost != Some(next);
+        self.kept.skip(end);
+        self.shown = (end, self.kept.next());
+        self.lost = Some(end);
+        self.acknowledged = self.acknowledged.max(end);
+        if matches!(self.watch, Watch::Leaving(_)) {
+            self.shown = (self.shown.1, self.shown.1);
+            self.free();
+        }
+        Some(is_new)
+    }
+
+    /// It had begun before, or its SYN was lost: what comes next is believed.
+    pub(crate) fn join(&mut self) {
+        self.timestamp = None;
+        self.is_midstream = true;
+        self.limit = u64::MAX;
+    }
+
     /// Keeps nothing from here on.
     pub(crate) fn unwatch(&mut self) {
         let top = self.kept.top();
@@ -206,6 +236,11 @@ impl Half {
             (cut, false) if cut == len => Edit { keep: 0, ..judged.edit },
             (cut, true | false) => Edit { cut, keep: len - cut, ..judged.edit },
         };
+        // Before anything is taken: what is dropped is not seen.
+        let is_signed = self.is_signed || segment.options.is_signed;
+        if is_signed && !judged.edit.is_none(len) {
+            return Err(Reason::Signature);
+        }
         let skipped = cut.max(front);
         let Some(payload) = segment.payload.get_mut(skipped..).filter(|payload| !payload.is_empty()) else {
             return Ok(());
@@ -213,6 +248,9 @@ impl Half {
         let at = u64::try_from(offset.saturating_add_unsigned(skipped as u64)).unwrap_or_default();
         judged.is_conflict = self.kept.overlay(at, payload);
         judged.edit.is_rewritten = judged.is_conflict;
+        if judged.is_conflict && is_signed {
+            return Err(Reason::Signature);
+        }
         if judged.is_conflict && rules.settings.conflicts == Conflicts::Drop {
             return Err(Reason::Conflict);
         }

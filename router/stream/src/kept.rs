@@ -163,6 +163,18 @@ impl Kept {
         }
     }
 
+    /// Where the next hole ends.
+    pub(crate) fn hole_end(&self) -> Option<u64> {
+        self.pieces.first_key_value().map(|(at, _)| *at)
+    }
+
+    /// Forgets what is in order, and goes on at an offset behind, at most where the next hole ends.
+    pub(crate) fn skip(&mut self, to: u64) {
+        self.base = to;
+        self.ring.clear();
+        self.join();
+    }
+
     /// Forgets what is in order before an offset.
     pub(crate) fn free(&mut self, to: u64) {
         let gone = length(to.saturating_sub(self.base)).min(self.ring.len());

@@ -12,15 +12,11 @@ impl Stream {
         let flags = segment.flags;
         let (half, other) = self.halves(from);
         half.begin(segment.sequence.wrapping_add(u32::from(flags.syn())), &segment.options);
-        half.timestamp = None;
-        half.is_midstream = true;
-        half.limit = u64::MAX;
+        half.join();
         if flags.ack() {
             other.begin(segment.acknowledgement, &segment.options);
-            other.timestamp = None;
-            other.is_midstream = true;
+            other.join();
             other.is_confirmed = true;
-            other.limit = u64::MAX;
         }
         self.missed();
     }

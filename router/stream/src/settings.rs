@@ -17,12 +17,14 @@ pub enum Exception {
     AllStreams,
     /// The stream had begun before its first segment came here.
     Midstream,
+    /// Bytes were lost on their way here, though their receiver has them.
+    Lost,
 }
 
 impl Exception {
     /// All, in the order of their counters.
-    pub const ALL: [Self; 5] =
-        [Self::StreamBytes, Self::StreamPieces, Self::AllBytes, Self::AllStreams, Self::Midstream];
+    pub const ALL: [Self; 6] =
+        [Self::StreamBytes, Self::StreamPieces, Self::AllBytes, Self::AllStreams, Self::Midstream, Self::Lost];
 
     /// Its name in reports and settings.
     #[must_use]
@@ -33,6 +35,7 @@ impl Exception {
             Self::AllBytes => "all-bytes",
             Self::AllStreams => "all-streams",
             Self::Midstream => "midstream",
+            Self::Lost => "lost",
         }
     }
 }
@@ -74,6 +77,8 @@ impl Policies {
             Exception::AllBytes => self.all_bytes,
             Exception::AllStreams => self.all_streams,
             Exception::Midstream => self.midstream.unwrap_or_default(),
+            // Who acknowledges what did not come here is not believed, but for what `Engine::lost` is told.
+            Exception::Lost => Policy::Drop,
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::limits::WANT_MAX;
 use crate::segment::{Rules, Segment};
 use crate::settings::{Policy, Urgent, Watched};
 use crate::side::Side;
+use herald_core::packet::TcpOptions;
 
 /// One connection. [`crate::Engine`] makes it, and keeps the books of all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,11 +105,17 @@ impl Stream {
         self.conflicts
     }
 
-    /// Places where bytes are missing that no hook saw: open holes, a beginning that did not come here, and the rest of a stream
-    /// that goes on without inspection.
+    /// Places where bytes are missing that no hook saw: open holes, a beginning that did not come here, what was lost on its way
+    /// here, and the rest of a stream that goes on without inspection.
     #[must_use]
     pub fn gaps(&self) -> u64 {
         self.gaps + self.opener.kept.holes() + self.answerer.kept.holes()
+    }
+
+    /// True if an end has begun: its first sequence number is known.
+    #[must_use]
+    pub fn has_begun(&self, side: Side) -> bool {
+        self.half(side).first.is_some()
     }
 
     /// True if a segment begins another connection of the same ends, as this one is over (RFC 9293, section 3.6.1): it needs a
@@ -156,7 +163,7 @@ impl Stream {
         let half = self.half_mut(from);
         half.shown = (half.shown.1, half.shown.1);
         let weighed = self.weigh(from, segment, rules, &mut judged);
-        let weighed = weighed.and_then(|()| self.check_changes(from, segment, rules, &mut judged));
+        let weighed = weighed.and_then(|()| self.check_changes(from, segment, &judged));
         self.conflicts += u64::from(judged.is_conflict);
         if let Err(reason) = weighed {
             self.refuse(reason, rules, &mut judged);
@@ -179,6 +186,12 @@ impl Stream {
             return Err(Reason::OddOptions);
         }
         let half = self.half(from);
+        if segment.is_urgent() && half.is_watched() {
+            match rules.settings.urgent {
+                Urgent::Clear => judged.edit.clears_urgent = true,
+                Urgent::Drop => return Err(Reason::Urgent),
+            }
+        }
         if segment.options.is_signed && half.first.is_some() && !half.is_signed && !half.is_midstream {
             return Err(Reason::Signature);
         }
@@ -274,23 +287,11 @@ impl Stream {
         Some(u64::from(window) << scale)
     }
 
-    /// Whether what is to be changed may be, by policy and as nobody signed it.
-    fn check_changes(
-        &mut self,
-        from: Side,
-        segment: &Segment<'_>,
-        rules: &Rules<'_>,
-        judged: &mut Judged,
-    ) -> Result<(), Reason> {
+    /// Whether what is to be changed may be, as nobody signed it.
+    fn check_changes(&self, from: Side, segment: &Segment<'_>, judged: &Judged) -> Result<(), Reason> {
         let half = self.half(from);
         if !half.is_watched() {
             return Ok(());
-        }
-        if segment.is_urgent() {
-            match rules.settings.urgent {
-                Urgent::Clear => judged.edit.clears_urgent = true,
-                Urgent::Drop => return Err(Reason::Urgent),
-            }
         }
         let is_signed = half.is_signed || segment.options.is_signed;
         if is_signed && !judged.edit.is_none(segment.payload.len()) { Err(Reason::Signature) } else { Ok(()) }
@@ -324,5 +325,31 @@ impl Stream {
     /// Bytes that came before are not known.
     pub(crate) fn missed(&mut self) {
         self.gaps += 1;
+    }
+
+    /// Gaps that stay.
+    pub(crate) fn gaps_behind(&self) -> u64 {
+        self.gaps
+    }
+
+    /// Goes on behind bytes of a side that will not come; see [`crate::Engine::lost`].
+    pub(crate) fn skip(&mut self, from: Side, before: u32) -> bool {
+        let half = self.half_mut(from);
+        if half.first.is_none() {
+            half.begin(before, &TcpOptions::default());
+            half.join();
+            half.lost = Some(0);
+            // Nobody has heard how much room there is.
+            self.half_mut(from.other()).limit = u64::MAX;
+            self.opener.timestamp = None;
+            self.answerer.timestamp = None;
+            self.missed();
+            return true;
+        }
+        let Some(is_new) = half.skip(before) else { return false };
+        if is_new {
+            self.missed();
+        }
+        true
     }
 }

@@ -212,6 +212,14 @@ fn nothing_is_taken_behind_the_window() {
     let mut line = Line::open();
     line.drops(OPENER, &said(1_000, b"x"), Reason::BeyondWindow);
     line.drops(OPENER, &said(990, &[0; 11]), Reason::BeyondWindow);
+    // A bare segment may stand behind a FIN at the window's end.
+    line.passes(OPENER, &said(1_001, b""));
+    line.drops(OPENER, &said(1_002, b""), Reason::BeyondWindow);
+    // Who takes room back has promised it.
+    line.passes(ANSWERER, &Said { window: 10, ..ack(0) });
+    line.shows(&said(900, b"x"), b"");
+    line.passes(OPENER, &said(900, b"x"));
+    let mut line = Line::open();
     line.shows(&said(0, &[1; 1_000]), &[1; 1_000]);
     line.passes(ANSWERER, &Said { window: 0, ..ack(1_000) });
     let judged = line.drops(OPENER, &said(1_000, b"x"), Reason::WindowProbe);
@@ -392,12 +400,25 @@ fn what_a_receiver_would_refuse_is_dropped() {
 }
 
 #[test]
+fn a_clock_is_remembered_only_forwards_and_in_sequence() {
+    let clock = |now| TcpOptions { timestamp: Some(now), ..TcpOptions::default() };
+    let mut line = Line::with(Settings::default(), clock(1_000));
+    // What waits behind a hole was perhaps sent after what fills it.
+    line.shows(&Said { options: clock(2_000), ..said(5, b"fg") }, b"");
+    line.shows(&Said { options: clock(1_500), ..said(0, b"ab") }, b"ab");
+    // A forgiven tick is no new time.
+    line.passes(OPENER, &Said { options: clock(1_499), ..said(0, b"ab") });
+    line.drops(OPENER, &Said { options: clock(1_498), ..said(0, b"ab") }, Reason::Timestamp);
+}
+
+#[test]
 fn urgent_marks_are_cleared_or_dropped() {
     let mut line = Line::open();
     let judged = line.shows(&flagged(ACK | URG, 0, b"attX"), b"attX");
     assert!(judged.edit.clears_urgent);
     let mut line = Line::with(Settings { urgent: Urgent::Drop, ..Settings::default() }, TcpOptions::default());
-    line.says(OPENER, &flagged(ACK | URG, 0, b"attX"));
+    line.drops(OPENER, &flagged(ACK | URG, 0, b"attX"), Reason::Urgent);
+    assert_eq!((line.engine.bytes(), line.fresh().len()), (0, 0), "what is dropped is not seen");
     assert_eq!(line.engine.counters().dropped().find(|(reason, _)| *reason == Reason::Urgent).unwrap().1, 1);
 }
 
@@ -408,6 +429,8 @@ fn what_is_signed_is_never_changed() {
     line.shows(&Said { options: signed, ..said(0, b"route") }, b"route");
     line.drops(OPENER, &Said { options: signed, ..said(0, b"ROUTE") }, Reason::Signature);
     line.passes(OPENER, &Said { options: signed, ..said(0, b"route") });
+    line.drops(OPENER, &Said { options: signed, ..flagged(ACK | URG, 5, b"urgent") }, Reason::Signature);
+    assert_eq!((line.engine.bytes(), line.fresh().len()), (5, 0), "what is dropped is not seen");
 }
 
 #[test]
@@ -456,6 +479,8 @@ fn a_hook_sleeps_until_there_is_enough() {
 fn a_stream_that_had_begun_is_followed_after_a_gap_or_as_its_policy_says() {
     let mut line = Line::new(Settings::default(), &said(0, b"middle"));
     assert_eq!((line.fresh(), line.stream.gaps()), (b"middle".to_vec(), 1));
+    // What its receiver has not got yet was sent before.
+    line.passes(ANSWERER, &ack(-500));
     // What came late may be what the receiver waits for.
     line.shows(&said(-3, b"..."), b"");
     assert_eq!(line.left, b"...");
@@ -476,6 +501,68 @@ fn a_stream_that_had_begun_is_followed_after_a_gap_or_as_its_policy_says() {
         assert_eq!(happened, expected);
         assert_eq!(engine.counters().exceptions().find(|(e, _)| *e == Exception::Midstream).unwrap().1, 1);
     }
+}
+
+#[test]
+fn what_was_lost_on_its_way_here_is_a_gap_if_the_engine_is_told() {
+    let mut line = Line::open();
+    let lost = |line: &mut Line, from, before| {
+        let (first, offset): (u32, i64) = (if from == OPENER { CLIENT } else { SERVER }, before);
+        line.engine.lost(&mut line.stream, from, number(first, offset))
+    };
+    line.shows(&said(0, b"abc"), b"abc");
+    line.shows(&said(6, b"ghi"), b"");
+    line.shows(&said(12, b"mno"), b"");
+    // Nobody may say so but who drives it.
+    line.drops(ANSWERER, &ack(12), Reason::AcknowledgesUnsent);
+    assert!(!lost(&mut line, OPENER, 3), "nothing is lost there");
+    assert!(lost(&mut line, OPENER, 12));
+    assert_eq!((line.fresh(), line.stream.gaps()), (b"ghi".to_vec(), 2), "a hole is open still");
+    assert!(lost(&mut line, OPENER, 12));
+    assert_eq!((line.fresh(), line.stream.gaps()), (b"mno".to_vec(), 2));
+    assert!(!lost(&mut line, OPENER, 12));
+    line.passes(ANSWERER, &ack(12));
+    assert_eq!(line.engine.bytes(), 3);
+    // What comes late after all is not shown, and does not leave.
+    line.shows(&said(3, b"def"), b"");
+    assert!(line.left.is_empty());
+    // Bytes that follow each other are one gap.
+    assert!(lost(&mut line, OPENER, 20) && lost(&mut line, OPENER, 30));
+    assert_eq!((line.fresh(), line.stream.gaps()), (Vec::new(), 3));
+    line.shows(&said(30, b"xyz"), b"xyz");
+    line.passes(ANSWERER, &ack(33));
+    let counted = line.engine.counters().exceptions().find(|(exception, _)| *exception == Exception::Lost);
+    assert_eq!(counted, Some((Exception::Lost, 3)));
+    // A FIN behind what was lost.
+    line.passes(OPENER, &flagged(ACK | FIN, 40, b""));
+    assert!(lost(&mut line, OPENER, 41) && !lost(&mut line, OPENER, 41));
+    assert_eq!(line.stream.end(), Some(End::Fin));
+    line.passes(ANSWERER, &ack(41));
+    assert_eq!(Stream::import(&line.stream.export()).unwrap(), line.stream);
+}
+
+#[test]
+fn a_handshake_that_was_lost_on_its_way_here_is_a_gap_if_the_engine_is_told() {
+    let mut line = Line::new(Settings::default(), &flagged(SYN, -1, b""));
+    line.drops(OPENER, &said(0, b"abc"), Reason::NotOpen);
+    assert!(line.stream.has_begun(OPENER) && !line.stream.has_begun(ANSWERER));
+    assert!(line.engine.lost(&mut line.stream, ANSWERER, SERVER));
+    line.shows(&said(0, b"abc"), b"abc");
+    assert_eq!(line.passes(ANSWERER, &Said { ack: 3, ..said(0, b"xyz") }).fresh.len, 3);
+    assert_eq!(line.stream.gaps(), 1);
+}
+
+#[test]
+fn what_was_lost_of_a_direction_that_is_left_or_not_looked_at_is_no_gap() {
+    let mut line = Line::open();
+    line.shows(&said(0, b"abc"), b"abc");
+    line.engine.bypass(&mut line.stream, OPENER);
+    line.shows(&said(6, b"ghi"), b"");
+    assert!(line.engine.lost(&mut line.stream, OPENER, number(CLIENT, 6)));
+    assert!(line.fresh().is_empty());
+    line.passes(ANSWERER, &ack(9));
+    assert!(line.stream.is_bypassed(OPENER));
+    assert!(!line.engine.lost(&mut line.stream, OPENER, number(CLIENT, 20)));
 }
 
 #[test]
@@ -503,9 +590,11 @@ fn each_bound_ends_in_its_policy_and_is_counted() {
             let judged = (0..10)
                 .map(|step| match exception {
                     Exception::StreamPieces => line.says(OPENER, &said(10 + step * 10, b"x")),
-                    Exception::StreamBytes | Exception::AllBytes | Exception::AllStreams | Exception::Midstream => {
-                        line.says(OPENER, &said(step * 100, &[1; 100]))
-                    }
+                    Exception::StreamBytes
+                    | Exception::AllBytes
+                    | Exception::AllStreams
+                    | Exception::Midstream
+                    | Exception::Lost => line.says(OPENER, &said(step * 100, &[1; 100])),
                 })
                 .find(|judged| judged.action != Action::Pass || judged.gap.is_some())
                 .unwrap();

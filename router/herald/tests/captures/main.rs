@@ -32,8 +32,8 @@ const OTHERWISE: &[Otherwise] = &[
     Otherwise { case: "tcp_urgent", answer: "oobinline", frames: &[4] },
     // What ends behind the window is dropped whole; the receiver that took it acknowledges more than came here.
     Otherwise { case: "tcp_window_straddle", answer: "dropped", frames: &[95] },
-    // A first fragment without a whole TCP header ends as `fragment-tiny`, and all that follows from it with it.
-    Otherwise { case: "ip4_frag_tiny_first", answer: NONE, frames: &[8, 10, 11] },
+    // A first fragment without a whole TCP header ends as `fragment-tiny`: its bytes are a gap.
+    Otherwise { case: "ip4_frag_tiny_first", answer: NONE, frames: &[] },
     // The whole packet is dropped; the receiver that read it acknowledges what has not come here yet.
     Otherwise { case: "ip4_frag_inside", answer: LINUX, frames: &[8] },
     Otherwise { case: "ip6_frag_inside", answer: LINUX, frames: &[8] },

@@ -138,9 +138,13 @@ impl Ways {
         }
     }
 
-    /// Everything before the first hole, of each connection of these ends.
+    /// Everything before the first hole, and everything at all, of each connection of these ends.
     pub(crate) fn carried(&self, from: SocketAddr, to: SocketAddr) -> Vec<Vec<u8>> {
         let ways = self.ways.get(&(from, to)).into_iter().flatten();
-        ways.map(|way| (0..).map_while(|place| way.bytes.get(&place).copied()).collect()).collect()
+        ways.flat_map(|way| {
+            let in_order = (0..).map_while(|place| way.bytes.get(&place).copied()).collect();
+            [in_order, way.bytes.values().copied().collect()]
+        })
+        .collect()
     }
 }

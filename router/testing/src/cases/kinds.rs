@@ -122,6 +122,22 @@ pub(super) const KINDS: &[(&str, Play)] = &[
         told(talk, talk.len(Opener));
         talk.gaps = 1;
     }),
+    ("segments that the capture lacks", lacking_some),
+    ("the end of a request that the capture lacks", |talk| {
+        opened(talk);
+        let begin = talk.part(Opener, 0, 100);
+        talk.takes(Opener, &begin);
+        let rest = talk.part(Opener, 100, talk.len(Opener));
+        talk.lacks(Opener, &rest);
+        told(talk, talk.len(Opener));
+        talk.gaps = 1;
+    }),
+    ("a SYN-ACK that the capture lacks", |talk| {
+        talk.says(Opener, &Say { flags: SYN, ..say(-1, b"") });
+        talk.acknowledges(Opener);
+        told(talk, 0);
+        talk.gaps = 1;
+    }),
     ("padding behind the packet", |talk| {
         opened(talk);
         let part = talk.part(Opener, 0, 1);
@@ -277,6 +293,26 @@ fn refused(talk: &mut Talk<'_>, change: fn(&Talk<'_>, &mut Say)) {
     talk.says(Opener, &lie);
     talk.acknowledges(Answerer);
     told(talk, from);
+}
+
+/// Some pieces of what both say are not there.
+fn lacking_some(talk: &mut Talk<'_>) {
+    opened(talk);
+    for by in [Opener, Answerer] {
+        let mut was_lacking = false;
+        for piece in talk.pieces(by, 0) {
+            let is_lacking = talk.chance.happens(40);
+            talk.gaps += u64::from(is_lacking && !was_lacking);
+            was_lacking = is_lacking;
+            if is_lacking {
+                talk.lacks(by, &piece);
+            } else {
+                talk.takes(by, &piece);
+            }
+            talk.acknowledges(by.other());
+        }
+    }
+    talk.closes();
 }
 
 fn early_fin(talk: &mut Talk<'_>) {

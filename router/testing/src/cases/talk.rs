@@ -1,6 +1,6 @@
 //! Two ends that talk over TCP, and what each reads of the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use etherparse::TcpHeader;
@@ -87,6 +87,8 @@ struct End {
     said: BTreeMap<i64, u8>,
     /// What the other end has acknowledged.
     acknowledged: i64,
+    /// What it said and no frame has.
+    lacking: BTreeSet<i64>,
     /// Its FIN was said.
     has_ended: bool,
 }
@@ -119,6 +121,7 @@ impl<'a> Talk<'a> {
                 data,
                 said: BTreeMap::new(),
                 acknowledged: 0,
+                lacking: BTreeSet::new(),
                 has_ended: false,
             }
         };
@@ -228,6 +231,13 @@ impl<'a> Talk<'a> {
         self.learn(by, say);
     }
 
+    /// An end says something that its receiver takes, and the capture lacks it.
+    pub(super) fn lacks(&mut self, by: By, say: &Say) {
+        self.learn(by, say);
+        let len = i64::try_from(say.bytes.len()).unwrap();
+        self.end_of(by).lacking.extend(say.at..say.at + len);
+    }
+
     /// What a segment says is known.
     pub(super) fn learn(&mut self, by: By, say: &Say) {
         let heard = self.heard(by.other());
@@ -291,7 +301,10 @@ impl<'a> Talk<'a> {
     }
 
     fn connection(&self) -> Connection {
-        let read = |end: &End| (0..).map_while(|at| end.said.get(&at).copied()).collect();
+        let read = |end: &End| {
+            let said = (0..).map_while(|at| end.said.get(&at).map(|byte| (at, *byte)));
+            said.filter(|(at, _)| !end.lacking.contains(at)).map(|(_, byte)| byte).collect()
+        };
         Connection {
             opener: self.opener.at,
             answerer: self.answerer.at,

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use super::StreamRow;
-use super::saw::Saw;
+use super::ahead::Ahead;
+use super::connection::Connection;
 use herald_core::id::Interface;
 use herald_core::packet::{Frame, Headers, Transport};
-use herald_facts::Direction;
-use herald_stream::{Action, Begun, End, Engine, Segment, Settings, Side, Stream, Watched};
+use herald_stream::{Action, Begun, Engine, Judged, NoSegment, Segment, Settings, Side, Watched};
 
 /// What became of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,23 +22,24 @@ pub(super) enum Became {
 }
 
 impl Became {
+    /// What was said of a segment with so many bytes.
+    fn of(judged: &Judged, payload_len: usize) -> Self {
+        match judged.action {
+            Action::Drop(reason) => Self::Dropped(reason.name()),
+            Action::Reset(exception) => Self::Dropped(exception.name()),
+            Action::Pass if judged.edit.is_rewritten => Self::Changed("rewritten to the first copy"),
+            Action::Pass if judged.edit.clears_urgent => Self::Changed("urgent mark cleared"),
+            Action::Pass if !judged.edit.is_none(payload_len) => Self::Changed("known bytes cut off"),
+            Action::Pass => Self::Same,
+        }
+    }
+
     pub(super) fn comment(self) -> &'static str {
         match self {
             Self::Same => "pass",
             Self::Changed(how) | Self::Dropped(how) => how,
         }
     }
-}
-
-struct Connection {
-    opener: SocketAddr,
-    answerer: SocketAddr,
-    from_opener: Saw,
-    to_opener: Saw,
-    /// `None`: it passes without inspection.
-    stream: Option<Box<Stream>>,
-    is_reset: bool,
-    facts: herald_facts::Stream,
 }
 
 /// All connections.
@@ -55,7 +56,7 @@ impl Connections {
     }
 
     /// A packet goes on; the interface is the one where it arrives, if the opener is behind the first.
-    pub(super) fn packet(&mut self, headers: &Headers, frame: &mut Frame) -> (Became, Interface) {
+    pub(super) fn packet(&mut self, headers: &Headers, frame: &mut Frame, ahead: &Ahead) -> (Became, Interface) {
         let Transport::Tcp { source, destination, flags, .. } = headers.transport else {
             return (Became::Same, Interface::First);
         };
@@ -76,18 +77,16 @@ impl Connections {
                     Begun::Dropped(reason) => return (Became::Dropped(reason.name()), Interface::First),
                     Begun::Reset(exception) => return (Became::Dropped(exception.name()), Interface::First),
                 };
-                let (from_opener, to_opener) = (Saw::new(), Saw::new());
-                let (is_reset, facts) = (false, herald_facts::Stream::new());
-                self.all.push(Connection { opener, answerer, from_opener, to_opener, stream, is_reset, facts });
+                self.all.push(Connection::new(opener, answerer, stream));
                 self.newest.insert(key, self.all.len() - 1);
                 self.all.len() - 1
             }
         };
-        self.segment(number, source, headers, frame)
+        self.segment(number, source, headers, frame, ahead)
     }
 
     fn is_succeeded(&self, number: usize, segment: &Segment<'_>) -> bool {
-        let stream = self.all.get(number).and_then(|connection| connection.stream.as_ref());
+        let stream = self.all.get(number).and_then(Connection::stream);
         stream.is_some_and(|stream| stream.is_succeeded_by(segment))
     }
 
@@ -97,32 +96,18 @@ impl Connections {
         source: SocketAddr,
         headers: &Headers,
         frame: &mut Frame,
+        ahead: &Ahead,
     ) -> (Became, Interface) {
         let Some(connection) = self.all.get_mut(number) else { return (Became::Same, Interface::First) };
-        let (side, direction, saw, interface) = if source == connection.opener {
-            (Side::Opener, Direction::FromOpener, &mut connection.from_opener, Interface::First)
-        } else {
-            (Side::Answerer, Direction::ToOpener, &mut connection.to_opener, Interface::Second)
+        let side = connection.side(source);
+        let interface = match side {
+            Side::Opener => Interface::First,
+            Side::Answerer => Interface::Second,
         };
-        let Some(stream) = &mut connection.stream else { return (Became::Same, interface) };
-        let Ok(judged) = self.engine.frame(stream, side, headers, frame) else {
-            return (Became::Dropped("no-segment"), interface);
-        };
-        let (one, two) = stream.fresh(side);
-        for bytes in [one, two].into_iter().filter(|bytes| !bytes.is_empty()) {
-            saw.add(bytes);
-            connection.facts.feed(direction, bytes);
-        }
-        let became = match judged.action {
-            Action::Drop(reason) => Became::Dropped(reason.name()),
-            Action::Reset(exception) => {
-                connection.is_reset = true;
-                Became::Dropped(exception.name())
-            }
-            Action::Pass if judged.edit.is_rewritten => Became::Changed("rewritten to the first copy"),
-            Action::Pass if judged.edit.clears_urgent => Became::Changed("urgent mark cleared"),
-            Action::Pass if !judged.edit.is_none(headers.payload_len()) => Became::Changed("known bytes cut off"),
-            Action::Pass => Became::Same,
+        let became = match connection.judge(&mut self.engine, side, headers, frame, ahead) {
+            None => Became::Same,
+            Some(Err(NoSegment)) => Became::Dropped("no-segment"),
+            Some(Ok(judged)) => Became::of(&judged, headers.payload_len()),
         };
         (became, interface)
     }
@@ -135,28 +120,5 @@ impl Connections {
     /// What hooks saw.
     pub(super) fn rows(self) -> impl Iterator<Item = StreamRow> {
         self.all.into_iter().map(|connection| connection.row())
-    }
-}
-
-impl Connection {
-    fn row(&self) -> StreamRow {
-        let end = match self.stream.as_ref().and_then(|stream| stream.end()) {
-            Some(End::Fin) => "fin",
-            Some(End::Reset) => "reset",
-            None if self.is_reset => "reset",
-            None => "open",
-        };
-        StreamRow {
-            protocol: "tcp",
-            source: self.opener.to_string(),
-            destination: self.answerer.to_string(),
-            from_opener: self.from_opener.row(),
-            to_opener: self.to_opener.row(),
-            end,
-            // What passes without inspection is a gap from its beginning.
-            gaps: self.stream.as_ref().map_or(1, |stream| stream.gaps()),
-            conflicts: self.stream.as_ref().map_or(0, |stream| stream.conflicts()),
-            facts: self.facts.facts().clone(),
-        }
     }
 }

@@ -2,6 +2,8 @@
 //! facts that follow; behind them exchanges of UDP datagrams with facts. No configuration counts: packets pass an IP router's
 //! checks and then the engine, with its defaults.
 
+mod ahead;
+mod connection;
 mod connections;
 mod exchanges;
 mod passage;
@@ -15,11 +17,11 @@ use super::capture::Capture;
 use super::{ReplayArguments, ReplayError, Written, create};
 use crate::app::config::Config;
 use crate::app::output;
+use ahead::{Ahead, Read};
 use connections::{Became, Connections};
 use exchanges::Exchanges;
 use herald_core::id::Interface;
 use herald_facts::Facts;
-use passage::Passage;
 
 /// What a direction's hook saw.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -41,7 +43,7 @@ struct StreamRow {
     to_opener: SeenRow,
     /// `fin`: a receiver has read an end; `reset`; `open`.
     end: &'static str,
-    /// Places where bytes are missing: open holes, and what came before the capture.
+    /// Places where bytes are missing: open holes, what came before the capture, and what it lacks.
     gaps: u64,
     /// Segments with bytes that differed from the first copy.
     conflicts: u64,
@@ -72,34 +74,33 @@ pub(super) fn run(arguments: &ReplayArguments) -> Result<(), ReplayError> {
     if let Some(config) = &arguments.config {
         Config::load(config, &arguments.set)?;
     }
-    let mut capture = Capture::open(&arguments.capture)?;
+    let mut ahead = Ahead::new(Capture::open(&arguments.capture)?);
     let mut written = arguments.write.as_deref().map(create).transpose()?;
-    let (mut passage, mut connections, mut exchanges) = (Passage::new(), Connections::new(), Exchanges::default());
+    let (mut connections, mut exchanges) = (Connections::new(), Exchanges::default());
     let mut dropped: Vec<(&'static str, u64)> = Vec::new();
     let mut count = |reason| match dropped.iter_mut().find(|(known, _)| *known == reason) {
         Some((_, count)) => *count += 1,
         None => dropped.push((reason, 1)),
     };
     let mut packets = 0_u64;
-    while let Some(captured) = capture.next()? {
+    while let Some(Read { at, interface, through }) = ahead.next()? {
         packets += 1;
-        let through = passage.packet(captured.at, &captured.frame);
         through.ended.into_iter().for_each(&mut count);
         let Some((mut frame, headers)) = through.packet else { continue };
         let (became, side) = match headers {
             Some(headers) => {
                 exchanges.packet(&headers, &frame);
-                connections.packet(&headers, &mut frame)
+                connections.packet(&headers, &mut frame, &ahead)
             }
             None => (Became::Same, Interface::First),
         };
-        let interface = captured.interface.unwrap_or(side);
+        let interface = interface.unwrap_or(side);
         match became {
             Became::Dropped(reason) => count(reason),
             Became::Same | Became::Changed(_) => {
                 let frames = if frame.is_joined() { frame.fragments() } else { vec![frame] };
                 for frame in frames {
-                    write(&mut written, |file| file.packet(captured.at, interface, frame.bytes(), became.comment()))?;
+                    write(&mut written, |file| file.packet(at, interface, frame.bytes(), became.comment()))?;
                 }
             }
         }
