@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::event::EndReason;
+use crate::event::{DropReason, EndReason};
 use crate::flow::FlowKey;
 use crate::id::{NodeId, Slot};
 use crate::packet::Arrival;
@@ -86,6 +86,8 @@ pub struct Verdict {
     pub fault: bool,
     /// Who ended it.
     pub cause: Cause,
+    /// Why the host itself ended it, if no plugin did.
+    pub by_host: Option<DropReason>,
 }
 
 impl PartialEq for Verdict {

@@ -33,7 +33,7 @@ use herald_core::redirector::choice::Redirectors;
 use herald_core::time::Instant;
 use herald_core::turn::Turn;
 use herald_host::{Chain, Clock, PluginSettings};
-use herald_plugin::{Packet, Plugin, Verdict, thunk};
+use herald_plugin::{Packet, Plugin, StreamBytes, Verdict, thunk};
 use herald_testing::frames::{self, ACK, SYN, SYN_ACK, Segment};
 use herald_testing::layout::{self, HOST, host_mac, node_mac, v4, virtual_macs};
 use herald_testing::streams::Nothing;
@@ -54,6 +54,8 @@ type Case = (&'static str, fn() -> Box<dyn Runs>);
 const CASES: &[Case] = &[
     ("one-node", one_node),
     ("one-node-two-plugins", one_node_with_plugins),
+    ("one-node-bytes-unwanted", || one_node_with_bytes("udp")),
+    ("one-node-bytes", || one_node_with_bytes("tcp")),
     ("redirected", redirected),
     ("chosen", || chosen(Checksums::Partial)),
     ("chosen-summed", || chosen(Checksums::Whole)),
@@ -67,6 +69,11 @@ impl Plugin for Passes {
     type Stream = u64;
     fn packet(&self, seen: &mut u64, packet: &Packet<'_>) -> Verdict {
         *seen += u64::from(packet.wire_packets());
+        Verdict::pass()
+    }
+
+    fn stream_bytes(&self, seen: &mut u64, bytes: &StreamBytes<'_>) -> Verdict {
+        *seen += bytes.fresh().len() as u64;
         Verdict::pass()
     }
 }
@@ -189,6 +196,26 @@ fn one_node_with_plugins() -> Box<dyn Runs> {
     let seats = ["one", "two"].map(|name| PluginSettings { name: name.into(), config: String::new(), fault: None });
     // SAFETY: the table is the SDK's, which keeps the contract.
     let chain = unsafe { Chain::built_in(clock, thunk::table::<Passes>(), &seats) };
+    alone(chain.unwrap())
+}
+
+/// As with two plugins, of which one wants bytes in order of streams of this protocol. All segments but a stream's first two
+/// come again and again: they are compared, and nothing is new.
+fn one_node_with_bytes(protocol: &str) -> Box<dyn Runs> {
+    let clock = Clock { monotonic: Instant::default, unix_nanos: || 0 };
+    let text = |id: &str, more: &str| format!("id = \"{id}\"\nversion = \"1\"\nlicence = \"MIT\"\n{more}");
+    let wants = format!("hooks = [\"stream_bytes\"]\n[[filter]]\nprotocol = [\"{protocol}\"]");
+    let seat = |id: &str, more: &str| {
+        let settings = PluginSettings { name: id.into(), config: String::new(), fault: None };
+        (toml::from_str(&text(id, more)).unwrap(), settings)
+    };
+    // The third one looks at packets where the second is spared them.
+    let mut seats = vec![seat("one", ""), seat("two", &wants)];
+    if protocol == "udp" {
+        seats.push(seat("three", ""));
+    }
+    // SAFETY: the table is the SDK's, which keeps the contract.
+    let chain = unsafe { Chain::built_in_as(clock, thunk::table::<Passes>(), seats) };
     alone(chain.unwrap())
 }
 

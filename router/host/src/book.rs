@@ -14,6 +14,7 @@ use herald_core::limits::PLUGIN_REASONS_MAX;
 #[derive(Debug)]
 pub(super) struct Book {
     packets: Counter,
+    bytes: Counter,
     drops: Counter,
     faults: Counter,
     forgotten_sources: Counter,
@@ -35,6 +36,8 @@ pub struct PluginRow {
     pub generation: u32,
     /// Frames it was asked about.
     pub packets: u64,
+    /// Bytes of TCP that it saw in order.
+    pub bytes: u64,
     /// Frames that its verdicts ended, as far as the chain saw them.
     pub drops: u64,
     /// Times it failed.
@@ -82,6 +85,7 @@ impl Default for Book {
     fn default() -> Self {
         Self {
             packets: Counter::default(),
+            bytes: Counter::default(),
             drops: Counter::default(),
             faults: Counter::default(),
             forgotten_sources: Counter::default(),
@@ -96,6 +100,10 @@ impl Default for Book {
 impl Book {
     pub(super) fn asked(&self, packets: u64) {
         self.packets.add(packets);
+    }
+
+    pub(super) fn showed(&self, bytes: u64) {
+        self.bytes.add(bytes);
     }
 
     pub(super) fn dropped(&self, reason: u8) {
@@ -165,6 +173,7 @@ impl Book {
             version: String::new(),
             generation: 1,
             packets: self.packets.value(),
+            bytes: self.bytes.value(),
             drops: self.drops.value(),
             faults: self.faults.value(),
             p50_ns: self.times.quantile(50),

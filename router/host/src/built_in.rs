@@ -18,14 +18,31 @@ impl Chain {
     /// # Safety
     /// The functions of the table keep the contract; those of `herald_plugin::thunk::table` do.
     pub unsafe fn built_in(clock: Clock, table: &HeraldPlugin, plugins: &[PluginSettings]) -> Result<Self, HostError> {
+        let of = |wanted: &PluginSettings| (ManifestText::of(&wanted.name), wanted.clone());
+        // SAFETY: promised by the caller.
+        unsafe { Self::built_in_as(clock, table, plugins.iter().map(of).collect()) }
+    }
+
+    /// The same, each with the text of its manifest.
+    ///
+    /// # Errors
+    /// As for [`built_in`](Self::built_in).
+    ///
+    /// # Safety
+    /// As for [`built_in`](Self::built_in).
+    pub unsafe fn built_in_as(
+        clock: Clock,
+        table: &HeraldPlugin,
+        plugins: Vec<(ManifestText, PluginSettings)>,
+    ) -> Result<Self, HostError> {
         if plugins.len() > PLUGINS_MAX {
             return Err(HostError::TooMany { found: plugins.len(), max: PLUGINS_MAX });
         }
         // SAFETY: it is the host's table, which lives as long as the process.
         unsafe { herald_plugin::thunk::enter_built_in(super::library::host(clock.unix_nanos)) };
-        let seated = plugins.iter().map(|wanted| {
+        let seated = plugins.into_iter().map(|(text, wanted)| {
             let manifest = Manifest {
-                text: ManifestText::of(&wanted.name),
+                text,
                 schema: None,
                 state_size: table.state_size as usize,
                 state_align: table.state_align as usize,

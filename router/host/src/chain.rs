@@ -10,7 +10,9 @@
 //! as if they came one by one; but what the earlier plugin said of the other direction at that packet stays said.
 
 mod asked;
+mod bytes;
 mod outcome;
+mod way;
 
 use herald_plugin::abi::{HeraldPacket, HeraldText, HeraldVerdict};
 
@@ -18,20 +20,23 @@ use super::Clock;
 use super::block::{Blocks, ChainGeneration, StateLayout};
 use super::book::SuspendedRow;
 use super::breaker::Admits;
-use super::guard::{Onward, Said, Seat, Word};
+use super::guard::Seat;
 use super::head::Head;
 use super::library::Plugin;
 use super::manifest::FaultPolicy;
 use super::notes::Notes;
+use super::order::{self, InOrder, Orders};
 use super::report::Report;
+use super::word::{Said, Word};
 use super::{describe, effects};
 use herald_core::event::{EndReason, Event};
 use herald_core::flow::SourceNetwork;
 use herald_core::inspector::{
-    Action, Direction, Inspection, Inspector, Parts, PerDirection, Readiness, Standing, Stream, Totals, Verdict,
+    Direction, Inspection, Inspector, Parts, PerDirection, Readiness, Standing, Stream, Totals,
 };
 use herald_core::limits::{BATCH_PACKETS_MAX, PLUGIN_TIMED_BATCHES};
 use herald_core::time::Instant;
+use way::{Places, Way, interest, places, take_on};
 
 /// The plugins of one node, in the order in which they are asked.
 #[derive(Debug)]
@@ -44,6 +49,8 @@ pub struct Chain {
     batches: u64,
     asked: Asked,
     notes: Notes,
+    /// `None` if no plugin wants bytes in order.
+    orders: Option<Box<Orders>>,
     /// Packets that plugins have made in this batch, each with the seat that sees it first.
     made: Vec<(usize, Inspection)>,
     /// Those that all have seen.
@@ -63,26 +70,6 @@ struct Asked {
     is_cut: bool,
 }
 
-/// The packets of one batch on their way through the chain. What a plugin says of a stream holds from its packet on, not
-/// for those before it.
-struct Way<'a> {
-    /// Not decided yet.
-    open: Places,
-    /// Accepted by a plugin; a later plugin's word on an earlier packet of the stream may still end them.
-    accepted: Places,
-    /// The head of each packet's stream as it is at that packet.
-    heads: [Head; BATCH_PACKETS_MAX],
-    /// A plugin said something of a stream.
-    is_changed: bool,
-    batch: &'a mut [Inspection],
-    parts: &'a mut dyn Parts<Head>,
-}
-
-/// Which packets of a batch, one bit each.
-type Places = u64;
-
-const _: () = assert!(BATCH_PACKETS_MAX <= Places::BITS as usize);
-
 impl Chain {
     /// A chain of these plugins, each with what becomes of packets it fails on.
     pub(super) fn new(plugins: Vec<(Plugin, FaultPolicy)>, clock: Clock) -> Self {
@@ -101,6 +88,7 @@ impl Chain {
             places: Vec::with_capacity(BATCH_PACKETS_MAX),
             is_cut: false,
         };
+        let orders = seats.iter().any(Seat::wants_bytes).then(Box::default);
         let all = seats.iter().fold(0, |mask, seat| mask | seat.bit());
         Self {
             seats,
@@ -110,6 +98,7 @@ impl Chain {
             batches: 0,
             asked,
             notes: Notes::default(),
+            orders,
             made: Vec::new(),
             injected: Vec::new(),
             unix_ahead: (clock.unix_nanos)(),
@@ -126,6 +115,12 @@ impl Chain {
     #[must_use]
     pub fn suspended(&self) -> Vec<SuspendedRow> {
         self.seats.iter().filter_map(|seat| seat.book.suspended(seat.name())).collect()
+    }
+
+    /// What became of the streams that are put in order.
+    #[must_use]
+    pub fn in_order(&self) -> InOrder {
+        self.orders.as_ref().map(|orders| orders.report()).unwrap_or_default()
     }
 
     /// Bytes that the plugins' states of one stream take.
@@ -169,115 +164,6 @@ impl Chain {
     }
 }
 
-impl<'a> Way<'a> {
-    /// The packets of a batch at the beginning of the chain.
-    fn begin(batch: &'a mut [Inspection], parts: &'a mut dyn Parts<Head>) -> Self {
-        let mut way =
-            Self { open: 0, accepted: 0, heads: [Head::default(); BATCH_PACKETS_MAX], is_changed: false, batch, parts };
-        for (place, (inspection, head)) in way.batch.iter_mut().zip(&mut way.heads).enumerate() {
-            match way.parts.part(inspection.slot, inspection.stream) {
-                Some(part) => {
-                    *head = *part;
-                    way.open |= 1 << place;
-                }
-                // Its stream ended while it waited for the batch; another may have its place already.
-                None => inspection.verdict = Verdict { action: Action::Drop, ..Verdict::default() },
-            }
-        }
-        way
-    }
-
-    /// What the plugin in a seat said of the packet at a place takes effect: on the packet, and on its stream.
-    fn settle(&mut self, seat: &Seat, said: Said, place: usize) {
-        let Some(inspection) = self.batch.get_mut(place) else { return };
-        let mut word = Word::default();
-        match seat.settle(said, inspection.direction, &mut word) {
-            Onward::Next => {}
-            Onward::Out => {
-                self.open &= !(1 << place);
-                self.accepted |= 1 << place;
-            }
-            Onward::Ended(verdict) => {
-                self.open &= !(1 << place);
-                inspection.verdict = verdict;
-                seat.book.dropped(word.reason);
-            }
-        }
-        if word != Word::default() {
-            self.is_changed = true;
-            let stream = inspection.stream;
-            for direction in Direction::BOTH {
-                inspection.standing[direction].strengthen(word.standing[direction]);
-            }
-            if let Some(part) = self.parts.part(inspection.slot, stream) {
-                take_on(part, &word);
-                if said == Said::Failed {
-                    part.made &= !seat.bit();
-                }
-            }
-            self.settle_later(seat, stream, &word, place);
-        }
-    }
-
-    /// A word on a stream was said at a place: the packets of the stream behind it feel that, not those before it.
-    fn settle_later(&mut self, seat: &Seat, stream: u64, word: &Word, place: usize) {
-        for later in places((self.open | self.accepted) & (!0 << place) << 1) {
-            let Some((inspection, head)) = self.batch.get_mut(later).zip(self.heads.get_mut(later)) else { break };
-            if inspection.stream != stream {
-                continue;
-            }
-            take_on(head, word);
-            if let Standing::Ended(verdict) = word.standing[inspection.direction] {
-                self.open &= !(1 << later);
-                self.accepted &= !(1 << later);
-                inspection.verdict = verdict;
-                seat.book.dropped(word.reason);
-            }
-        }
-    }
-
-    /// Says of each packet's stream whom the rest of it still interests, now that all were asked.
-    fn end(&mut self, all: u32) {
-        for inspection in self.batch.iter_mut() {
-            if let Some(part) = self.parts.part(inspection.slot, inspection.stream) {
-                for direction in Direction::BOTH {
-                    inspection.standing[direction].strengthen(interest(part, direction, all));
-                }
-            }
-        }
-    }
-
-    /// The plugin in this seat has a say about the packet at this place.
-    fn asks(&self, seat: &Seat, place: usize) -> bool {
-        let asks = |(inspection, head): (&Inspection, &Head)| head.skips(inspection.direction) & seat.bit() == 0;
-        self.open & 1 << place != 0 && self.batch.get(place).zip(self.heads.get(place)).is_some_and(asks)
-    }
-}
-
-/// A stream's head heeds a word.
-fn take_on(head: &mut Head, word: &Word) {
-    for direction in Direction::BOTH {
-        head.skip(word.skip[direction], direction);
-    }
-    if word.standing != PerDirection::default() && head.ended_by == (0, 0) {
-        head.ended_by = (u8::try_from(word.seat + 1).unwrap_or(u8::MAX), word.reason);
-    }
-}
-
-/// Whom the packets of a direction still interest, of the plugins in `all`.
-fn interest(head: &Head, direction: Direction, all: u32) -> Standing {
-    if head.skips(direction) & all == all { Standing::Uninspected } else { Standing::Inspected }
-}
-
-/// The places that are set, in order.
-fn places(mut set: Places) -> impl Iterator<Item = usize> {
-    std::iter::from_fn(move || {
-        let place = set.trailing_zeros();
-        set &= set.wrapping_sub(1);
-        (place < Places::BITS).then_some(place as usize)
-    })
-}
-
 impl Inspector for Chain {
     type Part = Head;
 
@@ -286,6 +172,7 @@ impl Inspector for Chain {
         head.home = self.blocks.take();
         let source = SourceNetwork::of(stream.opener.source().ip());
         let (mut standing, mut ended_by) = (PerDirection::<Standing>::default(), None);
+        let mut deaf = PerDirection::default();
         for seat in &mut self.seats {
             if !seat.takes(&stream.opener) {
                 Direction::BOTH.iter().for_each(|&direction| head.skip(seat.bit(), direction));
@@ -314,6 +201,7 @@ impl Inspector for Chain {
                 let mut word = Word::default();
                 seat.settle(said.at_start(), Direction::FromOpener, &mut word);
                 take_on(head, &word);
+                deaf = order::both(deaf, word.deaf);
                 let before = standing;
                 for direction in Direction::BOTH {
                     standing[direction].strengthen(word.standing[direction]);
@@ -327,6 +215,9 @@ impl Inspector for Chain {
             && let Some(seat) = self.seats.get(number)
         {
             seat.book.dropped(reason);
+        }
+        if self.orders.is_some() && !standing.is_ended() {
+            self.put_in_order_from_now_on(stream, deaf, head);
         }
         for direction in Direction::BOTH {
             standing[direction].strengthen(interest(head, direction, self.all));
@@ -347,6 +238,9 @@ impl Inspector for Chain {
             let mut way = Way::begin(batch, parts);
             for number in 0..self.seats.len() {
                 self.pass_through(now, number, &mut way);
+            }
+            if self.orders.is_some() {
+                self.put_in_order(now, &mut way);
             }
             if way.is_changed {
                 way.end(self.all);
@@ -384,6 +278,9 @@ impl Inspector for Chain {
                     effects::give(effects::take());
                 }
             }
+        }
+        if let Some(orders) = &mut self.orders {
+            orders.forget(&mut head.order);
         }
         self.notes.forget(&mut head.notes);
         self.blocks.give(std::mem::take(head).home);

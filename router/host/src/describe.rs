@@ -10,8 +10,8 @@ use herald_plugin::abi::{
     HERALD_END_TIMED_OUT, HERALD_END_VERDICT, HERALD_GSO_NONE, HERALD_INTERFACE_FIRST, HERALD_INTERFACE_SECOND,
     HERALD_PACKET_CHECKSUM_PARTIAL, HERALD_PACKET_CHECKSUM_VALID, HERALD_PACKET_INJECTED, HERALD_PACKET_ODD,
     HERALD_PACKET_REWRITTEN, HERALD_PACKET_WHOLE, HERALD_TRANSPORT_ECHO, HERALD_TRANSPORT_ICMP_ERROR,
-    HERALD_TRANSPORT_OTHER, HERALD_TRANSPORT_TCP, HERALD_TRANSPORT_UDP, HeraldEnd, HeraldPacket, HeraldStream,
-    HeraldText,
+    HERALD_TRANSPORT_OTHER, HERALD_TRANSPORT_TCP, HERALD_TRANSPORT_UDP, HeraldBytes, HeraldEnd, HeraldPacket,
+    HeraldStream, HeraldStreamBytes, HeraldText,
 };
 
 use super::library::size_u32;
@@ -103,10 +103,7 @@ pub(super) fn packet(inspection: &Inspection, state: *mut c_void, mark: u32) -> 
         ip_version: if headers.is_ipv6() { 6 } else { 4 },
         transport,
         tcp_flags,
-        direction: match inspection.direction {
-            Direction::FromOpener => HERALD_DIRECTION_FROM_OPENER,
-            Direction::ToOpener => HERALD_DIRECTION_TO_OPENER,
-        },
+        direction: direction(inspection.direction),
         interface: interface(inspection.arrival.interface),
         mark,
         marks: checksum_marks(offload) | special.marks,
@@ -115,6 +112,25 @@ pub(super) fn packet(inspection: &Inspection, state: *mut c_void, mark: u32) -> 
         vlan: 0,
         vlan_tags: 0,
         gso_type: special.gso_type,
+    }
+}
+
+/// Bytes in order of a packet's stream, which has this mark; nothing is said yet of what they are.
+pub(super) fn bytes((now, unix_now): (Instant, u64), inspection: &Inspection, mark: u32) -> HeraldStreamBytes {
+    HeraldStreamBytes {
+        size: size_u32::<HeraldStreamBytes>(),
+        direction: direction(inspection.direction),
+        marks: 0,
+        reserved: 0,
+        stream: inspection.stream,
+        state: std::ptr::null_mut(),
+        offset: 0,
+        fresh: HeraldBytes::new(&[]),
+        want: 0,
+        now: now.as_nanos(),
+        unix_now,
+        mark,
+        reserved_too: 0,
     }
 }
 
@@ -163,6 +179,13 @@ fn checksum_marks(offload: Offload) -> u16 {
 
 fn mark(is: bool, mark: u16) -> u16 {
     if is { mark } else { 0 }
+}
+
+fn direction(direction: Direction) -> u8 {
+    match direction {
+        Direction::FromOpener => HERALD_DIRECTION_FROM_OPENER,
+        Direction::ToOpener => HERALD_DIRECTION_TO_OPENER,
+    }
 }
 
 fn interface(interface: Interface) -> u8 {

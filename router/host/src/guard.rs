@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use herald_plugin::abi::{
     HERALD_ACTION_ACCEPT, HERALD_ACTION_BYPASS, HERALD_ACTION_DROP, HERALD_ACTION_PASS, HERALD_ACTION_REJECT,
-    HERALD_SCOPE_FLOW, HERALD_SCOPE_PACKET, HERALD_SCOPE_STREAM, HeraldEnd, HeraldPacket, HeraldStream, HeraldVerdict,
+    HERALD_SCOPE_FLOW, HERALD_SCOPE_PACKET, HERALD_SCOPE_STREAM, HeraldEnd, HeraldPacket, HeraldStream,
+    HeraldStreamBytes, HeraldVerdict,
 };
 
 use super::book::Book;
@@ -16,46 +17,13 @@ use super::breaker::{Admits, Breaker, State};
 use super::library::{self, Plugin};
 use super::manifest::FaultPolicy;
 use super::sources::{Charged, Sources};
+use super::word::{Fault, IN_END, IN_START, Onward, Said, Word, covered};
 use herald_core::event::{Event, PluginFault};
 use herald_core::flow::{FlowKey, SourceNetwork};
-use herald_core::inspector::{Action, Cause, Direction, Inspection, PerDirection, Standing, Verdict};
+use herald_core::inspector::{Action, Cause, Direction, Standing, Verdict};
 use herald_core::limits::{LIMITED_SOURCES_TOLD, PLUGIN_EVENTS_MAX};
 use herald_core::mutation::{Mutation, is_on};
 use herald_core::time::{Bucket, Instant};
-
-/// What a plugin says of a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Said {
-    /// No opinion; with a wider scope: and ask me no more.
-    Pass(Scope),
-    /// Later plugins are not asked.
-    Accept(Scope),
-    /// Later plugins are not asked about this packet, this one is not asked about the stream any more.
-    Bypass,
-    /// The packet ends.
-    End {
-        /// Silently or not.
-        action: Action,
-        /// What it covers.
-        scope: Scope,
-        /// The reason's place in the plugin's book.
-        reason: u8,
-    },
-    /// The plugin failed.
-    Failed,
-    /// The plugin is suspended and was not asked. A stream that is there is given to another node, and goes on there.
-    Suspended(Scope),
-    /// The plugin failed too often at streams of the same source and was not asked.
-    Limited,
-}
-
-/// At whose stream a plugin failed, and in what.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Fault {
-    pub(super) stream: u64,
-    pub(super) source: SourceNetwork,
-    pub(super) cause: &'static str,
-}
 
 /// One plugin in the chain.
 #[derive(Debug)]
@@ -76,40 +44,10 @@ pub(super) struct Seat {
     telling: Bucket,
 }
 
-/// Where a packet goes behind a plugin.
-pub(super) enum Onward {
-    /// To the next plugin.
-    Next,
-    /// Out of the chain, passed.
-    Out,
-    /// It ended.
-    Ended(Verdict),
-}
-
-/// What a plugin's word means for the rest of a stream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Word {
-    /// Plugins that are not asked any more.
-    pub(super) skip: PerDirection<u32>,
-    /// What ends.
-    pub(super) standing: PerDirection<Standing>,
-    /// Why: the reason's place in the plugin's book.
-    pub(super) reason: u8,
-    /// The seat whose book that is.
-    pub(super) seat: usize,
-}
-
 /// The reasons of packets that a plugin's fault policy ends.
 const FAULT: &str = "plugin-fault";
 const SUSPENDED: &str = "plugin-suspended";
 const LIMITED: &str = "source-limit";
-
-/// What a plugin fails in.
-const IN_START: &str = "stream-started";
-const IN_PACKETS: &str = "packets";
-const IN_END: &str = "stream-ended";
-const IN_VERDICT: &str = "verdict";
-const IN_EFFECT: &str = "effect";
 
 impl Seat {
     pub(super) fn new(number: usize, plugin: Plugin, policy: FaultPolicy, state_at: usize) -> Self {
@@ -224,6 +162,33 @@ impl Seat {
         }
     }
 
+    /// TCP streams are put in order for the plugin.
+    pub(super) fn wants_bytes(&self) -> bool {
+        self.plugin.manifest.text.wants_bytes()
+    }
+
+    /// Shows the plugin bytes in order; `fault` is what it is charged with if it fails.
+    ///
+    /// # Safety
+    /// The state is this seat's place in the state of the bytes' stream, and the plugin has made it.
+    pub(super) unsafe fn stream_bytes(
+        &mut self,
+        (now, fault): (Instant, Fault),
+        bytes: &mut HeraldStreamBytes,
+    ) -> Said {
+        self.book.showed(bytes.fresh.len as u64);
+        self.breaker.asked(now, 1);
+        // SAFETY: promised by the caller; the chain runs on the loop's thread.
+        let said = unsafe { self.plugin.stream_bytes(bytes) };
+        let said = said.map_or(Said::Failed, |verdict| self.said(&verdict));
+        if said == Said::Failed {
+            self.failed(now, fault);
+        } else {
+            self.judged(now);
+        }
+        said
+    }
+
     /// Asks the plugin about packets. Returns how many have a verdict; behind them it failed, if they are not all.
     ///
     /// # Safety
@@ -273,15 +238,15 @@ impl Seat {
                 return Onward::Next;
             }
             (Said::Accept(scope), _) => {
-                covered(scope, direction).iter().for_each(|&d| word.skip[d] |= own_and_later);
+                word.spare(covered(scope, direction), own_and_later);
                 return Onward::Out;
             }
             (Said::Bypass, _) => {
-                both.iter().for_each(|&d| word.skip[d] |= self.bit());
+                word.spare(both, self.bit());
                 return Onward::Out;
             }
             (Said::Failed | Said::Suspended(_) | Said::Limited, FaultPolicy::Open) => {
-                both.iter().for_each(|&d| word.skip[d] |= absent);
+                word.spare(both, absent);
                 return Onward::Next;
             }
             (Said::Failed, FaultPolicy::Closed) => self.faulted(Scope::Stream, FAULT),
@@ -346,51 +311,5 @@ impl Seat {
             self.tell(Event::PluginResumed { plugin });
             tracing::info!(target: "herald::host", plugin, "plugin judges again");
         }
-    }
-}
-
-impl Fault {
-    /// The plugin failed at a packet.
-    pub(super) fn at(inspection: &Inspection) -> Self {
-        Self::of(inspection, IN_PACKETS)
-    }
-
-    /// What the plugin said of a packet is no verdict.
-    pub(super) fn by_verdict(inspection: &Inspection) -> Self {
-        Self::of(inspection, IN_VERDICT)
-    }
-
-    /// What the plugin wanted done with a packet cannot be done.
-    pub(super) fn by_effect(inspection: &Inspection) -> Self {
-        Self::of(inspection, IN_EFFECT)
-    }
-
-    fn of(inspection: &Inspection, cause: &'static str) -> Self {
-        let key = inspection.arrival.key();
-        let opener = match inspection.direction {
-            Direction::FromOpener => key.source(),
-            Direction::ToOpener => key.destination(),
-        };
-        Self { stream: inspection.stream, source: SourceNetwork::of(opener.ip()), cause }
-    }
-}
-
-impl Said {
-    /// The same, said when the stream started: what ends packets covers them all.
-    pub(super) fn at_start(self) -> Self {
-        match self {
-            Self::End { action, reason, .. } => Self::End { action, scope: Scope::Stream, reason },
-            Self::Pass(_) | Self::Accept(_) | Self::Bypass | Self::Failed | Self::Suspended(_) | Self::Limited => self,
-        }
-    }
-}
-
-/// The directions that a scope covers beyond the packet itself.
-fn covered(scope: Scope, direction: Direction) -> &'static [Direction] {
-    match (scope, direction) {
-        (Scope::Packet, _) => &[],
-        (Scope::Flow, Direction::FromOpener) => &[Direction::FromOpener],
-        (Scope::Flow, Direction::ToOpener) => &[Direction::ToOpener],
-        (Scope::Stream, _) => &[Direction::FromOpener, Direction::ToOpener],
     }
 }

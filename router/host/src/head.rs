@@ -5,6 +5,7 @@ use herald_core::limits::HOST_PART_LEN_MAX;
 
 use crate::block::Home;
 use crate::notes::NotesAt;
+use crate::order::OrderAt;
 
 /// What the host keeps of one stream. Bit n of a mask is the plugin in seat n.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct Head {
     pub(super) mark: u32,
     /// What plugins have noted on it.
     pub(super) notes: NotesAt,
+    /// Where the stream is put in order.
+    pub(super) order: OrderAt,
     /// The seat of the plugin that ended the stream, counted from one, and the reason's place in its book.
     pub(super) ended_by: (u8, u8),
 }

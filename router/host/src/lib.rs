@@ -3,6 +3,7 @@
 //! A plugin is native code in the router's process and is trusted like the router itself. What the host guards against
 //! is the wrong file (checked before any of it runs), a wrong configuration, and a plugin's panics.
 
+mod answer;
 mod block;
 mod book;
 mod breaker;
@@ -19,10 +20,12 @@ mod head;
 mod library;
 mod manifest;
 mod notes;
+mod order;
 mod report;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod word;
 
 use std::path::PathBuf;
 
@@ -31,7 +34,8 @@ pub use chain::Chain;
 pub use error::HostError;
 pub use filter::Filter;
 pub use head::Head;
-pub use manifest::{FaultPolicy, Manifest, ManifestText};
+pub use manifest::{FaultPolicy, Hook, Manifest, ManifestText};
+pub use order::InOrder;
 pub use report::Report;
 
 use herald_core::limits::{BATCH_PACKETS_MAX, PLUGINS_MAX};

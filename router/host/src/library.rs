@@ -13,7 +13,7 @@ use std::{ptr, slice};
 use herald_plugin::abi::{
     HERALD_ABI_MAJOR, HERALD_ABI_MINOR, HERALD_LEVEL_DEBUG, HERALD_LEVEL_ERROR, HERALD_LEVEL_INFO, HERALD_LEVEL_TRACE,
     HERALD_LEVEL_WARN, HERALD_OK, HeraldBatch, HeraldCounterSink, HeraldEnd, HeraldEntry, HeraldHost, HeraldPacket,
-    HeraldPlugin, HeraldStream, HeraldText, HeraldTextRoom, HeraldVerdict,
+    HeraldPlugin, HeraldStream, HeraldStreamBytes, HeraldText, HeraldTextRoom, HeraldVerdict,
 };
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use nix::libc::RTLD_NODELETE;
@@ -73,6 +73,9 @@ impl Plugin {
         if (table.state_size as usize, table.state_align as usize) != (manifest.state_size, manifest.state_align) {
             return Err(unfit("a table that agrees with the manifest", "another size of state"));
         }
+        if manifest.text.wants_bytes() && table.stream_bytes.is_none() {
+            return Err(unfit("a table with stream_bytes, which the manifest's hooks name", "none"));
+        }
         Self::make(manifest, table, config)
     }
 
@@ -112,6 +115,18 @@ impl Plugin {
         let Some(hook) = self.table.stream_started else { return Ok(verdict) };
         // SAFETY: promised by the caller; the rest lives for this call.
         let status = unsafe { hook(self.instance.as_ptr(), stream, state, &mut verdict) };
+        if status == HERALD_OK { Ok(verdict) } else { Err(Fault) }
+    }
+
+    /// Judges bytes of a stream in order.
+    ///
+    /// # Safety
+    /// The state was made by this plugin, and the bytes stay during the call. Runs on the loop's thread.
+    pub(super) unsafe fn stream_bytes(&self, bytes: &mut HeraldStreamBytes) -> Result<HeraldVerdict, Fault> {
+        let mut verdict = HeraldVerdict::PASS;
+        let Some(hook) = self.table.stream_bytes else { return Ok(verdict) };
+        // SAFETY: promised by the caller; the rest lives for this call.
+        let status = unsafe { hook(self.instance.as_ptr(), bytes, &mut verdict) };
         if status == HERALD_OK { Ok(verdict) } else { Err(Fault) }
     }
 

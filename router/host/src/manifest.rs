@@ -65,6 +65,9 @@ pub struct ManifestText {
     /// Ids of plugins that must not be in the chain.
     #[serde(default)]
     pub conflicts: Vec<String>,
+    /// Hooks that are called only if they are named here.
+    #[serde(default)]
+    pub hooks: Vec<Hook>,
     /// Streams it is told of and asked about; without one: all.
     #[serde(default)]
     pub filter: Vec<Filter>,
@@ -79,7 +82,20 @@ pub struct ManifestText {
     pub state_version: u32,
 }
 
+/// A hook that costs something in the host before the plugin is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hook {
+    /// TCP streams are put in order for it.
+    StreamBytes,
+}
+
 impl ManifestText {
+    /// TCP streams are put in order for it.
+    pub(super) fn wants_bytes(&self) -> bool {
+        self.hooks.contains(&Hook::StreamBytes)
+    }
+
     /// The text of a plugin that says nothing but its name.
     pub(super) fn of(id: &str) -> Self {
         Self {
@@ -92,6 +108,7 @@ impl ManifestText {
             before: Vec::new(),
             needs: Vec::new(),
             conflicts: Vec::new(),
+            hooks: Vec::new(),
             filter: Vec::new(),
             drop_reasons: Vec::new(),
             counters: Vec::new(),

@@ -1,6 +1,7 @@
 //! The chain with plugins that do what the packets tell them.
 
 mod blocks;
+mod bytes;
 mod effects;
 mod faults;
 

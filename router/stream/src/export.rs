@@ -59,7 +59,8 @@ impl Half {
             Watch::Leaving(at) => at,
             Watch::On | Watch::Off => 0,
         };
-        let numbers = [self.fin.unwrap_or_default(), self.syn_len, self.wake, self.lost.unwrap_or_default(), leaving];
+        let [lost, needed] = [self.lost, self.needed].map(Option::unwrap_or_default);
+        let numbers = [self.fin.unwrap_or_default(), self.syn_len, self.wake, lost, leaving, needed];
         self.kept.is_sound(OFFSET_MAX)
             && self.kept.pieces() <= STREAM_PIECES_MAX
             && numbers.into_iter().all(|number| number < OFFSET_MAX)

@@ -46,6 +46,8 @@ pub(crate) struct Half {
     pub(crate) lost: Option<u64>,
     /// The hook sleeps until so many bytes are there.
     pub(crate) wake: u64,
+    /// Bytes from here on are kept although they were shown.
+    pub(crate) needed: Option<u64>,
     /// The sender's newest timestamp as its receiver remembers it, if both use them.
     pub(crate) timestamp: Option<u32>,
     /// What the sender's SYN offered.
@@ -168,7 +170,7 @@ impl Half {
     /// Forgets what the receiver has and the hook has seen.
     pub(crate) fn free(&mut self) {
         let (_, seen) = self.shown;
-        self.kept.free(self.acknowledged.min(seen));
+        self.kept.free(self.acknowledged.min(seen).min(self.needed.unwrap_or(u64::MAX)));
         if let Watch::Leaving(at) = self.watch
             && self.acknowledged >= at
             && !self.kept.has_hole()

@@ -56,6 +56,24 @@ impl Stream {
         half.kept.slices(half.shown.1, half.kept.next())
     }
 
+    /// How many bytes of a direction are in order.
+    #[must_use]
+    pub fn in_order(&self, from: Side) -> u64 {
+        self.half(from).kept.next()
+    }
+
+    /// Bytes of a direction between two offsets, as far as they are kept, in two parts as [`Stream::fresh`].
+    #[must_use]
+    pub fn bytes(&self, from: Side, begin: u64, end: u64) -> (&[u8], &[u8]) {
+        self.half(from).kept.slices(begin, end)
+    }
+
+    /// Of several hooks one sleeps while others are shown bytes: those from this offset on are kept for it. `None`: nobody needs
+    /// what was shown.
+    pub fn keep_from(&mut self, from: Side, offset: Option<u64>) {
+        self.half_mut(from).needed = offset;
+    }
+
     /// The hook of a direction sleeps until so many more bytes are there, at most [`WANT_MAX`], or the direction ends.
     pub fn want(&mut self, from: Side, bytes: u64) {
         let half = self.half_mut(from);

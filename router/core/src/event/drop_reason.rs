@@ -133,6 +133,54 @@ drop_reasons! {
     Rejected = "rejected",
     /// A plugin failed and its fault policy is closed.
     PluginFault = "plugin-fault",
+    /// In order for plugins: what is said to be TCP is no segment that an end reads.
+    TcpNoSegment = "tcp-no-segment",
+    /// In order for plugins: a segment behind IPv6 options for which its receiver may discard it.
+    TcpOddOptions = "tcp-odd-options",
+    /// In order for plugins: a signed segment that nobody agreed on, or that would have to be changed (RFC 2385; RFC 5925).
+    TcpSignature = "tcp-signature",
+    /// In order for plugins: control bits that no end sends together.
+    TcpFlags = "tcp-flags",
+    /// In order for plugins: a segment that does not acknowledge, as all behind a SYN must.
+    TcpNoAcknowledgement = "tcp-no-acknowledgement",
+    /// In order for plugins: data before the handshake is over.
+    TcpNotOpen = "tcp-not-open",
+    /// In order for plugins: a timestamp that is older than what came before (RFC 7323, section 5).
+    TcpTimestamp = "tcp-timestamp",
+    /// In order for plugins: a segment that ends behind the receiver's window.
+    TcpBeyondWindow = "tcp-beyond-window",
+    /// In order for plugins: data that asks a closed window; the router asks in its place.
+    TcpWindowProbe = "tcp-window-probe",
+    /// In order for plugins: a segment that is older than any window is long.
+    TcpTooOld = "tcp-too-old",
+    /// In order for plugins: a segment that acknowledges what was not sent.
+    TcpAcknowledgesUnsent = "tcp-acknowledges-unsent",
+    /// In order for plugins: a segment that acknowledges less than an end would still say (RFC 5961, section 5).
+    TcpAcknowledgesLongAgo = "tcp-acknowledges-long-ago",
+    /// In order for plugins: a SYN in an open connection (RFC 5961, section 4); the router challenges it.
+    TcpSynInConnection = "tcp-syn-in-connection",
+    /// In order for plugins: a RST that is not exactly in sequence (RFC 5961, section 3).
+    TcpResetOutOfSequence = "tcp-reset-out-of-sequence",
+    /// In order for plugins: a segment behind a RST.
+    TcpAfterReset = "tcp-after-reset",
+    /// In order for plugins: data behind its sender's FIN.
+    TcpAfterFin = "tcp-after-fin",
+    /// In order for plugins: a FIN where its sender had sent data, or another FIN.
+    TcpFalseFin = "tcp-false-fin",
+    /// In order for plugins: bytes that differ from the first copy.
+    TcpConflict = "tcp-conflict",
+    /// In order for plugins: urgent data.
+    TcpUrgent = "tcp-urgent",
+    /// In order for plugins: the stream keeps as many bytes as it may.
+    TcpStreamBytes = "tcp-stream-bytes",
+    /// In order for plugins: as many pieces wait behind holes of the stream as may.
+    TcpStreamPieces = "tcp-stream-pieces",
+    /// In order for plugins: all streams together keep as many bytes as they may.
+    TcpAllBytes = "tcp-all-bytes",
+    /// In order for plugins: as many streams are put in order as may be.
+    TcpAllStreams = "tcp-all-streams",
+    /// In order for plugins: a stream that had begun before it came to this node.
+    TcpMidstream = "tcp-midstream",
     /// TTL or hop limit ran out (ICMP time exceeded was sent).
     TtlExceeded = "ttl-exceeded",
     /// No route (ICMP unreachable was sent).

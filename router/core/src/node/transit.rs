@@ -159,11 +159,14 @@ impl<H: HostPart> Node<H> {
             Action::Drop if verdict.fault => {
                 return turn.out.drop_by(inspection.arrival.frame, DropReason::PluginFault, verdict.cause);
             }
-            Action::Drop => return turn.out.drop_by(inspection.arrival.frame, DropReason::Verdict, verdict.cause),
+            Action::Drop => {
+                let reason = verdict.by_host.unwrap_or(DropReason::Verdict);
+                return turn.out.drop_by(inspection.arrival.frame, reason, verdict.cause);
+            }
             Action::Reject => {
                 let Arrival { interface, headers, frame, .. } = inspection.arrival;
                 self.forward.reject(turn.now, Received { interface, headers: &headers, frame: &frame }, turn.out);
-                return turn.out.drop_by(frame, DropReason::Rejected, verdict.cause);
+                return turn.out.drop_by(frame, verdict.by_host.unwrap_or(DropReason::Rejected), verdict.cause);
             }
         }
         if verdict.rewritten {

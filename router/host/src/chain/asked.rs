@@ -4,8 +4,9 @@ use herald_plugin::abi::{HERALD_ACTION_PASS, HERALD_SCOPE_PACKET, HeraldVerdict}
 
 use super::{Asked, Places, Way, places};
 use crate::block::Blocks;
-use crate::guard::{Fault, Said, Seat};
+use crate::guard::Seat;
 use crate::notes::Notes;
+use crate::word::{Fault, Said};
 use crate::{describe, effects};
 use herald_core::time::Instant;
 use herald_plugin::Scope;

@@ -11,9 +11,10 @@ use herald_plugin::Scope;
 
 use super::{Asked, Chain, Way};
 use crate::effects::{self, Effect};
-use crate::guard::{Fault, Said, Seat};
+use crate::guard::Seat;
 use crate::head::Head;
 use crate::notes::Notes;
+use crate::word::{Fault, Said};
 use herald_core::inspector::{Direction, Verdict};
 
 /// The reason of a rewritten packet whose checksum was wrong before: it must not leave as a good one.
@@ -93,6 +94,9 @@ impl Chain {
                 for number in seats {
                     self.pass_through(now, number, &mut way);
                 }
+                if self.orders.is_some() {
+                    self.put_in_order(now, &mut way);
+                }
                 if way.is_changed {
                     way.end(self.all);
                 }
@@ -121,7 +125,7 @@ impl Way<'_> {
     }
 
     /// A packet of the stream, made of bytes from the IP header on; nothing if it is no such packet.
-    fn make(&self, place: usize, direction: Direction, packet: &[u8]) -> Option<Inspection> {
+    pub(super) fn make(&self, place: usize, direction: Direction, packet: &[u8]) -> Option<Inspection> {
         let inspection = self.batch.get(place)?;
         let arrival = &inspection.arrival;
         let onward = direction == inspection.direction;

@@ -14,6 +14,7 @@ columns!(PluginRow {
     version,
     generation,
     packets,
+    bytes,
     drops,
     faults,
     fault_cause,

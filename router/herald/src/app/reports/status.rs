@@ -19,7 +19,7 @@ use herald_core::inspector::HostPart;
 use herald_core::membership::Membership;
 use herald_core::node::Node;
 use herald_core::outbox::Ledger;
-use herald_host::SuspendedRow;
+use herald_host::{InOrder, SuspendedRow};
 
 pub(super) fn report() -> Report {
     let about = "Show this node: interfaces, roles, members, sessions, frames, drops";
@@ -70,6 +70,8 @@ pub(super) struct Status {
     pub refusals: Drops,
     /// Messages of members that changed nothing.
     pub messages: MessageCounts,
+    /// TCP streams that are put in order for plugins.
+    pub in_order: InOrder,
     /// Lines of the node's log.
     pub log: LineCounts,
 }
@@ -258,6 +260,7 @@ impl Text for Status {
             ("drops", key!(Status, drops)),
             ("refused connections", key!(Status, refusals)),
             ("refused messages", key!(Status, messages)),
+            ("in order", key!(Status, in_order)),
             ("lines of the log", key!(Status, log)),
         ];
         let counts = counts.map(|(what, key)| format!("{what}: {}\n", listed(at(json, key)))).concat();
@@ -296,6 +299,7 @@ fn status(event_loop: &EventLoop) -> Status {
         drops: drops::drops(event_loop),
         refusals: parts.peers.iter().flat_map(Peers::refusals).collect(),
         messages: messages(ledger),
+        in_order: parts.plugins.in_order(),
         log: parts.about.log.counts(),
     }
 }

@@ -24,7 +24,7 @@ use herald_core::outbox::{Ledger, Outbox};
 use herald_core::packet::Frame;
 use herald_core::time::Instant;
 use herald_core::turn::Turn;
-use herald_host::{PluginRow, SuspendedRow};
+use herald_host::{InOrder, PluginRow, SuspendedRow};
 use herald_testing::{frames, layout};
 
 fn roles() -> Roles {
@@ -112,6 +112,7 @@ fn status() -> Status {
             inquiries_lost: 3,
             ..Ledger::default()
         }),
+        in_order: InOrder { streams: 1, bytes: 2, conflicts: 3, midstream: 4, ..InOrder::default() },
         log: LineCounts { waiting: 3, lost: 2, left_out: 1 },
     }
 }
@@ -140,6 +141,7 @@ fn plugin() -> PluginRow {
         version: "0.1.0".to_owned(),
         generation: 1,
         packets: 8,
+        bytes: 9,
         drops: 7,
         faults: 6,
         p50_ns: 5,
@@ -171,7 +173,7 @@ fn route() -> RouteRow {
 const SHAPES: &[(&str, &str, &str)] = &[
     (
         "status",
-        r#"{"node":"a","cluster":"three","version":"0.1.0","pid":7,"uptime_ms":61500,"interfaces":{"first":{"tap":"herald-first","state":"up","mac":"02:00:00:00:00:01","offloads":"checksum","queue_lost":5,"adverts":{"sent":1,"heard":2},"probes":{"sent":4,"answered":3},"neighbours":{"conflicts":6,"unasked":7}},"second":{"tap":"herald-second","state":"up","mac":"02:00:00:00:00:02","offloads":"checksum","queue_lost":5,"adverts":{"sent":1,"heard":2},"probes":{"sent":4,"answered":3},"neighbours":{"conflicts":6,"unasked":7}}},"roles":{"first":{"holder":"a","epoch":3},"second":null},"members":[{"node":"a","state":"alive","link":"up","in_sync":true,"full":false,"weight":100,"plugins":"suspended","refused":null,"differs":[]},{"node":"b","state":"dead","link":"down","in_sync":false,"full":false,"weight":100,"plugins":"ok","refused":"differs in redirect","differs":["midstream","routes"]}],"plugins":"suspended","suspended_plugins":[{"plugin":"acl","state":"trying","fault_cause":"verdict","fault_source":null}],"foreign_routers":[{"interface":"first","address":"10.1.0.200","mac":"00:00:5e:00:01:01","vrid":1,"priority":200,"heard_ms_ago":40}],"address_conflicts":[{"interface":"second","address":"10.2.0.1","mac":"02:00:00:00:00:66","claims":3,"heard_ms_ago":50}],"sessions":{"redirector":4,"marker":5},"room":{"half_open":1,"one_way":2,"marker_max":1000,"redirector_max":2000,"short_of_memory":false},"streams":{"chosen_unasked":0},"evicted":{"ended":0,"half_open":0,"one_way":6,"answered":0,"established":0,"redirector":0},"frames":{"arrived_first":9,"arrived_second":0,"arrived_mesh":0,"injected":0,"forwarded":0,"redirected":0,"handed_over":0,"handed_to_holder":0,"straight":0,"unproven":0,"consumed":0,"joined":0,"cut":0,"dropped":0,"kept":0,"generated":0,"generated_dropped":0,"buffers_taken":0},"drops":{},"refusals":{"not-tls":3},"messages":{"stale":1,"unauthorised":2,"inquiries_lost":3},"log":{"waiting":3,"lost":2,"left_out":1}}"#,
+        r#"{"node":"a","cluster":"three","version":"0.1.0","pid":7,"uptime_ms":61500,"interfaces":{"first":{"tap":"herald-first","state":"up","mac":"02:00:00:00:00:01","offloads":"checksum","queue_lost":5,"adverts":{"sent":1,"heard":2},"probes":{"sent":4,"answered":3},"neighbours":{"conflicts":6,"unasked":7}},"second":{"tap":"herald-second","state":"up","mac":"02:00:00:00:00:02","offloads":"checksum","queue_lost":5,"adverts":{"sent":1,"heard":2},"probes":{"sent":4,"answered":3},"neighbours":{"conflicts":6,"unasked":7}}},"roles":{"first":{"holder":"a","epoch":3},"second":null},"members":[{"node":"a","state":"alive","link":"up","in_sync":true,"full":false,"weight":100,"plugins":"suspended","refused":null,"differs":[]},{"node":"b","state":"dead","link":"down","in_sync":false,"full":false,"weight":100,"plugins":"ok","refused":"differs in redirect","differs":["midstream","routes"]}],"plugins":"suspended","suspended_plugins":[{"plugin":"acl","state":"trying","fault_cause":"verdict","fault_source":null}],"foreign_routers":[{"interface":"first","address":"10.1.0.200","mac":"00:00:5e:00:01:01","vrid":1,"priority":200,"heard_ms_ago":40}],"address_conflicts":[{"interface":"second","address":"10.2.0.1","mac":"02:00:00:00:00:66","claims":3,"heard_ms_ago":50}],"sessions":{"redirector":4,"marker":5},"room":{"half_open":1,"one_way":2,"marker_max":1000,"redirector_max":2000,"short_of_memory":false},"streams":{"chosen_unasked":0},"evicted":{"ended":0,"half_open":0,"one_way":6,"answered":0,"established":0,"redirector":0},"frames":{"arrived_first":9,"arrived_second":0,"arrived_mesh":0,"injected":0,"forwarded":0,"redirected":0,"handed_over":0,"handed_to_holder":0,"straight":0,"unproven":0,"consumed":0,"joined":0,"cut":0,"dropped":0,"kept":0,"generated":0,"generated_dropped":0,"buffers_taken":0},"drops":{},"refusals":{"not-tls":3},"messages":{"stale":1,"unauthorised":2,"inquiries_lost":3},"in_order":{"streams":1,"bytes":2,"segments":0,"changed":0,"conflicts":3,"stream_bytes":0,"stream_pieces":0,"all_bytes":0,"all_streams":0,"midstream":4},"log":{"waiting":3,"lost":2,"left_out":1}}"#,
         "node a of cluster three, up 61 s, version 0.1.0, process 7, plugins suspended\n\n\
          INTERFACE|TAP|STATE|MAC|QUEUE LOST|HOLDER|EPOCH\n\
          first|herald-first|up|02:00:00:00:00:01|5|a|3\n\
@@ -198,6 +200,8 @@ const SHAPES: &[(&str, &str, &str)] = &[
          drops: none\n\
          refused connections: not-tls 3\n\
          refused messages: inquiries_lost 3, stale 1, unauthorised 2\n\
+         in order: all_bytes 0, all_streams 0, bytes 2, changed 0, conflicts 3, midstream 4, segments 0, \
+         stream_bytes 0, stream_pieces 0, streams 1\n\
          lines of the log: left_out 1, lost 2, waiting 3",
     ),
     (
@@ -216,8 +220,8 @@ const SHAPES: &[(&str, &str, &str)] = &[
     ("drops", r#"{"mid-stream":4}"#, "REASON|COUNT\nmid-stream|4"),
     (
         "plugins",
-        r#"[{"id":"acl","version":"0.1.0","generation":1,"packets":8,"drops":7,"faults":6,"p50_ns":5,"p99_ns":4,"state":"ok","fault_cause":"packets","fault_source":"10.1.0.66","forgotten_sources":3,"counters":{"rules":2},"reasons":{"acl":7}}]"#,
-        "ID|VERSION|GENERATION|PACKETS|DROPS|FAULTS|FAULT CAUSE|FAULT SOURCE|P50 NS|P99 NS|STATE\nacl|0.1.0|1|8|7|6|packets|10.1.0.66|5|4|ok",
+        r#"[{"id":"acl","version":"0.1.0","generation":1,"packets":8,"bytes":9,"drops":7,"faults":6,"p50_ns":5,"p99_ns":4,"state":"ok","fault_cause":"packets","fault_source":"10.1.0.66","forgotten_sources":3,"counters":{"rules":2},"reasons":{"acl":7}}]"#,
+        "ID|VERSION|GENERATION|PACKETS|BYTES|DROPS|FAULTS|FAULT CAUSE|FAULT SOURCE|P50 NS|P99 NS|STATE\nacl|0.1.0|1|8|9|7|6|packets|10.1.0.66|5|4|ok",
     ),
     (
         "neighbours",
