@@ -201,8 +201,13 @@ impl Lab {
     }
 
     /// The same for a program that is spoken to while it runs.
+    ///
+    /// # Panics
+    ///
+    /// When `herald` cannot be started.
+    #[must_use]
     #[track_caller]
-    pub(crate) fn converse<S: AsRef<OsStr>>(&self, host: &str, program: &[S]) -> Running {
+    pub fn converse<S: AsRef<OsStr>>(&self, host: &str, program: &[S]) -> Running {
         Running::converse(self.command("exec").args([host, "--"]).args(program))
     }
 

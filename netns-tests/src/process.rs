@@ -103,8 +103,12 @@ impl Running {
     }
 
     /// Writes a line to the program's standard input.
+    ///
+    /// # Panics
+    ///
+    /// When it does not listen.
     #[track_caller]
-    pub(crate) fn say(&mut self, line: &str) {
+    pub fn say(&mut self, line: &str) {
         let said = self.child.stdin.as_mut().map(|stdin| writeln!(stdin, "{line}"));
         assert!(matches!(said, Some(Ok(()))), "the program does not listen: {said:?}\n{}", self.stderr());
     }
