@@ -2,6 +2,7 @@
 //! behind a router by a model that is as naive as it can be: the first copy of each byte that is not refused.
 
 mod kinds;
+mod network;
 mod talk;
 
 use std::net::SocketAddr;
