@@ -79,7 +79,7 @@ mod view;
 
 pub use config::ConfigError;
 pub use host::{Refused, Sum, count, instance_timer, resolve};
-pub use log::{Level, enabled, unix_nanos, write_log};
+pub use log::{Level, Site, enabled, unix_nanos, write_log, write_log_of};
 pub use note::Note;
 pub use plugin::{Cluster, Counters, Plugin};
 pub use prepared::{InUse, Prepared};

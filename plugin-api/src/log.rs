@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write as _};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use crate::abi::{self, HeraldText};
 use crate::host::table;
@@ -32,7 +33,8 @@ const MESSAGE_LEN_MAX: usize = 1024;
 pub(crate) fn name(plugin: &'static str) {
     if NAME.set(plugin).is_ok() {
         // This library has its own copy of the standard library, so the hook sees this plugin's panics alone.
-        std::panic::set_hook(Box::new(|panic| write_log(Level::Error, format_args!("{panic}"))));
+        static SITE: Site = Site::new();
+        std::panic::set_hook(Box::new(|panic| write_log_of(&SITE, Level::Error, format_args!("{panic}"))));
     }
 }
 
@@ -42,8 +44,55 @@ pub fn enabled(level: Level) -> bool {
     NAME.get().is_some() && table().is_some_and(|host| level as u32 <= host.level)
 }
 
-/// Writes a message to the host's log, without allocating; the macros [`error!`](crate::error) to
-/// [`trace!`](crate::trace) call it.
+/// Lines of one place of a plugin in one second; what is more is not even formatted.
+const SITE_LINES_MAX: u32 = 20;
+
+/// A place that logs: how much it has said in this second, and what was left out since it last could say so.
+#[derive(Debug)]
+pub struct Site {
+    second: AtomicU64,
+    lines: AtomicU32,
+    left_out: AtomicU64,
+}
+
+impl Site {
+    /// It has said nothing yet.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "it is for statics")]
+    pub const fn new() -> Self {
+        Self { second: AtomicU64::new(0), lines: AtomicU32::new(0), left_out: AtomicU64::new(0) }
+    }
+
+    /// True if it may say a line in this second, and how many it could not say before. Threads that log at once may get one line
+    /// more.
+    fn admits(&self, second: u64) -> Option<u64> {
+        if self.second.swap(second, Relaxed) != second {
+            self.lines.store(0, Relaxed);
+        }
+        if self.lines.fetch_add(1, Relaxed) < SITE_LINES_MAX {
+            return Some(self.left_out.swap(0, Relaxed));
+        }
+        self.left_out.fetch_add(1, Relaxed);
+        None
+    }
+}
+
+/// Writes a message of one place to the host's log, if that has not said too much in this second; the macros
+/// [`error!`](crate::error) to [`trace!`](crate::trace) call it.
+pub fn write_log_of(site: &Site, level: Level, message: fmt::Arguments<'_>) {
+    if !enabled(level) {
+        return;
+    }
+    match site.admits(unix_nanos() / 1_000_000_000) {
+        None => {}
+        Some(0) => write_log(level, message),
+        Some(left_out) => {
+            write_log(level, format_args!("{left_out} lines of this place were left out before: {message}"))
+        }
+    }
+}
+
+/// Writes a message to the host's log, without allocating.
 pub fn write_log(level: Level, message: fmt::Arguments<'_>) {
     let (Some(host), Some(plugin)) = (table(), NAME.get()) else { return };
     let (Some(log), true) = (host.log, enabled(level)) else { return };
@@ -86,36 +135,59 @@ impl fmt::Write for Line {
 /// Logs that something failed; arguments as for `format!`.
 #[macro_export]
 macro_rules! error {
-    ($($message:tt)+) => { $crate::write_log($crate::Level::Error, ::core::format_args!($($message)+)) };
+    ($($message:tt)+) => {{
+        static SITE: $crate::Site = $crate::Site::new();
+        $crate::write_log_of(&SITE, $crate::Level::Error, ::core::format_args!($($message)+))
+    }};
 }
 
 /// Logs that something is odd; arguments as for `format!`.
 #[macro_export]
 macro_rules! warn {
-    ($($message:tt)+) => { $crate::write_log($crate::Level::Warn, ::core::format_args!($($message)+)) };
+    ($($message:tt)+) => {{
+        static SITE: $crate::Site = $crate::Site::new();
+        $crate::write_log_of(&SITE, $crate::Level::Warn, ::core::format_args!($($message)+))
+    }};
 }
 
 /// Logs that something worth knowing happened; arguments as for `format!`.
 #[macro_export]
 macro_rules! info {
-    ($($message:tt)+) => { $crate::write_log($crate::Level::Info, ::core::format_args!($($message)+)) };
+    ($($message:tt)+) => {{
+        static SITE: $crate::Site = $crate::Site::new();
+        $crate::write_log_of(&SITE, $crate::Level::Info, ::core::format_args!($($message)+))
+    }};
 }
 
 /// Logs for who looks for a mistake; arguments as for `format!`.
 #[macro_export]
 macro_rules! debug {
-    ($($message:tt)+) => { $crate::write_log($crate::Level::Debug, ::core::format_args!($($message)+)) };
+    ($($message:tt)+) => {{
+        static SITE: $crate::Site = $crate::Site::new();
+        $crate::write_log_of(&SITE, $crate::Level::Debug, ::core::format_args!($($message)+))
+    }};
 }
 
 /// Logs a step; arguments as for `format!`.
 #[macro_export]
 macro_rules! trace {
-    ($($message:tt)+) => { $crate::write_log($crate::Level::Trace, ::core::format_args!($($message)+)) };
+    ($($message:tt)+) => {{
+        static SITE: $crate::Site = $crate::Site::new();
+        $crate::write_log_of(&SITE, $crate::Level::Trace, ::core::format_args!($($message)+))
+    }};
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_says_so_much_in_a_second_and_then_how_much_it_did_not_say() {
+        let site = Site::new();
+        let said = (0..100).filter(|_| site.admits(7) == Some(0)).count();
+        assert_eq!(said, SITE_LINES_MAX as usize);
+        assert_eq!([site.admits(8), site.admits(8)], [Some(100 - u64::from(SITE_LINES_MAX)), Some(0)]);
+    }
 
     #[test]
     fn a_long_message_is_cut_at_a_character() {
