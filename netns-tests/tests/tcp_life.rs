@@ -210,7 +210,7 @@ fn is_reset(frame: &CapturedFrame, from_port: u16) -> Option<u32> {
 
 #[test]
 fn who_speaks_in_a_stream_that_timed_out_is_reset_if_configured() {
-    let configured = Lab::up("midstream").set("midstream", "reset").set("timeouts.tcp_established_s", 8);
+    let configured = Lab::up("midstream").set("midstream", "reset").set("timeouts.tcp_established_s", 4);
     let mut world = Scripted::start(configured);
     let streams = [(V4, 4400), (V6, 4401)];
     for (ends, port) in streams {
