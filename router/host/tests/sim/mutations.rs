@@ -83,7 +83,7 @@ fn try_one(mutation: Mutation, options: &Options) -> Caught {
 fn scenario(mutation: Mutation, seed: u64) -> Scenario {
     let kind = match mutation {
         Mutation::IgnoreLostGroups => Kind::Multicast,
-        Mutation::BelieveUnproven => Kind::Impersonated,
+        Mutation::BelieveUnproven | Mutation::AcceptUsedNonce => Kind::Impersonated,
         Mutation::OpenAtUnheard => Kind::Interface,
         Mutation::PreemptUnsteady => Kind::PulsesPreempting,
         _ => return swarm::scenario(seed),
