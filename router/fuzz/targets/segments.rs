@@ -133,6 +133,8 @@ impl Play {
             },
             payload: &mut payload,
         };
+        // Its payload begins behind the number that the SYN takes.
+        let syn_len = u32::from(segment.flags.0 & SYN != 0);
         let judged = self.engine.segment(&mut self.stream, from, &mut segment);
         let most = BYTES + PIECES * PIECE_COST;
         assert!(self.engine.bytes() <= most, "{} bytes are kept", self.engine.bytes());
@@ -143,7 +145,7 @@ impl Play {
             Action::Pass if judged.gap.is_some() => return false,
             Action::Pass => {
                 let leaves = &payload[judged.edit.cut..judged.edit.cut + judged.edit.keep];
-                let first = sequence.wrapping_sub(own).cast_signed();
+                let first = sequence.wrapping_add(syn_len).wrapping_sub(own).cast_signed();
                 let first = i64::from(first) + i64::try_from(judged.edit.cut).unwrap();
                 for (at, byte) in (first..).zip(leaves) {
                     assert_eq!(way.left.entry(at).or_insert(*byte), byte, "offset {at} leaves in two forms");
