@@ -164,6 +164,15 @@ impl Hostile {
         Came { end, read }
     }
 
+    /// Sends the 15 bytes of a sentence in these segments; what came of it, and what was read as text.
+    fn says(&mut self, name: &str, segments: &[(usize, &str)]) -> (Came, String) {
+        let segments: Vec<_> = segments.iter().map(|(at, payload)| (*at, *payload, json!({}))).collect();
+        let came = self.send(&segments, 15);
+        let read = String::from_utf8_lossy(&came.read).into_owned();
+        println!("{name}: {} {read:?}", came.end);
+        (came, read)
+    }
+
     /// Bytes that the server has read of the last connection by now.
     fn read_so_far(&self) -> usize {
         let head = format!("read {} ", self.port);
@@ -203,13 +212,9 @@ const EVASIONS: [Case; 4] = [
 
 #[test]
 fn who_evades_a_plugin_of_packets_does_not_evade_one_of_bytes() {
-    let no = || json!({});
     let mut packets = Hostile::start("evaded", "packets");
     for (name, segments) in EVASIONS {
-        let segments: Vec<_> = segments.iter().map(|(at, payload)| (*at, *payload, no())).collect();
-        let came = packets.send(&segments, 15);
-        let read = String::from_utf8_lossy(&came.read).into_owned();
-        println!("packets, {name}: {} {read:?}", came.end);
+        let (came, read) = packets.says(name, segments);
         // Until the plugin has said that it wants no bytes, the router rewrites later copies.
         let expected = if name == "twice, otherwise" { "it is forowed!!" } else { "it is forbidden" };
         assert_eq!(read, expected, "{name}: {}", came.end);
@@ -217,10 +222,7 @@ fn who_evades_a_plugin_of_packets_does_not_evade_one_of_bytes() {
     drop(packets);
     let mut bytes = Hostile::start("not-evaded", "bytes");
     for (name, segments) in EVASIONS {
-        let segments: Vec<_> = segments.iter().map(|(at, payload)| (*at, *payload, no())).collect();
-        let came = bytes.send(&segments, 15);
-        let read = String::from_utf8_lossy(&came.read).into_owned();
-        println!("bytes, {name}: {} {read:?}", came.end);
+        let (came, read) = bytes.says(name, segments);
         if name == "twice, otherwise" {
             // The first copy stands, and is read.
             assert_eq!((came.end.as_str(), read.as_str()), ("closed", "it is forowed!!"));
@@ -231,7 +233,7 @@ fn who_evades_a_plugin_of_packets_does_not_evade_one_of_bytes() {
     }
     assert!(bytes.word()["reasons"]["word"].as_u64().unwrap() >= 3, "{}", bytes.word());
     // The word itself is seen by both.
-    assert_ne!(bytes.send(&[(0, "forbidden", no())], 9).end, "closed");
+    assert_ne!(bytes.send(&[(0, "forbidden", json!({}))], 9).end, "closed");
 }
 
 #[test]

@@ -56,6 +56,50 @@ macro_rules! stream_effects {
 }
 use stream_effects;
 
+/// Whose packet or bytes these are, and when: what the contract's structures of both have alike. The view says its own `times`.
+macro_rules! of_a_stream {
+    () => {
+        /// Number of the stream on this node.
+        #[must_use]
+        pub fn stream(&self) -> u64 {
+            self.raw.stream
+        }
+
+        /// Who sent it.
+        #[must_use]
+        pub fn direction(&self) -> Direction {
+            if self.from_opener() { Direction::FromOpener } else { Direction::ToOpener }
+        }
+
+        /// The opener of the stream sent it.
+        #[must_use]
+        pub fn from_opener(&self) -> bool {
+            self.raw.direction == crate::abi::HERALD_DIRECTION_FROM_OPENER
+        }
+
+        /// The stream's mark when this came to the plugin.
+        #[must_use]
+        pub fn mark(&self) -> u32 {
+            self.raw.mark
+        }
+
+        /// Now, as time since the beginning of the host's monotonic clock.
+        #[must_use]
+        pub fn now(&self) -> Duration {
+            let (now, _) = self.times();
+            Duration::from_nanos(now)
+        }
+
+        /// Now, as time since 1970-01-01 00:00 UTC.
+        #[must_use]
+        pub fn unix_now(&self) -> Duration {
+            let (_, unix_now) = self.times();
+            Duration::from_nanos(unix_now)
+        }
+    };
+}
+use of_a_stream;
+
 /// Who sent a packet, seen from the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use super::{Direction, stream_effects};
+use super::{Direction, of_a_stream, stream_effects};
 use crate::abi::{self, HeraldStreamBytes};
 
 /// Bytes of one direction of a TCP stream, in order, as its receiver's application will read them: whatever the sender does with
@@ -26,7 +26,12 @@ impl<'a> StreamBytes<'a> {
         0
     }
 
+    fn times(&self) -> (u64, u64) {
+        (self.raw.now, self.raw.unix_now)
+    }
+
     stream_effects!();
+    of_a_stream!();
 
     /// The bytes that this plugin has not seen yet. None if the call is about an end or a gap alone.
     #[must_use]
@@ -43,18 +48,6 @@ impl<'a> StreamBytes<'a> {
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.raw.offset
-    }
-
-    /// Who sent them.
-    #[must_use]
-    pub fn direction(&self) -> Direction {
-        if self.from_opener() { Direction::FromOpener } else { Direction::ToOpener }
-    }
-
-    /// The opener of the stream sent them.
-    #[must_use]
-    pub fn from_opener(&self) -> bool {
-        self.raw.direction == abi::HERALD_DIRECTION_FROM_OPENER
     }
 
     /// Bytes are missing in front of these: the stream had begun before it came to this node, or an earlier plugin has accepted
@@ -80,29 +73,5 @@ impl<'a> StreamBytes<'a> {
     /// [`HERALD_WANT_MAX`](abi::HERALD_WANT_MAX). The next call's [`fresh`](Self::fresh) begins where this one's ends.
     pub fn want(&self, more: usize) {
         self.want.set(more as u64);
-    }
-
-    /// Number of the stream on this node.
-    #[must_use]
-    pub fn stream(&self) -> u64 {
-        self.raw.stream
-    }
-
-    /// The stream's mark.
-    #[must_use]
-    pub fn mark(&self) -> u32 {
-        self.raw.mark
-    }
-
-    /// Now, as time since the beginning of the host's monotonic clock.
-    #[must_use]
-    pub fn now(&self) -> Duration {
-        Duration::from_nanos(self.raw.now)
-    }
-
-    /// Now, as time since 1970-01-01 00:00 UTC.
-    #[must_use]
-    pub fn unix_now(&self) -> Duration {
-        Duration::from_nanos(self.raw.unix_now)
     }
 }

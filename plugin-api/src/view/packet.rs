@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use super::{Direction, Interface, Transport, stream_effects};
+use super::{Direction, Interface, Transport, of_a_stream, stream_effects};
 use crate::abi::{self, HeraldBatch, HeraldPacket};
 use crate::{Action, Refused, Verdict, answer, host};
 
@@ -28,7 +28,12 @@ impl<'a> Packet<'a> {
         self.at
     }
 
+    fn times(&self) -> (u64, u64) {
+        (self.now, self.unix_now)
+    }
+
     stream_effects!();
+    of_a_stream!();
 
     /// The frame from its Ethernet header on. A super-frame has one header for all its payload.
     #[must_use]
@@ -57,24 +62,6 @@ impl<'a> Packet<'a> {
 
     fn part(&self, from: u16) -> &'a [u8] {
         self.frame().get(usize::from(from)..self.raw.end as usize).unwrap_or_default()
-    }
-
-    /// Number of the stream on this node.
-    #[must_use]
-    pub fn stream(&self) -> u64 {
-        self.raw.stream
-    }
-
-    /// Who sent it.
-    #[must_use]
-    pub fn direction(&self) -> Direction {
-        if self.from_opener() { Direction::FromOpener } else { Direction::ToOpener }
-    }
-
-    /// The opener of the stream sent it.
-    #[must_use]
-    pub fn from_opener(&self) -> bool {
-        self.raw.direction == abi::HERALD_DIRECTION_FROM_OPENER
     }
 
     /// The interface where it arrived.
@@ -129,18 +116,6 @@ impl<'a> Packet<'a> {
     #[must_use]
     pub fn wire_packets(&self) -> u32 {
         self.raw.wire_packets
-    }
-
-    /// Now, as time since the beginning of the host's monotonic clock.
-    #[must_use]
-    pub fn now(&self) -> Duration {
-        Duration::from_nanos(self.now)
-    }
-
-    /// Now, as time since 1970-01-01 00:00 UTC.
-    #[must_use]
-    pub fn unix_now(&self) -> Duration {
-        Duration::from_nanos(self.unix_now)
     }
 
     /// Source address and port; an ICMP echo's identifier in place of the port, or 0.
@@ -263,12 +238,6 @@ impl<'a> Packet<'a> {
         } else {
             Checksum::Unverified
         }
-    }
-
-    /// The stream's mark when the packet came to this plugin.
-    #[must_use]
-    pub fn mark(&self) -> u32 {
-        self.raw.mark
     }
 
     /// Replaces `old_len` bytes, from `from` bytes behind the start of the IP header, by others. The packet stays what it

@@ -132,7 +132,8 @@ impl Hash for FlowKey {
     }
 }
 
-/// Whom a stream's faults are held against: an IPv4 address, or the /64 of an IPv6 address, as one host may have all of that.
+/// Who does something, where what one host may do has a bound: an IPv4 address, or the /64 of an IPv6 address, as one host may
+/// have all of that (RFC 4291, section 2.5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SourceNetwork(IpAddr);
 

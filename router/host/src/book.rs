@@ -49,8 +49,8 @@ pub struct PluginRow {
     /// `"ok"`; `"faulted"`: it is suspended and not called; `"trying"`: it was, and is given one packet after the other until it
     /// has judged one.
     pub state: &'static str,
-    /// What it failed in last: `stream-started`, `packets`, `stream-ended`, or by what it said, `verdict`, `effect`; `null`: it
-    /// never failed.
+    /// What it failed in last: `stream-started`, `packets`, `stream-bytes`, `stream-ended`, or by what it said, `verdict`,
+    /// `effect`; `null`: it never failed.
     pub fault_cause: Option<&'static str>,
     /// Who opened the stream that it failed at last: an IPv4 address, or an IPv6 network of 64 bits.
     pub fault_source: Option<String>,

@@ -67,27 +67,17 @@ impl Breaker {
         }
     }
 
-    /// How many packets the plugin may be given now.
-    pub(super) fn admits(&mut self, now: Instant) -> Admits {
+    /// How many packets the plugin may be given in one call.
+    pub(super) fn admits(&self) -> Admits {
         match self.state {
             State::Closed => Admits::All,
-            State::Open { .. } | State::Trying { .. } => self.admits_now(now),
-        }
-    }
-
-    #[cold]
-    fn admits_now(&mut self, now: Instant) -> Admits {
-        self.time_passed(now);
-        match self.state {
             State::Trying { .. } => Admits::One,
-            State::Closed => Admits::All,
             State::Open { .. } => Admits::Nothing,
         }
     }
 
     /// True if the plugin may be told of a new stream now; while it is tried, that is one less.
     pub(super) fn admits_stream(&mut self, now: Instant) -> bool {
-        self.time_passed(now);
         match &mut self.state {
             State::Closed => true,
             State::Open { .. } => false,
@@ -236,15 +226,18 @@ mod tests {
         let mut breaker = opened(at(0));
         let (mut now, mut wait) = (at(0), PLUGIN_SUSPENDED_TIME_MIN);
         for _ in 0..10 {
-            assert_eq!(breaker.admits(now + wait - Duration::from_nanos(1)), Admits::Nothing);
+            breaker.time_passed(now + wait - Duration::from_nanos(1));
+            assert_eq!(breaker.admits(), Admits::Nothing);
             now = now + wait;
-            assert_eq!((breaker.admits(now), breaker.admits(now)), (Admits::One, Admits::One));
+            breaker.time_passed(now);
+            assert_eq!((breaker.admits(), breaker.admits()), (Admits::One, Admits::One));
             assert!(breaker.failed(now, 0), "one fault is enough, whoever's it is");
             wait = (wait * 2).min(PLUGIN_SUSPENDED_TIME_MAX);
         }
         now = now + wait;
+        breaker.time_passed(now);
         assert!(breaker.admits_stream(now) && breaker.judged(now) && !breaker.judged(now));
-        assert_eq!(breaker.admits(now), Admits::All);
+        assert_eq!(breaker.admits(), Admits::All);
         // A relapse, and a new trouble long after.
         assert_eq!(faults_until_open(&mut breaker, now, 3), Some(PLUGIN_FAULTS_MIN), "old faults are forgotten");
         assert_eq!(breaker.open_for(), PLUGIN_SUSPENDED_TIME_MAX);
@@ -259,7 +252,10 @@ mod tests {
     #[test]
     fn few_streams_are_tried_until_a_packet_was_judged() {
         let mut breaker = opened(at(0));
-        let tried = |breaker: &mut Breaker, now| (0..100).filter(|_| breaker.admits_stream(now)).count();
+        let tried = |breaker: &mut Breaker, now| {
+            breaker.time_passed(now);
+            (0..100).filter(|_| breaker.admits_stream(now)).count()
+        };
         assert_eq!(tried(&mut breaker, at(1_999)), 0);
         assert_eq!(tried(&mut breaker, at(2_000)), PLUGIN_TRIAL_STREAMS_MAX as usize);
         assert_eq!(tried(&mut breaker, at(2_999)), 0);

@@ -145,7 +145,7 @@ impl Chain {
             if self.asked.places.is_empty() {
                 return;
             }
-            match seat.admits(now) {
+            match seat.admits() {
                 Admits::All => {}
                 Admits::One => self.asked.keep_one(),
                 Admits::Nothing => return self.asked.refuse(seat, way),

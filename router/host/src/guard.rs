@@ -75,8 +75,8 @@ impl Seat {
     }
 
     /// How many packets it may be given in one call.
-    pub(super) fn admits(&mut self, now: Instant) -> Admits {
-        self.breaker.admits(now)
+    pub(super) fn admits(&self) -> Admits {
+        self.breaker.admits()
     }
 
     /// Why it is not told of a stream that this source opens, if it is not.

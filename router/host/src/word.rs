@@ -52,7 +52,7 @@ pub(super) enum Onward {
 }
 
 /// What a plugin's word means for the rest of a stream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Word {
     /// Plugins that are not asked about packets any more.
     pub(super) skip: PerDirection<u32>,
@@ -67,6 +67,13 @@ pub(super) struct Word {
 }
 
 impl Word {
+    /// It is about more than the packet at which it was said.
+    pub(super) fn is_about_stream(&self) -> bool {
+        self.skip != PerDirection::default()
+            || self.deaf != PerDirection::default()
+            || self.standing != PerDirection::default()
+    }
+
     /// Plugins that see no more bytes in order: all, of a stream that ends.
     pub(super) fn hushes(&self) -> Option<PerDirection<u32>> {
         if self.standing.is_ended() {

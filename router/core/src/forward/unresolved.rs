@@ -1,8 +1,9 @@
 //! Neighbours that were asked for and have not answered yet, by who wanted to reach them.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
+use crate::flow::SourceNetwork;
 use crate::limits::{NEIGHBOURS_UNRESOLVED_MAX, NEIGHBOURS_UNRESOLVED_SOURCE_MAX};
 use crate::time::Instant;
 
@@ -10,22 +11,14 @@ use crate::time::Instant;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Question {
     since: Instant,
-    source: Source,
+    source: SourceNetwork,
     address: IpAddr,
 }
-
-/// Who wanted to reach it: an IPv4 address, or the /64 of an IPv6 address (RFC 4291, section 2.5.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Source(IpAddr);
 
 impl Question {
     /// From now on `address` is asked for, as a packet from `source` wants to go there.
     pub(super) fn new(since: Instant, source: IpAddr, address: IpAddr) -> Self {
-        let source = match source {
-            IpAddr::V4(_) => source,
-            IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
-        };
-        Self { since, source: Source(source), address }
+        Self { since, source: SourceNetwork::of(source), address }
     }
 }
 
@@ -33,7 +26,7 @@ impl Question {
 #[derive(Debug, Default)]
 pub(super) struct Unresolved {
     by_age: BTreeSet<Question>,
-    by_source: BTreeSet<(Source, Instant, IpAddr)>,
+    by_source: BTreeSet<(SourceNetwork, Instant, IpAddr)>,
 }
 
 impl Unresolved {
@@ -59,7 +52,7 @@ impl Unresolved {
         self.by_source.remove(&(question.source, question.since, question.address));
     }
 
-    fn of(&self, source: Source) -> impl Iterator<Item = &(Source, Instant, IpAddr)> + Clone {
+    fn of(&self, source: SourceNetwork) -> impl Iterator<Item = &(SourceNetwork, Instant, IpAddr)> + Clone {
         let first = (source, Instant::default(), IpAddr::from([0; 4]));
         self.by_source.range(first..).take_while(move |(of, ..)| *of == source)
     }

@@ -16,11 +16,11 @@ mod tests;
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use self::datagram::{Datagram, Step};
 use crate::event::DropReason;
-use crate::flow::HashKey;
+use crate::flow::{HashKey, SourceNetwork};
 use crate::id::{Epoch, Interface, Mac, NodeId};
 use crate::limits::{
     FRAGMENTS_BYTES_MAX, FRAGMENTS_DISTANCE_MAX, FRAGMENTS_MAX, FRAGMENTS_SOURCE_BYTES_MAX, FRAGMENTS_SOURCE_MAX,
@@ -123,9 +123,9 @@ pub struct Fragments {
     datagrams: HashMap<Key, Waiting, HashKey>,
     /// By number, each with the end of its time: the oldest first.
     by_age: BTreeMap<u64, (Instant, Key)>,
-    shares: BTreeMap<IpAddr, Share>,
+    shares: BTreeMap<SourceNetwork, Share>,
     /// Sources by what they take.
-    by_cost: BTreeSet<(usize, IpAddr)>,
+    by_cost: BTreeSet<(usize, SourceNetwork)>,
     begun: u64,
     frames: usize,
     load: Load,
@@ -194,7 +194,7 @@ impl Fragments {
                 if step == Step::Completes {
                     return self.complete(&key, out);
                 }
-                self.make_room(network_of(source), out);
+                self.make_room(SourceNetwork::of(source), out);
             }
         }
         None
@@ -225,14 +225,14 @@ impl Fragments {
     fn begin(&mut self, now: Instant, key: Key) {
         self.begun += 1;
         let number = self.begun;
-        let share = self.shares.entry(network_of(key.source)).or_default();
+        let share = self.shares.entry(SourceNetwork::of(key.source)).or_default();
         share.begun += 1;
         share.datagrams.insert(number, key);
         let waiting = Waiting { number, rank: share.begun, datagram: Datagram::default() };
         let load = Load::of(&waiting.datagram);
         self.by_age.insert(number, (now + FRAGMENTS_TIME_MAX, key));
         self.datagrams.insert(key, waiting);
-        self.count(network_of(key.source), Load::default(), load);
+        self.count(SourceNetwork::of(key.source), Load::default(), load);
     }
 
     /// All fragments of a datagram have come.
@@ -254,12 +254,12 @@ impl Fragments {
     /// True if the source has begun so many datagrams since that this one's identification may be in use again.
     fn is_outrun(&self, key: &Key) -> bool {
         let Some(waiting) = self.datagrams.get(key) else { return false };
-        let begun = self.shares.get(&network_of(key.source)).map_or(0, |share| share.begun);
+        let begun = self.shares.get(&SourceNetwork::of(key.source)).map_or(0, |share| share.begun);
         begun.saturating_sub(waiting.rank) > FRAGMENTS_DISTANCE_MAX
     }
 
     /// The oldest datagrams of the source, and then of whoever has most, end until all is within its bounds.
-    fn make_room(&mut self, source: IpAddr, out: &mut Outbox) {
+    fn make_room(&mut self, source: SourceNetwork, out: &mut Outbox) {
         while self
             .shares
             .get(&source)
@@ -273,7 +273,7 @@ impl Fragments {
         }
     }
 
-    fn end_oldest(&mut self, source: IpAddr, out: &mut Outbox) {
+    fn end_oldest(&mut self, source: SourceNetwork, out: &mut Outbox) {
         let share = self.shares.get(&source);
         match share.and_then(|share| share.datagrams.first_key_value()).map(|(_, key)| *key) {
             Some(key) => self.end(&key, DropReason::FragmentsFull, out),
@@ -289,7 +289,7 @@ impl Fragments {
 
     fn take(&mut self, key: &Key) -> Option<Datagram> {
         let Waiting { number, datagram, .. } = self.datagrams.remove(key)?;
-        let source = network_of(key.source);
+        let source = SourceNetwork::of(key.source);
         self.by_age.remove(&number);
         self.frames -= datagram.frames();
         self.count(source, Load::of(&datagram), Load::default());
@@ -310,23 +310,15 @@ impl Fragments {
         let changed = change(datagram);
         self.frames = self.frames + datagram.frames() - frames;
         let after = Load::of(datagram);
-        self.count(network_of(key.source), before, after);
+        self.count(SourceNetwork::of(key.source), before, after);
         Some(changed)
     }
 
-    fn count(&mut self, source: IpAddr, before: Load, after: Load) {
+    fn count(&mut self, source: SourceNetwork, before: Load, after: Load) {
         self.load.change(before, after);
         let Some(share) = self.shares.get_mut(&source) else { return mistake("a datagram has a source") };
         self.by_cost.remove(&(share.load.cost, source));
         share.load.change(before, after);
         self.by_cost.insert((share.load.cost, source));
-    }
-}
-
-/// The network that a source stands for: the address itself of IPv4, the /64 of IPv6, which is often one host's.
-fn network_of(source: IpAddr) -> IpAddr {
-    match source {
-        IpAddr::V4(_) => source,
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
     }
 }

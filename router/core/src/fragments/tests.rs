@@ -231,7 +231,7 @@ fn one_source_makes_room_for_itself_and_the_greediest_for_all() {
         table.arrives(&fragment(&datagram(v4(host), &payload), 1, 0, 64));
     }
     assert_eq!(table.fragments.load.places, FRAGMENTS_MAX);
-    assert_eq!(table.fragments.shares[&v4(1)].load.places, FRAGMENTS_SOURCE_MAX - 10);
+    assert_eq!(table.fragments.shares[&SourceNetwork::of(v4(1))].load.places, FRAGMENTS_SOURCE_MAX - 10);
     // Bytes count as well.
     let mut table = Table::new();
     for number in 0..20 * u32::try_from(FRAGMENTS_SOURCE_BYTES_MAX / 60_000).unwrap() {

@@ -250,7 +250,7 @@ impl Chain {
         if !is_end && !is_lost && (next <= cursor.seen || next < cursor.wake) {
             return None;
         }
-        if matches!(seat.admits(now), Admits::Nothing) {
+        if matches!(seat.admits(), Admits::Nothing) {
             return Some(Said::Suspended(Scope::Packet));
         }
         let head = way.parts.part(inspection.slot, inspection.stream)?;

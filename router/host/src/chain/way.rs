@@ -63,7 +63,7 @@ impl<'a> Way<'a> {
                 seat.book.dropped(word.reason);
             }
         }
-        if word != Word::default() {
+        if word.is_about_stream() {
             self.is_changed = true;
             let stream = inspection.stream;
             for direction in Direction::BOTH {

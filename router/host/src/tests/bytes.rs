@@ -7,9 +7,10 @@ use herald_plugin::{ConfigError, Direction as Way, Packet as Seen, Plugin as Ins
 use proptest::prelude::*;
 
 use super::*;
+use crate::book::PluginRow;
 use crate::order::OrderAt;
 use herald_core::event::DropReason;
-use herald_core::limits::PLUGIN_FAULTS_MIN;
+use herald_core::limits::{PLUGIN_FAULTS_MIN, PLUGIN_SUSPENDED_TIME_MIN};
 use herald_core::packet::{Transport, mend};
 use herald_testing::frames::{ACK, SYN, SYN_ACK, Segment};
 use herald_testing::receiver::{Receiver, Wire};
@@ -36,6 +37,7 @@ impl Inspect for Reader {
     fn packet(&self, _: &mut u64, packet: &Seen<'_>) -> Verdict {
         match packet.payload() {
             b"accept all" if self.name == "a" => Verdict::accept().for_stream(),
+            b"no packets" => Verdict::pass().for_stream(),
             b"drop packet" if self.name == "a" => Verdict::drop("told"),
             _ => Verdict::pass(),
         }
@@ -143,12 +145,18 @@ impl Wired {
 
     /// What a plugin has seen since the last call, by direction and offset.
     fn seen(&mut self, id: &str) -> Vec<String> {
-        // Who is asked for its counters forgets them.
-        for row in self.streams.plugins.report().rows() {
-            let lines = row.counters.into_keys().map(|line| line.trim_end().to_owned());
-            self.lines.entry(row.id).or_default().extend(lines);
-        }
+        let _row = self.row(id);
         self.lines.remove(id).unwrap_or_default()
+    }
+
+    /// A plugin's line of the report. Who is asked for its counters forgets them: they are kept here.
+    fn row(&mut self, id: &str) -> PluginRow {
+        let rows = self.streams.plugins.report().rows();
+        for row in &rows {
+            let lines = row.counters.keys().map(|line| line.trim_end().to_owned());
+            self.lines.entry(row.id.clone()).or_default().extend(lines);
+        }
+        rows.into_iter().find(|row| row.id == id).unwrap()
     }
 
     fn head(&mut self) -> Head {
@@ -349,6 +357,7 @@ fn faults_meet_the_policy() {
     let failed = wired.data(0, b"a=panic");
     assert_eq!((failed.verdict.action, failed.verdict.fault, failed.standing.is_ended()), (Action::Drop, true, true));
     assert!(wired.seen("b").is_empty() && !wired.is_ordered());
+    assert_eq!(wired.row("a").fault_cause, Some("stream-bytes"));
     let mut wired = Wired::with_policy(&[("a", BYTES), ("b", BYTES)], FaultPolicy::Open);
     wired.batch(&[(To, SYN), (Back, SYN_ACK)]);
     assert_eq!(ended(&wired.data(0, b"a=panic")), None);
@@ -359,6 +368,7 @@ fn faults_meet_the_policy() {
 #[test]
 fn a_plugin_that_is_called_no_more_lets_nothing_pass_unseen() {
     let mut wired = Wired::open(&[("a", BYTES)]);
+    assert_eq!(ended(&wired.data(0, b"no packets")), None);
     for number in 2..2 + PLUGIN_FAULTS_MIN {
         let slot = Slot::new(u32::try_from(number).unwrap());
         wired.streams.start(NOW, slot, tcp_stream(number));
@@ -370,10 +380,15 @@ fn a_plugin_that_is_called_no_more_lets_nothing_pass_unseen() {
     }
     assert_eq!(wired.streams.plugins.readiness(), Readiness::Suspended);
     for _ in 0..2 {
-        let refused = wired.data(0, b"once more");
+        let refused = wired.data(10, b"once more");
         assert_eq!((refused.verdict.action, refused.verdict.fault), (Action::Drop, true));
         assert!(!refused.standing.is_ended(), "another node may take the stream");
     }
+    assert_eq!(wired.row("a").state, "faulted");
+    wired.streams.plugins.time_passed(NOW + PLUGIN_SUSPENDED_TIME_MIN);
+    assert_eq!(wired.row("a").state, "trying");
+    assert_eq!(ended(&wired.data(10, b"once more")), None);
+    assert_eq!((wired.row("a").state, wired.seen("a").pop()), ("ok", Some(">0010 once more".into())));
 }
 
 #[test]
